@@ -1,0 +1,160 @@
+//! What can happen to an account, and the entry that is kept of it.
+//!
+//! Nothing here holds a secret: tokens are named by their ids.
+
+use crate::account::{Revision, Slot};
+use crate::identity::{Actor, UserId};
+use crate::method::MethodSet;
+use crate::time::Timestamp;
+use crate::token::TokenId;
+
+/// Everything auditable.
+///
+/// All but the last two are changes of an account, and a store keeps each in
+/// the transaction of its change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Event {
+    /// The methods that the user may perform were set.
+    AccessGranted {
+        /// The methods from now on.
+        methods: MethodSet,
+    },
+    /// The user's access was revoked, and every token with it.
+    AccessRevoked,
+    /// A new primary was generated; it is not active yet.
+    PrimaryGenerated {
+        /// The pending token.
+        id: TokenId,
+        /// The pending token that it superseded.
+        superseded: Option<TokenId>,
+    },
+    /// A new confirmation code was made for the pending token.
+    ConfirmationResent {
+        /// The pending token.
+        id: TokenId,
+    },
+    /// The pending token became the primary, and the former primary the
+    /// backup.
+    PrimaryConfirmed {
+        /// The new primary.
+        id: TokenId,
+        /// The backup from now on.
+        backup: Option<TokenId>,
+        /// The former backup, retired.
+        replaced: Option<TokenId>,
+    },
+    /// The pending token was cancelled.
+    PendingCancelled {
+        /// The token that was pending.
+        id: TokenId,
+    },
+    /// The backup was deleted.
+    BackupDeleted {
+        /// The token that was the backup.
+        id: TokenId,
+    },
+    /// The primary was given up, and the backup is the primary again.
+    RolledBack {
+        /// The token that was given up.
+        given_up: TokenId,
+        /// The primary from now on.
+        primary: TokenId,
+    },
+    /// Both slots and the pending token were revoked at once.
+    AllRevoked,
+    /// A first token was issued without confirmation.
+    TokenIssued {
+        /// The primary from now on.
+        id: TokenId,
+    },
+    /// An existing token was imported.
+    TokenImported {
+        /// The id it has from now on.
+        id: TokenId,
+        /// The slot it is in.
+        slot: Slot,
+    },
+    /// A retired token was presented, and refused.
+    RetiredTokenUsed {
+        /// The retired token.
+        id: TokenId,
+        /// How often since the last such event for this token.
+        count: u64,
+    },
+    /// The confirmation code of the pending token could not be sent.
+    ConfirmationNotSent {
+        /// The pending token.
+        id: TokenId,
+    },
+}
+
+impl Event {
+    /// The event's name in logs and stores, such as `backup_deleted`.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::AccessGranted { .. } => "access_granted",
+            Self::AccessRevoked => "access_revoked",
+            Self::PrimaryGenerated { .. } => "primary_generated",
+            Self::ConfirmationResent { .. } => "confirmation_resent",
+            Self::PrimaryConfirmed { .. } => "primary_confirmed",
+            Self::PendingCancelled { .. } => "pending_cancelled",
+            Self::BackupDeleted { .. } => "backup_deleted",
+            Self::RolledBack { .. } => "rolled_back",
+            Self::AllRevoked => "all_revoked",
+            Self::TokenIssued { .. } => "token_issued",
+            Self::TokenImported { .. } => "token_imported",
+            Self::RetiredTokenUsed { .. } => "retired_token_used",
+            Self::ConfirmationNotSent { .. } => "confirmation_not_sent",
+        }
+    }
+
+    /// The token that the event is about, if it is about one.
+    #[must_use]
+    pub const fn token(&self) -> Option<TokenId> {
+        match self {
+            Self::AccessGranted { .. } | Self::AccessRevoked | Self::AllRevoked => None,
+            Self::PrimaryGenerated { id, .. }
+            | Self::ConfirmationResent { id }
+            | Self::PrimaryConfirmed { id, .. }
+            | Self::PendingCancelled { id }
+            | Self::BackupDeleted { id }
+            | Self::RolledBack { given_up: id, .. }
+            | Self::TokenIssued { id }
+            | Self::TokenImported { id, .. }
+            | Self::RetiredTokenUsed { id, .. }
+            | Self::ConfirmationNotSent { id } => Some(*id),
+        }
+    }
+}
+
+/// One entry of an account's history.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct AuditEntry {
+    /// Whose account it is.
+    pub user: UserId,
+    /// The account's revision after the event.
+    pub revision: Revision,
+    /// When it happened, by the store's clock.
+    pub at: Timestamp,
+    /// Who asked for it.
+    pub actor: Actor,
+    /// What happened.
+    pub event: Event,
+}
+
+impl AuditEntry {
+    /// An entry with these parts.
+    #[must_use]
+    pub const fn new(
+        user: UserId,
+        revision: Revision,
+        at: Timestamp,
+        actor: Actor,
+        event: Event,
+    ) -> Self {
+        Self { user, revision, at, actor, event }
+    }
+}

@@ -1,0 +1,229 @@
+//! Which HTTP methods a user may perform.
+
+use std::fmt;
+
+use compact_str::CompactString;
+
+/// The greatest length of a method name in bytes. A longer one is never
+/// granted, and never repeated in an answer, an event or a metric.
+pub const MAX_METHOD_LENGTH: usize = 32;
+
+/// The greatest number of methods beyond the standard ones in one set.
+pub const MAX_EXTENSION_METHODS: usize = 32;
+
+/// The methods of RFC 9110 section 9 and RFC 5789 that can be granted; the
+/// place in this list is the bit in [`MethodSet::standard`].
+const STANDARD: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"];
+const GET: u8 = 1 << 0;
+const HEAD: u8 = 1 << 1;
+
+/// The HTTP methods that an administrator lets a user perform.
+///
+/// Names are case-sensitive (RFC 9110 section 9.1). GET covers HEAD, which is
+/// the same request without the body of its answer (section 9.3.2). Extension
+/// methods such as PURGE or PROPFIND may be granted; TRACE and CONNECT never,
+/// as the one reflects credentials and the other opens a tunnel. The empty set
+/// allows nothing.
+///
+/// ```
+/// use tower_api_token::method::MethodSet;
+///
+/// let methods = MethodSet::new(["GET", "PURGE"])?;
+/// assert!(methods.allows("HEAD") && methods.allows("PURGE"));
+/// assert!(!methods.allows("get") && !methods.allows("POST"));
+/// # Ok::<(), tower_api_token::method::MethodError>(())
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MethodSet {
+    standard: u8,
+    /// Sorted, without repetition. An empty box does not allocate, so cloning
+    /// a set of standard methods does not either.
+    extensions: Box<[CompactString]>,
+}
+
+impl MethodSet {
+    /// The set that allows nothing.
+    #[must_use]
+    pub fn empty() -> Self {
+        Self::default()
+    }
+
+    /// The set of these methods; naming one twice makes no difference.
+    ///
+    /// # Errors
+    ///
+    /// [`MethodError`] names the rule that a method breaks; no set is made
+    /// then.
+    pub fn new<I>(methods: I) -> Result<Self, MethodError>
+    where
+        I: IntoIterator<Item: AsRef<str>>,
+    {
+        let mut standard = 0;
+        let mut extensions = Vec::new();
+        for method in methods {
+            match standard_bit(method.as_ref()) {
+                Some(bit) => standard |= bit,
+                None => extensions.push(extension(method.as_ref())?),
+            }
+        }
+        extensions.sort_unstable();
+        extensions.dedup();
+        if extensions.len() > MAX_EXTENSION_METHODS {
+            return Err(MethodError::TooMany);
+        }
+        Ok(Self { standard, extensions: extensions.into() })
+    }
+
+    /// Whether the set allows nothing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.standard == 0 && self.extensions.is_empty()
+    }
+
+    /// Whether the user may perform `method`.
+    #[must_use]
+    #[inline]
+    pub fn allows(&self, method: &str) -> bool {
+        match standard_bit(method) {
+            Some(HEAD) => self.standard & (HEAD | GET) != 0,
+            Some(bit) => self.standard & bit != 0,
+            None => self.extensions.iter().any(|extension| extension == method),
+        }
+    }
+
+    /// The methods as they were granted: the standard ones first, in the order
+    /// GET, HEAD, POST, PUT, DELETE, PATCH, OPTIONS, then the others sorted.
+    pub fn iter(&self) -> impl Iterator<Item = &str> {
+        let standard = STANDARD.iter().enumerate();
+        let standard = standard.filter(|(bit, _)| self.standard & (1 << bit) != 0);
+        let extensions = self.extensions.iter().map(CompactString::as_str);
+        standard.map(|(_, name)| *name).chain(extensions)
+    }
+}
+
+/// The methods separated by commas: `GET, POST`.
+impl fmt::Display for MethodSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (place, method) in self.iter().enumerate() {
+            let comma = if place == 0 { "" } else { ", " };
+            write!(f, "{comma}{method}")?;
+        }
+        Ok(())
+    }
+}
+
+#[inline]
+fn standard_bit(method: &str) -> Option<u8> {
+    let place = match method {
+        "GET" => 0,
+        "HEAD" => 1,
+        "POST" => 2,
+        "PUT" => 3,
+        "DELETE" => 4,
+        "PATCH" => 5,
+        "OPTIONS" => 6,
+        _ => return None,
+    };
+    Some(1 << place)
+}
+
+fn extension(method: &str) -> Result<CompactString, MethodError> {
+    let is = |name: &&str| method.eq_ignore_ascii_case(name);
+    match method {
+        "" => Err(MethodError::Empty),
+        "*" => Err(MethodError::Wildcard),
+        _ if method.len() > MAX_METHOD_LENGTH => Err(MethodError::TooLong),
+        _ if !is_method(method.as_bytes()) => Err(MethodError::Syntax),
+        _ if ["TRACE", "CONNECT"].iter().any(is) => Err(MethodError::NeverGranted),
+        _ if STANDARD.iter().any(is) => Err(MethodError::Case),
+        _ => Ok(method.into()),
+    }
+}
+
+/// Whether `text` is a method: a `token` of RFC 9110 section 5.6.2.
+pub(crate) fn is_method(text: &[u8]) -> bool {
+    let punctuation = b"!#$%&'*+-.^_`|~";
+    let allowed = |byte: &u8| byte.is_ascii_alphanumeric() || punctuation.contains(byte);
+    !text.is_empty() && text.iter().all(allowed)
+}
+
+/// Why a name cannot be granted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum MethodError {
+    /// The name is empty.
+    #[error("a method must not be empty")]
+    Empty,
+    /// The name is longer than [`MAX_METHOD_LENGTH`] bytes.
+    #[error("a method must not be longer than {MAX_METHOD_LENGTH} bytes")]
+    TooLong,
+    /// The name is not a `token` of RFC 9110 section 5.6.2.
+    #[error("a method must be a token of RFC 9110 section 5.6.2")]
+    Syntax,
+    /// TRACE and CONNECT can never be granted.
+    #[error("TRACE and CONNECT can never be granted")]
+    NeverGranted,
+    /// The name is that of a standard method but for its case, so the grant
+    /// would not mean what it says.
+    #[error("methods are case-sensitive: a standard method is written in capitals")]
+    Case,
+    /// `*` would read as "all" but mean a method of that name.
+    #[error("there is no wildcard: name each method")]
+    Wildcard,
+    /// More than [`MAX_EXTENSION_METHODS`] extension methods.
+    #[error("a set must not hold more than {MAX_EXTENSION_METHODS} extension methods")]
+    TooMany,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set(methods: &[&str]) -> MethodSet {
+        MethodSet::new(methods).unwrap()
+    }
+
+    #[test]
+    fn only_what_was_granted_is_allowed() {
+        for granted in STANDARD {
+            for asked in STANDARD {
+                let expected = granted == asked || (granted, asked) == ("GET", "HEAD");
+                assert_eq!(set(&[granted]).allows(asked), expected, "{granted} {asked}");
+            }
+        }
+    }
+
+    #[test]
+    fn names_are_exact() {
+        let all = set(&STANDARD);
+        for asked in ["get", "GETX", "GE", "", "*", "ALL", "TRACE", "CONNECT", "QUERY"] {
+            assert!(!all.allows(asked) && !MethodSet::empty().allows(asked), "{asked}");
+        }
+    }
+
+    #[test]
+    fn a_bad_name_is_refused_with_its_rule() {
+        let cases = [
+            ("", MethodError::Empty),
+            ("*", MethodError::Wildcard),
+            ("GE T", MethodError::Syntax),
+            ("GÉT", MethodError::Syntax),
+            ("get", MethodError::Case),
+            ("Trace", MethodError::NeverGranted),
+            ("CONNECT", MethodError::NeverGranted),
+        ];
+        for (name, error) in cases {
+            assert_eq!(MethodSet::new(["GET", name]).unwrap_err(), error, "{name}");
+        }
+        assert_eq!(MethodSet::new(["A".repeat(33)]).unwrap_err(), MethodError::TooLong);
+        let many = (0..=MAX_EXTENSION_METHODS).map(|number| format!("M{number}"));
+        assert_eq!(MethodSet::new(many).unwrap_err(), MethodError::TooMany);
+    }
+
+    #[test]
+    fn listing_reads_back_to_the_same_set() {
+        let methods = set(&["PURGE", "OPTIONS", "GET", "COPY", "GET", "PURGE"]);
+        assert_eq!(methods.to_string(), "GET, OPTIONS, COPY, PURGE");
+        assert_eq!(MethodSet::new(methods.iter()).unwrap(), methods);
+    }
+}

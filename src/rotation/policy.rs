@@ -1,0 +1,165 @@
+//! The host's choices about the life of tokens.
+
+use std::time::Duration;
+
+/// How long things last, and how much time must lie between them.
+///
+/// ```
+/// use std::time::Duration;
+/// use tower_api_token::rotation::Policy;
+///
+/// let policy = Policy::default().backup_lifetime(Duration::from_secs(30 * 86_400))?;
+/// # Ok::<(), tower_api_token::rotation::PolicyError>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Policy {
+    pub(crate) code_lifetime: Duration,
+    pub(crate) pending_lifetime: Duration,
+    pub(crate) resend_interval: Duration,
+    pub(crate) guard_window: Duration,
+    pub(crate) usage_interval: Duration,
+    pub(crate) retired_lifetime: Duration,
+    pub(crate) token_lifetime: Option<Duration>,
+    pub(crate) backup_lifetime: Option<Duration>,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            code_lifetime: Duration::from_secs(10 * 60),
+            pending_lifetime: Duration::from_secs(24 * 3_600),
+            resend_interval: Duration::from_secs(60),
+            guard_window: Duration::from_secs(24 * 3_600),
+            usage_interval: Duration::from_secs(10),
+            retired_lifetime: Self::SHORTEST_RETIRED_LIFETIME,
+            token_lifetime: None,
+            backup_lifetime: None,
+        }
+    }
+}
+
+/// What a choice must not exceed: a hundred years, so that no sum overflows.
+const LONGEST: Duration = Duration::from_secs(100 * 366 * 86_400);
+
+fn within(time: Duration, shortest: Duration) -> Result<Duration, PolicyError> {
+    if time < shortest {
+        Err(PolicyError::TooShort { shortest })
+    } else if time > LONGEST {
+        Err(PolicyError::TooLong)
+    } else {
+        Ok(time)
+    }
+}
+
+impl Policy {
+    /// How many retired tokens of an account are remembered whatever their age.
+    pub const RETIRED_KEPT: usize = 16;
+
+    const SHORTEST_RETIRED_LIFETIME: Duration = Duration::from_secs(90 * 86_400);
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// How long a confirmation code can be used. Default: 10 minutes, the most
+    /// that OWASP ASVS 6.5.5 allows for a code sent by mail.
+    ///
+    /// # Errors
+    ///
+    /// [`PolicyError`] if it is under a second or over a hundred years.
+    pub fn code_lifetime(mut self, time: Duration) -> Result<Self, PolicyError> {
+        self.code_lifetime = within(time, Self::SECOND)?;
+        Ok(self)
+    }
+
+    /// How long a generated token can be confirmed at all. Default: 24 hours.
+    ///
+    /// # Errors
+    ///
+    /// [`PolicyError`] if it is under a second or over a hundred years.
+    pub fn pending_lifetime(mut self, time: Duration) -> Result<Self, PolicyError> {
+        self.pending_lifetime = within(time, Self::SECOND)?;
+        Ok(self)
+    }
+
+    /// The least time between two codes for one pending token. Default: a
+    /// minute.
+    ///
+    /// # Errors
+    ///
+    /// [`PolicyError`] if it is over a hundred years.
+    pub fn resend_interval(mut self, time: Duration) -> Result<Self, PolicyError> {
+        self.resend_interval = within(time, Duration::ZERO)?;
+        Ok(self)
+    }
+
+    /// How recent a use makes a token count as in use, so that deleting it
+    /// needs an explicit word. Default: 24 hours; zero switches the guard off
+    /// for tokens whose use is recorded.
+    ///
+    /// # Errors
+    ///
+    /// [`PolicyError`] if it is over a hundred years.
+    pub fn guard_window(mut self, time: Duration) -> Result<Self, PolicyError> {
+        self.guard_window = within(time, Duration::ZERO)?;
+        Ok(self)
+    }
+
+    /// How often every node writes the last uses to the store. A token younger
+    /// than twice this, without a recorded use, counts as in use. Default: 10
+    /// seconds.
+    ///
+    /// # Errors
+    ///
+    /// [`PolicyError`] if it is under a second or over a hundred years.
+    pub fn usage_interval(mut self, time: Duration) -> Result<Self, PolicyError> {
+        self.usage_interval = within(time, Self::SECOND)?;
+        Ok(self)
+    }
+
+    /// How long a retired token is remembered at least. Default, and least: 90
+    /// days.
+    ///
+    /// # Errors
+    ///
+    /// [`PolicyError`] if it is under 90 days or over a hundred years.
+    pub fn retired_lifetime(mut self, time: Duration) -> Result<Self, PolicyError> {
+        self.retired_lifetime = within(time, Self::SHORTEST_RETIRED_LIFETIME)?;
+        Ok(self)
+    }
+
+    /// How long a token works from the moment that it becomes the primary.
+    /// Default: until the user deletes it.
+    ///
+    /// # Errors
+    ///
+    /// [`PolicyError`] if it is under a second or over a hundred years.
+    pub fn token_lifetime(mut self, time: Duration) -> Result<Self, PolicyError> {
+        self.token_lifetime = Some(within(time, Self::SECOND)?);
+        Ok(self)
+    }
+
+    /// How long a token works from the moment that it becomes the backup.
+    /// Default: until the user deletes it.
+    ///
+    /// # Errors
+    ///
+    /// [`PolicyError`] if it is under a second or over a hundred years.
+    pub fn backup_lifetime(mut self, time: Duration) -> Result<Self, PolicyError> {
+        self.backup_lifetime = Some(within(time, Self::SECOND)?);
+        Ok(self)
+    }
+}
+
+/// Why a time cannot be chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PolicyError {
+    /// It is shorter than it may be.
+    #[error("this time must be at least {} s", .shortest.as_secs())]
+    TooShort {
+        /// The shortest that it may be.
+        shortest: Duration,
+    },
+    /// It is longer than a hundred years.
+    #[error("this time must not be longer than a hundred years")]
+    TooLong,
+}

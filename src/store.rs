@@ -1,0 +1,300 @@
+//! Where accounts are kept: two traits, and the stores that implement them.
+//!
+//! | store | feature | for |
+//! |---|---|---|
+//! | [`MemoryStore`] | | tests, and hosts that fill it at start |
+//!
+//! [`TokenStore`] is what the layer needs, with one method to write; a host
+//! that has tokens of its own implements it over its own tables.
+//! [`AccountStore`] is what the manager needs: it only loads an account and
+//! replaces it if its revision is still the one that was read, so that every
+//! rule of a token's life stands in [`rotation`](crate::rotation) and no two
+//! stores can disagree.
+
+mod error;
+mod feed;
+mod memory;
+mod page;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+pub use self::error::{StoreError, StoreErrorKind};
+pub use self::feed::{Change, Feed, FeedItem, HeartbeatId};
+pub use self::memory::MemoryStore;
+pub use self::page::{AccountPage, HistoryPage, PageSize};
+use crate::account::{Account, Revision};
+use crate::audit::AuditEntry;
+use crate::identity::UserId;
+use crate::time::Timestamp;
+use crate::token::{PepperVersion, TokenDigest};
+use crate::usage::{TokenUsage, TokenUse};
+
+/// Finds the account that names a token digest: all that the layer needs.
+///
+/// Both methods answer for *every* digest that an account names: primary,
+/// backup, pending and retired. Which of them is accepted is not the store's
+/// decision. Only a digest that no account names is `None`.
+///
+/// ```
+/// use std::collections::HashMap;
+/// use std::sync::Arc;
+///
+/// use async_trait::async_trait;
+/// use tower_api_token::account::Account;
+/// use tower_api_token::store::{StoreError, TokenStore};
+/// use tower_api_token::token::TokenDigest;
+///
+/// struct OwnTable(HashMap<TokenDigest, Arc<Account>>);
+///
+/// #[async_trait]
+/// impl TokenStore for OwnTable {
+///     async fn find(&self, digest: &TokenDigest) -> Result<Option<Arc<Account>>, StoreError> {
+///         Ok(self.0.get(digest).cloned())
+///     }
+/// }
+/// ```
+#[async_trait]
+pub trait TokenStore: Send + Sync + 'static {
+    /// Lends the answer to `visit` if it is known without waiting, and says
+    /// whether it was.
+    ///
+    /// `visit` is called exactly once where the answer is `true`, with `None`
+    /// if no account names the digest, and not at all where it is `false`. An
+    /// implementation must not block, and an answer must be as fresh as one of
+    /// [`find`](Self::find). The default knows nothing.
+    fn peek(&self, digest: &TokenDigest, visit: &mut dyn FnMut(Option<&Account>)) -> bool {
+        let _ = (digest, visit);
+        false
+    }
+
+    /// The account that names the digest, or `None` if none does.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the answer cannot be had. An implementation must never
+    /// answer `None` when it does not know.
+    async fn find(&self, digest: &TokenDigest) -> Result<Option<Arc<Account>>, StoreError>;
+}
+
+/// An account as a store has it, and the time by that store's clock.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Loaded {
+    /// The account; `None` if the user has none.
+    pub account: Option<Arc<Account>>,
+    /// The store's time: what codes and pending tokens expire by.
+    pub now: Timestamp,
+}
+
+impl Loaded {
+    /// What a store has, at the store's time `now`.
+    #[must_use]
+    pub const fn new(account: Option<Arc<Account>>, now: Timestamp) -> Self {
+        Self { account, now }
+    }
+}
+
+/// A change to write: the account as it shall be, the revision that was read,
+/// and the entry for the history.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Replacement {
+    /// The account as it shall be.
+    pub account: Account,
+    /// The revision that it replaces; `None`: the user must have no account.
+    pub expected: Option<Revision>,
+    /// What to keep in the history.
+    pub entry: AuditEntry,
+}
+
+impl Replacement {
+    /// `account` in place of revision `expected`, with `entry` in the history.
+    #[must_use]
+    pub const fn new(account: Account, expected: Option<Revision>, entry: AuditEntry) -> Self {
+        Self { account, expected, entry }
+    }
+}
+
+/// Keeps accounts: what the manager needs.
+///
+/// # The contract
+///
+/// * A change is *conditional*: it is written if, and only if, the account's
+///   revision is the expected one at that moment. Else it is a
+///   [`StoreErrorKind::Conflict`], and nothing has changed.
+/// * A digest is named by at most one place of at most one account. A change
+///   that would name one twice is a `Conflict` too, and nothing has changed.
+/// * A change is *atomic and durable*: when `replace` has returned `Ok`, the
+///   account, its digests, the history entry and the message to the feed are
+///   there, and a crash does not undo them; else none of them is.
+/// * When `replace` has returned, `find`, `peek` and `load` of this store
+///   answer by the new state. A reader during a change sees the old account or
+///   the new one.
+/// * A future that is dropped half-way leaves the change made or not made, and
+///   the store usable.
+/// * Recorded uses never change an account, its revision or its history.
+///
+/// The module `conformance` (feature of that name) holds a test for each.
+#[async_trait]
+pub trait AccountStore: TokenStore {
+    /// The user's account and the store's time.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if they cannot be had.
+    async fn load(&self, user: &UserId) -> Result<Loaded, StoreError>;
+
+    /// Writes one change.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreErrorKind::Conflict`] if the revision is not the expected one or
+    /// a digest is named elsewhere: nothing has changed.
+    /// [`StoreErrorKind::Unavailable`]: it may or may not have been written;
+    /// load the account to find out.
+    async fn replace(&self, replacement: Replacement) -> Result<(), StoreError>;
+
+    /// Writes many changes in one durable transaction, each of them as
+    /// [`replace`](Self::replace) would, and answers for each in their order.
+    /// One that conflicts leaves the others alone.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the transaction as a whole failed: then none was
+    /// written, or for [`StoreErrorKind::Unavailable`] perhaps all.
+    async fn replace_many(
+        &self,
+        replacements: Vec<Replacement>,
+    ) -> Result<Vec<Result<(), StoreError>>, StoreError>;
+
+    /// The accounts after that of user `after` in the byte order of user ids,
+    /// at most `size` of them.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if they cannot be had.
+    async fn list(&self, after: Option<&UserId>, size: PageSize)
+    -> Result<AccountPage, StoreError>;
+
+    /// Keeps the latest use of each token in the batch; an earlier one than is
+    /// kept makes no difference, and one of an unknown user or token may be
+    /// dropped.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if it could not be written; the caller tries again.
+    async fn record_usage(&self, batch: &[TokenUse]) -> Result<(), StoreError>;
+
+    /// The latest use of each of the user's tokens that has one.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if they cannot be had.
+    async fn usage(&self, user: &UserId) -> Result<Vec<TokenUsage>, StoreError>;
+
+    /// The user's history, the latest entry first: entries with a revision
+    /// below `before`, at most `size` of them.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if it cannot be had.
+    async fn history(
+        &self,
+        user: &UserId,
+        before: Option<Revision>,
+        size: PageSize,
+    ) -> Result<HistoryPage, StoreError>;
+
+    /// A feed of every change from now on, made by any node or process.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if no feed can be opened.
+    async fn changes(&self) -> Result<Feed, StoreError>;
+
+    /// Sends a heartbeat through the channel that carries the changes, in order
+    /// with them, to every feed including the sender's own.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if it could not be sent.
+    async fn heartbeat(&self, id: HeartbeatId) -> Result<(), StoreError>;
+
+    /// How many tokens in use (primary, backup, pending) have a digest made
+    /// under each pepper version; versions without any are left out.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if it cannot be had.
+    async fn pepper_versions(&self) -> Result<Vec<(PepperVersion, u64)>, StoreError>;
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl<S: TokenStore + ?Sized> TokenStore for Arc<S> {
+    fn peek(&self, digest: &TokenDigest, visit: &mut dyn FnMut(Option<&Account>)) -> bool {
+        (**self).peek(digest, visit)
+    }
+
+    async fn find(&self, digest: &TokenDigest) -> Result<Option<Arc<Account>>, StoreError> {
+        (**self).find(digest).await
+    }
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl<S: AccountStore + ?Sized> AccountStore for Arc<S> {
+    async fn load(&self, user: &UserId) -> Result<Loaded, StoreError> {
+        (**self).load(user).await
+    }
+
+    async fn replace(&self, replacement: Replacement) -> Result<(), StoreError> {
+        (**self).replace(replacement).await
+    }
+
+    async fn replace_many(
+        &self,
+        replacements: Vec<Replacement>,
+    ) -> Result<Vec<Result<(), StoreError>>, StoreError> {
+        (**self).replace_many(replacements).await
+    }
+
+    async fn list(
+        &self,
+        after: Option<&UserId>,
+        size: PageSize,
+    ) -> Result<AccountPage, StoreError> {
+        (**self).list(after, size).await
+    }
+
+    async fn record_usage(&self, batch: &[TokenUse]) -> Result<(), StoreError> {
+        (**self).record_usage(batch).await
+    }
+
+    async fn usage(&self, user: &UserId) -> Result<Vec<TokenUsage>, StoreError> {
+        (**self).usage(user).await
+    }
+
+    async fn history(
+        &self,
+        user: &UserId,
+        before: Option<Revision>,
+        size: PageSize,
+    ) -> Result<HistoryPage, StoreError> {
+        (**self).history(user, before, size).await
+    }
+
+    async fn changes(&self) -> Result<Feed, StoreError> {
+        (**self).changes().await
+    }
+
+    async fn heartbeat(&self, id: HeartbeatId) -> Result<(), StoreError> {
+        (**self).heartbeat(id).await
+    }
+
+    async fn pepper_versions(&self) -> Result<Vec<(PepperVersion, u64)>, StoreError> {
+        (**self).pepper_versions().await
+    }
+}

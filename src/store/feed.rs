@@ -1,0 +1,105 @@
+//! What tells other nodes, processes and caches of a change.
+
+mod hub;
+
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use futures_core::Stream;
+
+pub(crate) use self::hub::FeedHub;
+use crate::account::{Account, Revision};
+use crate::identity::UserId;
+use crate::token::TokenDigest;
+
+/// One change of one account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Change {
+    /// Whose account changed.
+    pub user: UserId,
+    /// Its revision after the change.
+    pub revision: Revision,
+    /// Every digest that the account named before the change or names after
+    /// it.
+    pub digests: Arc<[TokenDigest]>,
+}
+
+impl Change {
+    /// A change with these parts.
+    #[must_use]
+    pub fn new(user: UserId, revision: Revision, digests: impl Into<Arc<[TokenDigest]>>) -> Self {
+        Self { user, revision, digests: digests.into() }
+    }
+
+    /// The change that put `after` in the place of `before`.
+    #[must_use]
+    pub fn between(before: Option<&Account>, after: &Account) -> Self {
+        let before = before.into_iter().flat_map(Account::digests);
+        let digests = before.chain(after.digests()).map(|stored| stored.digest);
+        let mut digests: Vec<_> = digests.collect();
+        digests.sort_unstable_by_key(|digest| *digest.as_bytes());
+        digests.dedup();
+        Self::new(after.user().clone(), after.revision(), digests)
+    }
+}
+
+/// Names one heartbeat, so that its sender recognises its echo.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct HeartbeatId(u64);
+
+impl HeartbeatId {
+    /// The heartbeat with this number, chosen at random by its sender.
+    #[must_use]
+    pub const fn from_u64(number: u64) -> Self {
+        Self(number)
+    }
+
+    /// The number.
+    #[must_use]
+    pub const fn as_u64(self) -> u64 {
+        self.0
+    }
+}
+
+/// What a feed delivers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum FeedItem {
+    /// An account has changed.
+    Change(Change),
+    /// A heartbeat has come through.
+    Heartbeat(HeartbeatId),
+    /// Changes may have been missed (a broken connection, a message that could
+    /// not be read or was too long): nothing known before holds.
+    Lost,
+}
+
+/// A stream of changes, in the order in which they were made to each account.
+///
+/// It ends only with its store. Dropping it closes it.
+pub struct Feed(Pin<Box<dyn Stream<Item = FeedItem> + Send>>);
+
+impl Feed {
+    /// A feed that delivers what `stream` yields.
+    #[must_use]
+    pub fn new(stream: impl Stream<Item = FeedItem> + Send + 'static) -> Self {
+        Self(Box::pin(stream))
+    }
+}
+
+impl Stream for Feed {
+    type Item = FeedItem;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<FeedItem>> {
+        self.0.as_mut().poll_next(cx)
+    }
+}
+
+impl fmt::Debug for Feed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Feed")
+    }
+}

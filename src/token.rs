@@ -1,0 +1,253 @@
+//! The token itself, its name, its form and its digest.
+//!
+//! A [`Token`] is the secret a client presents. It exists in this process only
+//! between the request's header and its [`TokenDigest`], and once more in the
+//! answer to the call that made it. Everything else names a token by its
+//! [`TokenId`].
+
+mod code;
+mod digest;
+mod form;
+mod random;
+mod scheme;
+
+use std::fmt;
+
+use zeroize::Zeroizing;
+
+pub use self::code::{CodeDigest, ConfirmationCode};
+pub use self::digest::{Pepper, PepperError, PepperVersion, StoredDigest, TokenDigest};
+pub use self::form::{PrefixError, TokenForm, TokenPrefix};
+pub use self::random::{RandomError, RandomSource, SystemRandom};
+pub use self::scheme::{SchemeError, TokenScheme};
+
+/// The greatest length of a token in bytes, generated or imported.
+pub const MAX_TOKEN_LENGTH: usize = 512;
+
+/// Whether `text` is a `b64token` (RFC 6750 section 2.1; `token68` of RFC 9110
+/// section 11.2): letters, digits, `-._~+/`, then any number of `=`.
+pub(crate) fn is_b64token(text: &[u8]) -> bool {
+    let unpadded = text.iter().rposition(|&byte| byte != b'=');
+    let Some(last) = unpadded else { return false };
+    text[..=last].iter().all(|&byte| B64TOKEN[usize::from(byte)])
+}
+
+/// Which bytes a `b64token` may hold before its padding.
+const B64TOKEN: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        table[byte] = (byte as u8).is_ascii_alphanumeric()
+            || matches!(byte as u8, b'-' | b'.' | b'_' | b'~' | b'+' | b'/');
+        byte += 1;
+    }
+    table
+};
+
+/// An API token: the secret that identifies and authenticates its user.
+///
+/// Its memory is wiped when it is dropped, `Debug` shows nothing of it, and
+/// [`Token::expose_secret`] is the only way to its text.
+///
+/// ```
+/// use tower_api_token::token::Token;
+///
+/// let token = Token::parse("c0ffee00-1234-4abc-9def-0123456789ab")?;
+/// assert_eq!(format!("{token:?}"), "Token(..)");
+/// # Ok::<(), tower_api_token::token::TokenError>(())
+/// ```
+#[derive(Clone)]
+pub struct Token(Zeroizing<String>);
+
+impl Token {
+    /// Takes a token that some other system made.
+    ///
+    /// # Errors
+    ///
+    /// [`TokenError`] names the rule that the text breaks: it must be 1 to
+    /// [`MAX_TOKEN_LENGTH`] bytes of the `b64token` syntax of RFC 6750
+    /// section 2.1, since no other text can be sent as a Bearer credential.
+    pub fn parse(text: impl Into<String>) -> Result<Self, TokenError> {
+        let text = Zeroizing::new(text.into());
+        match text.len() {
+            0 => Err(TokenError::Empty),
+            length if length > MAX_TOKEN_LENGTH => Err(TokenError::TooLong),
+            _ if !is_b64token(text.as_bytes()) => Err(TokenError::Syntax),
+            _ => Ok(Self(text)),
+        }
+    }
+
+    pub(crate) const fn generated(text: Zeroizing<String>) -> Self {
+        Self(text)
+    }
+
+    /// The token's text. The one door to the secret: never log, store or mail
+    /// what it returns.
+    #[must_use]
+    pub fn expose_secret(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether the text could be a secret: at least 20 bytes with at least 10
+    /// different ones and no run of one byte longer than 7.
+    ///
+    /// A version-4 UUID passes (36 bytes; fewer than 10 different ones have a
+    /// chance of about one in 14 000); passwords, counters and repetitions do
+    /// not. It cannot tell a guessable text of good shape from a random one.
+    #[must_use]
+    pub fn looks_random(&self) -> bool {
+        let text = self.0.as_bytes();
+        let mut seen = [false; 256];
+        for &byte in text {
+            seen[usize::from(byte)] = true;
+        }
+        let different = seen.iter().filter(|&&seen| seen).count();
+        let longest_run = text.chunk_by(|a, b| a == b).map(<[u8]>::len).max();
+        text.len() >= 20 && different >= 10 && longest_run.unwrap_or(0) <= 7
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Token(..)")
+    }
+}
+
+/// Why a text is not a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TokenError {
+    /// The text is empty.
+    #[error("a token must not be empty")]
+    Empty,
+    /// The text is longer than [`MAX_TOKEN_LENGTH`] bytes.
+    #[error("a token must not be longer than {MAX_TOKEN_LENGTH} bytes")]
+    TooLong,
+    /// The text is not a `b64token` of RFC 6750 section 2.1.
+    #[error("a token must be letters, digits and -._~+/ followed by any number of =")]
+    Syntax,
+}
+
+/// The public name of one token, unique within its account and never reused.
+///
+/// Not a secret: it is shown by views, in events and in forms.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TokenId(u64);
+
+impl TokenId {
+    /// The id with this number, for stores and forms that carry it as a number.
+    #[must_use]
+    pub const fn from_u64(number: u64) -> Self {
+        Self(number)
+    }
+
+    /// The id as a number.
+    #[must_use]
+    pub const fn as_u64(self) -> u64 {
+        self.0
+    }
+}
+
+impl fmt::Display for TokenId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// What a page may show of a token so that its owner recognises it: the prefix
+/// (of a token of our own form) and the last four characters.
+///
+/// The last four characters of a generated token belong to its check sum; with
+/// the rest unknown they narrow its 214 random bits to 190 at worst.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TokenHint(compact_str::CompactString);
+
+impl TokenHint {
+    /// A hint that shows nothing, for a token known by its digest alone.
+    #[must_use]
+    pub const fn unknown() -> Self {
+        Self(compact_str::CompactString::const_new(""))
+    }
+
+    pub(crate) fn of(token: &Token, prefix: Option<&TokenPrefix>) -> Self {
+        let text = token.expose_secret();
+        // A `b64token` is ASCII, so every index is a character boundary.
+        let last = &text[text.len().saturating_sub(4)..];
+        // Four characters of a short foreign token would be too much of it.
+        if text.len() < 20 {
+            return Self::unknown();
+        }
+        Self(match prefix {
+            Some(prefix) => compact_str::format_compact!("{prefix}_...{last}"),
+            None => compact_str::format_compact!("...{last}"),
+        })
+    }
+
+    /// Takes a hint back from where a store has kept it.
+    #[must_use]
+    pub fn from_stored(text: &str) -> Self {
+        Self(text.into())
+    }
+
+    /// The text to show, such as `tat_...x7Qz`; empty if nothing is known.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for TokenHint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn b64token_is_the_syntax_of_rfc_6750() {
+        for good in ["a", "a=", "a==", "-._~+/", "null", "../../P"] {
+            assert!(is_b64token(good.as_bytes()), "{good}");
+        }
+        for bad in ["", "=", "==", "a=b", "a b", "a,", "\"a\"", "a:b", "a%20", "é", "a\t"] {
+            assert!(!is_b64token(bad.as_bytes()), "{bad}");
+        }
+    }
+
+    #[test]
+    fn parse_names_the_rule() {
+        assert_eq!(Token::parse("").unwrap_err(), TokenError::Empty);
+        assert_eq!(Token::parse("a b").unwrap_err(), TokenError::Syntax);
+        let long = "a".repeat(MAX_TOKEN_LENGTH + 1);
+        assert_eq!(Token::parse(long).unwrap_err(), TokenError::TooLong);
+        assert!(Token::parse("a".repeat(MAX_TOKEN_LENGTH)).is_ok());
+    }
+
+    #[test]
+    fn a_version_4_uuid_looks_random_and_short_or_repetitive_text_does_not() {
+        let looks_random = |text: &str| Token::parse(text).unwrap().looks_random();
+        assert!(looks_random("c0ffee00-1234-4abc-9def-0123456789ab"));
+        assert!(looks_random("3f2b8c1e9d7a4650b1c2d3e4f5a69788"));
+        for bad in [
+            "hunter2",
+            "0123456789abcdefghi",
+            "abcabcabcabcabcabcabcabcabc",
+            "00000000-0000-0000-0000-000000000000",
+            "aaaaaaaa1234567890bcdefghijk",
+        ] {
+            assert!(!looks_random(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_hint_shows_four_characters_at_most_and_none_of_a_short_token() {
+        let token = Token::parse("0123456789abcdefWXYZ").unwrap();
+        let prefix = TokenPrefix::new("tat").unwrap();
+        assert_eq!(TokenHint::of(&token, Some(&prefix)).as_str(), "tat_...WXYZ");
+        assert_eq!(TokenHint::of(&token, None).as_str(), "...WXYZ");
+        let short = Token::parse("hunter2").unwrap();
+        assert_eq!(TokenHint::of(&short, None), TokenHint::unknown());
+    }
+}

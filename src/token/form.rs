@@ -1,0 +1,176 @@
+//! What a generated token looks like, so that scanners can find a leaked one
+//! and garbage is refused without asking a store.
+
+use std::fmt;
+
+use zeroize::Zeroizing;
+
+use super::Token;
+use super::random::{ALPHABET, RandomError, RandomSource, push_random};
+
+const RANDOM_LENGTH: usize = 36;
+const CHECK_SUM_LENGTH: usize = 6;
+
+/// The part of a generated token before its first underscore: 1 to 8 of
+/// `a` to `z` and `0` to `9`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct TokenPrefix(compact_str::CompactString);
+
+impl TokenPrefix {
+    /// The prefix of tokens whose host has not chosen one: `tat`.
+    #[must_use]
+    pub const fn standard() -> Self {
+        Self(compact_str::CompactString::const_new("tat"))
+    }
+
+    /// A prefix of the host's choice, such as `acme`.
+    ///
+    /// # Errors
+    ///
+    /// [`PrefixError`] names the rule that the text breaks.
+    pub fn new(text: &str) -> Result<Self, PrefixError> {
+        let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+        match text {
+            // The prefix of confirmation codes: a scanner must tell them apart.
+            "tac" => Err(PrefixError::Reserved),
+            _ if !(1..=8).contains(&text.len()) => Err(PrefixError::Length),
+            _ if !text.bytes().all(allowed) => Err(PrefixError::Character),
+            _ => Ok(Self(text.into())),
+        }
+    }
+
+    /// The prefix, without the underscore.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// `<prefix>_`, 36 random characters and the check sum of all before it.
+    pub(super) fn generate(&self, source: &dyn RandomSource) -> Result<Token, RandomError> {
+        let mut text = Zeroizing::new(String::with_capacity(self.token_length()));
+        text.push_str(&self.0);
+        text.push('_');
+        push_random(&mut text, RANDOM_LENGTH, source)?;
+        let check_sum = check_sum(text.as_bytes());
+        text.extend(check_sum.map(char::from));
+        Ok(Token::generated(text))
+    }
+
+    fn token_length(&self) -> usize {
+        self.0.len() + 1 + RANDOM_LENGTH + CHECK_SUM_LENGTH
+    }
+
+    /// Whether `text` has this prefix and the length of a generated token.
+    pub(super) fn has_shape(&self, text: &[u8]) -> bool {
+        text.len() == self.token_length()
+            && text[self.0.len()] == b'_'
+            && text.starts_with(self.0.as_bytes())
+    }
+}
+
+impl fmt::Display for TokenPrefix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Why a text is not a token prefix.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PrefixError {
+    /// It is empty or longer than 8 bytes.
+    #[error("a token prefix must be 1 to 8 characters long")]
+    Length,
+    /// It holds something else than `a` to `z` and `0` to `9`.
+    #[error("a token prefix must consist of a to z and 0 to 9")]
+    Character,
+    /// It is `tac`, the prefix of confirmation codes.
+    #[error("the prefix tac is reserved for confirmation codes")]
+    Reserved,
+}
+
+/// What the form of a string says about it, before anything is looked up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "a string is one of these three")]
+pub enum TokenForm {
+    /// A listed prefix, the generated length, and the right check sum.
+    Generated,
+    /// A listed prefix and the generated length, but the wrong check sum: no
+    /// token that was ever generated.
+    Damaged,
+    /// Anything else: perhaps a token that another system made.
+    Foreign,
+}
+
+/// Whether the last characters of a string of generated shape are the check sum
+/// of those before.
+pub(super) fn has_check_sum(text: &[u8]) -> bool {
+    let (body, sum) = text.split_at(text.len().saturating_sub(CHECK_SUM_LENGTH));
+    sum == check_sum(body)
+}
+
+/// CRC-32 (ISO-HDLC) in base 62, most significant digit first.
+fn check_sum(text: &[u8]) -> [u8; CHECK_SUM_LENGTH] {
+    let mut rest = crc32fast::hash(text);
+    let mut digits = [0; CHECK_SUM_LENGTH];
+    for digit in digits.iter_mut().rev() {
+        *digit = ALPHABET[(rest % 62) as usize];
+        rest /= 62;
+    }
+    digits
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::random::SystemRandom;
+    use super::*;
+
+    fn generated(prefix: &str) -> Token {
+        let prefix = TokenPrefix::new(prefix).unwrap();
+        prefix.generate(&SystemRandom).unwrap()
+    }
+
+    #[test]
+    fn a_generated_token_has_the_documented_form() {
+        for prefix in ["a", "tat", "acme2026"] {
+            let token = generated(prefix);
+            let text = token.expose_secret();
+            let rest = text.strip_prefix(prefix).unwrap().strip_prefix('_').unwrap();
+            assert_eq!(rest.len(), 42);
+            assert!(rest.bytes().all(|byte| byte.is_ascii_alphanumeric()));
+            assert!(text.len() <= 55, "SHA-256 must need one block only");
+            assert!(has_check_sum(text.as_bytes()));
+        }
+    }
+
+    #[test]
+    fn any_changed_character_fails_the_check_sum() {
+        let token = generated("tat");
+        for place in 0..token.expose_secret().len() {
+            let mut text = token.expose_secret().as_bytes().to_vec();
+            text[place] ^= 1;
+            assert!(!has_check_sum(&text), "place {place}");
+        }
+    }
+
+    #[test]
+    fn the_check_sum_is_crc_32_in_base_62() {
+        // The check value of CRC-32/ISO-HDLC is 0xCBF43926 = 3 421 780 262.
+        assert_eq!(&check_sum(b"123456789"), b"3jZRME");
+        let mut value = 0_u64;
+        for byte in check_sum(b"123456789") {
+            let digit = ALPHABET.iter().position(|&letter| letter == byte).unwrap();
+            value = value * 62 + digit as u64;
+        }
+        assert_eq!(value, 0xCBF4_3926);
+    }
+
+    #[test]
+    fn a_prefix_names_the_rule_it_breaks() {
+        assert_eq!(TokenPrefix::new("").unwrap_err(), PrefixError::Length);
+        assert_eq!(TokenPrefix::new("ninechars").unwrap_err(), PrefixError::Length);
+        assert_eq!(TokenPrefix::new("Tat").unwrap_err(), PrefixError::Character);
+        assert_eq!(TokenPrefix::new("t_t").unwrap_err(), PrefixError::Character);
+        assert_eq!(TokenPrefix::new("tac").unwrap_err(), PrefixError::Reserved);
+    }
+}

@@ -1,0 +1,253 @@
+//! How this host's tokens are made, recognised and hashed.
+
+use super::digest::{sha256, stored};
+use super::form::has_check_sum;
+use super::{
+    Pepper, PepperVersion, RandomError, RandomSource, StoredDigest, Token, TokenForm, TokenHint,
+    TokenPrefix,
+};
+
+/// How this host's tokens are made, recognised and hashed: the one
+/// configuration that the manager and the layer must share.
+///
+/// ```
+/// use tower_api_token::token::{Pepper, TokenPrefix, TokenScheme};
+///
+/// let scheme = TokenScheme::new(TokenPrefix::new("acme")?)
+///     .former_prefix(TokenPrefix::standard())
+///     .pepper(Pepper::new(1, b"thirty-two bytes from a secret store")?)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct TokenScheme {
+    prefix: TokenPrefix,
+    former_prefixes: Vec<TokenPrefix>,
+    accept_foreign: bool,
+    pepper: Option<Pepper>,
+    /// `Some(None)`: before the current pepper there was none.
+    former: Option<Option<Pepper>>,
+}
+
+impl Default for TokenScheme {
+    fn default() -> Self {
+        Self::new(TokenPrefix::standard())
+    }
+}
+
+impl TokenScheme {
+    /// Tokens that begin with `prefix`, no pepper, no foreign tokens.
+    #[must_use]
+    pub const fn new(prefix: TokenPrefix) -> Self {
+        Self {
+            prefix,
+            former_prefixes: Vec::new(),
+            accept_foreign: false,
+            pepper: None,
+            former: None,
+        }
+    }
+
+    /// Lists a prefix that this host has used before, so that its tokens go on
+    /// working. Default: none.
+    #[must_use]
+    pub fn former_prefix(mut self, prefix: TokenPrefix) -> Self {
+        self.former_prefixes.push(prefix);
+        self
+    }
+
+    /// Whether a string that is no token of a listed prefix may be one that
+    /// another system made, so that the store is asked for it. Default: no; it
+    /// is refused at once, and so is its import.
+    #[must_use]
+    pub const fn accept_foreign_tokens(mut self, accept: bool) -> Self {
+        self.accept_foreign = accept;
+        self
+    }
+
+    /// Makes digests with this key from now on. Default: none, plain SHA-256.
+    ///
+    /// # Errors
+    ///
+    /// [`SchemeError::SameVersion`] if the former key has the same version.
+    pub fn pepper(mut self, pepper: Pepper) -> Result<Self, SchemeError> {
+        self.pepper = Some(pepper);
+        self.checked()
+    }
+
+    /// Still recognises tokens whose digest was made with this key, until the
+    /// store counts none of them. Default: none.
+    ///
+    /// # Errors
+    ///
+    /// [`SchemeError::SameVersion`] if the current key has the same version.
+    pub fn former_pepper(mut self, pepper: Pepper) -> Result<Self, SchemeError> {
+        self.former = Some(Some(pepper));
+        self.checked()
+    }
+
+    /// Still recognises tokens whose digest was made without any key, from the
+    /// time before the first pepper.
+    ///
+    /// # Errors
+    ///
+    /// [`SchemeError::SameVersion`] if there is no current pepper.
+    pub fn formerly_without_pepper(mut self) -> Result<Self, SchemeError> {
+        self.former = Some(None);
+        self.checked()
+    }
+
+    fn checked(self) -> Result<Self, SchemeError> {
+        let version = |pepper: &Option<Pepper>| pepper.as_ref().map(Pepper::version);
+        match &self.former {
+            Some(former) if version(former) == version(&self.pepper) => {
+                Err(SchemeError::SameVersion)
+            }
+            _ => Ok(self),
+        }
+    }
+
+    /// Generates a token: 36 characters (214 bits) from `source`.
+    pub(crate) fn generate(&self, source: &dyn RandomSource) -> Result<Token, RandomError> {
+        self.prefix.generate(source)
+    }
+
+    /// What a view may show of `token`.
+    pub(crate) fn hint(&self, token: &Token) -> TokenHint {
+        TokenHint::of(token, self.prefix_of(token.expose_secret().as_bytes()))
+    }
+
+    fn prefix_of(&self, text: &[u8]) -> Option<&TokenPrefix> {
+        let mut prefixes = std::iter::once(&self.prefix).chain(&self.former_prefixes);
+        prefixes.find(|prefix| prefix.has_shape(text))
+    }
+
+    /// What the form of `text` says about it. Costs one CRC-32; whether a
+    /// foreign token is accepted is not its business.
+    #[must_use]
+    pub fn form(&self, text: &[u8]) -> TokenForm {
+        match self.prefix_of(text) {
+            None => TokenForm::Foreign,
+            Some(_) if has_check_sum(text) => TokenForm::Generated,
+            Some(_) => TokenForm::Damaged,
+        }
+    }
+
+    /// Whether `text` could name a token at all, judged without the check sum:
+    /// what is refused here is refused whatever any store says.
+    #[inline]
+    pub(crate) fn may_be_token(&self, text: &[u8]) -> bool {
+        self.accept_foreign || self.prefix_of(text).is_some()
+    }
+
+    /// Whether a store may be asked for `text` after memory did not know it.
+    #[must_use]
+    pub fn admits(&self, text: &[u8]) -> bool {
+        match self.form(text) {
+            TokenForm::Generated => true,
+            TokenForm::Damaged => false,
+            TokenForm::Foreign => self.accept_foreign,
+        }
+    }
+
+    /// The digest under which a new token is stored.
+    #[must_use]
+    pub fn digest(&self, token: &Token) -> StoredDigest {
+        self.current_digest(token.expose_secret().as_bytes())
+    }
+
+    /// The digest under which a token whose plain SHA-256 is `sha256` is
+    /// stored.
+    #[must_use]
+    pub fn digest_of_sha256(&self, sha256: &[u8; 32]) -> StoredDigest {
+        stored(sha256, self.pepper.as_ref())
+    }
+
+    #[inline]
+    pub(crate) fn current_digest(&self, text: &[u8]) -> StoredDigest {
+        self.digest_of_sha256(&sha256(text))
+    }
+
+    /// The digest under the former key, if one is configured.
+    pub(crate) fn former_digest(&self, text: &[u8]) -> Option<StoredDigest> {
+        self.former_digest_of_sha256(&sha256(text))
+    }
+
+    pub(crate) fn former_digest_of_sha256(&self, sha256: &[u8; 32]) -> Option<StoredDigest> {
+        let former = self.former.as_ref()?;
+        Some(stored(sha256, former.as_ref()))
+    }
+
+    /// Whether tokens whose digest was made under `version` are recognised.
+    #[must_use]
+    pub fn knows(&self, version: PepperVersion) -> bool {
+        let is = |pepper: &Option<Pepper>| {
+            pepper.as_ref().map_or(PepperVersion::NONE, Pepper::version) == version
+        };
+        is(&self.pepper) || self.former.as_ref().is_some_and(is)
+    }
+}
+
+/// Why peppers cannot be used together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SchemeError {
+    /// The current and the former pepper have the same version.
+    #[error("the current and the former pepper must have different versions")]
+    SameVersion,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::random::SystemRandom;
+    use super::*;
+
+    fn pepper(version: u16) -> Pepper {
+        Pepper::new(version, &[version as u8; 32]).unwrap()
+    }
+
+    #[test]
+    fn a_listed_prefix_is_recognised_and_another_is_foreign() {
+        let old = TokenScheme::default();
+        let new = TokenScheme::new(TokenPrefix::new("acme").unwrap());
+        let token = old.generate(&SystemRandom).unwrap();
+        let text = token.expose_secret().as_bytes();
+        assert_eq!(old.form(text), TokenForm::Generated);
+        assert_eq!(new.form(text), TokenForm::Foreign);
+        assert!(!new.admits(text) && !new.may_be_token(text));
+        let both = new.clone().former_prefix(TokenPrefix::standard());
+        assert_eq!(both.form(text), TokenForm::Generated);
+        assert!(new.accept_foreign_tokens(true).admits(text));
+    }
+
+    #[test]
+    fn a_damaged_token_is_refused_even_where_foreign_ones_are_accepted() {
+        let scheme = TokenScheme::default().accept_foreign_tokens(true);
+        let mut text = scheme.generate(&SystemRandom).unwrap().expose_secret().as_bytes().to_vec();
+        text[10] ^= 1;
+        assert_eq!(scheme.form(&text), TokenForm::Damaged);
+        assert!(!scheme.admits(&text));
+        assert_eq!(scheme.form(&text[..20]), TokenForm::Foreign);
+    }
+
+    #[test]
+    fn two_versions_give_two_digests_and_never_the_same_one() {
+        let scheme = TokenScheme::default().pepper(pepper(2)).unwrap();
+        assert_eq!(scheme.former_digest(b"x"), None);
+        let scheme = scheme.former_pepper(pepper(1)).unwrap();
+        let former = scheme.former_digest(b"x").unwrap();
+        assert_ne!(scheme.current_digest(b"x").digest, former.digest);
+        assert_eq!(former.pepper.as_u16(), 1);
+        assert!(scheme.knows(former.pepper) && !scheme.knows(PepperVersion::NONE));
+        assert!(scheme.former_pepper(pepper(2)).is_err());
+    }
+
+    #[test]
+    fn the_time_before_the_first_pepper_is_a_version_too() {
+        assert!(TokenScheme::default().formerly_without_pepper().is_err());
+        let scheme = TokenScheme::default().pepper(pepper(1)).unwrap();
+        let scheme = scheme.formerly_without_pepper().unwrap();
+        let plain = TokenScheme::default().current_digest(b"x");
+        assert_eq!(scheme.former_digest(b"x"), Some(plain));
+        assert!(scheme.knows(PepperVersion::NONE));
+    }
+}

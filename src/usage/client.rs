@@ -1,0 +1,96 @@
+//! What used a token, as far as a host can tell.
+
+use std::fmt;
+
+use compact_str::CompactString;
+
+/// A short name of the client that used a token, such as `curl/8.5.0`.
+///
+/// 1 to 64 printable characters. Whatever the client claims: show it as text,
+/// decide nothing by it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ClientLabel(CompactString);
+
+impl ClientLabel {
+    /// The greatest length in characters.
+    pub const MAX_CHARACTERS: usize = 64;
+
+    /// The label of that text.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientLabelError`] names the rule that the text breaks.
+    pub fn new(text: impl AsRef<str>) -> Result<Self, ClientLabelError> {
+        let text = text.as_ref();
+        if text.is_empty() {
+            Err(ClientLabelError::Empty)
+        } else if text.chars().count() > Self::MAX_CHARACTERS {
+            Err(ClientLabelError::TooLong)
+        } else if text.chars().any(char::is_control) {
+            Err(ClientLabelError::ControlCharacter)
+        } else {
+            Ok(Self(text.into()))
+        }
+    }
+
+    /// The first product of a `User-Agent` (RFC 9110 section 10.1.5), cut to
+    /// its greatest length; `None` if it does not begin with one.
+    #[must_use]
+    pub fn of_user_agent(value: &[u8]) -> Option<Self> {
+        let printable = |byte: &&u8| byte.is_ascii_graphic() && **byte != b'(';
+        let product = value.iter().take(Self::MAX_CHARACTERS).take_while(printable);
+        let product: CompactString = product.map(|&byte| char::from(byte)).collect();
+        (!product.is_empty()).then_some(Self(product))
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for ClientLabel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Why a text cannot label a client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ClientLabelError {
+    /// The text is empty.
+    #[error("a client label must not be empty")]
+    Empty,
+    /// The text is longer than [`ClientLabel::MAX_CHARACTERS`].
+    #[error("a client label must not be longer than {} characters", ClientLabel::MAX_CHARACTERS)]
+    TooLong,
+    /// The text holds a control character.
+    #[error("a client label must not hold control characters")]
+    ControlCharacter,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_label_names_the_rule_it_breaks() {
+        assert_eq!(ClientLabel::new("").unwrap_err(), ClientLabelError::Empty);
+        assert_eq!(ClientLabel::new("é".repeat(65)).unwrap_err(), ClientLabelError::TooLong);
+        assert_eq!(ClientLabel::new("a\n").unwrap_err(), ClientLabelError::ControlCharacter);
+        assert!(ClientLabel::new("é".repeat(64)).is_ok());
+    }
+
+    #[test]
+    fn a_user_agent_gives_its_first_product() {
+        let label = |value: &str| ClientLabel::of_user_agent(value.as_bytes());
+        assert_eq!(label("curl/8.5.0").unwrap().as_str(), "curl/8.5.0");
+        assert_eq!(label("Mozilla/5.0 (X11; Linux)").unwrap().as_str(), "Mozilla/5.0");
+        assert_eq!(label(&"a".repeat(500)).unwrap().as_str().len(), 64);
+        assert_eq!(label(""), None);
+        assert_eq!(label("(comment)"), None);
+        assert_eq!(ClientLabel::of_user_agent(b"\xff\xfe"), None);
+    }
+}
