@@ -17,6 +17,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::audit::{AuditEntry, Event};
+use crate::denial::Denial;
 use crate::store::{StoreError, StoreErrorKind};
 
 /// The target of every log record of this crate.
@@ -93,6 +94,12 @@ pub(crate) fn store_failed(error: &StoreError) {
             tracing::warn!(target: TARGET, %error, source, "store unavailable");
         }
     }
+}
+
+/// A request was denied.
+pub(crate) fn denied(denial: &Denial) {
+    let (status, code) = (denial.status().as_u16(), denial.code());
+    tracing::debug!(target: TARGET, status, code, "denied");
 }
 
 impl fmt::Debug for Events {
