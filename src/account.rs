@@ -143,6 +143,21 @@ pub struct Pending {
     pub replacing_backup: Option<TokenId>,
 }
 
+impl Pending {
+    /// `token` waits until `expires_at` at the longest, and for `code`, which
+    /// lives from `code_made_at` to `code_expires_at`; no backup is to end.
+    #[must_use]
+    pub const fn new(
+        token: TokenRecord,
+        expires_at: Timestamp,
+        code: CodeDigest,
+        code_made_at: Timestamp,
+        code_expires_at: Timestamp,
+    ) -> Self {
+        Self { token, expires_at, code, code_made_at, code_expires_at, replacing_backup: None }
+    }
+}
+
 /// How a token came to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
