@@ -8,6 +8,7 @@
 //! |---|---|---|
 //! | `INFO` | the event's [name](crate::audit::Event::name) | an account has changed |
 //! | `WARN` | `retired_token_used`, `confirmation_not_sent` | as [`Event`](crate::audit::Event) says |
+//! | `WARN` | `notice not sent` | a change is committed, but the user could not be told |
 //! | `WARN` | `store unavailable` | a request was answered 503, or last uses could not be written |
 //! | `ERROR` | `unreadable record` | a request was answered 500 |
 //! | `DEBUG` | `denied` | a request was answered 400, 401 or 403 |
@@ -17,6 +18,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::audit::{AuditEntry, Event};
+use crate::notify::NotifyError;
 use crate::store::{StoreError, StoreErrorKind};
 
 /// The target of every log record of this crate.
@@ -93,6 +95,14 @@ pub(crate) fn store_failed(error: &StoreError) {
             tracing::warn!(target: TARGET, %error, source, "store unavailable");
         }
     }
+}
+
+/// A notice of that change could not be sent.
+pub(crate) fn notice_not_sent(entry: &AuditEntry, error: &NotifyError) {
+    let (user, event) = (entry.user.as_str(), entry.event.name());
+    // A notice holds no secret, so its error cannot repeat one.
+    let source = error.source().map(tracing::field::display);
+    tracing::warn!(target: TARGET, user, event, source, "notice not sent");
 }
 
 impl fmt::Debug for Events {
