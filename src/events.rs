@@ -18,6 +18,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::audit::{AuditEntry, Event};
+use crate::denial::Denial;
 use crate::notify::NotifyError;
 use crate::store::{StoreError, StoreErrorKind};
 
@@ -95,6 +96,12 @@ pub(crate) fn store_failed(error: &StoreError) {
             tracing::warn!(target: TARGET, %error, source, "store unavailable");
         }
     }
+}
+
+/// A request was denied.
+pub(crate) fn denied(denial: &Denial) {
+    let (status, code) = (denial.status().as_u16(), denial.code());
+    tracing::debug!(target: TARGET, status, code, "denied");
 }
 
 /// A notice of that change could not be sent.

@@ -67,6 +67,7 @@ use crate::notify::Notifier;
 use crate::rotation::{Command, Policy};
 use crate::store::AccountStore;
 use crate::token::{ConfirmationCode, RandomSource, TokenId, TokenScheme};
+use crate::usage::UsageRecorder;
 
 /// How the code that activates a generated token reaches its user.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -135,6 +136,7 @@ struct Inner {
     notifier: Option<Arc<dyn Notifier>>,
     confirmation: Confirmation,
     events: Events,
+    usage: Option<UsageRecorder>,
     random: Box<dyn RandomSource>,
 }
 

@@ -5,8 +5,12 @@
 //! never waits for it. It can never undo or delay a change of an account.
 
 mod client;
+mod recorder;
+#[cfg(feature = "tokio")]
+mod task;
 
 pub use self::client::{ClientLabel, ClientLabelError};
+pub use self::recorder::UsageRecorder;
 use crate::identity::UserId;
 use crate::time::Timestamp;
 use crate::token::TokenId;

@@ -9,6 +9,7 @@ use crate::notify::Notifier;
 use crate::rotation::Policy;
 use crate::store::{AccountStore, StoreError};
 use crate::token::{PepperVersion, RandomSource, SystemRandom, TokenScheme};
+use crate::usage::UsageRecorder;
 
 /// Configures a [`TokenManager`]; see [`TokenManager::builder`].
 ///
@@ -40,6 +41,7 @@ impl TokenManagerBuilder {
             notifier: None,
             confirmation: Confirmation::default(),
             events: Events::default(),
+            usage: None,
             random: Box::new(SystemRandom),
         })
     }
@@ -75,6 +77,15 @@ impl TokenManagerBuilder {
     /// else.
     pub fn events(mut self, events: Events) -> Self {
         self.0.events = events;
+        self
+    }
+
+    /// The recorder that this node's layers note uses with. It is flushed before
+    /// a guard decides whether a token is in use, so that the uses which this
+    /// node has just seen count; a flush that fails fails the change. Default:
+    /// none, so that only uses in the store count.
+    pub fn usage(mut self, usage: UsageRecorder) -> Self {
+        self.0.usage = Some(usage);
         self
     }
 

@@ -69,6 +69,9 @@ impl Inner {
     }
 
     async fn last_use(&self, user: &UserId, id: TokenId) -> Result<Option<Timestamp>, StoreError> {
+        if let Some(recorder) = &self.usage {
+            recorder.flush().await?;
+        }
         let usage = self.store.usage(user).await?;
         Ok(usage.iter().find(|usage| usage.id == id).map(|usage| usage.at))
     }

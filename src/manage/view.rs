@@ -1,5 +1,6 @@
 //! What may be shown of an account: never a token or a digest.
 
+use super::{ManageError, TokenManager};
 use crate::account::{Account, Pending, Revision, TokenRecord};
 use crate::identity::UserId;
 use crate::method::MethodSet;
@@ -8,8 +9,6 @@ use crate::store::{AccountPage, HistoryPage, PageSize};
 use crate::time::Timestamp;
 use crate::token::{TokenHint, TokenId};
 use crate::usage::{ClientLabel, TokenUsage};
-
-use super::{ManageError, TokenManager};
 
 impl TokenManager {
     /// What a user with API access may see of their tokens.

@@ -1,0 +1,184 @@
+//! Why a request is not let through, and how HTTP says so.
+//!
+//! | [`DenialKind`] | status | `error` (RFC 6750 section 3.1) |
+//! |---|---|---|
+//! | `MissingCredential` | 401 | none |
+//! | `InvalidRequest` | 400 | `invalid_request` |
+//! | `InvalidToken` | 401 | `invalid_token` |
+//! | `MethodNotGranted` | 403 | `insufficient_scope`, with `scope` |
+//! | `PrivilegeMissing` | 403 | `insufficient_scope` |
+//! | `StoreUnavailable` | 503 and `Retry-After` | none |
+//! | `StoreCorrupt` | 500 | none |
+//!
+//! An outage never looks like a bad token, so that nobody rotates good ones.
+
+mod grpc;
+mod render;
+
+use compact_str::CompactString;
+use http::StatusCode;
+
+pub(crate) use self::grpc::{is_grpc, render_grpc};
+pub use self::render::RealmError;
+pub(crate) use self::render::{Realm, Renderer};
+use crate::method::MAX_METHOD_LENGTH;
+
+/// The kind of a [`Denial`]: what a host or a client decides by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum DenialKind {
+    /// No enabled source carries a credential.
+    MissingCredential,
+    /// The credential, or a method override, is malformed or ambiguous.
+    InvalidRequest(RequestFault),
+    /// The token is unknown, revoked, retired, pending or expired, or is not
+    /// that of the user named beside it: which of these is never told.
+    InvalidToken,
+    /// The token is live, but its user may not perform a method that the
+    /// request needs.
+    MethodNotGranted,
+    /// The token is live and the method granted, but the host's own check
+    /// refused.
+    PrivilegeMissing,
+    /// The store could not answer. Says nothing about the token.
+    StoreUnavailable,
+    /// The store's record cannot be read. Says nothing about the token.
+    StoreCorrupt,
+}
+
+/// What is wrong with a request that is answered 400.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum RequestFault {
+    /// A credential header stands there more than once.
+    RepeatedCredential,
+    /// Two enabled sources carry credentials (RFC 6750 section 2).
+    SeveralCredentials,
+    /// The credential is empty.
+    EmptyCredential,
+    /// The credential is longer than a token can be.
+    LongCredential,
+    /// The credential does not have the syntax of its scheme.
+    MalformedCredential,
+    /// A method override header stands there more than once.
+    RepeatedOverride,
+    /// A method override header holds no method.
+    MalformedOverride,
+}
+
+/// A decision not to let a request through.
+///
+/// It holds no secret: not the token, not its digest, no other header.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Denial {
+    kind: DenialKind,
+    method: Option<CompactString>,
+}
+
+impl Denial {
+    pub(crate) const fn new(kind: DenialKind) -> Self {
+        Self { kind, method: None }
+    }
+
+    pub(crate) const fn fault(fault: RequestFault) -> Self {
+        Self::new(DenialKind::InvalidRequest(fault))
+    }
+
+    /// `method` is not granted. One too long to be granted is not repeated.
+    pub(crate) fn method_not_granted(method: &str) -> Self {
+        let shown = !method.is_empty() && method.len() <= MAX_METHOD_LENGTH;
+        Self { kind: DenialKind::MethodNotGranted, method: shown.then(|| method.into()) }
+    }
+
+    /// The kind of denial.
+    #[must_use]
+    pub const fn kind(&self) -> DenialKind {
+        self.kind
+    }
+
+    /// The method that the request needs and the user may not perform, where
+    /// that is the reason and it can be repeated.
+    #[must_use]
+    pub fn required_method(&self) -> Option<&str> {
+        self.method.as_deref()
+    }
+
+    /// The HTTP status that says so.
+    #[must_use]
+    pub const fn status(&self) -> StatusCode {
+        match self.kind {
+            DenialKind::InvalidRequest(_) => StatusCode::BAD_REQUEST,
+            DenialKind::MissingCredential | DenialKind::InvalidToken => StatusCode::UNAUTHORIZED,
+            DenialKind::MethodNotGranted | DenialKind::PrivilegeMissing => StatusCode::FORBIDDEN,
+            DenialKind::StoreUnavailable => StatusCode::SERVICE_UNAVAILABLE,
+            DenialKind::StoreCorrupt => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    /// The denial's stable name: the last part of its problem type, and of use
+    /// as a metric's label.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self.kind {
+            DenialKind::MissingCredential => "missing-credential",
+            DenialKind::InvalidRequest(_) => "invalid-request",
+            DenialKind::InvalidToken => "invalid-token",
+            DenialKind::MethodNotGranted => "method-not-granted",
+            DenialKind::PrivilegeMissing => "privilege-missing",
+            DenialKind::StoreUnavailable => "store-unavailable",
+            DenialKind::StoreCorrupt => "internal-error",
+        }
+    }
+
+    /// The error code of RFC 6750 section 3.1, where the denial has one.
+    #[must_use]
+    pub const fn error(&self) -> Option<&'static str> {
+        match self.kind {
+            DenialKind::InvalidRequest(_) => Some("invalid_request"),
+            DenialKind::InvalidToken => Some("invalid_token"),
+            DenialKind::MethodNotGranted | DenialKind::PrivilegeMissing => {
+                Some("insufficient_scope")
+            }
+            DenialKind::MissingCredential
+            | DenialKind::StoreUnavailable
+            | DenialKind::StoreCorrupt => None,
+        }
+    }
+
+    /// One sentence for a person. It tells no more than the kind does.
+    #[must_use]
+    pub const fn detail(&self) -> &'static str {
+        match self.kind {
+            DenialKind::MissingCredential => "an API token is required",
+            DenialKind::InvalidRequest(fault) => fault.text(),
+            DenialKind::InvalidToken => "the API token is not valid",
+            DenialKind::MethodNotGranted => "this API token does not grant the request's method",
+            DenialKind::PrivilegeMissing => "this API token does not grant access to this resource",
+            DenialKind::StoreUnavailable => "API tokens cannot be checked at the moment",
+            DenialKind::StoreCorrupt => "the API token could not be checked",
+        }
+    }
+}
+
+impl RequestFault {
+    const fn text(self) -> &'static str {
+        match self {
+            Self::RepeatedCredential => "a credential header must not be repeated",
+            Self::SeveralCredentials => "only one credential must be sent",
+            Self::EmptyCredential => "the credential must not be empty",
+            Self::LongCredential => "the credential is too long",
+            Self::MalformedCredential => "the credential is malformed",
+            Self::RepeatedOverride => "a method override must not be repeated",
+            Self::MalformedOverride => "a method override must be a method",
+        }
+    }
+}
+
+/// A denial as an error, for hosts that call the decision themselves.
+impl std::fmt::Display for Denial {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.detail())
+    }
+}
+
+impl std::error::Error for Denial {}

@@ -1,0 +1,293 @@
+//! The layer: the middleware's configuration.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::Response;
+use http::request::Parts;
+use tower_layer::Layer;
+
+use super::TokenAuth;
+use super::respond::{Responder, Statuses};
+use super::service::Settings;
+use crate::authenticate::Authenticator;
+use crate::credentials::CredentialSource;
+use crate::denial::{Denial, Realm, RealmError};
+use crate::identity::Identity;
+use crate::store::TokenStore;
+use crate::time::Clock;
+use crate::token::TokenScheme;
+use crate::usage::{ClientLabel, UsageRecorder};
+
+/// Lets only requests with a live API token through, whose user may perform
+/// their method.
+///
+/// ```
+/// use tower_api_token::store::MemoryStore;
+/// use tower_api_token::TokenAuthLayer;
+///
+/// let layer = TokenAuthLayer::new(MemoryStore::new()).strip_credentials(true);
+/// ```
+///
+/// With its defaults it takes Bearer credentials alone, renders HTTP, and marks
+/// responses to a backup token. When a request passes is in the documentation
+/// of [`middleware`](crate::middleware).
+#[derive(Clone, Debug)]
+#[must_use = "a layer protects nothing until it is mounted"]
+pub struct TokenAuthLayer {
+    settings: Settings,
+}
+
+impl From<Authenticator> for TokenAuthLayer {
+    fn from(authenticator: Authenticator) -> Self {
+        let responder = Responder::default();
+        Self { settings: Settings { authenticator, responder, strip_credentials: false } }
+    }
+}
+
+impl TokenAuthLayer {
+    /// Decides by what `store` knows; every other setting has its default.
+    pub fn new(store: impl TokenStore) -> Self {
+        Authenticator::new(store).into()
+    }
+
+    fn decide_with(mut self, change: impl FnOnce(Authenticator) -> Authenticator) -> Self {
+        self.settings.authenticator = change(self.settings.authenticator);
+        self
+    }
+
+    /// How tokens are recognised and hashed: the same as the manager's.
+    /// Default: [`TokenScheme::default`].
+    ///
+    /// ```
+    /// # use tower_api_token::{store::MemoryStore, TokenAuthLayer};
+    /// use tower_api_token::token::{TokenPrefix, TokenScheme};
+    ///
+    /// let scheme = TokenScheme::new(TokenPrefix::new("acme")?);
+    /// let layer = TokenAuthLayer::new(MemoryStore::new()).scheme(scheme);
+    /// # Ok::<(), tower_api_token::token::PrefixError>(())
+    /// ```
+    pub fn scheme(self, scheme: TokenScheme) -> Self {
+        self.decide_with(|authenticator| authenticator.scheme(scheme))
+    }
+
+    /// Where a request may carry its token. Default: Bearer alone.
+    ///
+    /// ```
+    /// # use tower_api_token::{store::MemoryStore, TokenAuthLayer};
+    /// use http::HeaderName;
+    /// use tower_api_token::credentials::CredentialSource;
+    ///
+    /// let header = CredentialSource::Header(HeaderName::from_static("x-api-key"));
+    /// let layer =
+    ///     TokenAuthLayer::new(MemoryStore::new()).sources([CredentialSource::Bearer, header]);
+    /// ```
+    pub fn sources(self, sources: impl IntoIterator<Item = CredentialSource>) -> Self {
+        self.decide_with(|authenticator| authenticator.sources(sources))
+    }
+
+    /// Lets requests without any credential through as anonymous: handlers find
+    /// no identity then. Bad credentials are still refused. Default: off.
+    ///
+    /// ```
+    /// # use tower_api_token::{store::MemoryStore, TokenAuthLayer};
+    /// let layer = TokenAuthLayer::new(MemoryStore::new()).optional(true);
+    /// ```
+    pub fn optional(self, optional: bool) -> Self {
+        self.decide_with(|authenticator| authenticator.optional(optional))
+    }
+
+    /// Lets a true CORS preflight (OPTIONS with `Origin` and
+    /// `Access-Control-Request-Method`) through as anonymous. Needed only where
+    /// no CORS layer outside of this one answers it. Default: off.
+    ///
+    /// ```
+    /// # use tower_api_token::{store::MemoryStore, TokenAuthLayer};
+    /// let layer = TokenAuthLayer::new(MemoryStore::new()).allow_preflight(true);
+    /// ```
+    pub fn allow_preflight(self, allow: bool) -> Self {
+        self.decide_with(|authenticator| authenticator.allow_preflight(allow))
+    }
+
+    /// The clock that the lifetimes of slots are checked by. Default: the
+    /// system's.
+    ///
+    /// ```
+    /// # use tower_api_token::{store::MemoryStore, TokenAuthLayer};
+    /// use tower_api_token::time::SystemClock;
+    ///
+    /// let layer = TokenAuthLayer::new(MemoryStore::new()).clock(SystemClock::default());
+    /// ```
+    pub fn clock(self, clock: impl Clock) -> Self {
+        self.decide_with(|authenticator| authenticator.clock(clock))
+    }
+
+    /// Where uses of tokens are noted. Default: nowhere, so that no view shows
+    /// them and every delete guard takes its token for unused.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// # use tower_api_token::{store::MemoryStore, TokenAuthLayer};
+    /// use tower_api_token::usage::UsageRecorder;
+    ///
+    /// let store = Arc::new(MemoryStore::new());
+    /// let usage = UsageRecorder::new(Arc::clone(&store));
+    /// let layer = TokenAuthLayer::new(store).usage(usage.clone());
+    /// ```
+    pub fn usage(self, usage: UsageRecorder) -> Self {
+        self.decide_with(|authenticator| authenticator.usage(usage))
+    }
+
+    /// What names the client behind a request, where its use is noted. Default:
+    /// the first product of `User-Agent`.
+    ///
+    /// ```
+    /// # use tower_api_token::{store::MemoryStore, TokenAuthLayer};
+    /// use tower_api_token::usage::ClientLabel;
+    ///
+    /// let layer = TokenAuthLayer::new(MemoryStore::new()).client_of(|request| {
+    ///     let name = request.headers.get("x-client")?.to_str().ok()?;
+    ///     ClientLabel::new(name).ok()
+    /// });
+    /// ```
+    pub fn client_of(
+        self,
+        client_of: impl Fn(&Parts) -> Option<ClientLabel> + Send + Sync + 'static,
+    ) -> Self {
+        self.decide_with(|authenticator| authenticator.client_of(client_of))
+    }
+
+    /// The host's own check beside the method's: both must hold, and `false` is
+    /// answered 403. It is asked after everything else, of requests with an
+    /// identity only. Default: none.
+    ///
+    /// ```
+    /// # use tower_api_token::{store::MemoryStore, TokenAuthLayer};
+    /// let layer = TokenAuthLayer::new(MemoryStore::new())
+    ///     .also_require(|identity, request| {
+    ///         identity.user().as_str() == "root" || !request.uri.path().starts_with("/admin")
+    ///     });
+    /// ```
+    pub fn also_require(
+        self,
+        holds: impl Fn(&Identity, &Parts) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        self.decide_with(|authenticator| authenticator.also_require(holds))
+    }
+
+    /// The realm that challenges name (RFC 9110 section 11.5). Default: `api`.
+    ///
+    /// ```
+    /// # use tower_api_token::{store::MemoryStore, TokenAuthLayer};
+    /// let layer = TokenAuthLayer::new(MemoryStore::new()).realm("billing")?;
+    /// # Ok::<(), tower_api_token::denial::RealmError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`RealmError`] names the rule that the text breaks.
+    pub fn realm(mut self, realm: &str) -> Result<Self, RealmError> {
+        self.settings.responder.realm = Realm::new(realm)?;
+        Ok(self)
+    }
+
+    /// Answers gRPC calls (POST, `application/grpc` or `application/grpc+…`)
+    /// in their own way: status 200 with a `grpc-status`. Switch it on only
+    /// where a gRPC service is behind the layer, since a proxy that looks at
+    /// the HTTP status takes such an answer for an approval. Default: off.
+    ///
+    /// ```
+    /// # use tower_api_token::{store::MemoryStore, TokenAuthLayer};
+    /// let layer = TokenAuthLayer::new(MemoryStore::new()).grpc(true);
+    /// ```
+    pub const fn grpc(mut self, grpc: bool) -> Self {
+        self.settings.responder.grpc = grpc;
+        self
+    }
+
+    /// Whether responses to a request with the backup token say so in
+    /// `Api-Token-Slot: backup`, so that its owner sees who still uses it.
+    /// Default: on.
+    ///
+    /// ```
+    /// # use tower_api_token::{store::MemoryStore, TokenAuthLayer};
+    /// let layer = TokenAuthLayer::new(MemoryStore::new()).backup_notice(false);
+    /// ```
+    pub const fn backup_notice(mut self, notice: bool) -> Self {
+        self.settings.responder.backup_notice = notice;
+        self
+    }
+
+    /// Removes the credential's header before the inner service. Default: off;
+    /// it is only marked as sensitive.
+    ///
+    /// ```
+    /// # use tower_api_token::{store::MemoryStore, TokenAuthLayer};
+    /// let layer = TokenAuthLayer::new(MemoryStore::new()).strip_credentials(true);
+    /// ```
+    pub const fn strip_credentials(mut self, strip: bool) -> Self {
+        self.settings.strip_credentials = strip;
+        self
+    }
+
+    /// Renders denials in the host's own way. A response whose status is not
+    /// 300 to 599 could be taken for an approval, and is replaced by the
+    /// default rendering. Default: as [`denial`](crate::denial) says.
+    ///
+    /// ```
+    /// # use tower_api_token::{store::MemoryStore, TokenAuthLayer};
+    /// use bytes::Bytes;
+    /// use http::Response;
+    ///
+    /// let layer = TokenAuthLayer::new(MemoryStore::new()).on_denied(|denial, _request| {
+    ///     let mut response = Response::new(Bytes::from_static(b"no"));
+    ///     *response.status_mut() = denial.status();
+    ///     response
+    /// });
+    /// ```
+    pub fn on_denied(
+        self,
+        render: impl Fn(&Denial, &Parts) -> Response<Bytes> + Send + Sync + 'static,
+    ) -> Self {
+        self.rendered(render, Statuses::NoApproval)
+    }
+
+    /// Like [`on_denied`](Self::on_denied) with any status.
+    ///
+    /// # Warning
+    ///
+    /// Whatever stands between this service and its clients takes a 2xx for an
+    /// approval: a gateway that asks for permission lets the request through.
+    ///
+    /// ```
+    /// # use tower_api_token::{store::MemoryStore, TokenAuthLayer};
+    /// use bytes::Bytes;
+    /// use http::Response;
+    ///
+    /// let layer = TokenAuthLayer::new(MemoryStore::new())
+    ///     .dangerous_on_denied(|_, _| Response::new(Bytes::from_static(b"{\"ok\":false}")));
+    /// ```
+    pub fn dangerous_on_denied(
+        self,
+        render: impl Fn(&Denial, &Parts) -> Response<Bytes> + Send + Sync + 'static,
+    ) -> Self {
+        self.rendered(render, Statuses::Any)
+    }
+
+    fn rendered(
+        mut self,
+        render: impl Fn(&Denial, &Parts) -> Response<Bytes> + Send + Sync + 'static,
+        statuses: Statuses,
+    ) -> Self {
+        self.settings.responder.on_denied = Some((Arc::new(render), statuses));
+        self
+    }
+}
+
+impl<S> Layer<S> for TokenAuthLayer {
+    type Service = TokenAuth<S>;
+
+    fn layer(&self, inner: S) -> TokenAuth<S> {
+        TokenAuth::new(inner, Arc::new(self.settings.clone()))
+    }
+}

@@ -1,0 +1,142 @@
+//! What the layer does to responses: renders denials, and marks what was
+//! answered to a token.
+
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::{CACHE_CONTROL, CONTENT_LENGTH, VARY};
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response};
+
+use super::ResponseBody;
+use crate::account::Slot;
+use crate::authenticate::Pass;
+use crate::credentials::{Carrier, Sources};
+use crate::denial::{Denial, Realm, Renderer, is_grpc, render_grpc};
+use crate::events;
+
+/// Tells the owner of a request that it still uses the old token.
+const SLOT: HeaderName = HeaderName::from_static("api-token-slot");
+
+/// A host's own rendering of denials.
+type OnDenied = dyn Fn(&Denial, &Parts) -> Response<Bytes> + Send + Sync;
+
+/// How responses are made, as the host has set it.
+#[derive(Clone)]
+pub(super) struct Responder {
+    pub(super) realm: Realm,
+    pub(super) grpc: bool,
+    pub(super) backup_notice: bool,
+    pub(super) on_denied: Option<(Arc<OnDenied>, Statuses)>,
+}
+
+/// Which statuses a host's own rendering may have.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Statuses {
+    /// Those that cannot be taken for an approval: 300 to 599.
+    NoApproval,
+    Any,
+}
+
+impl Default for Responder {
+    fn default() -> Self {
+        Self { realm: Realm::default(), grpc: false, backup_notice: true, on_denied: None }
+    }
+}
+
+impl Responder {
+    /// The response to a denied request.
+    pub(super) fn deny(
+        &self,
+        denial: Denial,
+        request: &Parts,
+        sources: &Sources,
+    ) -> Response<Bytes> {
+        events::denied(&denial);
+        let own = self.on_denied.as_ref().and_then(|(render, statuses)| {
+            let response = render(&denial, request);
+            let approval = !matches!(response.status().as_u16(), 300..=599);
+            (*statuses == Statuses::Any || !approval).then_some(response)
+        });
+        let mut response = own.unwrap_or_else(|| self.render(&denial, request, sources));
+        response.extensions_mut().insert(denial);
+        response
+    }
+
+    fn render(&self, denial: &Denial, request: &Parts, sources: &Sources) -> Response<Bytes> {
+        if self.grpc && is_grpc(&request.method, &request.headers) {
+            return render_grpc(denial);
+        }
+        let mut response = Renderer::new(&self.realm, sources).render(denial);
+        // RFC 9110 sections 8.6 and 9.3.2: what the GET would say, without it.
+        if request.method == Method::HEAD {
+            let length = HeaderValue::from(response.body().len());
+            response.headers_mut().insert(CONTENT_LENGTH, length);
+            response.body_mut().clear();
+        }
+        response
+    }
+
+    /// What is to be done to the response to a request that passed.
+    pub(super) fn after(&self, pass: &Pass, sources: &Sources) -> After {
+        let backup = pass.identity.as_ref().is_some_and(|it| it.slot() == Slot::Backup);
+        let vary = match pass.carrier {
+            Carrier::Authorization => None,
+            Carrier::Header(place) => sources.headers().get(place).cloned(),
+        };
+        After { backup_notice: backup && self.backup_notice, vary }
+    }
+}
+
+impl fmt::Debug for Responder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Responder")
+            .field("realm", &self.realm)
+            .field("grpc", &self.grpc)
+            .field("backup_notice", &self.backup_notice)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What is to be done to the inner service's response.
+#[derive(Debug, Default)]
+pub(super) struct After {
+    backup_notice: bool,
+    /// The header that carried the token, if caches do not know it (RFC 9111
+    /// section 3.5 protects `Authorization` alone).
+    vary: Option<HeaderName>,
+}
+
+impl After {
+    #[inline]
+    pub(super) fn apply<B>(self, response: Response<B>) -> Response<ResponseBody<B>> {
+        let mut response = response.map(ResponseBody::inner);
+        if self.backup_notice {
+            let backup = HeaderValue::from_static(Slot::Backup.as_str());
+            response.headers_mut().insert(SLOT, backup);
+        }
+        if let Some(name) = self.vary {
+            keep_from_shared_caches(response.headers_mut(), name);
+        }
+        response
+    }
+}
+
+/// Says that the response is for this client alone, unless the handler has said
+/// otherwise, and that it depends on the header `name`.
+fn keep_from_shared_caches(headers: &mut HeaderMap, name: HeaderName) {
+    if !headers.contains_key(CACHE_CONTROL) {
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("private"));
+    }
+    if !headers.get_all(VARY).iter().any(|value| names(value, &name)) {
+        headers.append(VARY, HeaderValue::from(name));
+    }
+}
+
+/// Whether a `Vary` line names the header, or all of them (RFC 9110 section
+/// 12.5.5).
+fn names(vary: &HeaderValue, name: &HeaderName) -> bool {
+    let mut members = vary.as_bytes().split(|&byte| byte == b',').map(<[u8]>::trim_ascii);
+    members.any(|member| member == b"*" || member.eq_ignore_ascii_case(name.as_str().as_bytes()))
+}

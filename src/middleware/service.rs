@@ -1,0 +1,131 @@
+//! The service that asks before it calls the inner one.
+
+use std::mem;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::request::Parts;
+use http::{HeaderMap, Request, Response};
+use tower_service::Service;
+
+use super::future::ResponseFuture;
+use super::respond::{After, Responder};
+use super::{ResponseBody, TokenAuthLayer};
+use crate::authenticate::{Authenticator, Pass, Step};
+use crate::denial::{Denial, DenialKind};
+
+/// A service whose requests must carry an API token; made by
+/// [`TokenAuthLayer`].
+#[derive(Clone, Debug)]
+pub struct TokenAuth<S> {
+    inner: S,
+    settings: Arc<Settings>,
+}
+
+/// What every clone of one service shares.
+#[derive(Clone, Debug)]
+pub(super) struct Settings {
+    pub(super) authenticator: Authenticator,
+    pub(super) responder: Responder,
+    pub(super) strip_credentials: bool,
+}
+
+impl<S> TokenAuth<S> {
+    pub(super) const fn new(inner: S, settings: Arc<Settings>) -> Self {
+        Self { inner, settings }
+    }
+
+    /// `inner` behind `layer`.
+    #[must_use]
+    pub fn with_layer(layer: &TokenAuthLayer, inner: S) -> Self {
+        tower_layer::Layer::layer(layer, inner)
+    }
+}
+
+impl<S, B, R> Service<Request<B>> for TokenAuth<S>
+where
+    S: Service<Request<B>, Response = Response<R>> + Clone,
+{
+    type Response = Response<ResponseBody<R>>;
+    type Error = S::Error;
+    type Future = ResponseFuture<S, B>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<B>) -> ResponseFuture<S, B> {
+        let (mut head, body) = request.into_parts();
+        let authenticator = &self.settings.authenticator;
+        match authenticator.begin(head.method.as_str(), &mut head.headers) {
+            Step::Done(decision) => match authenticator.settle(decision, &head) {
+                Ok(pass) => {
+                    let after = self.settings.admit(pass, &mut head);
+                    let request = Request::from_parts(head, body);
+                    ResponseFuture::running(self.inner.call(request), after)
+                }
+                Err(denial) => {
+                    // The service that was polled ready may hold a permit.
+                    drop(self.take_ready());
+                    ResponseFuture::denied(self.settings.deny(denial, &head))
+                }
+            },
+            Step::Ask(question) => {
+                let (service, settings) = (self.take_ready(), Arc::clone(&self.settings));
+                ResponseFuture::asking(settings, question, service, head, body)
+            }
+        }
+    }
+}
+
+impl<S: Clone> TokenAuth<S> {
+    /// The inner service that was polled ready, with its clone put in its
+    /// place.
+    fn take_ready(&mut self) -> S {
+        let clone = self.inner.clone();
+        mem::replace(&mut self.inner, clone)
+    }
+}
+
+impl Settings {
+    /// Prepares a request that may pass, and says what to do to its response.
+    #[inline]
+    pub(super) fn admit(self: &Arc<Self>, pass: Pass, request: &mut Parts) -> After {
+        let after = self.responder.after(&pass, self.authenticator.enabled_sources());
+        if self.strip_credentials {
+            self.strip(&mut request.headers);
+        }
+        match pass.identity {
+            Some(identity) => drop(request.extensions.insert(identity)),
+            None => drop(request.extensions.insert(Anonymous(Arc::clone(self)))),
+        }
+        after
+    }
+
+    fn strip(&self, headers: &mut HeaderMap) {
+        let sources = self.authenticator.enabled_sources();
+        if sources.authorization() {
+            headers.remove(http::header::AUTHORIZATION);
+        }
+        for name in sources.headers() {
+            headers.remove(name);
+        }
+    }
+
+    pub(super) fn deny(&self, denial: Denial, request: &Parts) -> Response<Bytes> {
+        self.responder.deny(denial, request, self.authenticator.enabled_sources())
+    }
+}
+
+/// In the extensions of a request that passed without an identity, so that an
+/// extractor can tell it from one that never met the layer.
+#[derive(Clone, Debug)]
+pub(crate) struct Anonymous(Arc<Settings>);
+
+impl Anonymous {
+    /// The answer to this request where only one with an identity is served.
+    pub(crate) fn deny(&self, request: &Parts) -> Response<Bytes> {
+        self.0.deny(Denial::new(DenialKind::MissingCredential), request)
+    }
+}
