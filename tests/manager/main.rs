@@ -9,9 +9,9 @@ mod world;
 
 mod clocks;
 mod crashes;
-// mod each_event;
-// mod faults;
-// mod guards;
+mod each_event;
+mod faults;
+mod guards;
 // mod imports;
 // mod many;
 // mod notifiers;

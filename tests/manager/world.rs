@@ -1,7 +1,9 @@
 //! One store, one manager, one node that authenticates, and what they said.
 
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock, Mutex};
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -178,6 +180,11 @@ pub(crate) fn bob() -> &'static UserId {
 pub(crate) fn root() -> &'static Actor {
     static ROOT: LazyLock<Actor> = LazyLock::new(|| Actor::administrator("root").unwrap());
     &ROOT
+}
+
+/// Polls once; whether that was not the end.
+pub(crate) fn is_waiting<F: Future + ?Sized>(future: &mut Pin<Box<F>>) -> bool {
+    future.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending()
 }
 
 /// What was sent.
