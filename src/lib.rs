@@ -11,8 +11,10 @@ pub mod events;
 #[cfg(feature = "axum")]
 pub mod extract;
 pub mod identity;
+pub mod manage;
 pub mod method;
 pub mod middleware;
+pub mod notify;
 pub mod rotation;
 pub mod store;
 pub mod time;
@@ -20,4 +22,5 @@ pub mod token;
 pub mod usage;
 
 pub use self::identity::Identity;
+pub use self::manage::TokenManager;
 pub use self::middleware::TokenAuthLayer;

@@ -15,6 +15,8 @@ mod error;
 mod feed;
 mod memory;
 mod page;
+#[cfg(feature = "sqlite")]
+pub(crate) mod record;
 
 use std::sync::Arc;
 
