@@ -10,7 +10,7 @@ use std::time::Duration;
 const DEADLINE: Duration = Duration::from_secs(60);
 
 /// A running example that serves on a port of its own; ended when dropped.
-pub struct Example {
+pub(crate) struct Example {
     child: Child,
     port: u16,
 }
@@ -18,7 +18,7 @@ pub struct Example {
 impl Example {
     /// Starts the example `name` with `variables` in its environment, and waits
     /// until it says `listening on ADDRESS`.
-    pub fn start(name: &str, variables: &[(&str, &str)]) -> Self {
+    pub(crate) fn start(name: &str, variables: &[(&str, &str)]) -> Self {
         let mut command = Command::new(built(name));
         command.args(["--listen", "127.0.0.1:0"]).envs(variables.iter().copied());
         let mut child = command.stdout(Stdio::piped()).spawn().expect("the example starts");
@@ -37,7 +37,7 @@ impl Example {
     }
 
     /// The port on 127.0.0.1 that it listens on.
-    pub fn port(&self) -> u16 {
+    pub(crate) fn port(&self) -> u16 {
         self.port
     }
 }
