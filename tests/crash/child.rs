@@ -3,7 +3,6 @@
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{ChildStdout, Command, Stdio};
-use std::time::Instant;
 
 use tower_api_token::TokenManager;
 use tower_api_token::manage::Confirmation;
@@ -58,17 +57,16 @@ impl Child {
                 return None;
             }
             if let Some((_, ours)) = line.split_once('@') {
-                return Some(ours.trim_end().to_owned());
+                return Some(ours.trim_end_matches('\n').to_owned());
             }
         }
     }
 
     /// Has the operation begun; returns as soon as the child says so.
-    pub(crate) fn begin(&mut self, operation: &Operation) -> Instant {
+    pub(crate) fn begin(&mut self, operation: &Operation) {
         let input = self.process.stdin.as_mut().unwrap();
         writeln!(input, "{}", operation.line()).unwrap();
         assert_eq!(self.line().as_deref(), Some("begin"));
-        Instant::now()
     }
 
     pub(crate) fn answer(&mut self) -> Answer {
