@@ -10,6 +10,7 @@
 mod child;
 mod client;
 mod operation;
+mod watch;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -22,6 +23,7 @@ use tower_api_token::store::{AccountStore, PageSize, SqliteStore};
 use self::child::{Answer, Child};
 use self::client::Client;
 use self::operation::{Kind, Operation};
+use self::watch::Watch;
 
 /// Rounds for each kind of operation; 11 kinds make 308 kills.
 const ROUNDS: usize = 28;
@@ -124,13 +126,20 @@ impl Parent {
     /// Kills the child while it does the operation.
     fn kill_during(&mut self, operation: &Operation) -> Fate {
         let before = self.revision(operation.user);
+        let watch = Watch::start(&self.file);
         self.child.begin(operation);
-        std::thread::sleep(self.moment());
+        let at_commit = self.random_part() < 0.1;
+        if at_commit {
+            watch.until_committed()
+        } else {
+            std::thread::sleep(self.moment())
+        }
         let answer = self.child.kill();
-        // An operation that was done already came too late: kill earlier. Both
-        // steps together settle at one in nine.
-        let step = if answer.is_some() { 0.8 } else { 1.03 };
-        self.longest = self.longest.mul_f64(step).min(Duration::from_millis(20));
+        if !at_commit {
+            // Killed too late: earlier next time. The steps settle at one in 13.
+            let step = if answer.is_some() { 0.7 } else { 1.03 };
+            self.longest = self.longest.mul_f64(step).min(Duration::from_millis(20));
+        }
         self.check(operation, before, answer.as_ref());
         self.child = Child::start(&self.file);
         match answer {
@@ -140,13 +149,19 @@ impl Parent {
         }
     }
 
-    /// A random moment within an operation (xorshift64*).
+    /// A random moment within an operation, rather late than early: the commit
+    /// comes at its end.
     fn moment(&mut self) -> Duration {
+        let part = (0..4).map(|_| self.random_part()).fold(0.0, f64::max);
+        self.longest.mul_f64(part)
+    }
+
+    /// Between 0 and 1 (xorshift64*).
+    fn random_part(&mut self) -> f64 {
         self.random ^= self.random >> 12;
         self.random ^= self.random << 25;
         self.random ^= self.random >> 27;
-        let part = (self.random.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 40) as f64 / 16_777_216.0;
-        self.longest.mul_f64(part)
+        (self.random.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 40) as f64 / 16_777_216.0
     }
 
     /// All or nothing, and all of what was acknowledged.
