@@ -5,6 +5,7 @@ mod anonymous;
 mod bodies;
 mod credentials;
 mod denials;
+mod doubt;
 mod grpc;
 mod head;
 mod overrides;
