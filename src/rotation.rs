@@ -84,7 +84,7 @@ pub enum Command {
         slot: Slot,
         /// The token.
         token: NewToken,
-        /// When it was made, if known.
+        /// When it was made, if known; a time to come becomes now.
         made_at: Option<Timestamp>,
     },
 }
@@ -411,7 +411,7 @@ impl Change<'_> {
             return Err(RotationError::SlotTaken { slot });
         }
         let Facts { now, policy, .. } = *self.facts;
-        let mut token = self.admit(token, made_at.unwrap_or(now))?;
+        let mut token = self.admit(token, made_at.unwrap_or(now).min(now))?;
         let id = token.id;
         match slot {
             Slot::Primary => self.activate(token),
