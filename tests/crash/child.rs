@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{ChildStdout, Command, Stdio};
+use std::time::Duration;
 
 use tower_api_token::TokenManager;
 use tower_api_token::manage::Confirmation;
@@ -118,7 +119,10 @@ async fn serve(file: &Path) {
     for line in std::io::stdin().lock().lines() {
         let operation = Operation::parse(&line.unwrap());
         say("begin");
-        match operation.run(&manager).await {
+        let outcome = operation.run(&manager).await;
+        // The way of an acknowledgement to its caller.
+        std::thread::sleep(Duration::from_micros(300));
+        match outcome {
             Ok(secret) => say(&format!("done {secret}")),
             Err(error) => say(&format!("refused {error}")),
         }

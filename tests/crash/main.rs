@@ -72,7 +72,7 @@ fn killed_at_any_point_the_file_is_legal_and_no_acknowledged_change_is_lost() {
         "{total} kills, {in_flight} of them with a change in flight ({in_flight_done} of these \
          changes had been made, {in_flight_lost} not); {requests:?}"
     );
-    assert!(in_flight_done > 0 && in_flight_lost > 0, "the kills came at one moment only");
+    assert!(in_flight_done >= 10 && in_flight_lost >= 10, "the kills came at one moment only");
     assert!(total >= 300 && killed.iter().all(|&count| count >= 20), "{killed:?}");
     assert!(in_flight * 100 >= total * 80, "{in_flight} of {total} in flight");
     assert_eq!(requests.refused, Vec::<String>::new(), "a procedure-following client was refused");
