@@ -144,8 +144,9 @@ pub struct Pending {
 }
 
 impl Pending {
-    /// `token` waits until `expires_at` at the longest, and for `code`, which
-    /// lives from `code_made_at` to `code_expires_at`; no backup is to end.
+    /// `token` can be confirmed until `expires_at`, with a code of this digest
+    /// that was made at `code_made_at` and is dead from `code_expires_at` on;
+    /// no backup is to be replaced.
     #[must_use]
     pub const fn new(
         token: TokenRecord,
