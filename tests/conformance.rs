@@ -4,6 +4,9 @@
 
 #[path = "support/flawed.rs"]
 mod flawed;
+#[cfg(feature = "sqlite")]
+#[path = "support/sqlite_harness.rs"]
+mod sqlite_harness;
 
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -15,6 +18,13 @@ use tower_api_token::store::MemoryStore;
 use tower_api_token::store::conformance::run;
 
 conformance_suite!(memory, || async { MemoryStore::new() });
+
+#[cfg(feature = "sqlite")]
+conformance_suite!(
+    sqlite,
+    crate::sqlite_harness::SqliteHarness::new(),
+    Migrating + Nodes + Failing
+);
 
 // The store of the teeth passes when it has no flaw, so it is the flaw that a
 // case fails for.
