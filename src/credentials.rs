@@ -5,7 +5,7 @@
 //! later `Debug` of the headers shows it.
 
 mod basic;
-mod overrides;
+pub(crate) mod overrides;
 
 use compact_str::CompactString;
 use http::header::AUTHORIZATION;

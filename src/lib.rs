@@ -10,6 +10,8 @@ pub mod denial;
 pub mod events;
 #[cfg(feature = "axum")]
 pub mod extract;
+#[cfg(feature = "forward-auth")]
+pub mod forward_auth;
 pub mod identity;
 pub mod method;
 pub mod middleware;

@@ -2,8 +2,8 @@
 //! RFC 6750 section 3, RFC 7617 section 2) and a problem document (RFC 9457).
 
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
-use http::{HeaderValue, Response};
+use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::{HeaderValue, Method, Response};
 
 use super::{Denial, DenialKind};
 use crate::credentials::Sources;
@@ -80,7 +80,19 @@ impl Renderer {
         Self { challenges }
     }
 
-    pub(crate) fn render(&self, denial: &Denial) -> Response<Bytes> {
+    /// The answer to a request with that method: to HEAD what GET would be told
+    /// without its body (RFC 9110 sections 8.6 and 9.3.2).
+    pub(crate) fn render_to(&self, denial: &Denial, method: &Method) -> Response<Bytes> {
+        let mut response = self.render(denial);
+        if method == Method::HEAD {
+            let length = HeaderValue::from(response.body().len());
+            response.headers_mut().insert(CONTENT_LENGTH, length);
+            response.body_mut().clear();
+        }
+        response
+    }
+
+    fn render(&self, denial: &Denial) -> Response<Bytes> {
         let mut response = Response::new(problem(denial));
         *response.status_mut() = denial.status();
         let headers = response.headers_mut();

@@ -5,9 +5,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_LENGTH, VARY};
+use http::header::{CACHE_CONTROL, VARY};
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, Response};
 
 use super::ResponseBody;
 use crate::account::Slot;
@@ -68,14 +68,7 @@ impl Responder {
         if self.grpc && is_grpc(&request.method, &request.headers) {
             return render_grpc(denial);
         }
-        let mut response = Renderer::new(&self.realm, sources).render(denial);
-        // RFC 9110 sections 8.6 and 9.3.2: what the GET would say, without it.
-        if request.method == Method::HEAD {
-            let length = HeaderValue::from(response.body().len());
-            response.headers_mut().insert(CONTENT_LENGTH, length);
-            response.body_mut().clear();
-        }
-        response
+        Renderer::new(&self.realm, sources).render_to(denial, &request.method)
     }
 
     /// What is to be done to the response to a request that passed.

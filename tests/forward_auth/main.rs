@@ -1,0 +1,9 @@
+//! The service for gateways: what it answers to whom, and what it never does.
+
+mod cases;
+mod denials;
+mod grants;
+mod methods;
+mod store;
+mod wire;
+mod world;
