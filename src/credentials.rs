@@ -83,6 +83,11 @@ impl Sources {
         &self.headers
     }
 
+    /// The headers that may carry a credential.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &HeaderName> {
+        self.authorization().then_some(&AUTHORIZATION).into_iter().chain(&self.headers)
+    }
+
     pub(crate) const fn authorization(&self) -> bool {
         self.bearer || self.tok || self.basic
     }

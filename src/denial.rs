@@ -12,7 +12,7 @@
 //!
 //! An outage never looks like a bad token, so that nobody rotates good ones.
 
-mod grpc;
+pub(crate) mod grpc;
 mod render;
 
 use compact_str::CompactString;

@@ -47,15 +47,15 @@
 //! method.
 
 mod body;
-mod gate;
+pub(crate) mod gate;
 mod identity;
-mod profile;
+pub(crate) mod profile;
 mod service;
 
 use std::sync::Arc;
 
 pub use self::body::ForwardAuthBody;
-pub(crate) use self::gate::Gate;
+use self::gate::Gate;
 pub use self::identity::{IdentityHeaders, IdentityHeadersError};
 pub use self::profile::Profile;
 pub use self::service::ForwardAuthFuture;

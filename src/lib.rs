@@ -8,6 +8,8 @@ pub mod authenticate;
 pub mod credentials;
 pub mod denial;
 pub mod events;
+#[cfg(feature = "ext-authz")]
+pub mod ext_authz;
 #[cfg(feature = "axum")]
 pub mod extract;
 #[cfg(feature = "forward-auth")]

@@ -20,7 +20,7 @@ pub(crate) type Admission = [(HeaderName, HeaderValue); 2];
 /// Decides for a gateway.
 #[derive(Clone, Debug)]
 pub(crate) struct Gate {
-    authenticator: Authenticator,
+    pub(crate) authenticator: Authenticator,
     renderer: Renderer,
     pub(crate) identity_headers: IdentityHeaders,
 }

@@ -22,7 +22,7 @@ impl TokenStore for Remote {
 }
 
 /// A store that never answers but with an error.
-pub struct Down;
+pub(crate) struct Down;
 
 #[async_trait]
 impl TokenStore for Down {

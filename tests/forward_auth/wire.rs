@@ -12,7 +12,7 @@ use tower_api_token::forward_auth::{ForwardAuth, Profile};
 use crate::world::*;
 
 /// Serves `verify` on a port of its own for the rest of the test.
-pub async fn serve(verify: ForwardAuth) -> SocketAddr {
+pub(crate) async fn serve(verify: ForwardAuth) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
@@ -26,7 +26,7 @@ pub async fn serve(verify: ForwardAuth) -> SocketAddr {
 }
 
 /// Sends bytes and reads until the server closes the connection.
-pub async fn talk(address: SocketAddr, request: &[u8]) -> String {
+pub(crate) async fn talk(address: SocketAddr, request: &[u8]) -> String {
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(request).await.unwrap();
     let mut answer = Vec::new();

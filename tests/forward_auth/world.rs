@@ -14,21 +14,21 @@ use tower_api_token::time::Timestamp;
 use tower_api_token::token::{Token, TokenHint, TokenId, TokenScheme};
 
 /// The profiles, all of them.
-pub const PROFILES: [Profile; 3] =
+pub(crate) const PROFILES: [Profile; 3] =
     [Profile::OriginalMethod, Profile::ForwardedMethod, Profile::OwnRequestLine];
 
 /// alice may GET (and PURGE), and has two tokens; bob may do nothing; carol may
 /// do everything that is standard.
-pub const ALICE: &str = "rest_P0000000000000000000000000000000000000000";
-pub const ALICE_BACKUP: &str = "rest_B0000000000000000000000000000000000000000";
-pub const BOB: &str = "rest_O0000000000000000000000000000000000000000";
-pub const CAROL: &str = "rest_C0000000000000000000000000000000000000000";
+pub(crate) const ALICE: &str = "rest_P0000000000000000000000000000000000000000";
+pub(crate) const ALICE_BACKUP: &str = "rest_B0000000000000000000000000000000000000000";
+pub(crate) const BOB: &str = "rest_O0000000000000000000000000000000000000000";
+pub(crate) const CAROL: &str = "rest_C0000000000000000000000000000000000000000";
 
-pub fn scheme() -> TokenScheme {
+pub(crate) fn scheme() -> TokenScheme {
     TokenScheme::default().accept_foreign_tokens(true)
 }
 
-pub fn store() -> MemoryStore {
+pub(crate) fn store() -> MemoryStore {
     let store = MemoryStore::new();
     insert(&store, "alice", &["GET", "PURGE", "purge"], &[ALICE, ALICE_BACKUP]);
     insert(&store, "bob", &[], &[BOB]);
@@ -38,7 +38,7 @@ pub fn store() -> MemoryStore {
 }
 
 /// Puts in a user with a primary and perhaps a backup.
-pub fn insert(store: &MemoryStore, user: &str, methods: &[&str], tokens: &[&str]) {
+pub(crate) fn insert(store: &MemoryStore, user: &str, methods: &[&str], tokens: &[&str]) {
     let user = UserId::new(user).unwrap();
     let mut account = Account::builder(user).methods(MethodSet::new(methods).unwrap());
     for (token, id) in tokens.iter().zip(1..) {
@@ -52,7 +52,10 @@ pub fn insert(store: &MemoryStore, user: &str, methods: &[&str], tokens: &[&str]
 }
 
 /// The service over `store` as a host sets it up that takes all carriers.
-pub fn verify(store: impl tower_api_token::store::TokenStore, profile: Profile) -> ForwardAuth {
+pub(crate) fn verify(
+    store: impl tower_api_token::store::TokenStore,
+    profile: Profile,
+) -> ForwardAuth {
     let header = CredentialSource::Header(http::HeaderName::from_static("x-api-key"));
     let sources = [CredentialSource::Bearer, CredentialSource::Tok, header];
     let authenticator = Authenticator::new(store).scheme(scheme()).sources(sources);
@@ -60,7 +63,7 @@ pub fn verify(store: impl tower_api_token::store::TokenStore, profile: Profile) 
 }
 
 /// A request that states `method` as `profile` reads it.
-pub fn stating(profile: Profile, method: &str) -> http::request::Builder {
+pub(crate) fn stating(profile: Profile, method: &str) -> http::request::Builder {
     match profile {
         Profile::OriginalMethod => Request::builder().header("x-original-method", method),
         Profile::ForwardedMethod => Request::builder().header("x-forwarded-method", method),
@@ -68,20 +71,20 @@ pub fn stating(profile: Profile, method: &str) -> http::request::Builder {
     }
 }
 
-pub fn bearer(token: &str) -> String {
+pub(crate) fn bearer(token: &str) -> String {
     format!("Bearer {token}")
 }
 
 /// An answer, read to its end.
 #[derive(Debug)]
-pub struct Answer {
-    pub status: StatusCode,
-    pub headers: HeaderMap,
-    pub body: String,
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: String,
 }
 
 impl Answer {
-    pub fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         let mut lines = self.headers.get_all(name).iter();
         let line = lines.next()?.to_str().unwrap();
         assert!(lines.next().is_none(), "{name} stands there twice: {self:?}");
@@ -90,7 +93,7 @@ impl Answer {
 
     /// A 200 that is one: empty, never stored, with the identity.
     #[track_caller]
-    pub fn grants(&self, user: &str, slot: &str) {
+    pub(crate) fn grants(&self, user: &str, slot: &str) {
         assert_eq!(self.status, 200, "{self:?}");
         assert_eq!(self.header("x-auth-user"), Some(user));
         assert_eq!(self.header("x-auth-slot"), Some(slot));
@@ -101,7 +104,7 @@ impl Answer {
 
     /// A denial that tells nothing but itself.
     #[track_caller]
-    pub fn denies(&self, status: u16) {
+    pub(crate) fn denies(&self, status: u16) {
         assert_eq!(self.status, status, "{self:?}");
         assert_eq!(self.header("cache-control"), Some("no-store"));
         let told = ["cache-control", "content-length", "content-type", "date", "retry-after"];
@@ -122,7 +125,7 @@ impl Answer {
 }
 
 /// Asks the service directly.
-pub async fn ask(verify: &ForwardAuth, request: Request<String>) -> Answer {
+pub(crate) async fn ask(verify: &ForwardAuth, request: Request<String>) -> Answer {
     let response: Response<_> = verify.clone().oneshot(request).await.unwrap();
     let (head, body) = response.into_parts();
     let body = body.collect().await.unwrap().to_bytes();
@@ -131,7 +134,7 @@ pub async fn ask(verify: &ForwardAuth, request: Request<String>) -> Answer {
 }
 
 /// Asks with a credential and a stated method.
-pub async fn ask_as(profile: Profile, token: &str, method: &str) -> Answer {
+pub(crate) async fn ask_as(profile: Profile, token: &str, method: &str) -> Answer {
     let request = stating(profile, method).header("authorization", bearer(token));
     ask(&verify(store(), profile), request.body(String::new()).unwrap()).await
 }
