@@ -8,6 +8,7 @@
 //! |---|---|---|
 //! | `INFO` | the event's [name](crate::audit::Event::name) | an account has changed |
 //! | `WARN` | `retired_token_used`, `confirmation_not_sent` | as [`Event`](crate::audit::Event) says |
+//! | `WARN` | `notice not sent` | a change is committed, but the user could not be told |
 //! | `WARN` | `store unavailable` | a request was answered 503, or last uses could not be written |
 //! | `ERROR` | `unreadable record` | a request was answered 500 |
 //! | `DEBUG` | `denied` | a request was answered 400, 401 or 403 |
@@ -18,6 +19,7 @@ use std::sync::Arc;
 
 use crate::audit::{AuditEntry, Event};
 use crate::denial::Denial;
+use crate::notify::NotifyError;
 use crate::store::{StoreError, StoreErrorKind};
 
 /// The target of every log record of this crate.
@@ -100,6 +102,14 @@ pub(crate) fn store_failed(error: &StoreError) {
 pub(crate) fn denied(denial: &Denial) {
     let (status, code) = (denial.status().as_u16(), denial.code());
     tracing::debug!(target: TARGET, status, code, "denied");
+}
+
+/// A notice of that change could not be sent.
+pub(crate) fn notice_not_sent(entry: &AuditEntry, error: &NotifyError) {
+    let (user, event) = (entry.user.as_str(), entry.event.name());
+    // A notice holds no secret, so its error cannot repeat one.
+    let source = error.source().map(tracing::field::display);
+    tracing::warn!(target: TARGET, user, event, source, "notice not sent");
 }
 
 impl fmt::Debug for Events {

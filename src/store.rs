@@ -3,6 +3,7 @@
 //! | store | feature | for |
 //! |---|---|---|
 //! | [`MemoryStore`] | | tests, and hosts that fill it at start |
+//! | `SqliteStore` | `sqlite` | one file, shared by the processes of a machine |
 //!
 //! [`TokenStore`] is what the layer needs, with one method to write; a host
 //! that has tokens of its own implements it over its own tables.
@@ -11,10 +12,16 @@
 //! rule of a token's life stands in [`rotation`](crate::rotation) and no two
 //! stores can disagree.
 
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod error;
 mod feed;
 mod memory;
 mod page;
+#[cfg(feature = "sqlite")]
+pub(crate) mod record;
+#[cfg(feature = "sqlite")]
+mod sqlite;
 
 use std::sync::Arc;
 
@@ -24,6 +31,10 @@ pub use self::error::{StoreError, StoreErrorKind};
 pub use self::feed::{Change, Feed, FeedItem, HeartbeatId};
 pub use self::memory::MemoryStore;
 pub use self::page::{AccountPage, HistoryPage, PageSize};
+#[cfg(feature = "sqlite")]
+pub use self::sqlite::{
+    Durability, SchemaError, SqliteOpenError, SqliteOptions, SqliteStore, Synchronous,
+};
 use crate::account::{Account, Revision};
 use crate::audit::AuditEntry;
 use crate::identity::UserId;

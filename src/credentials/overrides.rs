@@ -29,7 +29,8 @@ impl<'h> Overrides<'h> {
     }
 
     fn look_closely_at(&mut self, name: &str, value: &'h HeaderValue) {
-        if let Some(place) = NAMES.iter().position(|known| reads_as(name, known)) {
+        let is = |known: &&str| reads_as(name, known);
+        if let Some(place) = NAMES.iter().position(is) {
             self.repeated |= self.values[place].replace(value).is_some();
         }
     }

@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
-use http::{HeaderValue, Method, Response};
+use http::{HeaderValue, Response};
 
 use super::{Denial, DenialKind};
 use crate::credentials::Sources;
@@ -80,19 +80,7 @@ impl Renderer {
         Self { challenges }
     }
 
-    /// The answer to a request with that method: to HEAD what GET would be told
-    /// without its body (RFC 9110 sections 8.6 and 9.3.2).
-    pub(crate) fn render_to(&self, denial: &Denial, method: &Method) -> Response<Bytes> {
-        let mut response = self.render(denial);
-        if method == Method::HEAD {
-            let length = HeaderValue::from(response.body().len());
-            response.headers_mut().insert(CONTENT_LENGTH, length);
-            response.body_mut().clear();
-        }
-        response
-    }
-
-    fn render(&self, denial: &Denial) -> Response<Bytes> {
+    pub(crate) fn render(&self, denial: &Denial) -> Response<Bytes> {
         let mut response = Response::new(problem(denial));
         *response.status_mut() = denial.status();
         let headers = response.headers_mut();
@@ -121,6 +109,15 @@ impl Renderer {
             let details = if *carries_error { details.as_str() } else { "" };
             HeaderValue::try_from(format!("{challenge}{details}")).ok()
         })
+    }
+}
+
+/// RFC 9110 sections 8.6 and 9.3.2: what the answer to a GET would say of its
+/// body, without it. Over HTTP/2 a server that sent it would break the stream.
+pub(crate) fn keep_the_head(response: &mut Response<Bytes>) {
+    let body = std::mem::take(response.body_mut());
+    if !body.is_empty() {
+        response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
     }
 }
 

@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Response};
 
 use super::IdentityHeaders;
 use crate::authenticate::{Authenticator, Pass, Question, Step};
-use crate::denial::{Denial, DenialKind, Realm, Renderer};
+use crate::denial::{Denial, DenialKind, Realm, Renderer, keep_the_head};
 use crate::events;
 
 /// Stands for a method that is in doubt. No set of methods holds the empty
@@ -74,6 +74,10 @@ impl Gate {
 
     /// The denial as HTTP says it, to a request with that method.
     pub(crate) fn render(&self, denial: &Denial, method: &Method) -> Response<Bytes> {
-        self.renderer.render_to(denial, method)
+        let mut response = self.renderer.render(denial);
+        if method == Method::HEAD {
+            keep_the_head(&mut response);
+        }
+        response
     }
 }

@@ -7,13 +7,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, VARY};
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response};
 
 use super::ResponseBody;
 use crate::account::Slot;
 use crate::authenticate::Pass;
 use crate::credentials::{Carrier, Sources};
-use crate::denial::{Denial, Realm, Renderer, is_grpc, render_grpc};
+use crate::denial::{Denial, Realm, Renderer, is_grpc, keep_the_head, render_grpc};
 use crate::events;
 
 /// Tells the owner of a request that it still uses the old token.
@@ -60,6 +60,9 @@ impl Responder {
             (*statuses == Statuses::Any || !approval).then_some(response)
         });
         let mut response = own.unwrap_or_else(|| self.render(&denial, request, sources));
+        if request.method == Method::HEAD {
+            keep_the_head(&mut response);
+        }
         response.extensions_mut().insert(denial);
         response
     }
@@ -68,7 +71,7 @@ impl Responder {
         if self.grpc && is_grpc(&request.method, &request.headers) {
             return render_grpc(denial);
         }
-        Renderer::new(&self.realm, sources).render_to(denial, &request.method)
+        Renderer::new(&self.realm, sources).render(denial)
     }
 
     /// What is to be done to the response to a request that passed.

@@ -1,5 +1,7 @@
 //! Uniformly random text for tokens and confirmation codes.
 
+use std::error::Error;
+
 use zeroize::Zeroizing;
 
 /// Digits, upper case, lower case: the order in which a digit of a check sum is
@@ -27,15 +29,23 @@ pub struct SystemRandom;
 
 impl RandomSource for SystemRandom {
     fn fill(&self, bytes: &mut [u8]) -> Result<(), RandomError> {
-        getrandom::fill(bytes).map_err(|source| RandomError { source })
+        getrandom::fill(bytes).map_err(RandomError::new)
     }
 }
 
-/// The operating system gave no random bytes.
+/// A generator gave no random bytes.
 #[derive(Debug, thiserror::Error)]
-#[error("the operating system's random generator failed")]
+#[error("the random generator failed")]
 pub struct RandomError {
-    source: getrandom::Error,
+    source: Box<dyn Error + Send + Sync>,
+}
+
+impl RandomError {
+    /// A failure with its cause.
+    #[must_use]
+    pub fn new(source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self { source: source.into() }
+    }
 }
 
 /// Appends `count` characters, each of the 62 equally likely.

@@ -1,0 +1,308 @@
+//! The token's life, managed: every change that a user, an administrator or a
+//! program asks for, with its audit entry and its message to the user.
+//!
+//! A [`TokenManager`] only loads an account, gathers what the rules need to
+//! know, lets [`rotation`](crate::rotation) decide, writes the result on
+//! condition that nobody else has written meanwhile, and tells of it. So every
+//! change may be repeated, delayed, made by two nodes at once or dropped
+//! half-way: it happens once or not at all.
+//!
+//! ```
+//! use tower_api_token::identity::{Actor, UserId};
+//! use tower_api_token::manage::{Confirmation, Delivery, Guard, TokenManager};
+//! use tower_api_token::method::MethodSet;
+//! use tower_api_token::store::MemoryStore;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let manager = TokenManager::builder(MemoryStore::new())
+//!     .confirmation(Confirmation::ByCaller)
+//!     .build()
+//!     .await?;
+//! let (root, alice) = (Actor::administrator("root")?, UserId::new("alice")?);
+//!
+//! // An administrator grants access, and alice takes her first token.
+//! manager.grant(&root, &alice, MethodSet::new(["GET"])?).await?;
+//! let first = manager.issue(&Actor::User, &alice).await?;
+//!
+//! // Later she generates another. The first goes on working, as the primary
+//! // until the new one is confirmed and as the backup from then on.
+//! let second = manager.generate_primary(&Actor::User, &alice).await?;
+//! let Delivery::ToCaller(code) = second.delivery else { unreachable!() };
+//! manager.confirm(&Actor::User, &alice, &code).await?;
+//!
+//! // When everything uses the second, the first goes.
+//! manager.delete_backup(&Actor::User, &alice, first.id, Guard::EvenIfInUse).await?;
+//! let view = manager.view(&alice).await?;
+//! assert_eq!(view.primary.map(|token| token.id), Some(second.id));
+//! assert!(view.backup.is_none());
+//! # Ok(())
+//! # }
+//! ```
+
+mod builder;
+mod change;
+mod error;
+mod generate;
+mod import;
+mod view;
+
+use std::fmt;
+use std::sync::Arc;
+
+pub use self::builder::{StartError, TokenManagerBuilder};
+use self::change::Changed;
+pub use self::error::ManageError;
+pub use self::generate::{
+    Delivery, GeneratePrimary, GeneratedPrimary, IssuedToken, ResendConfirmation,
+    ResentConfirmation,
+};
+pub use self::import::{ImportError, ImportItem, ImportedToken};
+pub use self::view::{AccountSummary, AccountView, PendingView, SummaryPage, TokenView};
+use crate::audit::AuditEntry;
+use crate::events::Events;
+use crate::identity::{Actor, UserId};
+use crate::method::MethodSet;
+use crate::notify::Notifier;
+use crate::rotation::{Command, Policy};
+use crate::store::AccountStore;
+use crate::token::{ConfirmationCode, RandomSource, TokenId, TokenScheme};
+use crate::usage::UsageRecorder;
+
+/// How the code that activates a generated token reaches its user.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Confirmation {
+    /// The [`Notifier`] sends it, so that only who reads the user's mail can
+    /// activate the token.
+    #[default]
+    ByNotifier,
+    /// It is returned to the caller beside the token, and nothing is sent: for
+    /// machine accounts, whose secret rotator cannot read mail. It confirms in
+    /// a second call, after it has stored the token.
+    ByCaller,
+}
+
+/// Whether a token may end although it was used within the guard window.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "a token is in use or not")]
+pub enum Guard {
+    /// Refuse with [`RotationError::InUse`](crate::rotation::RotationError::InUse)
+    /// if it was, or if it is so new that nobody can tell yet.
+    #[default]
+    UnlessInUse,
+    /// End it all the same.
+    EvenIfInUse,
+}
+
+impl Guard {
+    const fn is_waived(self) -> bool {
+        matches!(self, Self::EvenIfInUse)
+    }
+}
+
+/// Makes every change of an account, and shows what there is.
+///
+/// Cheap to clone; clones are one manager. Made by [`TokenManager::builder`].
+///
+/// # Who may ask
+///
+/// The manager believes the host: an [`Actor`] is the host's word that it has
+/// signed that person or program in, and that they may do this to that user's
+/// tokens. Only the owner, an administrator or a program acting for one of
+/// them may change an account; an API token never signs anyone in for it.
+///
+/// # What may go wrong
+///
+/// A change that was refused or has failed with a [`ManageError`] has not
+/// happened, with one exception: after a
+/// [store error](ManageError::Store) of kind `Unavailable` nobody can tell.
+/// Then ask again; what had happened is refused as already done, or superseded.
+/// Dropping a future half-way has the same effect. Time-outs are the store's:
+/// a store that never answers holds the call up.
+///
+/// Audit entries go to [`Events`] after the change is committed; the store has
+/// kept them in the change's own transaction before.
+#[derive(Clone)]
+pub struct TokenManager {
+    inner: Arc<Inner>,
+}
+
+/// What clones of a manager share.
+struct Inner {
+    store: Arc<dyn AccountStore>,
+    scheme: TokenScheme,
+    policy: Policy,
+    notifier: Option<Arc<dyn Notifier>>,
+    confirmation: Confirmation,
+    events: Events,
+    usage: Option<UsageRecorder>,
+    random: Box<dyn RandomSource>,
+}
+
+impl TokenManager {
+    /// A manager of the accounts in `store`, to be configured.
+    pub fn builder(store: impl AccountStore) -> TokenManagerBuilder {
+        TokenManagerBuilder::new(store)
+    }
+
+    /// Lets the user perform exactly these methods from now on, with whichever
+    /// token; the account is made if there is none. No method at all is
+    /// [`revoke_access`](Self::revoke_access).
+    ///
+    /// # Errors
+    ///
+    /// [`AlreadyDone`](crate::rotation::RotationError::AlreadyDone) if these are
+    /// the user's methods already; [`ManageError`] if it could not be done.
+    pub async fn grant(
+        &self,
+        actor: &Actor,
+        user: &UserId,
+        methods: MethodSet,
+    ) -> Result<AuditEntry, ManageError> {
+        self.simply(actor, user, Command::Grant { methods }).await
+    }
+
+    /// Ends the user's API access: no method is granted, and every token is
+    /// retired. A later grant starts without tokens.
+    ///
+    /// # Errors
+    ///
+    /// [`AlreadyDone`](crate::rotation::RotationError::AlreadyDone) if the user
+    /// has neither access nor tokens; [`ManageError`] if it could not be done.
+    pub async fn revoke_access(
+        &self,
+        actor: &Actor,
+        user: &UserId,
+    ) -> Result<AuditEntry, ManageError> {
+        self.simply(actor, user, Command::RevokeAccess).await
+    }
+
+    /// Activates the pending token that has this code: it becomes the primary,
+    /// and the primary the backup.
+    ///
+    /// # Errors
+    ///
+    /// [`UnknownCode`](crate::rotation::RotationError::UnknownCode),
+    /// [`ExpiredCode`](crate::rotation::RotationError::ExpiredCode),
+    /// [`AlreadyConfirmed`](crate::rotation::RotationError::AlreadyConfirmed) for
+    /// the same code again while its token is live,
+    /// [`Stale`](crate::rotation::RotationError::Stale) if there is a backup that
+    /// nobody agreed to end; [`ManageError`] if it could not be done.
+    pub async fn confirm(
+        &self,
+        actor: &Actor,
+        user: &UserId,
+        code: &ConfirmationCode,
+    ) -> Result<AuditEntry, ManageError> {
+        let code = code.digest(user);
+        self.simply(actor, user, Command::Confirm { code }).await
+    }
+
+    /// Gives up the pending token `id`; its code is dead. A host calls it, too,
+    /// when the address changes that the code was sent to.
+    ///
+    /// # Errors
+    ///
+    /// [`AlreadyDone`](crate::rotation::RotationError::AlreadyDone) if it was
+    /// cancelled before, [`Stale`](crate::rotation::RotationError::Stale) if it
+    /// is no longer pending; [`ManageError`] if it could not be done.
+    pub async fn cancel_pending(
+        &self,
+        actor: &Actor,
+        user: &UserId,
+        id: TokenId,
+    ) -> Result<AuditEntry, ManageError> {
+        self.simply(actor, user, Command::CancelPending { id }).await
+    }
+
+    /// Ends the backup `id`.
+    ///
+    /// # Errors
+    ///
+    /// [`InUse`](crate::rotation::RotationError::InUse) as the guard says,
+    /// [`NoLivePrimary`](crate::rotation::RotationError::NoLivePrimary) if it is
+    /// the only token left,
+    /// [`AlreadyDone`](crate::rotation::RotationError::AlreadyDone) if it was
+    /// deleted before, [`Stale`](crate::rotation::RotationError::Stale) if it is
+    /// not the backup; [`ManageError`] if it could not be done.
+    pub async fn delete_backup(
+        &self,
+        actor: &Actor,
+        user: &UserId,
+        id: TokenId,
+        guard: Guard,
+    ) -> Result<AuditEntry, ManageError> {
+        let even_if_in_use = guard.is_waived();
+        self.simply(actor, user, Command::DeleteBackup { id, even_if_in_use }).await
+    }
+
+    /// Ends the primary `give_up` and makes the backup the primary again: the
+    /// way back for someone who has lost the new token.
+    ///
+    /// # Errors
+    ///
+    /// [`InUse`](crate::rotation::RotationError::InUse) as the guard says,
+    /// [`NoLiveBackup`](crate::rotation::RotationError::NoLiveBackup),
+    /// [`AlreadyDone`](crate::rotation::RotationError::AlreadyDone) if it was
+    /// given up before, [`Stale`](crate::rotation::RotationError::Stale) if it
+    /// is not the primary; [`ManageError`] if it could not be done.
+    pub async fn roll_back(
+        &self,
+        actor: &Actor,
+        user: &UserId,
+        give_up: TokenId,
+        guard: Guard,
+    ) -> Result<AuditEntry, ManageError> {
+        let even_if_in_use = guard.is_waived();
+        self.simply(actor, user, Command::RollBack { give_up, even_if_in_use }).await
+    }
+
+    /// Ends every token of the user at once, for one that has leaked. The
+    /// methods stay granted, so that a new token can be issued.
+    ///
+    /// # Errors
+    ///
+    /// [`AlreadyDone`](crate::rotation::RotationError::AlreadyDone) if there is
+    /// none; [`ManageError`] if it could not be done.
+    pub async fn revoke_all(
+        &self,
+        actor: &Actor,
+        user: &UserId,
+    ) -> Result<AuditEntry, ManageError> {
+        self.simply(actor, user, Command::RevokeAll).await
+    }
+
+    /// A change that brings no secret: made, told of, and the user notified.
+    async fn simply(
+        &self,
+        actor: &Actor,
+        user: &UserId,
+        command: Command,
+    ) -> Result<AuditEntry, ManageError> {
+        let Changed { entry, .. } = self.inner.change(actor, user, &command).await?;
+        self.inner.notice(&entry).await;
+        Ok(entry)
+    }
+}
+
+impl fmt::Debug for TokenManager {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TokenManager")
+            .field("scheme", &self.inner.scheme)
+            .field("policy", &self.inner.policy)
+            .field("confirmation", &self.inner.confirmation)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_manager_can_be_shared_between_threads() {
+        const fn shared<T: Clone + fmt::Debug + Send + Sync + 'static>() {}
+        const { shared::<TokenManager>() }
+    }
+}

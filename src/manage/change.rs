@@ -1,0 +1,148 @@
+//! The one way in which an account changes.
+
+use std::sync::Arc;
+
+use super::{Inner, ManageError};
+use crate::account::Account;
+use crate::audit::{AuditEntry, Event};
+use crate::events;
+use crate::identity::{Actor, UserId};
+use crate::notify::Notice;
+use crate::rotation::{self, Command, Facts, RotationError};
+use crate::store::{Loaded, PageSize, Replacement, StoreError, StoreErrorKind};
+use crate::time::Timestamp;
+use crate::token::TokenId;
+
+/// How often a change is tried before others win for good.
+pub(super) const ATTEMPTS: usize = 64;
+
+/// A change that is committed and told of.
+pub(super) struct Changed {
+    pub(super) account: Account,
+    pub(super) entry: AuditEntry,
+}
+
+impl Inner {
+    /// Makes the change: again if others were faster, and once only.
+    pub(super) async fn change(
+        &self,
+        actor: &Actor,
+        user: &UserId,
+        command: &Command,
+    ) -> Result<Changed, ManageError> {
+        let mut conflicted = None;
+        for _ in 0..ATTEMPTS {
+            let Loaded { account, now } = self.store.load(user).await?;
+            let before = account.unwrap_or_else(|| Arc::new(Account::absent(user.clone())));
+            // Nobody has changed the account, so it was the digest.
+            if brings_token(command) && conflicted == Some(before.revision()) {
+                return Err(RotationError::DigestInUse.into());
+            }
+            conflicted = Some(before.revision());
+            let facts = self.facts(user, command, now).await?;
+            let replacement = replacement(&before, actor, command.clone(), &facts)?;
+            if let Some(changed) = self.write(replacement).await? {
+                return Ok(changed);
+            }
+        }
+        Err(ManageError::Contended)
+    }
+
+    /// What the rules must know; last uses only where they are asked for.
+    pub(super) async fn facts(
+        &self,
+        user: &UserId,
+        command: &Command,
+        now: Timestamp,
+    ) -> Result<Facts<'_>, StoreError> {
+        let mut facts = Facts::new(now, &self.policy);
+        match *command {
+            Command::DeleteBackup { id, even_if_in_use: false } => {
+                facts.backup_used = self.last_use(user, id).await?;
+            }
+            Command::RollBack { give_up, even_if_in_use: false } => {
+                facts.primary_used = self.last_use(user, give_up).await?;
+            }
+            _ => {}
+        }
+        Ok(facts)
+    }
+
+    async fn last_use(&self, user: &UserId, id: TokenId) -> Result<Option<Timestamp>, StoreError> {
+        if let Some(recorder) = &self.usage {
+            recorder.flush().await?;
+        }
+        let usage = self.store.usage(user).await?;
+        Ok(usage.iter().find(|usage| usage.id == id).map(|usage| usage.at))
+    }
+
+    /// Writes and tells of it; `None` if others were faster.
+    async fn write(&self, replacement: Replacement) -> Result<Option<Changed>, StoreError> {
+        if let Err(error) = self.store.replace(replacement.clone()).await {
+            match error.kind() {
+                StoreErrorKind::Conflict => return Ok(None),
+                StoreErrorKind::Unavailable if self.is_written(&replacement).await => {}
+                _ => return Err(error),
+            }
+        }
+        let Replacement { account, entry, .. } = replacement;
+        self.events.audit(&entry);
+        Ok(Some(Changed { account, entry }))
+    }
+
+    /// Whether a change is there that the store could not vouch for: exactly
+    /// this account, and this entry, since another may have made the very same
+    /// change.
+    async fn is_written(&self, replacement: &Replacement) -> bool {
+        let Replacement { account, entry, .. } = replacement;
+        let user = &entry.user;
+        let Ok(loaded) = self.store.load(user).await else { return false };
+        let Ok(history) = self.store.history(user, None, PageSize::clamped(1)).await else {
+            return false;
+        };
+        loaded.account.as_deref() == Some(account) && history.entries.first() == Some(entry)
+    }
+
+    /// Tells the user of a change that they should know of.
+    pub(super) async fn notice(&self, entry: &AuditEntry) {
+        let Some(notifier) = self.notifier.as_ref().filter(|_| is_notable(&entry.event)) else {
+            return;
+        };
+        let AuditEntry { user, event, actor, at, .. } = entry.clone();
+        if let Err(error) = notifier.notice(&Notice::new(user, event, actor, at)).await {
+            events::notice_not_sent(entry, &error);
+        }
+    }
+}
+
+/// The change of `before` by `command`, ready to be written.
+pub(super) fn replacement(
+    before: &Account,
+    actor: &Actor,
+    command: Command,
+    facts: &Facts<'_>,
+) -> Result<Replacement, RotationError> {
+    let (account, event) = rotation::apply(before, command, facts)?;
+    let (user, revision) = (account.user().clone(), account.revision());
+    let entry = AuditEntry::new(user, revision, facts.now, actor.clone(), event);
+    let exists = before.revision() != crate::account::Revision::ABSENT;
+    Ok(Replacement::new(account, exists.then_some(before.revision()), entry))
+}
+
+const fn brings_token(command: &Command) -> bool {
+    matches!(
+        command,
+        Command::GeneratePrimary { .. } | Command::Issue { .. } | Command::Import { .. }
+    )
+}
+
+const fn is_notable(event: &Event) -> bool {
+    matches!(
+        event,
+        Event::PrimaryConfirmed { .. }
+            | Event::BackupDeleted { .. }
+            | Event::RolledBack { .. }
+            | Event::AllRevoked
+            | Event::AccessRevoked
+    )
+}

@@ -1,0 +1,48 @@
+//! Why a change was not made.
+
+use super::change::ATTEMPTS;
+use super::generate::GENERATIONS;
+use super::import::ImportError;
+use crate::rotation::RotationError;
+use crate::store::StoreError;
+use crate::token::RandomError;
+
+/// Why the manager has not done what it was asked to.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ManageError {
+    /// The rules of a token's life forbid it. Nothing has changed.
+    #[error(transparent)]
+    Refused(#[from] RotationError),
+    /// The token cannot be imported. Nothing has changed.
+    #[error(transparent)]
+    Import(#[from] ImportError),
+    /// The store failed. Nothing has changed, except that after an error of
+    /// kind `Unavailable` the change may have been made all the same.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// There was no randomness for a new token. Nothing has changed.
+    #[error(transparent)]
+    Random(#[from] RandomError),
+    /// The random generator gave known tokens only. Nothing has changed.
+    #[error("the random generator gave {GENERATIONS} tokens in a row that are already known")]
+    RepeatedToken,
+    /// Others changed the account again and again. Nothing has changed.
+    #[error("the account was changed by others during each of {ATTEMPTS} attempts")]
+    Contended,
+    /// The code was to be sent, and there is nobody to send it. Nothing has
+    /// changed.
+    #[error("there is no notifier to send the confirmation code")]
+    NoNotifier,
+}
+
+impl ManageError {
+    /// The rule that forbade it, if it was one.
+    #[must_use]
+    pub const fn refusal(&self) -> Option<RotationError> {
+        match self {
+            Self::Refused(refusal) => Some(*refusal),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,326 @@
+//! Changes that make a secret: tokens and confirmation codes.
+
+use std::future::IntoFuture;
+use std::pin::Pin;
+
+use super::change::Changed;
+use super::{Confirmation, Inner, ManageError, TokenManager};
+use crate::audit::{AuditEntry, Event};
+use crate::identity::{Actor, UserId};
+use crate::notify::{ConfirmationMessage, Notifier, NotifyError};
+use crate::rotation::{Command, NewToken, RotationError};
+use crate::time::Timestamp;
+use crate::token::{ConfirmationCode, Token, TokenId};
+
+/// How often a token is generated before the generator counts as broken.
+pub(super) const GENERATIONS: usize = 4;
+
+impl TokenManager {
+    /// Generates a new primary, which is not active until it is confirmed: an
+    /// older pending token gives way to it, the live ones go on working. Await
+    /// the result, after setting its options.
+    ///
+    /// ```
+    /// # use tower_api_token::identity::{Actor, UserId};
+    /// # use tower_api_token::manage::{Confirmation, Delivery, TokenManager};
+    /// # use tower_api_token::method::MethodSet;
+    /// # use tower_api_token::store::MemoryStore;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let store = MemoryStore::new();
+    /// # let builder = TokenManager::builder(store).confirmation(Confirmation::ByCaller);
+    /// # let manager = builder.build().await?;
+    /// # let rotator = Actor::program("rotator")?;
+    /// # let robot = UserId::new("robot")?;
+    /// # manager.grant(&rotator, &robot, MethodSet::new(["GET"])?).await?;
+    /// let generated = manager
+    ///     .generate_primary(&rotator, &robot)
+    ///     .confirmation(Confirmation::ByCaller)
+    ///     .await?;
+    /// // Store `generated.token` where the robot takes it from, then:
+    /// if let Delivery::ToCaller(code) = &generated.delivery {
+    ///     manager.confirm(&rotator, &robot, code).await?;
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`NoAccess`](RotationError::NoAccess),
+    /// [`BackupExists`](RotationError::BackupExists) unless it was
+    /// [named](GeneratePrimary::replacing_backup),
+    /// [`Stale`](RotationError::Stale) if another was; [`ManageError`] if it
+    /// could not be done. A code that could not be sent is no error: the token
+    /// is there, and [`GeneratedPrimary::delivery`] says so.
+    pub const fn generate_primary<'a>(
+        &'a self,
+        actor: &'a Actor,
+        user: &'a UserId,
+    ) -> GeneratePrimary<'a> {
+        GeneratePrimary { manager: self, actor, user, replacing_backup: None, confirmation: None }
+    }
+
+    /// Makes a new code for the pending token `id` and sends it; the old one is
+    /// dead, the pending token expires when it would have. Await the result,
+    /// after setting its options.
+    ///
+    /// # Errors
+    ///
+    /// [`TooSoon`](RotationError::TooSoon) within the resend interval of the
+    /// last code, [`ExpiredCode`](RotationError::ExpiredCode) if the pending
+    /// token has expired, [`Stale`](RotationError::Stale) if `id` is not
+    /// pending; [`ManageError`] if it could not be done.
+    pub const fn resend_confirmation<'a>(
+        &'a self,
+        actor: &'a Actor,
+        user: &'a UserId,
+        id: TokenId,
+    ) -> ResendConfirmation<'a> {
+        ResendConfirmation { manager: self, actor, user, id, confirmation: None }
+    }
+
+    /// Issues the first token of a user who has none, active at once.
+    ///
+    /// # Errors
+    ///
+    /// [`NoAccess`](RotationError::NoAccess),
+    /// [`PrimaryExists`](RotationError::PrimaryExists); [`ManageError`] if it
+    /// could not be done.
+    pub async fn issue(&self, actor: &Actor, user: &UserId) -> Result<IssuedToken, ManageError> {
+        let inner = &*self.inner;
+        let command = |token| Command::Issue { token };
+        let (token, changed) = inner.change_with_token(actor, user, command).await?;
+        Ok(IssuedToken::new(token, changed))
+    }
+}
+
+/// A new primary to be generated; see [`TokenManager::generate_primary`].
+#[derive(Clone, Debug)]
+#[must_use = "nothing happens until it is awaited"]
+pub struct GeneratePrimary<'a> {
+    manager: &'a TokenManager,
+    actor: &'a Actor,
+    user: &'a UserId,
+    replacing_backup: Option<TokenId>,
+    confirmation: Option<Confirmation>,
+}
+
+impl<'a> GeneratePrimary<'a> {
+    /// Agrees that the confirmation ends this backup. Default: none is ended,
+    /// so there must be none.
+    pub const fn replacing_backup(mut self, id: TokenId) -> Self {
+        self.replacing_backup = Some(id);
+        self
+    }
+
+    /// How the code reaches its user this time. Default: as the manager was
+    /// built.
+    pub const fn confirmation(mut self, confirmation: Confirmation) -> Self {
+        self.confirmation = Some(confirmation);
+        self
+    }
+
+    async fn run(self) -> Result<GeneratedPrimary, ManageError> {
+        let Self { manager, actor, user, replacing_backup, confirmation } = self;
+        let inner = &*manager.inner;
+        let route = inner.route(confirmation)?;
+        let code = ConfirmationCode::generate(&*inner.random)?;
+        let digest = code.digest(user);
+        let command = |token| Command::GeneratePrimary { token, code: digest, replacing_backup };
+        let (token, changed) = inner.change_with_token(actor, user, command).await?;
+        let sent = inner.deliver(changed, code, route).await;
+        let ResentConfirmation { id, expires_at, code_expires_at, delivery } = sent;
+        Ok(GeneratedPrimary { token, id, expires_at, code_expires_at, delivery })
+    }
+}
+
+impl<'a> IntoFuture for GeneratePrimary<'a> {
+    type Output = Result<GeneratedPrimary, ManageError>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send + 'a>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(self.run())
+    }
+}
+
+/// A code to be sent again; see [`TokenManager::resend_confirmation`].
+#[derive(Clone, Debug)]
+#[must_use = "nothing happens until it is awaited"]
+pub struct ResendConfirmation<'a> {
+    manager: &'a TokenManager,
+    actor: &'a Actor,
+    user: &'a UserId,
+    id: TokenId,
+    confirmation: Option<Confirmation>,
+}
+
+impl<'a> ResendConfirmation<'a> {
+    /// How the code reaches its user this time. Default: as the manager was
+    /// built.
+    pub const fn confirmation(mut self, confirmation: Confirmation) -> Self {
+        self.confirmation = Some(confirmation);
+        self
+    }
+
+    async fn run(self) -> Result<ResentConfirmation, ManageError> {
+        let Self { manager, actor, user, id, confirmation } = self;
+        let inner = &*manager.inner;
+        let route = inner.route(confirmation)?;
+        let code = ConfirmationCode::generate(&*inner.random)?;
+        let command = Command::ResendConfirmation { id, code: code.digest(user) };
+        let changed = inner.change(actor, user, &command).await?;
+        Ok(inner.deliver(changed, code, route).await)
+    }
+}
+
+impl<'a> IntoFuture for ResendConfirmation<'a> {
+    type Output = Result<ResentConfirmation, ManageError>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send + 'a>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(self.run())
+    }
+}
+
+/// Where a code goes.
+#[derive(Clone, Copy)]
+enum Route<'a> {
+    ToCaller,
+    Through(&'a dyn Notifier),
+}
+
+impl Inner {
+    fn route(&self, chosen: Option<Confirmation>) -> Result<Route<'_>, ManageError> {
+        match chosen.unwrap_or(self.confirmation) {
+            Confirmation::ByCaller => Ok(Route::ToCaller),
+            Confirmation::ByNotifier => {
+                let notifier = self.notifier.as_deref().ok_or(ManageError::NoNotifier)?;
+                Ok(Route::Through(notifier))
+            }
+        }
+    }
+
+    /// Makes a change with a token that no account names, under whichever key.
+    async fn change_with_token(
+        &self,
+        actor: &Actor,
+        user: &UserId,
+        command: impl Fn(NewToken) -> Command + Send,
+    ) -> Result<(Token, Changed), ManageError> {
+        for _ in 0..GENERATIONS {
+            let token = self.scheme.generate(&*self.random)?;
+            let digests = self.scheme.digests_of(&token);
+            if self.named_by(&digests).await?.is_some() {
+                continue;
+            }
+            let new = NewToken::new(digests.stored, self.scheme.hint(&token));
+            match self.change(actor, user, &command(new)).await {
+                Err(ManageError::Refused(RotationError::DigestInUse)) => {}
+                changed => return Ok((token, changed?)),
+            }
+        }
+        Err(ManageError::RepeatedToken)
+    }
+
+    /// Brings the code of the account's pending token on its way.
+    async fn deliver(
+        &self,
+        changed: Changed,
+        code: ConfirmationCode,
+        route: Route<'_>,
+    ) -> ResentConfirmation {
+        let Changed { account, entry } = changed;
+        let pending = account.pending.expect("the rules have just given it this code");
+        let (id, expires_at) = (pending.token.id, pending.expires_at);
+        let code_expires_at = pending.code_expires_at;
+        let delivery = match route {
+            Route::ToCaller => Delivery::ToCaller(code),
+            Route::Through(notifier) => {
+                let user = account.user;
+                let message = ConfirmationMessage::new(user, id, code, code_expires_at, expires_at);
+                self.send(notifier, &message, &entry).await
+            }
+        };
+        ResentConfirmation { id, expires_at, code_expires_at, delivery }
+    }
+
+    async fn send(
+        &self,
+        notifier: &dyn Notifier,
+        message: &ConfirmationMessage,
+        entry: &AuditEntry,
+    ) -> Delivery {
+        match notifier.confirmation(message).await {
+            Ok(()) => Delivery::Sent,
+            Err(error) => {
+                let event = Event::ConfirmationNotSent { id: message.token };
+                self.events.audit(&AuditEntry { event, ..entry.clone() });
+                Delivery::NotSent(error)
+            }
+        }
+    }
+}
+
+/// What became of a confirmation code.
+#[derive(Debug)]
+#[non_exhaustive]
+#[must_use]
+pub enum Delivery {
+    /// The notifier has taken it.
+    Sent,
+    /// The notifier has failed. The pending token waits; another code can be
+    /// sent for it, or the token be generated anew.
+    NotSent(NotifyError),
+    /// Here it is: nothing was sent.
+    ToCaller(ConfirmationCode),
+}
+
+/// A new primary that waits for its confirmation. `Debug` shows no secret.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct GeneratedPrimary {
+    /// The token: shown here and never again.
+    pub token: Token,
+    /// Its public name.
+    pub id: TokenId,
+    /// From when on no code can activate it, by the store's clock.
+    pub expires_at: Timestamp,
+    /// From when on its present code is dead, by the store's clock.
+    pub code_expires_at: Timestamp,
+    /// What became of that code.
+    pub delivery: Delivery,
+}
+
+/// A pending token's new code. `Debug` shows no secret.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct ResentConfirmation {
+    /// The pending token.
+    pub id: TokenId,
+    /// From when on no code can activate it, by the store's clock.
+    pub expires_at: Timestamp,
+    /// From when on the new code is dead, by the store's clock.
+    pub code_expires_at: Timestamp,
+    /// What became of the code.
+    pub delivery: Delivery,
+}
+
+/// A first token. `Debug` does not show it.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct IssuedToken {
+    /// The token: shown here and never again.
+    pub token: Token,
+    /// Its public name.
+    pub id: TokenId,
+    /// From when on it is refused; `None` for never.
+    pub expires_at: Option<Timestamp>,
+}
+
+impl IssuedToken {
+    fn new(token: Token, changed: Changed) -> Self {
+        let primary = changed.account.primary.expect("the rules put an issued token there");
+        Self { token, id: primary.id, expires_at: primary.expires_at }
+    }
+}

@@ -1,0 +1,189 @@
+//! Tokens that another system made, and that go on working.
+
+mod batch;
+mod many;
+
+use std::fmt;
+use std::sync::Arc;
+
+pub use self::many::ImportItem;
+use super::{Inner, ManageError, TokenManager};
+use crate::account::{Account, Slot};
+use crate::audit::AuditEntry;
+use crate::identity::{Actor, UserId};
+use crate::rotation::{Command, NewToken, RotationError};
+use crate::store::StoreError;
+use crate::time::Timestamp;
+use crate::token::{StoredDigest, Token, TokenForm, TokenHint, TokenScheme};
+
+impl TokenManager {
+    /// Puts a token that exists already into an empty slot, where it works at
+    /// once. `made_at` is when it was made, if that is known.
+    ///
+    /// ```
+    /// # use tower_api_token::identity::{Actor, UserId};
+    /// use tower_api_token::account::Slot;
+    /// use tower_api_token::manage::{Confirmation, ImportedToken, TokenManager};
+    /// use tower_api_token::token::{Token, TokenScheme};
+    /// # use tower_api_token::method::MethodSet;
+    /// # use tower_api_token::store::MemoryStore;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let manager = TokenManager::builder(MemoryStore::new())
+    ///     .scheme(TokenScheme::default().accept_foreign_tokens(true))
+    /// #   .confirmation(Confirmation::ByCaller)
+    ///     .build()
+    ///     .await?;
+    /// # let root = Actor::administrator("root")?;
+    /// # let alice = UserId::new("alice")?;
+    /// # manager.grant(&root, &alice, MethodSet::new(["GET"])?).await?;
+    /// let token = Token::parse("3f2b8c1e-9d7a-4650-b1c2-d3e4f5a69788")?;
+    /// let token = ImportedToken::Token(token);
+    /// manager.import(&root, &alice, Slot::Primary, &token, None).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ManageError::Import`] if the token could not be accepted or is too
+    /// weak, [`NoAccess`](RotationError::NoAccess),
+    /// [`SlotTaken`](RotationError::SlotTaken),
+    /// [`NoLivePrimary`](RotationError::NoLivePrimary) for a backup without a
+    /// primary, [`AlreadyDone`](RotationError::AlreadyDone) if it is in that
+    /// slot, [`DigestInUse`](RotationError::DigestInUse) if any account names
+    /// it elsewhere, retired tokens included; [`ManageError`] if it could not
+    /// be done.
+    pub async fn import(
+        &self,
+        actor: &Actor,
+        user: &UserId,
+        slot: Slot,
+        token: &ImportedToken,
+        made_at: Option<Timestamp>,
+    ) -> Result<AuditEntry, ManageError> {
+        let token = self.inner.importable(user, slot, token).await?;
+        self.simply(actor, user, Command::Import { slot, token, made_at }).await
+    }
+}
+
+/// A token to import, or what is known of it.
+///
+/// `Debug` shows neither.
+#[derive(Clone)]
+#[non_exhaustive]
+pub enum ImportedToken {
+    /// The token itself.
+    Token(Token),
+    /// Its SHA-256. The caller vouches that the token behind it is one that no
+    /// one can guess, and that it has a form which the [`TokenScheme`] admits;
+    /// nothing of it can be shown.
+    Sha256([u8; 32]),
+}
+
+impl ImportedToken {
+    /// What may be known of it, once it is sure that it could be accepted.
+    fn checked(&self, scheme: &TokenScheme) -> Result<(Digests, TokenHint), ImportError> {
+        match self {
+            Self::Token(token) => {
+                check(token, scheme)?;
+                Ok((scheme.digests_of(token), scheme.hint(token)))
+            }
+            Self::Sha256(sha256) => Ok((scheme.digests_of_sha256(sha256), TokenHint::unknown())),
+        }
+    }
+}
+
+impl fmt::Debug for ImportedToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Token(_) => "Token(..)",
+            Self::Sha256(_) => "Sha256(..)",
+        })
+    }
+}
+
+fn check(token: &Token, scheme: &TokenScheme) -> Result<(), ImportError> {
+    let text = token.expose_secret().as_bytes();
+    match scheme.form(text) {
+        TokenForm::Damaged => Err(ImportError::Damaged),
+        TokenForm::Foreign if !scheme.admits(text) => Err(ImportError::Foreign),
+        _ if !token.looks_random() => Err(ImportError::Weak),
+        _ => Ok(()),
+    }
+}
+
+/// Why a token cannot be imported.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ImportError {
+    /// It has the shape of a generated token but not its check sum, so every
+    /// request with it would be refused.
+    #[error("the token has the form of a generated one, but its check sum is wrong")]
+    Damaged,
+    /// It is of no listed prefix, and the scheme does not accept others, so
+    /// every request with it would be refused.
+    #[error("the token is of a foreign form, and foreign tokens are not accepted")]
+    Foreign,
+    /// It could be guessed; see [`Token::looks_random`].
+    #[error(
+        "the token is too weak: it must have 20 bytes, 10 different ones and no run longer than 7"
+    )]
+    Weak,
+}
+
+/// Every digest under which a token may be known.
+pub(super) struct Digests {
+    /// The one to store.
+    pub(super) stored: StoredDigest,
+    /// The one under the former key, if one is configured.
+    former: Option<StoredDigest>,
+}
+
+impl TokenScheme {
+    pub(super) fn digests_of(&self, token: &Token) -> Digests {
+        let former = self.former_digest(token.expose_secret().as_bytes());
+        Digests { stored: self.digest(token), former }
+    }
+
+    fn digests_of_sha256(&self, sha256: &[u8; 32]) -> Digests {
+        let former = self.former_digest_of_sha256(sha256);
+        Digests { stored: self.digest_of_sha256(sha256), former }
+    }
+}
+
+impl Inner {
+    /// The account that names the token under any configured key, and the
+    /// digest by which it does.
+    pub(super) async fn named_by(
+        &self,
+        digests: &Digests,
+    ) -> Result<Option<(Arc<Account>, StoredDigest)>, StoreError> {
+        for digest in std::iter::once(digests.stored).chain(digests.former) {
+            if let Some(account) = self.store.find(&digest.digest).await? {
+                return Ok(Some((account, digest)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The token as the rules take it, if it is acceptable and new.
+    async fn importable(
+        &self,
+        user: &UserId,
+        slot: Slot,
+        token: &ImportedToken,
+    ) -> Result<NewToken, ManageError> {
+        let (digests, hint) = token.checked(&self.scheme)?;
+        match self.named_by(&digests).await? {
+            None => Ok(NewToken::new(digests.stored, hint)),
+            Some((account, found))
+                if account.user() == user && account.slot_of(&found.digest) == Some(slot) =>
+            {
+                Err(RotationError::AlreadyDone.into())
+            }
+            Some(_) => Err(RotationError::DigestInUse.into()),
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! What may be shown of an account: never a token or a digest.
+
+use super::{ManageError, TokenManager};
+use crate::account::{Account, Pending, Revision, TokenRecord};
+use crate::identity::UserId;
+use crate::method::MethodSet;
+use crate::rotation::RotationError;
+use crate::store::{AccountPage, HistoryPage, PageSize};
+use crate::time::Timestamp;
+use crate::token::{TokenHint, TokenId};
+use crate::usage::{ClientLabel, TokenUsage};
+
+impl TokenManager {
+    /// What a user with API access may see of their tokens.
+    ///
+    /// ```
+    /// # use tower_api_token::identity::{Actor, UserId};
+    /// # use tower_api_token::manage::{Confirmation, TokenManager};
+    /// # use tower_api_token::method::MethodSet;
+    /// # use tower_api_token::store::MemoryStore;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let store = MemoryStore::new();
+    /// # let builder = TokenManager::builder(store).confirmation(Confirmation::ByCaller);
+    /// # let manager = builder.build().await?;
+    /// # let alice = UserId::new("alice")?;
+    /// # manager.grant(&Actor::User, &alice, MethodSet::new(["GET"])?).await?;
+    /// # manager.issue(&Actor::User, &alice).await?;
+    /// let view = manager.view(&alice).await?;
+    /// for token in view.primary.iter().chain(&view.backup) {
+    ///     println!("token {} ({}), last used {:?}", token.id, token.hint, token.last_used_at);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`NoAccess`](RotationError::NoAccess) if the user has none, or no
+    /// account; [`ManageError::Store`] if it could not be read.
+    pub async fn view(&self, user: &UserId) -> Result<AccountView, ManageError> {
+        let loaded = self.inner.store.load(user).await?;
+        let account = loaded.account.filter(|account| !account.methods().is_empty());
+        let account = account.ok_or(RotationError::NoAccess)?;
+        let usage = self.inner.store.usage(user).await?;
+        Ok(AccountView::of(&account, &usage, loaded.now))
+    }
+
+    /// The accounts after that of user `after` in the byte order of user ids,
+    /// those without access included: for administrators.
+    ///
+    /// # Errors
+    ///
+    /// [`ManageError::Store`] if they could not be read.
+    pub async fn list(
+        &self,
+        after: Option<&UserId>,
+        size: PageSize,
+    ) -> Result<SummaryPage, ManageError> {
+        let AccountPage { accounts, next } = self.inner.store.list(after, size).await?;
+        let accounts = accounts.iter().map(|account| AccountSummary::of(account)).collect();
+        Ok(SummaryPage { accounts, next })
+    }
+
+    /// What has happened to the user's account, the latest first: entries with
+    /// a revision below `before`.
+    ///
+    /// # Errors
+    ///
+    /// [`ManageError::Store`] if it could not be read.
+    pub async fn history(
+        &self,
+        user: &UserId,
+        before: Option<Revision>,
+        size: PageSize,
+    ) -> Result<HistoryPage, ManageError> {
+        Ok(self.inner.store.history(user, before, size).await?)
+    }
+}
+
+/// A user's tokens, as their owner may see them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct AccountView {
+    /// Whose they are.
+    pub user: UserId,
+    /// The methods that the user may perform.
+    pub methods: MethodSet,
+    /// The token to use.
+    pub primary: Option<TokenView>,
+    /// The former primary.
+    pub backup: Option<TokenView>,
+    /// The token that waits for its confirmation, its time run out or not.
+    pub pending: Option<PendingView>,
+    /// The number of the account's last change.
+    pub revision: Revision,
+    /// The store's time at which this was so: what to measure expiries by.
+    pub now: Timestamp,
+}
+
+impl AccountView {
+    fn of(account: &Account, usage: &[TokenUsage], now: Timestamp) -> Self {
+        let slot = |token: &TokenRecord| TokenView::of(token, usage);
+        Self {
+            user: account.user().clone(),
+            methods: account.methods().clone(),
+            primary: account.primary().map(slot),
+            backup: account.backup().map(slot),
+            pending: account.pending().map(PendingView::of),
+            revision: account.revision(),
+            now,
+        }
+    }
+}
+
+/// A live token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TokenView {
+    /// Its public name.
+    pub id: TokenId,
+    /// What its owner may recognise it by.
+    pub hint: TokenHint,
+    /// When it was generated, or the time that its importer gave.
+    pub made_at: Timestamp,
+    /// When it became usable.
+    pub active_since: Timestamp,
+    /// From when on it is refused; `None` for never.
+    pub expires_at: Option<Timestamp>,
+    /// When it was last used, if a use of it is recorded.
+    pub last_used_at: Option<Timestamp>,
+    /// By which client, as far as the host could tell.
+    pub client: Option<ClientLabel>,
+}
+
+impl TokenView {
+    fn of(token: &TokenRecord, usage: &[TokenUsage]) -> Self {
+        let usage = usage.iter().find(|usage| usage.id == token.id);
+        Self {
+            id: token.id,
+            hint: token.hint.clone(),
+            made_at: token.made_at,
+            active_since: token.active_since,
+            expires_at: token.expires_at,
+            last_used_at: usage.map(|usage| usage.at),
+            client: usage.and_then(|usage| usage.client.clone()),
+        }
+    }
+}
+
+/// A token that waits for its confirmation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PendingView {
+    /// Its public name.
+    pub id: TokenId,
+    /// What its owner may recognise it by.
+    pub hint: TokenHint,
+    /// When it was generated.
+    pub made_at: Timestamp,
+    /// From when on no code can activate it.
+    pub expires_at: Timestamp,
+    /// From when on its present code is dead.
+    pub code_expires_at: Timestamp,
+    /// The backup that its confirmation will end.
+    pub replacing_backup: Option<TokenId>,
+}
+
+impl PendingView {
+    fn of(pending: &Pending) -> Self {
+        Self {
+            id: pending.token.id,
+            hint: pending.token.hint.clone(),
+            made_at: pending.token.made_at,
+            expires_at: pending.expires_at,
+            code_expires_at: pending.code_expires_at,
+            replacing_backup: pending.replacing_backup,
+        }
+    }
+}
+
+/// An account in a list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct AccountSummary {
+    /// Whose it is.
+    pub user: UserId,
+    /// The methods that the user may perform; none means no access.
+    pub methods: MethodSet,
+    /// The primary.
+    pub primary: Option<TokenId>,
+    /// The backup.
+    pub backup: Option<TokenId>,
+    /// The pending token.
+    pub pending: Option<TokenId>,
+    /// The number of its last change.
+    pub revision: Revision,
+}
+
+impl AccountSummary {
+    fn of(account: &Account) -> Self {
+        Self {
+            user: account.user().clone(),
+            methods: account.methods().clone(),
+            primary: account.primary().map(|token| token.id),
+            backup: account.backup().map(|token| token.id),
+            pending: account.pending().map(|pending| pending.token.id),
+            revision: account.revision(),
+        }
+    }
+}
+
+/// Some accounts in the byte order of their user ids.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct SummaryPage {
+    /// The accounts.
+    pub accounts: Vec<AccountSummary>,
+    /// The user to continue after; `None` if these were the last.
+    pub next: Option<UserId>,
+}

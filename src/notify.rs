@@ -1,0 +1,140 @@
+//! How a user is told: the confirmation code of a new token, and notices of
+//! what has been changed.
+//!
+//! | notifier | for |
+//! |---|---|
+//! | [`NotifyFn`] | a closure: a queue, a mail program, a test |
+//! | [`DirectoryNotifier`] | development: one file for each message |
+//!
+//! A [`TokenManager`](crate::manage::TokenManager) calls its notifier after the
+//! change is committed and waits for it. A notifier should therefore bound its
+//! own time; one that fails or is never heard of again undoes nothing.
+
+mod directory;
+mod function;
+
+use std::error::Error;
+
+use async_trait::async_trait;
+
+pub use self::directory::{DirectoryError, DirectoryNotifier};
+pub use self::function::NotifyFn;
+use crate::audit::Event;
+use crate::identity::{Actor, UserId};
+use crate::time::Timestamp;
+use crate::token::{ConfirmationCode, TokenId};
+
+/// Sends messages to users, to an address that the host knows and no request
+/// names.
+///
+/// ```
+/// use async_trait::async_trait;
+/// use tower_api_token::notify::{ConfirmationMessage, Notifier, NotifyError};
+///
+/// struct Printer;
+///
+/// #[async_trait]
+/// impl Notifier for Printer {
+///     async fn confirmation(&self, message: &ConfirmationMessage) -> Result<(), NotifyError> {
+///         println!("{}: confirm token {} within ten minutes", message.user, message.token);
+///         Ok(())
+///     }
+/// }
+/// ```
+#[async_trait]
+pub trait Notifier: Send + Sync + 'static {
+    /// Sends the code that activates a pending token to its user.
+    ///
+    /// The code belongs in this one message, best as a link that only shows
+    /// what will happen and has a button; the token is never part of it.
+    ///
+    /// # Errors
+    ///
+    /// [`NotifyError`] if it could not be handed over. The pending token stays
+    /// and a new code can be sent for it.
+    async fn confirmation(&self, message: &ConfirmationMessage) -> Result<(), NotifyError>;
+
+    /// Tells the user of a change that has been made. The default sends
+    /// nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`NotifyError`] if it could not be handed over; that is logged, and the
+    /// change stands.
+    async fn notice(&self, notice: &Notice) -> Result<(), NotifyError> {
+        let _ = notice;
+        Ok(())
+    }
+}
+
+/// What a user needs to activate a token. Its `Debug` does not show the code.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ConfirmationMessage {
+    /// Whom it is for.
+    pub user: UserId,
+    /// The pending token.
+    pub token: TokenId,
+    /// The secret that activates it.
+    pub code: ConfirmationCode,
+    /// From when on the code is dead, by the store's clock.
+    pub code_expires_at: Timestamp,
+    /// From when on no code can activate the token, by the store's clock.
+    pub pending_expires_at: Timestamp,
+}
+
+impl ConfirmationMessage {
+    /// A message with these parts.
+    #[must_use]
+    pub const fn new(
+        user: UserId,
+        token: TokenId,
+        code: ConfirmationCode,
+        code_expires_at: Timestamp,
+        pending_expires_at: Timestamp,
+    ) -> Self {
+        Self { user, token, code, code_expires_at, pending_expires_at }
+    }
+}
+
+/// What a user is told of a change: it holds no secret.
+///
+/// Sent for [`PrimaryConfirmed`](Event::PrimaryConfirmed),
+/// [`BackupDeleted`](Event::BackupDeleted), [`RolledBack`](Event::RolledBack),
+/// [`AllRevoked`](Event::AllRevoked) and [`AccessRevoked`](Event::AccessRevoked).
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Notice {
+    /// Whom it is for.
+    pub user: UserId,
+    /// What has happened.
+    pub event: Event,
+    /// Who asked for it.
+    pub actor: Actor,
+    /// When it happened, by the store's clock.
+    pub at: Timestamp,
+}
+
+impl Notice {
+    /// A notice with these parts.
+    #[must_use]
+    pub const fn new(user: UserId, event: Event, actor: Actor, at: Timestamp) -> Self {
+        Self { user, event, actor, at }
+    }
+}
+
+/// A message could not be handed over; what caused it is its
+/// [`source`](Error::source).
+#[derive(Debug, thiserror::Error)]
+#[error("the message could not be sent")]
+pub struct NotifyError {
+    source: Box<dyn Error + Send + Sync>,
+}
+
+impl NotifyError {
+    /// A failure with its cause, which must not hold the code.
+    #[must_use]
+    pub fn new(source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self { source: source.into() }
+    }
+}

@@ -1,0 +1,135 @@
+//! Messages as files, for development.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use async_trait::async_trait;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+use super::{ConfirmationMessage, Notice, Notifier, NotifyError};
+use crate::token::{RandomSource, SystemRandom};
+
+/// Writes each message to a file of its own in one directory: mail for a
+/// developer who has no mail server.
+///
+/// The files are `confirmation-….txt` and `notice-….txt`, in the order in which
+/// they were sent if sorted by name within each kind. No part of a name is
+/// chosen by a user. On Unix only the owner may read them. A file appears
+/// complete or not at all.
+///
+/// Each line is a name, `=` and a value:
+///
+/// ```text
+/// user=alice%20smith
+/// token=2
+/// code=tac_…
+/// code_expires_at=2026-01-02T03:14:05.678Z
+/// pending_expires_at=2026-01-03T03:04:05.678Z
+/// ```
+///
+/// A notice has `user`, `event`, `token` (only where the event is about one),
+/// `actor` and `at`. Values are percent-encoded except for letters, digits and
+/// `-._:`, so a shell may even source the file. To take the latest code:
+///
+/// ```sh
+/// sed -n 's/^code=//p' "$(ls messages/confirmation-*.txt | tail -n 1)"
+/// ```
+///
+/// Files are written by blocking calls, and nobody removes them.
+#[derive(Clone, Debug)]
+pub struct DirectoryNotifier {
+    directory: PathBuf,
+}
+
+impl DirectoryNotifier {
+    /// A notifier that writes to `directory`, which must exist.
+    ///
+    /// # Errors
+    ///
+    /// [`DirectoryError`] if there is no such directory.
+    pub fn new(directory: impl Into<PathBuf>) -> Result<Self, DirectoryError> {
+        let directory = directory.into();
+        match fs::metadata(&directory) {
+            Ok(found) if found.is_dir() => Ok(Self { directory }),
+            Ok(_) => Err(DirectoryError::NotADirectory),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(DirectoryError::Missing),
+            Err(error) => Err(DirectoryError::Unreadable(error)),
+        }
+    }
+
+    fn write(&self, name: &str, lines: &[(&str, String)]) -> io::Result<()> {
+        let hidden = self.directory.join(format!(".{name}"));
+        let written = write_lines(&hidden, lines)
+            .and_then(|()| fs::rename(&hidden, self.directory.join(name)));
+        if written.is_err() {
+            // Best effort: what matters is the error that is reported.
+            let _ = fs::remove_file(&hidden);
+        }
+        written
+    }
+}
+
+#[async_trait]
+impl Notifier for DirectoryNotifier {
+    async fn confirmation(&self, message: &ConfirmationMessage) -> Result<(), NotifyError> {
+        let lines = [
+            ("user", message.user.to_string()),
+            ("token", message.token.to_string()),
+            ("code", message.code.expose_secret().to_owned()),
+            ("code_expires_at", message.code_expires_at.to_string()),
+            ("pending_expires_at", message.pending_expires_at.to_string()),
+        ];
+        let name = file_name("confirmation", message.code_expires_at.unix_millis())?;
+        self.write(&name, &lines).map_err(NotifyError::new)
+    }
+
+    async fn notice(&self, notice: &Notice) -> Result<(), NotifyError> {
+        let mut lines =
+            vec![("user", notice.user.to_string()), ("event", notice.event.name().to_owned())];
+        lines.extend(notice.event.token().map(|id| ("token", id.to_string())));
+        lines.extend([("actor", notice.actor.to_string()), ("at", notice.at.to_string())]);
+        let name = file_name("notice", notice.at.unix_millis())?;
+        self.write(&name, &lines).map_err(NotifyError::new)
+    }
+}
+
+/// Unique by its random end, sorted by the time before it.
+fn file_name(kind: &str, millis: u64) -> Result<String, NotifyError> {
+    let mut random = [0; 8];
+    SystemRandom.fill(&mut random).map_err(NotifyError::new)?;
+    Ok(format!("{kind}-{millis:015}-{:016x}.txt", u64::from_ne_bytes(random)))
+}
+
+fn write_lines(path: &Path, lines: &[(&str, String)]) -> io::Result<()> {
+    const ENCODED: &AsciiSet =
+        &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b':');
+    let mut file = create_private(path)?;
+    for (name, value) in lines {
+        writeln!(file, "{name}={}", utf8_percent_encode(value, ENCODED))?;
+    }
+    Ok(())
+}
+
+fn create_private(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
+}
+
+/// Why messages cannot be written to a directory.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DirectoryError {
+    /// There is nothing of that name.
+    #[error("the directory for messages does not exist")]
+    Missing,
+    /// There is something else of that name.
+    #[error("the path for messages is not a directory")]
+    NotADirectory,
+    /// It cannot even be looked at.
+    #[error("the directory for messages cannot be read")]
+    Unreadable(#[source] io::Error),
+}

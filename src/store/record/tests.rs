@@ -1,0 +1,262 @@
+//! What is written reads back, and nothing else does.
+
+use std::error::Error;
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+use super::*;
+use crate::account::Slot;
+use crate::audit::Event;
+use crate::identity::Actor;
+
+const ENDINGS: [Ending; 7] = [
+    Ending::Superseded,
+    Ending::Cancelled,
+    Ending::Replaced,
+    Ending::Deleted,
+    Ending::RolledBack,
+    Ending::Revoked,
+    Ending::AccessRevoked,
+];
+
+fn any_time() -> impl Strategy<Value = Timestamp> {
+    any::<u64>().prop_map(Timestamp::from_unix_millis)
+}
+
+/// The token number `id`, with a digest that no other number has.
+fn any_token(id: u64) -> impl Strategy<Value = TokenRecord> {
+    let times = (any_time(), any_time(), proptest::option::of(any_time()));
+    (any::<u16>(), ".{0,12}", times).prop_map(move |(pepper, hint, (made_at, since, end))| {
+        let digest = any_digest(id, pepper);
+        TokenRecord {
+            active_since: since,
+            expires_at: end,
+            ..TokenRecord::new(
+                TokenId::from_u64(id),
+                digest,
+                TokenHint::from_stored(&hint),
+                made_at,
+            )
+        }
+    })
+}
+
+fn any_digest(id: u64, pepper: u16) -> StoredDigest {
+    let mut bytes = [0xa5; 32];
+    bytes[..8].copy_from_slice(&id.to_be_bytes());
+    StoredDigest::new(TokenDigest::from_bytes(bytes), PepperVersion::from_u16(pepper))
+}
+
+fn any_code() -> impl Strategy<Value = CodeDigest> {
+    any::<[u8; 32]>().prop_map(CodeDigest::from_bytes)
+}
+
+fn any_pending(id: u64) -> impl Strategy<Value = Pending> {
+    let times = (any_time(), any_time(), any_time());
+    let backup = proptest::option::of(any::<u64>().prop_map(TokenId::from_u64));
+    (any_token(id), any_code(), times, backup).prop_map(|(token, code, times, backup)| Pending {
+        token,
+        expires_at: times.0,
+        code,
+        code_made_at: times.1,
+        code_expires_at: times.2,
+        replacing_backup: backup,
+    })
+}
+
+fn any_retired() -> impl Strategy<Value = Vec<Retired>> {
+    vec((any::<u16>(), any_time(), 0..ENDINGS.len()), 0..20).prop_map(|retired| {
+        let numbered = (100..).zip(retired);
+        let retired = numbered.map(|(id, (pepper, at, ending))| {
+            let digest = any_digest(id, pepper);
+            Retired::new(TokenId::from_u64(id), digest, at, ENDINGS[ending])
+        });
+        retired.collect()
+    })
+}
+
+fn any_methods() -> impl Strategy<Value = MethodSet> {
+    let names = ["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "PURGE", "A", "b!"];
+    proptest::sample::subsequence(names.to_vec(), 0..=names.len())
+        .prop_map(|methods| MethodSet::new(methods).unwrap())
+}
+
+fn any_account() -> impl Strategy<Value = Account> {
+    let slots = (proptest::option::of(any_token(1)), proptest::option::of(any_token(2)));
+    let pending = proptest::option::of(any_pending(3));
+    let confirmed = proptest::option::of((any::<u64>(), any_code()));
+    let head = ("\\PC{1,60}", 1_u64.., any_methods(), 200_u64..);
+    (head, slots, pending, any_retired(), confirmed).prop_map(
+        |((user, revision, methods, next), (primary, backup), pending, retired, confirmed)| {
+            let mut account = Account::absent(UserId::new(user).unwrap());
+            account.revision = Revision::from_u64(revision);
+            account.methods = methods;
+            account.backup = backup.filter(|_| primary.is_some());
+            account.primary = primary;
+            account.pending = pending.map(Box::new);
+            account.retired = retired.into();
+            account.confirmed =
+                confirmed.map(|(id, code)| Box::new(Confirmed::new(TokenId::from_u64(id), code)));
+            account.next_token = next;
+            account
+        },
+    )
+}
+
+fn full_account() -> Account {
+    let (id, digest) = (TokenId::from_u64, |id| any_digest(id, 1));
+    let at = Timestamp::from_unix_millis(1_700_000_000_000);
+    let token = |number| TokenRecord::new(id(number), digest(number), TokenHint::unknown(), at);
+    let endings = (10..).zip(ENDINGS);
+    Account::builder(UserId::new("alice").unwrap())
+        .methods(MethodSet::new(["GET", "PURGE"]).unwrap())
+        .primary(token(2))
+        .backup(token(1))
+        .pending(Pending {
+            token: token(3),
+            expires_at: at,
+            code: CodeDigest::from_bytes([7; 32]),
+            code_made_at: at,
+            code_expires_at: at,
+            replacing_backup: Some(id(1)),
+        })
+        .retired(
+            endings.map(|(number, ending)| Retired::new(id(number), digest(number), at, ending)),
+        )
+        .confirmed(Confirmed::new(id(2), CodeDigest::from_bytes([8; 32])))
+        .build()
+        .unwrap()
+}
+
+fn assert_corrupt(bytes: &[u8]) {
+    let error = decode(bytes).unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::Corrupt);
+    assert!(error.source().is_some());
+}
+
+proptest! {
+    #[test]
+    fn any_account_reads_back(account in any_account()) {
+        prop_assert_eq!(decode(&encode(&account)).unwrap(), account);
+    }
+
+    #[test]
+    fn garbage_is_corrupt_or_an_account_and_never_a_panic(mut bytes in vec(any::<u8>(), 0..400)) {
+        if let Some(version) = bytes.first_mut() {
+            *version = VERSION;
+        }
+        match decode(&bytes) {
+            Ok(account) => prop_assert_eq!(decode(&encode(&account)).unwrap(), account),
+            Err(error) => prop_assert_eq!(error.kind(), StoreErrorKind::Corrupt),
+        }
+    }
+
+    #[test]
+    fn a_changed_byte_is_never_a_panic(account in any_account(), at in any::<usize>(), to: u8) {
+        let mut bytes = encode(&account);
+        let at = at % bytes.len();
+        bytes[at] = to;
+        let _ = decode(&bytes);
+    }
+
+    #[test]
+    fn garbage_is_no_event_and_no_actor(text in ".{0,80}") {
+        prop_assert_eq!(decode_event(&text).unwrap_err().kind(), StoreErrorKind::Corrupt);
+        if let Ok(actor) = decode_actor(&text) {
+            prop_assert_eq!(encode_actor(&actor), text);
+        }
+    }
+}
+
+#[test]
+fn an_account_with_every_part_reads_back() {
+    let account = full_account();
+    assert_eq!(decode(&encode(&account)).unwrap(), account);
+}
+
+#[test]
+fn a_record_cut_short_anywhere_or_continued_is_corrupt() {
+    let bytes = encode(&full_account());
+    for length in 0..bytes.len() {
+        assert_corrupt(&bytes[..length]);
+    }
+    assert_corrupt(&[&bytes[..], &[0]].concat());
+}
+
+#[test]
+fn an_unknown_version_is_corrupt() {
+    let mut bytes = encode(&full_account());
+    for version in (0..=u8::MAX).filter(|&version| version != VERSION) {
+        bytes[0] = version;
+        assert_corrupt(&bytes);
+    }
+}
+
+/// No machine could allocate what these lengths promise.
+#[test]
+fn a_huge_length_is_corrupt() {
+    let huge = [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f];
+    let user = [&[VERSION][..], &huge].concat();
+    let methods = [&[VERSION, 1, b'a', 1][..], &huge].concat();
+    let retired = [&[VERSION, 1, b'a', 1, 0, 0, 0, 0][..], &huge].concat();
+    for bytes in [user, methods, retired] {
+        assert_corrupt(&bytes);
+        assert_corrupt(&[&bytes[..], &[1; 300]].concat());
+    }
+}
+
+#[test]
+fn a_record_that_breaks_a_rule_names_the_rule_and_no_content() {
+    let mut account = full_account();
+    account.primary = None;
+    let error = decode(&encode(&account)).unwrap_err();
+    let cause = error.source().unwrap().source().unwrap();
+    let cause = cause.downcast_ref::<AccountError>();
+    assert_eq!(cause, Some(&AccountError::BackupWithoutPrimary));
+    assert!(!format!("{error:?}").contains("alice"));
+}
+
+#[test]
+fn every_event_reads_back_under_its_name() {
+    let [one, two] = [1, u64::MAX].map(TokenId::from_u64);
+    let methods = MethodSet::new(["GET", "PURGE"]).unwrap();
+    let events = [
+        Event::AccessGranted { methods },
+        Event::AccessRevoked,
+        Event::PrimaryGenerated { id: one, superseded: Some(two) },
+        Event::PrimaryGenerated { id: one, superseded: None },
+        Event::ConfirmationResent { id: one },
+        Event::PrimaryConfirmed { id: one, backup: Some(two), replaced: None },
+        Event::PendingCancelled { id: one },
+        Event::BackupDeleted { id: one },
+        Event::RolledBack { given_up: one, primary: two },
+        Event::AllRevoked,
+        Event::TokenIssued { id: one },
+        Event::TokenImported { id: one, slot: Slot::Primary },
+        Event::TokenImported { id: one, slot: Slot::Backup },
+        Event::RetiredTokenUsed { id: one, count: 3 },
+        Event::ConfirmationNotSent { id: one },
+    ];
+    for event in events {
+        let text = encode_event(&event);
+        let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(json["event"], event.name());
+        assert_eq!(decode_event(&text).unwrap(), event);
+    }
+}
+
+#[test]
+fn every_actor_reads_back() {
+    let actors = [
+        Actor::User,
+        Actor::administrator("root of \"all\" user").unwrap(),
+        Actor::program("ro tator").unwrap(),
+    ];
+    for actor in actors {
+        assert_eq!(decode_actor(&encode_actor(&actor)).unwrap(), actor);
+    }
+    for bad in ["", "User", "user x", "administrator", "administrator ", "root x"] {
+        assert_eq!(decode_actor(bad).unwrap_err().kind(), StoreErrorKind::Corrupt, "{bad}");
+    }
+}
