@@ -7,6 +7,15 @@ use tower_api_token::store::MemoryStore;
 
 use crate::world::*;
 
+#[test]
+fn the_service_can_be_mounted_anywhere() {
+    fn is_shareable<T: Clone + Send + Sync + std::fmt::Debug + 'static>() {}
+    fn is_sendable<T: Send + 'static>() {}
+    is_shareable::<ForwardAuth>();
+    is_sendable::<tower_api_token::forward_auth::ForwardAuthFuture>();
+    is_sendable::<tower_api_token::forward_auth::ForwardAuthBody>();
+}
+
 #[tokio::test]
 async fn both_slots_pass_alike_in_every_profile() {
     for profile in PROFILES {

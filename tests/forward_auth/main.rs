@@ -4,6 +4,7 @@ mod cases;
 mod denials;
 mod grants;
 mod methods;
+mod properties;
 mod store;
 mod wire;
 mod world;

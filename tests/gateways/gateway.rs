@@ -4,6 +4,7 @@ use std::fs;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
@@ -124,7 +125,7 @@ impl Gateway {
         let folder = self.configuration([address, endpoint, api]);
         let log = fs::File::create(folder.path().join("log")).unwrap();
         let mut command = Command::new(self.program.path());
-        // Debian's httpd finds its own path by this; no other needs anything.
+        // Caddy keeps a folder below it.
         let command = command.args(self.arguments).env("HOME", folder.path());
         let command = command.current_dir(folder.path()).stdin(Stdio::null());
         let command = command.stdout(log.try_clone().unwrap()).stderr(log);
@@ -178,8 +179,18 @@ fn missing(name: &str) -> ! {
     panic!("{name} is not installed: run tests/install_gateways.sh")
 }
 
+/// An address that nobody is given by chance before the gateway listens there:
+/// below the ports of outgoing connections, and tried once in this process.
 fn free_address() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+    static TRIED: AtomicU16 = AtomicU16::new(0);
+    let start = std::process::id() % 100 * 100;
+    loop {
+        let offset = start + u32::from(TRIED.fetch_add(1, Ordering::Relaxed));
+        let port = u16::try_from(20_000 + offset % 10_000).unwrap();
+        if let Ok(listener) = TcpListener::bind(("127.0.0.1", port)) {
+            return listener.local_addr().unwrap();
+        }
+    }
 }
 
 impl Running {
