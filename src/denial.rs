@@ -182,3 +182,14 @@ impl std::fmt::Display for Denial {
 }
 
 impl std::error::Error for Denial {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_denial_is_a_plain_value_and_an_error() {
+        fn plain<T: Clone + Send + Sync + Unpin + std::error::Error + 'static>() {}
+        plain::<Denial>();
+    }
+}

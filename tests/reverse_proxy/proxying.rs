@@ -34,7 +34,7 @@ async fn a_granted_request_passes_with_its_user_and_without_its_token() {
     assert_eq!(headers["x-auth-slot"], "primary");
     assert_eq!(headers["x-forwarded-for"], "127.0.0.1");
     assert_eq!(headers["x-kept"], "1");
-    assert_eq!(headers["host"], world.address());
+    assert_eq!(headers["host"], world.address);
     for name in ["authorization", "x_auth_user", "x.auth-slot", "x-http-method", "x-hop"] {
         assert!(!headers.contains_key(name), "{name} in {headers:?}");
     }
@@ -45,7 +45,7 @@ async fn a_granted_request_passes_with_its_user_and_without_its_token() {
 async fn what_the_layer_denies_does_not_reach_the_api() {
     let world = World::new().await;
     assert_eq!(status(world.request("DELETE", "/")).await, 403);
-    let anonymous = http::Request::get(format!("http://{}/", world.address()));
+    let anonymous = http::Request::get(format!("http://{}/", world.address));
     assert_eq!(status(anonymous).await, 401);
     let overridden = world.request("GET", "/").header("x-http-method-override", "DELETE");
     assert_eq!(status(overridden).await, 403);
@@ -102,9 +102,9 @@ async fn bodies_are_streamed_in_both_directions() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_upgraded_connection_is_handed_through() {
     let world = World::new().await;
-    let mut stream = TcpStream::connect(world.address()).await.unwrap();
+    let mut stream = TcpStream::connect(&world.address).await.unwrap();
     let request = |token: &str| {
-        let (host, upgrade) = (world.address(), "Connection: Upgrade\r\nUpgrade: echo\r\n");
+        let (host, upgrade) = (&world.address, "Connection: Upgrade\r\nUpgrade: echo\r\n");
         let credential = format!("Authorization: Bearer {token}\r\n");
         format!("GET /upgrade HTTP/1.1\r\nHost: {host}\r\n{upgrade}{credential}\r\n")
     };
@@ -117,7 +117,7 @@ async fn an_upgraded_connection_is_handed_through() {
         assert_eq!(read_until(&mut stream, message).await, message);
     }
 
-    let mut denied = TcpStream::connect(world.address()).await.unwrap();
+    let mut denied = TcpStream::connect(&world.address).await.unwrap();
     denied.write_all(request("junk").as_bytes()).await.unwrap();
     let head = read_until(&mut denied, "\r\n\r\n").await;
     assert!(head.starts_with("HTTP/1.1 401 "), "{head}");

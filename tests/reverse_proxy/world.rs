@@ -27,7 +27,9 @@ pub(crate) struct World {
     pub(crate) manager: TokenManager,
     /// alice's, who may GET; her name needs encoding.
     pub(crate) token: String,
-    proxy: Example,
+    /// Where the proxy listens.
+    pub(crate) address: String,
+    _proxy: Example,
     _directory: TempDir,
 }
 
@@ -53,22 +55,20 @@ impl World {
         let address = upstream.address.to_string();
         let start = move || {
             let tokens = path.to_str().unwrap();
-            Example::start("reverse_proxy", &[("UPSTREAM", &address), ("TOKENS", tokens)])
+            let variables = [("UPSTREAM", address.as_str()), ("TOKENS", tokens)];
+            let mut proxy = Example::start("reverse_proxy", &variables);
+            let address = proxy.said("listening on ");
+            (proxy, address)
         };
-        let proxy = tokio::task::spawn_blocking(start).await.unwrap();
+        let (proxy, address) = tokio::task::spawn_blocking(start).await.unwrap();
         let token = issued.token.expose_secret().to_owned();
-        Self { upstream, manager, token, proxy, _directory: directory }
-    }
-
-    /// Where the proxy listens.
-    pub(crate) fn address(&self) -> String {
-        format!("127.0.0.1:{}", self.proxy.port())
+        Self { upstream, manager, token, address, _proxy: proxy, _directory: directory }
     }
 
     /// A request to the proxy with alice's token.
     pub(crate) fn request(&self, method: &str, path: &str) -> http::request::Builder {
         let request = Request::builder().method(method);
-        let request = request.uri(format!("http://{}{path}", self.address()));
+        let request = request.uri(format!("http://{}{path}", self.address));
         request.header("authorization", format!("Bearer {}", self.token))
     }
 }

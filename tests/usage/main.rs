@@ -5,6 +5,7 @@ mod collecting;
 mod flushing;
 mod retired;
 mod running;
+mod sink;
 mod store;
 mod world;
 
