@@ -5,7 +5,7 @@
 //! later `Debug` of the headers shows it.
 
 mod basic;
-mod overrides;
+pub(crate) mod overrides;
 
 use compact_str::CompactString;
 use http::header::AUTHORIZATION;
@@ -81,6 +81,11 @@ impl Sources {
 
     pub(crate) fn headers(&self) -> &[HeaderName] {
         &self.headers
+    }
+
+    /// The headers that may carry a credential.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &HeaderName> {
+        self.authorization().then_some(&AUTHORIZATION).into_iter().chain(&self.headers)
     }
 
     pub(crate) const fn authorization(&self) -> bool {

@@ -21,6 +21,8 @@ need curl curl
 need python3 python3
 need valgrind valgrind
 
+bash tests/install_gateways.sh
+
 # The adversarial replay over HTTP/2 needs the Python package h2.
 venv=target/venv
 if ! "$venv/bin/python" -c 'import h2' 2>/dev/null; then

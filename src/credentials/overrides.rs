@@ -29,8 +29,7 @@ impl<'h> Overrides<'h> {
     }
 
     fn look_closely_at(&mut self, name: &str, value: &'h HeaderValue) {
-        let fold = |byte: u8| if matches!(byte, b'_' | b'.') { b'-' } else { byte };
-        let is = |known: &&str| name.bytes().map(fold).eq(known.bytes());
+        let is = |known: &&str| reads_as(name, known);
         if let Some(place) = NAMES.iter().position(is) {
             self.repeated |= self.values[place].replace(value).is_some();
         }
@@ -52,4 +51,11 @@ impl<'h> Overrides<'h> {
             Ok(self.values.into_iter().flatten().filter_map(|value| value.to_str().ok()))
         }
     }
+}
+
+/// Whether a header's name, which is in lower case, is `known` once underscores
+/// and dots count as hyphens: CGI, WSGI and PHP cannot tell them apart.
+pub(crate) fn reads_as(name: &str, known: &str) -> bool {
+    let fold = |byte: u8| if matches!(byte, b'_' | b'.') { b'-' } else { byte };
+    name.len() == known.len() && name.bytes().map(fold).eq(known.bytes())
 }

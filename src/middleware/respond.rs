@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_LENGTH, VARY};
+use http::header::{CACHE_CONTROL, VARY};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response};
 
@@ -13,7 +13,7 @@ use super::ResponseBody;
 use crate::account::Slot;
 use crate::authenticate::Pass;
 use crate::credentials::{Carrier, Sources};
-use crate::denial::{Denial, Realm, Renderer, is_grpc, render_grpc};
+use crate::denial::{Denial, Realm, Renderer, is_grpc, keep_the_head, render_grpc};
 use crate::events;
 
 /// Tells the owner of a request that it still uses the old token.
@@ -82,15 +82,6 @@ impl Responder {
             Carrier::Header(place) => sources.headers().get(place).cloned(),
         };
         After { backup_notice: backup && self.backup_notice, vary }
-    }
-}
-
-/// RFC 9110 sections 8.6 and 9.3.2: what the answer to a GET would say of its
-/// body, without it. Over HTTP/2 a server that sent it would break the stream.
-fn keep_the_head(response: &mut Response<Bytes>) {
-    let body = std::mem::take(response.body_mut());
-    if !body.is_empty() {
-        response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
     }
 }
 

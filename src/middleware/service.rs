@@ -109,11 +109,7 @@ impl Settings {
     }
 
     fn strip(&self, headers: &mut HeaderMap) {
-        let sources = self.authenticator.enabled_sources();
-        if sources.authorization() {
-            headers.remove(http::header::AUTHORIZATION);
-        }
-        for name in sources.headers() {
+        for name in self.authenticator.enabled_sources().names() {
             headers.remove(name);
         }
     }
