@@ -371,7 +371,7 @@ impl Change<'_> {
         give_up: TokenId,
         even_if_in_use: bool,
     ) -> Result<Event, RotationError> {
-        let Facts { now, primary_used, .. } = *self.facts;
+        let Facts { now, primary_used, policy, .. } = *self.facts;
         let primary = self.account.primary.as_ref().filter(|primary| primary.id == give_up);
         let primary = primary.ok_or_else(|| self.not_there(give_up, Ending::RolledBack))?;
         let backup = self.account.backup.as_ref().filter(|backup| !backup.is_expired(now));
@@ -381,6 +381,10 @@ impl Change<'_> {
         }
         self.retire_slot(Slot::Primary, Ending::RolledBack);
         self.account.primary = self.account.backup.take();
+        if let Some(primary) = &mut self.account.primary {
+            // The end that it had as a backup is none of the primary's.
+            primary.expires_at = policy.token_lifetime.map(|life| now + life);
+        }
         Ok(Event::RolledBack { given_up: give_up, primary: backup })
     }
 

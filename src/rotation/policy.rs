@@ -126,8 +126,8 @@ impl Policy {
         Ok(self)
     }
 
-    /// How long a token works from the moment that it becomes the primary.
-    /// Default: until the user deletes it.
+    /// How long a token works from the moment that it becomes the primary, by
+    /// a roll-back too. Default: until the user deletes it.
     ///
     /// # Errors
     ///
@@ -137,8 +137,8 @@ impl Policy {
         Ok(self)
     }
 
-    /// How long a token works from the moment that it becomes the backup.
-    /// Default: until the user deletes it.
+    /// How long a token works from the moment that it becomes the backup, and
+    /// stays it. Default: until the user deletes it.
     ///
     /// # Errors
     ///
