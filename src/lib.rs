@@ -1,4 +1,17 @@
-//! API tokens for tower services.
+#![doc = include_str!("../README.md")]
+//!
+//! # Where things are
+//!
+//! | module | what |
+//! |---|---|
+//! | [`middleware`] | [`TokenAuthLayer`]: when a request passes |
+//! | [`manage`] | [`TokenManager`]: grants, rotation, views |
+//! | [`store`] | where accounts are kept, and how to keep them elsewhere |
+//! | [`rotation`] | the rules of a token's life, as a pure function |
+//! | [`denial`] | what a refused request is answered |
+//! | [`credentials`], [`token`] | where a token may stand, and what it looks like |
+//! | [`usage`], [`events`], [`notify`] | last uses, audit, messages to users |
+//! | [`authenticate`] | the decision without the layer |
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 

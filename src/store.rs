@@ -3,6 +3,7 @@
 //! | store | feature | for |
 //! |---|---|---|
 //! | [`MemoryStore`] | | tests, and hosts that fill it at start |
+//! | `SqliteStore` | `sqlite` | one file, shared by the processes of a machine |
 //!
 //! [`TokenStore`] is what the layer needs, with one method to write; a host
 //! that has tokens of its own implements it over its own tables.
@@ -17,6 +18,8 @@ mod memory;
 mod page;
 #[cfg(feature = "sqlite")]
 pub(crate) mod record;
+#[cfg(feature = "sqlite")]
+mod sqlite;
 
 use std::sync::Arc;
 
@@ -26,6 +29,10 @@ pub use self::error::{StoreError, StoreErrorKind};
 pub use self::feed::{Change, Feed, FeedItem, HeartbeatId};
 pub use self::memory::MemoryStore;
 pub use self::page::{AccountPage, HistoryPage, PageSize};
+#[cfg(feature = "sqlite")]
+pub use self::sqlite::{
+    Durability, SchemaError, SqliteOpenError, SqliteOptions, SqliteStore, Synchronous,
+};
 use crate::account::{Account, Revision};
 use crate::audit::AuditEntry;
 use crate::identity::UserId;

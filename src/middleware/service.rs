@@ -14,6 +14,7 @@ use super::respond::{After, Responder};
 use super::{ResponseBody, TokenAuthLayer};
 use crate::authenticate::{Authenticator, Pass, Step};
 use crate::denial::{Denial, DenialKind};
+use crate::identity::Identity;
 
 /// A service whose requests must carry an API token; made by
 /// [`TokenAuthLayer`].
@@ -98,7 +99,11 @@ impl Settings {
         }
         match pass.identity {
             Some(identity) => drop(request.extensions.insert(identity)),
-            None => drop(request.extensions.insert(Anonymous(Arc::clone(self)))),
+            None => {
+                // An outer service's word about who this is does not hold here.
+                request.extensions.remove::<Identity>();
+                request.extensions.insert(Anonymous(Arc::clone(self)));
+            }
         }
         after
     }
