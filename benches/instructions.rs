@@ -28,7 +28,11 @@ fn requests() -> Requests {
 
 fn run<S, B>(mut service: S, count: usize)
 where
-    S: Service<http::Request<axum::body::Body>, Response = Response<B>, Error = std::convert::Infallible>,
+    S: Service<
+            http::Request<axum::body::Body>,
+            Response = Response<B>,
+            Error = std::convert::Infallible,
+        >,
 {
     let mut requests = requests();
     for _ in 0..count {

@@ -13,10 +13,11 @@ use http::{HeaderMap, Method};
 
 pub use self::settings::Authenticator;
 use crate::account::{Account, Place};
-use crate::credentials::{Carrier, Credential, Secret};
+use crate::credentials::{Carrier, Credential, KeptMethods, Methods, Seen};
 use crate::denial::{Denial, DenialKind, RequestFault};
 use crate::events::store_failed;
 use crate::identity::Identity;
+use crate::method::MethodSet;
 use crate::store::{StoreError, StoreErrorKind, TokenStore};
 use crate::token::TokenDigest;
 
@@ -48,16 +49,37 @@ pub(crate) enum Step {
 pub(crate) struct Question {
     /// To be asked one after the other until one is found.
     digests: Vec<TokenDigest>,
-    claim: Claim,
+    claim: KeptClaim,
 }
 
 /// What a request claims and needs.
-struct Claim {
+struct Claim<'r> {
     carrier: Carrier,
     /// The user named beside the token.
-    user: Option<CompactString>,
+    user: Option<&'r str>,
     /// The methods that it asks for in place of its own.
-    overrides: Vec<CompactString>,
+    overrides: Methods<'r>,
+}
+
+/// A claim that outlives the borrow of its request.
+struct KeptClaim {
+    carrier: Carrier,
+    user: Option<CompactString>,
+    overrides: KeptMethods,
+}
+
+impl Claim<'_> {
+    fn keep(&self) -> KeptClaim {
+        let Self { carrier, user, overrides } = self;
+        KeptClaim { carrier: *carrier, user: user.map(Into::into), overrides: overrides.keep() }
+    }
+}
+
+impl KeptClaim {
+    fn lend(&self) -> Claim<'_> {
+        let Self { carrier, user, overrides } = self;
+        Claim { carrier: *carrier, user: user.as_deref(), overrides: overrides.lend() }
+    }
 }
 
 /// The account that a store found, and the digest that it was found by.
@@ -87,28 +109,25 @@ impl Authenticator {
 
     /// Decides as far as that is possible without waiting. `method` is what
     /// shall be performed; a gateway names it in a header.
-    #[inline]
     pub(crate) fn begin(&self, method: &str, headers: &mut HeaderMap) -> Step {
-        self.examine(method, headers).unwrap_or_else(|denial| Step::Done(Err(denial)))
-    }
-
-    #[inline]
-    fn examine(&self, method: &str, headers: &mut HeaderMap) -> Result<Step, Denial> {
-        let seen = self.sources.read(headers);
-        let Some(credential) = seen.credential(&self.sources).map_err(Denial::fault)? else {
-            let overrides = seen.overrides.methods().map(Iterator::count);
-            let pass = self.without_credential(method, headers, overrides)?;
-            return Ok(Step::Done(Ok(pass)));
-        };
-        let overrides = seen.overrides.methods().map_err(Denial::fault)?;
-        let Credential { carrier, secret } = credential;
-        let overrides = overrides.map(CompactString::from).collect();
-        let claim = Claim { carrier, user: secret.user(), overrides };
-        self.look_up(&secret, claim, method)
+        let mut seen = Seen::default();
+        self.sources.read(headers, &mut seen);
+        match (seen.credential(&self.sources), seen.overrides.methods()) {
+            (Ok(Some(Credential { carrier, secret })), Ok(overrides)) => {
+                let claim = Claim { carrier, user: secret.user(), overrides };
+                self.look_up(secret.token(), &claim, method)
+            }
+            (Ok(None), overrides) => {
+                let overrides = overrides.map(|methods| methods.as_slice().len());
+                Step::Done(self.without_credential(method, headers, overrides))
+            }
+            (Err(fault), _) | (_, Err(fault)) => Step::Done(Err(Denial::fault(fault))),
+        }
     }
 
     /// A request that asks for another method than its own is no preflight: no
     /// browser makes one, and behind us it could be any method's request.
+    #[cold]
     fn without_credential(
         &self,
         method: &str,
@@ -129,45 +148,57 @@ impl Authenticator {
     /// check sum is looked at after that only: a live token pays nothing for
     /// it, and garbage is still refused before any store is asked.
     #[inline]
-    fn look_up(&self, secret: &Secret<'_>, claim: Claim, method: &str) -> Result<Step, Denial> {
-        let text = secret.token();
+    fn look_up(&self, text: &[u8], claim: &Claim<'_>, method: &str) -> Step {
         if !self.scheme.may_be_token(text) {
-            return Err(Denial::new(DenialKind::InvalidToken));
+            return Step::Done(Err(Denial::new(DenialKind::InvalidToken)));
         }
-        let mut digests = Vec::new();
-        let current = self.scheme.current_digest(text).digest;
-        if let Some(decision) = self.peek(current, &mut digests, &claim, method) {
-            return decision.map(|pass| Step::Done(Ok(pass)));
+        let digest = self.scheme.current_digest(text).digest;
+        let (known, decision) = self.peek(&digest, claim, method);
+        match decision {
+            Some(decision) => Step::Done(decision),
+            None => self.look_further(text, (!known).then_some(digest), claim, method),
         }
-        if let Some(former) = self.scheme.former_digest(text)
-            && let Some(decision) = self.peek(former.digest, &mut digests, &claim, method)
-        {
-            return decision.map(|pass| Step::Done(Ok(pass)));
-        }
-        if digests.is_empty() || !self.scheme.admits(text) {
-            return Err(Denial::new(DenialKind::InvalidToken));
-        }
-        Ok(Step::Ask(Question { digests, claim }))
     }
 
-    /// Decides by what memory knows of the digest. If it does not know whether
-    /// an account names it, the digest joins those to `ask`.
+    /// Memory has no account that names the current digest, or does not know.
+    #[cold]
+    fn look_further(
+        &self,
+        text: &[u8],
+        current: Option<TokenDigest>,
+        claim: &Claim<'_>,
+        method: &str,
+    ) -> Step {
+        let mut digests = Vec::from_iter(current);
+        if let Some(former) = self.scheme.former_digest(text) {
+            match self.peek(&former.digest, claim, method) {
+                (_, Some(decision)) => return Step::Done(decision),
+                (known, None) => digests.extend((!known).then_some(former.digest)),
+            }
+        }
+        if digests.is_empty() || !self.scheme.admits(text) {
+            Step::Done(Err(Denial::new(DenialKind::InvalidToken)))
+        } else {
+            Step::Ask(Question { digests, claim: claim.keep() })
+        }
+    }
+
+    /// Whether memory knows which account names the digest, if any does, and
+    /// what follows from that account.
     #[inline]
     fn peek(
         &self,
-        digest: TokenDigest,
-        ask: &mut Vec<TokenDigest>,
-        claim: &Claim,
+        digest: &TokenDigest,
+        claim: &Claim<'_>,
         method: &str,
-    ) -> Option<Result<Pass, Denial>> {
+    ) -> (bool, Option<Result<Pass, Denial>>) {
         let mut decision = None;
-        let known = self.store().peek(&digest, &mut |account| {
-            decision = account.map(|account| self.judge(account, &digest, claim, method));
+        let known = self.store().peek(digest, &mut |account| {
+            if let Some(account) = account {
+                decision = Some(self.judge(account, digest, claim, method));
+            }
         });
-        if !known {
-            ask.push(digest);
-        }
-        decision
+        (known, decision)
     }
 
     /// Decides by what the store answered.
@@ -178,7 +209,9 @@ impl Authenticator {
         method: &str,
     ) -> Result<Pass, Denial> {
         match found {
-            Ok(Some((account, digest))) => self.judge(&account, &digest, &question.claim, method),
+            Ok(Some((account, digest))) => {
+                self.judge(&account, &digest, &question.claim.lend(), method)
+            }
             Ok(None) => Err(Denial::new(DenialKind::InvalidToken)),
             Err(error) => Err(Denial::new(failed(&error))),
         }
@@ -186,28 +219,24 @@ impl Authenticator {
 
     /// Decides by the account that names the digest. The method comes last: 403
     /// is told only to the holder of a live token.
-    #[inline]
+    #[inline(always)]
     fn judge(
         &self,
         account: &Account,
         digest: &TokenDigest,
-        claim: &Claim,
+        claim: &Claim<'_>,
         method: &str,
     ) -> Result<Pass, Denial> {
-        let Some(slot) = account.slot_of(digest) else {
+        let Some((slot, token)) = account.token_of(digest) else {
             return Err(self.not_live(account, digest));
         };
-        let token = account.slot(slot).ok_or(Denial::new(DenialKind::InvalidToken))?;
         let expired = token.expires_at.is_some() && token.is_expired(self.clock.now());
         let user = account.user();
-        let another_user = claim.user.as_ref().is_some_and(|named| named != user.as_str());
-        if expired || another_user {
+        if expired || claim.user.is_some_and(|named| named != user.as_str()) {
             return Err(Denial::new(DenialKind::InvalidToken));
         }
         let methods = account.methods();
-        let overrides = claim.overrides.iter().map(CompactString::as_str);
-        if let Some(refused) = std::iter::once(method).chain(overrides).find(|m| !methods.allows(m))
-        {
+        if let Some(refused) = refused(methods, method, &claim.overrides) {
             return Err(Denial::method_not_granted(refused));
         }
         let first_use = self.usage.as_ref().is_some_and(|usage| usage.mark(token));
@@ -224,9 +253,14 @@ impl Authenticator {
         Denial::new(DenialKind::InvalidToken)
     }
 
+    /// Whether nothing is left to be done for this pass with the whole request.
+    #[inline]
+    pub(crate) const fn is_settled(&self, pass: &Pass) -> bool {
+        !pass.first_use && self.also_require.is_none()
+    }
+
     /// Does what needs the whole request: the host's own check, and noting the
     /// use.
-    #[inline]
     pub(crate) fn settle(
         &self,
         decision: Result<Pass, Denial>,
@@ -257,6 +291,15 @@ impl Question {
         }
         Ok(None)
     }
+}
+
+/// The first method that the request needs and the user may not perform.
+#[inline]
+fn refused<'r>(granted: &MethodSet, own: &'r str, overrides: &Methods<'r>) -> Option<&'r str> {
+    if !granted.allows(own) {
+        return Some(own);
+    }
+    overrides.as_slice().iter().copied().find(|method| !granted.allows(method))
 }
 
 /// What a store's failure is to the client; none is an approval, and none looks

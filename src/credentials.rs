@@ -7,12 +7,11 @@
 mod basic;
 mod overrides;
 
-use compact_str::CompactString;
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 pub(crate) use self::basic::BasicCredential;
-pub(crate) use self::overrides::Overrides;
+pub(crate) use self::overrides::{KeptMethods, Methods, Overrides};
 use crate::denial::RequestFault;
 use crate::token::{MAX_TOKEN_LENGTH, is_b64token};
 
@@ -89,22 +88,26 @@ impl Sources {
 
     /// Reads the headers once.
     #[inline]
-    pub(crate) fn read<'h>(&self, headers: &'h mut HeaderMap) -> Seen<'h> {
-        let mut seen = Seen::default();
+    pub(crate) fn read<'h>(&self, headers: &'h mut HeaderMap, seen: &mut Seen<'h>) {
+        let own_headers = !self.headers.is_empty();
         for (name, value) in headers.iter_mut() {
             if *name == AUTHORIZATION {
                 value.set_sensitive(true);
-                if self.authorization() {
-                    seen.authorization.add(value, Carrier::Authorization);
-                }
-            } else if let Some(place) = self.headers.iter().position(|own| own == name) {
-                value.set_sensitive(true);
-                seen.own_header.add(value, Carrier::Header(place));
-            } else {
-                seen.overrides.look_at(name, value);
+                seen.authorization.add(value, Carrier::Authorization);
+            } else if own_headers || Overrides::may_be(name) {
+                self.look_at(name, value, seen);
             }
         }
-        seen
+    }
+
+    #[cold]
+    fn look_at<'h>(&self, name: &HeaderName, value: &'h mut HeaderValue, seen: &mut Seen<'h>) {
+        if let Some(place) = self.headers.iter().position(|own| own == name) {
+            value.set_sensitive(true);
+            seen.own_header.add(value, Carrier::Header(place));
+        } else {
+            seen.overrides.look_at(name, value);
+        }
     }
 }
 
@@ -155,7 +158,8 @@ pub(crate) struct Credential<'h> {
 /// The presented token, in place or decoded.
 pub(crate) enum Secret<'h> {
     Plain(&'h [u8]),
-    Basic(BasicCredential),
+    /// Boxed: the other way is the one to be short.
+    Basic(Box<BasicCredential>),
 }
 
 impl Secret<'_> {
@@ -170,10 +174,10 @@ impl Secret<'_> {
 
     /// The user that the client claims to be, if its scheme names one.
     #[inline]
-    pub(crate) fn user(&self) -> Option<CompactString> {
+    pub(crate) fn user(&self) -> Option<&str> {
         match self {
             Self::Plain(_) => None,
-            Self::Basic(basic) => Some(basic.user().into()),
+            Self::Basic(basic) => Some(basic.user()),
         }
     }
 }
@@ -190,6 +194,7 @@ impl<'h> Seen<'h> {
         sources: &Sources,
     ) -> Result<Option<Credential<'h>>, RequestFault> {
         let in_authorization = match self.authorization {
+            _ if !sources.authorization() => None,
             Field::Absent => None,
             Field::Once(value, _) => sources.in_authorization(value.as_bytes())?,
             Field::Repeated | Field::Several => return Err(RequestFault::RepeatedCredential),
@@ -215,15 +220,16 @@ impl Sources {
     #[inline]
     fn in_authorization<'h>(&self, value: &'h [u8]) -> Result<Option<Secret<'h>>, RequestFault> {
         if self.bearer
-            && let Some(rest) = after_scheme(value, b"bearer")
+            && let Some(rest) = after_scheme(value, *b"bearer")
         {
             token(rest).map(|token| Some(Secret::Plain(token)))
         } else if self.basic
-            && let Some(rest) = after_scheme(value, b"basic")
+            && let Some(rest) = after_scheme(value, *b"basic")
         {
-            BasicCredential::decode(rest).map(|basic| Some(Secret::Basic(basic)))
+            BasicCredential::decode(rest).map(|basic| Some(Secret::Basic(Box::new(basic))))
         } else if self.tok
-            && let Some(rest) = after(value, b"tok:")
+            && let Some(rest) = after_letters(value, *b"tok")
+            && let Some(rest) = rest.strip_prefix(b":")
         {
             token(rest.strip_prefix(b" ").unwrap_or(rest)).map(|token| Some(Secret::Plain(token)))
         } else {
@@ -235,17 +241,28 @@ impl Sources {
 /// What follows an authentication scheme and the spaces behind it (RFC 9110
 /// section 11.4: `1*SP`); `None` if the value is not of that scheme.
 #[inline]
-fn after_scheme<'h>(value: &'h [u8], scheme: &[u8]) -> Option<&'h [u8]> {
-    let rest = after(value, scheme)?;
+fn after_scheme<const N: usize>(value: &[u8], scheme: [u8; N]) -> Option<&[u8]> {
+    let rest = after_letters(value, scheme)?;
     let spaces = rest.iter().take_while(|&&byte| byte == b' ').count();
     (spaces > 0 || rest.is_empty()).then(|| &rest[spaces..])
 }
 
-/// What follows `start`, which is in lower case and matches any case.
+/// What follows these lower-case letters, which match any case.
 #[inline]
-fn after<'h>(value: &'h [u8], start: &[u8]) -> Option<&'h [u8]> {
-    let (head, rest) = value.split_at_checked(start.len())?;
-    head.eq_ignore_ascii_case(start).then_some(rest)
+fn after_letters<const N: usize>(value: &[u8], letters: [u8; N]) -> Option<&[u8]> {
+    let (start, rest) = value.split_first_chunk::<N>()?;
+    // The bit that tells the cases of a letter apart. Only a letter becomes a
+    // lower-case letter by setting it.
+    let cases = number([0x20; N]);
+    (number(*start) | cases == number(letters)).then_some(rest)
+}
+
+/// At most eight bytes as a number.
+#[inline]
+fn number<const N: usize>(bytes: [u8; N]) -> u64 {
+    let mut number = [0; 8];
+    number[..N].copy_from_slice(&bytes);
+    u64::from_le_bytes(number)
 }
 
 /// Checks that `text` could be a token at all.

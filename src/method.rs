@@ -36,9 +36,9 @@ const HEAD: u8 = 1 << 1;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MethodSet {
     standard: u8,
-    /// Sorted, without repetition. An empty box does not allocate, so cloning
-    /// a set of standard methods does not either.
-    extensions: Box<[CompactString]>,
+    /// Sorted, without repetition, and `None` for none, so that copying a set
+    /// of standard methods, as every request does, allocates nothing.
+    extensions: Option<Box<[CompactString]>>,
 }
 
 impl MethodSet {
@@ -71,13 +71,14 @@ impl MethodSet {
         if extensions.len() > MAX_EXTENSION_METHODS {
             return Err(MethodError::TooMany);
         }
-        Ok(Self { standard, extensions: extensions.into() })
+        let extensions = (!extensions.is_empty()).then(|| extensions.into());
+        Ok(Self { standard, extensions })
     }
 
     /// Whether the set allows nothing.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.standard == 0 && self.extensions.is_empty()
+        self.standard == 0 && self.extensions.is_none()
     }
 
     /// Whether the user may perform `method`.
@@ -87,8 +88,17 @@ impl MethodSet {
         match standard_bit(method) {
             Some(HEAD) => self.standard & (HEAD | GET) != 0,
             Some(bit) => self.standard & bit != 0,
-            None => self.extensions.iter().any(|extension| extension == method),
+            None => self.has_extension(method),
         }
+    }
+
+    #[cold]
+    fn has_extension(&self, method: &str) -> bool {
+        self.extensions().iter().any(|extension| extension == method)
+    }
+
+    fn extensions(&self) -> &[CompactString] {
+        self.extensions.as_deref().unwrap_or_default()
     }
 
     /// The methods as they were granted: the standard ones first, in the order
@@ -96,7 +106,7 @@ impl MethodSet {
     pub fn iter(&self) -> impl Iterator<Item = &str> {
         let standard = STANDARD.iter().enumerate();
         let standard = standard.filter(|(bit, _)| self.standard & (1 << bit) != 0);
-        let extensions = self.extensions.iter().map(CompactString::as_str);
+        let extensions = self.extensions().iter().map(CompactString::as_str);
         standard.map(|(_, name)| *name).chain(extensions)
     }
 }

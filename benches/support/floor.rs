@@ -128,7 +128,10 @@ where
 }
 
 #[inline]
-fn authenticate(table: &FloorTable, request: &mut Request<Body>) -> Result<FloorIdentity, StatusCode> {
+fn authenticate(
+    table: &FloorTable,
+    request: &mut Request<Body>,
+) -> Result<FloorIdentity, StatusCode> {
     let method = method_bit(request.method());
     let (mut credential, mut overridden) = (None, 0);
     for (name, value) in request.headers_mut() {
@@ -147,7 +150,8 @@ fn authenticate(table: &FloorTable, request: &mut Request<Body>) -> Result<Floor
         }
     }
     let credential = credential.ok_or(StatusCode::UNAUTHORIZED)?;
-    let (scheme, token) = credential.as_bytes().split_at_checked(7).ok_or(StatusCode::UNAUTHORIZED)?;
+    let (scheme, token) =
+        credential.as_bytes().split_at_checked(7).ok_or(StatusCode::UNAUTHORIZED)?;
     if !scheme.eq_ignore_ascii_case(b"bearer ") || token.len() > 55 {
         return Err(StatusCode::UNAUTHORIZED);
     }
@@ -155,7 +159,10 @@ fn authenticate(table: &FloorTable, request: &mut Request<Body>) -> Result<Floor
     let user = table.users.get(&digest).ok_or(StatusCode::UNAUTHORIZED)?;
     let digest = words(&digest);
     let difference = |slot: &[u64; 4]| {
-        (slot[0] ^ digest[0]) | (slot[1] ^ digest[1]) | (slot[2] ^ digest[2]) | (slot[3] ^ digest[3])
+        (slot[0] ^ digest[0])
+            | (slot[1] ^ digest[1])
+            | (slot[2] ^ digest[2])
+            | (slot[3] ^ digest[3])
     };
     let slot = match (difference(&user.slots[0]), difference(&user.slots[1])) {
         (0, _) => 0,
@@ -196,8 +203,14 @@ fn words(digest: &[u8; 32]) -> [u64; 4] {
 #[inline]
 fn sha256(message: &[u8]) -> [u8; 32] {
     let mut state = [
-        0x6a09_e667, 0xbb67_ae85, 0x3c6e_f372, 0xa54f_f53a,
-        0x510e_527f, 0x9b05_688c, 0x1f83_d9ab, 0x5be0_cd19,
+        0x6a09_e667,
+        0xbb67_ae85,
+        0x3c6e_f372,
+        0xa54f_f53a,
+        0x510e_527f,
+        0x9b05_688c,
+        0x1f83_d9ab,
+        0x5be0_cd19,
     ];
     let mut block = [0; 64];
     block[..message.len()].copy_from_slice(message);

@@ -69,8 +69,7 @@ pub(crate) fn account(number: u64, with_backup: bool) -> Account {
     let account = Account::builder(UserId::new(user(number)).expect("a short name"))
         .methods(methods)
         .primary(record(2, number));
-    let account =
-        if with_backup { account.backup(record(1, number + BACKUP)) } else { account };
+    let account = if with_backup { account.backup(record(1, number + BACKUP)) } else { account };
     account.build().expect("a sound account")
 }
 

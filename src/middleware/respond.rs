@@ -79,6 +79,7 @@ impl Responder {
     }
 
     /// What is to be done to the response to a request that passed.
+    #[inline]
     pub(super) fn after(&self, pass: &Pass, sources: &Sources) -> After {
         let backup = pass.identity.as_ref().is_some_and(|it| it.slot() == Slot::Backup);
         let vary = match pass.carrier {
@@ -110,13 +111,13 @@ pub(super) struct After {
 
 impl After {
     #[inline]
-    pub(super) fn apply<B>(self, response: Response<B>) -> Response<ResponseBody<B>> {
+    pub(super) fn apply<B>(&mut self, response: Response<B>) -> Response<ResponseBody<B>> {
         let mut response = response.map(ResponseBody::inner);
         if self.backup_notice {
             let backup = HeaderValue::from_static(Slot::Backup.as_str());
             response.headers_mut().insert(SLOT, backup);
         }
-        if let Some(name) = self.vary {
+        if let Some(name) = self.vary.take() {
             keep_from_shared_caches(response.headers_mut(), name);
         }
         response

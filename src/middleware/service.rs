@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::request::Parts;
-use http::{HeaderMap, Request, Response};
+use http::{Extensions, HeaderMap, Request, Response};
 use tower_service::Service;
 
 use super::future::ResponseFuture;
@@ -56,14 +56,33 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, request: Request<B>) -> ResponseFuture<S, B> {
-        let (mut head, body) = request.into_parts();
+    #[inline]
+    fn call(&mut self, mut request: Request<B>) -> ResponseFuture<S, B> {
         let authenticator = &self.settings.authenticator;
-        match authenticator.begin(head.method.as_str(), &mut head.headers) {
-            Step::Done(decision) => match authenticator.settle(decision, &head) {
+        let method = request.method().clone();
+        match authenticator.begin(method.as_str(), request.headers_mut()) {
+            Step::Done(Ok(pass)) if authenticator.is_settled(&pass) => {
+                let after = self.settings.admit(pass, &mut request);
+                ResponseFuture::running(self.inner.call(request), after)
+            }
+            step => self.call_slowly(step, request),
+        }
+    }
+}
+
+impl<S: Clone> TokenAuth<S> {
+    /// Goes on where the whole request, or the store, is needed.
+    #[cold]
+    fn call_slowly<B>(&mut self, step: Step, request: Request<B>) -> ResponseFuture<S, B>
+    where
+        S: Service<Request<B>>,
+    {
+        let (head, body) = request.into_parts();
+        match step {
+            Step::Done(decision) => match self.settings.authenticator.settle(decision, &head) {
                 Ok(pass) => {
-                    let after = self.settings.admit(pass, &mut head);
-                    let request = Request::from_parts(head, body);
+                    let mut request = Request::from_parts(head, body);
+                    let after = self.settings.admit(pass, &mut request);
                     ResponseFuture::running(self.inner.call(request), after)
                 }
                 Err(denial) => {
@@ -78,9 +97,7 @@ where
             }
         }
     }
-}
 
-impl<S: Clone> TokenAuth<S> {
     /// The inner service that was polled ready, with its clone put in its
     /// place.
     fn take_ready(&mut self) -> S {
@@ -92,22 +109,26 @@ impl<S: Clone> TokenAuth<S> {
 impl Settings {
     /// Prepares a request that may pass, and says what to do to its response.
     #[inline]
-    pub(super) fn admit(self: &Arc<Self>, pass: Pass, request: &mut Parts) -> After {
+    pub(super) fn admit<B>(self: &Arc<Self>, pass: Pass, request: &mut Request<B>) -> After {
         let after = self.responder.after(&pass, self.authenticator.enabled_sources());
         if self.strip_credentials {
-            self.strip(&mut request.headers);
+            self.strip(request.headers_mut());
         }
         match pass.identity {
-            Some(identity) => drop(request.extensions.insert(identity)),
-            None => {
-                // An outer service's word about who this is does not hold here.
-                request.extensions.remove::<Identity>();
-                request.extensions.insert(Anonymous(Arc::clone(self)));
-            }
+            Some(identity) => drop(request.extensions_mut().insert(identity)),
+            None => self.mark_anonymous(request.extensions_mut()),
         }
         after
     }
 
+    #[cold]
+    fn mark_anonymous(self: &Arc<Self>, extensions: &mut Extensions) {
+        // An outer service's word about who this is does not hold here.
+        extensions.remove::<Identity>();
+        extensions.insert(Anonymous(Arc::clone(self)));
+    }
+
+    #[cold]
     fn strip(&self, headers: &mut HeaderMap) {
         let sources = self.authenticator.enabled_sources();
         if sources.authorization() {

@@ -116,9 +116,10 @@ impl TokenScheme {
         TokenHint::of(token, self.prefix_of(token.expose_secret().as_bytes()))
     }
 
+    #[inline]
     fn prefix_of(&self, text: &[u8]) -> Option<&TokenPrefix> {
-        let mut prefixes = std::iter::once(&self.prefix).chain(&self.former_prefixes);
-        prefixes.find(|prefix| prefix.has_shape(text))
+        let former = || self.former_prefixes.iter().find(|prefix| prefix.has_shape(text));
+        if self.prefix.has_shape(text) { Some(&self.prefix) } else { former() }
     }
 
     /// What the form of `text` says about it. Costs one CRC-32; whether a
@@ -158,6 +159,7 @@ impl TokenScheme {
     /// The digest under which a token whose plain SHA-256 is `sha256` is
     /// stored.
     #[must_use]
+    #[inline]
     pub fn digest_of_sha256(&self, sha256: &[u8; 32]) -> StoredDigest {
         stored(sha256, self.pepper.as_ref())
     }
