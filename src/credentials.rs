@@ -11,7 +11,7 @@ use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 pub(crate) use self::basic::BasicCredential;
-pub(crate) use self::overrides::{KeptMethods, Methods, Overrides};
+pub(crate) use self::overrides::{KeptOverrides, Overrides};
 use crate::denial::RequestFault;
 use crate::token::{MAX_TOKEN_LENGTH, is_b64token};
 
@@ -36,6 +36,8 @@ pub enum CredentialSource {
 /// The enabled sources.
 #[derive(Clone, Debug)]
 pub(crate) struct Sources {
+    /// Whether any of the next three is.
+    authorization: bool,
     bearer: bool,
     tok: bool,
     basic: bool,
@@ -51,7 +53,7 @@ impl Default for Sources {
 
 impl FromIterator<CredentialSource> for Sources {
     fn from_iter<I: IntoIterator<Item = CredentialSource>>(sources: I) -> Self {
-        let mut enabled = Self { bearer: false, tok: false, basic: false, headers: Vec::new() };
+        let mut enabled = Self::NONE;
         for source in sources {
             match source {
                 CredentialSource::Bearer => enabled.bearer = true,
@@ -61,11 +63,15 @@ impl FromIterator<CredentialSource> for Sources {
                 CredentialSource::Header(name) => enabled.headers.push(name),
             }
         }
+        enabled.authorization = enabled.bearer || enabled.tok || enabled.basic;
         enabled
     }
 }
 
 impl Sources {
+    const NONE: Self =
+        Self { authorization: false, bearer: false, tok: false, basic: false, headers: Vec::new() };
+
     pub(crate) const fn bearer(&self) -> bool {
         self.bearer
     }
@@ -83,7 +89,7 @@ impl Sources {
     }
 
     pub(crate) const fn authorization(&self) -> bool {
-        self.bearer || self.tok || self.basic
+        self.authorization
     }
 
     /// Reads the headers once.
@@ -93,7 +99,7 @@ impl Sources {
         for (name, value) in headers.iter_mut() {
             if *name == AUTHORIZATION {
                 value.set_sensitive(true);
-                seen.authorization.add(value, Carrier::Authorization);
+                seen.authorization.add(value);
             } else if own_headers || Overrides::may_be(name) {
                 self.look_at(name, value, seen);
             }
@@ -102,9 +108,9 @@ impl Sources {
 
     #[cold]
     fn look_at<'h>(&self, name: &HeaderName, value: &'h mut HeaderValue, seen: &mut Seen<'h>) {
-        if let Some(place) = self.headers.iter().position(|own| own == name) {
+        if let Some((place, _)) = (0..).zip(&self.headers).find(|(_, own)| *own == name) {
             value.set_sensitive(true);
-            seen.own_header.add(value, Carrier::Header(place));
+            seen.own_header.add(value, place);
         } else {
             seen.overrides.look_at(name, value);
         }
@@ -116,46 +122,53 @@ impl Sources {
 pub(crate) enum Carrier {
     Authorization,
     /// The header at this place among the host's own.
-    Header(usize),
+    Header(u32),
 }
 
 /// What one pass over the headers found.
 #[derive(Default)]
 pub(crate) struct Seen<'h> {
     authorization: Field<'h>,
-    own_header: Field<'h>,
+    own_header: OwnHeader<'h>,
     pub(crate) overrides: Overrides<'h>,
 }
 
 /// The lines of one kind of header.
 #[derive(Clone, Copy, Default)]
-enum Field<'h> {
-    #[default]
-    Absent,
-    Once(&'h HeaderValue, Carrier),
-    Repeated,
-    /// In more than one of the host's own headers.
-    Several,
+struct Field<'h> {
+    value: Option<&'h HeaderValue>,
+    repeated: bool,
 }
 
 impl<'h> Field<'h> {
-    fn add(&mut self, value: &'h HeaderValue, carrier: Carrier) {
-        *self = match self {
-            Self::Absent => Self::Once(value, carrier),
-            Self::Once(_, other) if *other != carrier => Self::Several,
-            Self::Once(..) | Self::Repeated => Self::Repeated,
-            Self::Several => Self::Several,
-        };
+    #[inline]
+    const fn add(&mut self, value: &'h HeaderValue) {
+        self.repeated |= self.value.is_some();
+        self.value = Some(value);
     }
 }
 
-/// A credential of an enabled source, well-formed and not yet verified.
-pub(crate) struct Credential<'h> {
-    pub(crate) carrier: Carrier,
-    pub(crate) secret: Secret<'h>,
+/// The lines of the host's own headers.
+#[derive(Clone, Copy, Default)]
+struct OwnHeader<'h> {
+    field: Field<'h>,
+    /// Which of those headers it is.
+    place: u32,
+    /// Whether there is another one of them.
+    several: bool,
 }
 
-/// The presented token, in place or decoded.
+impl<'h> OwnHeader<'h> {
+    const fn add(&mut self, value: &'h HeaderValue, place: u32) {
+        let first = self.field.value.is_none();
+        self.several |= !first && !self.field.repeated && self.place != place;
+        self.place = place;
+        self.field.add(value);
+    }
+}
+
+/// A credential of an enabled source, well-formed and not yet verified: the
+/// presented token, in place or decoded.
 pub(crate) enum Secret<'h> {
     Plain(&'h [u8]),
     /// Boxed: the other way is the one to be short.
@@ -189,26 +202,40 @@ impl<'h> Seen<'h> {
     ///
     /// [`RequestFault`] if there are several or the one is malformed.
     #[inline]
-    pub(crate) fn credential(
-        &self,
-        sources: &Sources,
-    ) -> Result<Option<Credential<'h>>, RequestFault> {
+    pub(crate) fn credential(&self, sources: &Sources) -> Result<Option<Secret<'h>>, RequestFault> {
         let in_authorization = match self.authorization {
             _ if !sources.authorization() => None,
-            Field::Absent => None,
-            Field::Once(value, _) => sources.in_authorization(value.as_bytes())?,
-            Field::Repeated | Field::Several => return Err(RequestFault::RepeatedCredential),
+            Field { repeated: true, .. } => return Err(RequestFault::RepeatedCredential),
+            Field { value: None, .. } => None,
+            Field { value: Some(value), .. } => sources.in_authorization(value.as_bytes())?,
         };
-        match (in_authorization, self.own_header) {
-            (secret, Field::Absent) => {
-                Ok(secret.map(|secret| Credential { carrier: Carrier::Authorization, secret }))
-            }
-            (Some(_), _) | (None, Field::Several) => Err(RequestFault::SeveralCredentials),
-            (None, Field::Repeated) => Err(RequestFault::RepeatedCredential),
-            (None, Field::Once(value, carrier)) => {
-                let secret = Secret::Plain(token(value.as_bytes())?);
-                Ok(Some(Credential { carrier, secret }))
-            }
+        match self.own_header.field.value {
+            None => Ok(in_authorization),
+            Some(value) => self.in_own_header(in_authorization.is_some(), value).map(Some),
+        }
+    }
+
+    fn in_own_header(
+        &self,
+        in_authorization: bool,
+        value: &'h HeaderValue,
+    ) -> Result<Secret<'h>, RequestFault> {
+        if in_authorization || self.own_header.several {
+            Err(RequestFault::SeveralCredentials)
+        } else if self.own_header.field.repeated {
+            Err(RequestFault::RepeatedCredential)
+        } else {
+            token(value.as_bytes()).map(Secret::Plain)
+        }
+    }
+
+    /// Which header carries the [`credential`](Self::credential), if there is
+    /// one.
+    #[inline]
+    pub(crate) const fn carrier(&self) -> Carrier {
+        match self.own_header.field.value {
+            Some(_) => Carrier::Header(self.own_header.place),
+            None => Carrier::Authorization,
         }
     }
 }

@@ -12,6 +12,8 @@
 //! rule of a token's life stands in [`rotation`](crate::rotation) and no two
 //! stores can disagree.
 
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod error;
 mod feed;
 mod memory;

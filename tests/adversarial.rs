@@ -42,9 +42,10 @@ fn is(case: &Value, kind: &str, start_of_id: &str) -> bool {
 fn replay(program: &str, arguments: &[&str], selected: impl Fn(&Value) -> bool) {
     let tokens = ["P", "B", "BOB", "CAROL"].map(|name| (name, token()));
     let tokens = tokens.each_ref().map(|(name, token)| (*name, token.as_str()));
-    let server = Example::start("probe_target", &tokens);
+    let mut server = Example::start("probe_target", &tokens);
+    let port = server.said("listening on 127.0.0.1:");
     let mut python = Command::new("python3");
-    python.arg(directory().join(program)).arg("127.0.0.1").arg(server.port().to_string());
+    python.arg(directory().join(program)).args(["127.0.0.1", &port]);
     let output = python.args(arguments).envs(tokens).output().expect("python3 runs");
     let told = String::from_utf8_lossy(&output.stdout);
     let complaints = String::from_utf8_lossy(&output.stderr);

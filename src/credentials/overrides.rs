@@ -1,7 +1,6 @@
 //! Headers that ask a service behind us to perform another method than the
 //! request's.
 
-use compact_str::CompactString;
 use http::{HeaderName, HeaderValue};
 
 use crate::denial::RequestFault;
@@ -10,7 +9,8 @@ use crate::method::is_method;
 /// The override headers that frameworks honour.
 const NAMES: [&str; 3] = ["x-http-method-override", "x-http-method", "x-method-override"];
 
-/// The override headers of a request.
+/// The methods that a request asks to be performed in place of its own: each
+/// must be granted, too.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Overrides<'h> {
     values: [Option<&'h HeaderValue>; NAMES.len()],
@@ -18,44 +18,8 @@ pub(crate) struct Overrides<'h> {
     repeated: bool,
 }
 
-/// The methods that a request asks to be performed in place of its own: each
-/// must be granted, too.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Methods<'h> {
-    methods: [&'h str; NAMES.len()],
-    count: usize,
-}
-
-/// The same beyond the borrow of the request.
-pub(crate) struct KeptMethods(Vec<CompactString>);
-
-impl<'h> Methods<'h> {
-    #[inline]
-    pub(crate) fn as_slice(&self) -> &[&'h str] {
-        &self.methods[..self.count]
-    }
-
-    pub(crate) fn keep(&self) -> KeptMethods {
-        KeptMethods(self.as_slice().iter().copied().map(Into::into).collect())
-    }
-}
-
-impl<'h> FromIterator<&'h str> for Methods<'h> {
-    fn from_iter<I: IntoIterator<Item = &'h str>>(methods: I) -> Self {
-        let mut all = Self::default();
-        for (place, method) in all.methods.iter_mut().zip(methods) {
-            *place = method;
-            all.count += 1;
-        }
-        all
-    }
-}
-
-impl KeptMethods {
-    pub(crate) fn lend(&self) -> Methods<'_> {
-        self.0.iter().map(CompactString::as_str).collect()
-    }
-}
+/// Overrides beyond the borrow of their request.
+pub(crate) struct KeptOverrides(Vec<HeaderValue>);
 
 impl<'h> Overrides<'h> {
     /// Whether a header may be one of them, by its length alone: a request has
@@ -66,35 +30,66 @@ impl<'h> Overrides<'h> {
         LENGTHS.contains(&name.as_str().len())
     }
 
-    /// Looks at one header. A name with underscores or dots for hyphens counts
-    /// as well: CGI, WSGI and PHP cannot tell them apart.
+    /// Looks at one header.
     pub(super) fn look_at(&mut self, name: &HeaderName, value: &'h HeaderValue) {
-        let fold = |byte: u8| if matches!(byte, b'_' | b'.') { b'-' } else { byte };
-        let is = |known: &&str| name.as_str().bytes().map(fold).eq(known.bytes());
-        if let Some(place) = NAMES.iter().position(|known| is(known)) {
+        let is = |known: &&str| reads_as(name.as_str(), known);
+        if let Some(place) = NAMES.iter().position(is) {
             self.seen = true;
             self.repeated |= self.values[place].replace(value).is_some();
         }
     }
 
-    /// The methods asked for.
+    /// Checks that each header, if it is there, holds one method.
     ///
     /// # Errors
     ///
     /// [`RequestFault`] if a header is repeated, empty or holds no method.
     #[inline]
-    pub(crate) fn methods(&self) -> Result<Methods<'h>, RequestFault> {
-        if self.seen { self.checked() } else { Ok(Methods::default()) }
+    pub(crate) fn check(&self) -> Result<(), RequestFault> {
+        if self.seen { self.check_closely() } else { Ok(()) }
     }
 
-    fn checked(&self) -> Result<Methods<'h>, RequestFault> {
+    #[cold]
+    fn check_closely(&self) -> Result<(), RequestFault> {
+        let well_formed = |value: &HeaderValue| is_method(value.as_bytes());
         if self.repeated {
-            return Err(RequestFault::RepeatedOverride);
+            Err(RequestFault::RepeatedOverride)
+        } else if !self.values.iter().flatten().all(|value| well_formed(value)) {
+            Err(RequestFault::MalformedOverride)
+        } else {
+            Ok(())
         }
-        let methods = self.values.iter().flatten().map(|value| {
-            let text = value.to_str().ok().filter(|text| is_method(text.as_bytes()));
-            text.ok_or(RequestFault::MalformedOverride)
-        });
-        methods.collect()
     }
+
+    /// Whether there is none.
+    #[inline]
+    pub(crate) const fn is_empty(&self) -> bool {
+        !self.seen
+    }
+
+    /// The methods asked for, once they are checked.
+    pub(crate) fn methods(&self) -> impl Iterator<Item = &'h str> {
+        self.values.into_iter().flatten().filter_map(|value| value.to_str().ok())
+    }
+
+    pub(crate) fn keep(&self) -> KeptOverrides {
+        KeptOverrides(self.values.into_iter().flatten().cloned().collect())
+    }
+}
+
+impl KeptOverrides {
+    pub(crate) fn lend(&self) -> Overrides<'_> {
+        let mut values = [None; NAMES.len()];
+        for (place, value) in values.iter_mut().zip(&self.0) {
+            *place = Some(value);
+        }
+        Overrides { values, seen: !self.0.is_empty(), repeated: false }
+    }
+}
+
+/// Whether a header's name, which is in lower case, is `known` once underscores
+/// and dots count as hyphens: CGI, WSGI and PHP cannot tell them apart.
+fn reads_as(name: &str, known: &str) -> bool {
+    let fold = |byte: u8| if matches!(byte, b'_' | b'.') { b'-' } else { byte };
+    name.len() == known.len() && name.bytes().map(fold).eq(known.bytes())
 }

@@ -15,6 +15,7 @@ use super::ResponseBody;
 use super::respond::After;
 use super::service::Settings;
 use crate::authenticate::{Found, Question};
+use crate::method::Needed;
 use crate::store::StoreError;
 
 pin_project! {
@@ -42,7 +43,7 @@ pin_project! {
             after: After,
         },
         /// `None` after the end.
-        Denied { response: Option<Response<Bytes>> },
+        Denied { response: Option<Box<Response<Bytes>>> },
     }
 }
 
@@ -57,7 +58,7 @@ struct Waiting<S, B> {
 }
 
 struct Answer {
-    question: Question,
+    question: Box<Question>,
     found: Result<Found, StoreError>,
 }
 
@@ -66,15 +67,15 @@ impl<S: Service<Request<B>>, B> ResponseFuture<S, B> {
         Self { state: State::Running { future, after } }
     }
 
-    pub(super) const fn denied(response: Response<Bytes>) -> Self {
-        Self { state: State::Denied { response: Some(response) } }
+    pub(super) fn denied(response: Response<Bytes>) -> Self {
+        Self { state: State::Denied { response: Some(Box::new(response)) } }
     }
 
     /// `service` is ready, and is called or dropped when the store has
     /// answered.
     pub(super) fn asking(
         settings: Arc<Settings>,
-        question: Question,
+        question: Box<Question>,
         service: S,
         head: Parts,
         body: B,
@@ -94,16 +95,17 @@ impl<S: Service<Request<B>>, B> Waiting<S, B> {
     fn conclude(self, Answer { question, found }: Answer) -> State<S::Future, S, B> {
         let Self { settings, mut service, head, body, .. } = self;
         let authenticator = &settings.authenticator;
-        let decision = authenticator.conclude(&question, found, head.method.as_str());
-        match authenticator.settle(decision, &head) {
+        let (method, mut identity) = (Needed::named(head.method.as_str()), None);
+        let decision = authenticator.conclude(&question, found, method, &mut identity);
+        match authenticator.settle(decision, identity.as_ref(), &head) {
             Ok(pass) => {
                 let mut request = Request::from_parts(head, body);
-                let after = settings.admit(pass, &mut request);
+                let after = settings.admit(pass, identity, &mut request);
                 State::Running { future: service.call(request), after }
             }
             Err(denial) => {
                 drop(service);
-                State::Denied { response: Some(settings.deny(denial, &head)) }
+                State::Denied { response: Some(Box::new(settings.deny(*denial, &head))) }
             }
         }
     }
@@ -139,13 +141,12 @@ where
         loop {
             match state.as_mut().project() {
                 StateProjection::Running { future, after } => {
-                    let response = ready!(future.poll(cx))?;
-                    return Poll::Ready(Ok(after.apply(response)));
+                    return future.poll(cx).map_ok(|response| after.apply(response));
                 }
                 StateProjection::Asking { .. } => ready!(state.as_mut().wait(cx)),
                 StateProjection::Denied { response } => {
-                    let response = response.take().map(|own| own.map(ResponseBody::own));
-                    return response.map_or(Poll::Pending, |own| Poll::Ready(Ok(own)));
+                    let response = response.take().map(|own| Ok(own.map(ResponseBody::own)));
+                    return response.map_or(Poll::Pending, Poll::Ready);
                 }
             }
         }

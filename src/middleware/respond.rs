@@ -11,10 +11,10 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Response};
 
 use super::ResponseBody;
 use crate::account::Slot;
-use crate::authenticate::Pass;
 use crate::credentials::{Carrier, Sources};
 use crate::denial::{Denial, Realm, Renderer, is_grpc, render_grpc};
 use crate::events;
+use crate::identity::Identity;
 
 /// Tells the owner of a request that it still uses the old token.
 const SLOT: HeaderName = HeaderName::from_static("api-token-slot");
@@ -60,6 +60,9 @@ impl Responder {
             (*statuses == Statuses::Any || !approval).then_some(response)
         });
         let mut response = own.unwrap_or_else(|| self.render(&denial, request, sources));
+        if request.method == Method::HEAD {
+            keep_the_head(&mut response);
+        }
         response.extensions_mut().insert(denial);
         response
     }
@@ -68,25 +71,32 @@ impl Responder {
         if self.grpc && is_grpc(&request.method, &request.headers) {
             return render_grpc(denial);
         }
-        let mut response = Renderer::new(&self.realm, sources).render(denial);
-        // RFC 9110 sections 8.6 and 9.3.2: what the GET would say, without it.
-        if request.method == Method::HEAD {
-            let length = HeaderValue::from(response.body().len());
-            response.headers_mut().insert(CONTENT_LENGTH, length);
-            response.body_mut().clear();
-        }
-        response
+        Renderer::new(&self.realm, sources).render(denial)
     }
 
     /// What is to be done to the response to a request that passed.
     #[inline]
-    pub(super) fn after(&self, pass: &Pass, sources: &Sources) -> After {
-        let backup = pass.identity.as_ref().is_some_and(|it| it.slot() == Slot::Backup);
-        let vary = match pass.carrier {
+    pub(super) fn after(
+        &self,
+        carrier: Carrier,
+        identity: Option<&Identity>,
+        sources: &Sources,
+    ) -> After {
+        let backup = identity.is_some_and(|identity| identity.slot() == Slot::Backup);
+        let vary = match carrier {
             Carrier::Authorization => None,
-            Carrier::Header(place) => sources.headers().get(place).cloned(),
+            Carrier::Header(place) => sources.headers().get(place as usize).cloned(),
         };
         After { backup_notice: backup && self.backup_notice, vary }
+    }
+}
+
+/// RFC 9110 sections 8.6 and 9.3.2: what the answer to a GET would say of its
+/// body, without it. Over HTTP/2 a server that sent it would break the stream.
+fn keep_the_head(response: &mut Response<Bytes>) {
+    let body = std::mem::take(response.body_mut());
+    if !body.is_empty() {
+        response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
     }
 }
 

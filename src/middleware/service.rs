@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::request::Parts;
-use http::{Extensions, HeaderMap, Request, Response};
+use http::{Extensions, HeaderMap, Method, Request, Response};
 use tower_service::Service;
 
 use super::future::ResponseFuture;
@@ -15,6 +15,7 @@ use super::{ResponseBody, TokenAuthLayer};
 use crate::authenticate::{Authenticator, Pass, Step};
 use crate::denial::{Denial, DenialKind};
 use crate::identity::Identity;
+use crate::method::Needed;
 
 /// A service whose requests must carry an API token; made by
 /// [`TokenAuthLayer`].
@@ -60,12 +61,13 @@ where
     fn call(&mut self, mut request: Request<B>) -> ResponseFuture<S, B> {
         let authenticator = &self.settings.authenticator;
         let method = request.method().clone();
-        match authenticator.begin(method.as_str(), request.headers_mut()) {
-            Step::Done(Ok(pass)) if authenticator.is_settled(&pass) => {
-                let after = self.settings.admit(pass, &mut request);
+        let mut identity = None;
+        match authenticator.begin(needed(&method), request.headers_mut(), &mut identity) {
+            Step::Done(Ok(pass)) if authenticator.is_settled(pass) => {
+                let after = self.settings.admit(pass, identity, &mut request);
                 ResponseFuture::running(self.inner.call(request), after)
             }
-            step => self.call_slowly(step, request),
+            step => self.call_slowly(step, identity, request),
         }
     }
 }
@@ -73,27 +75,33 @@ where
 impl<S: Clone> TokenAuth<S> {
     /// Goes on where the whole request, or the store, is needed.
     #[cold]
-    fn call_slowly<B>(&mut self, step: Step, request: Request<B>) -> ResponseFuture<S, B>
+    fn call_slowly<B>(
+        &mut self,
+        step: Step,
+        identity: Option<Identity>,
+        request: Request<B>,
+    ) -> ResponseFuture<S, B>
     where
         S: Service<Request<B>>,
     {
         let (head, body) = request.into_parts();
-        match step {
-            Step::Done(decision) => match self.settings.authenticator.settle(decision, &head) {
-                Ok(pass) => {
-                    let mut request = Request::from_parts(head, body);
-                    let after = self.settings.admit(pass, &mut request);
-                    ResponseFuture::running(self.inner.call(request), after)
-                }
-                Err(denial) => {
-                    // The service that was polled ready may hold a permit.
-                    drop(self.take_ready());
-                    ResponseFuture::denied(self.settings.deny(denial, &head))
-                }
-            },
+        let decision = match step {
+            Step::Done(decision) => decision,
             Step::Ask(question) => {
                 let (service, settings) = (self.take_ready(), Arc::clone(&self.settings));
-                ResponseFuture::asking(settings, question, service, head, body)
+                return ResponseFuture::asking(settings, question, service, head, body);
+            }
+        };
+        match self.settings.authenticator.settle(decision, identity.as_ref(), &head) {
+            Ok(pass) => {
+                let mut request = Request::from_parts(head, body);
+                let after = self.settings.admit(pass, identity, &mut request);
+                ResponseFuture::running(self.inner.call(request), after)
+            }
+            Err(denial) => {
+                // The service that was polled ready may hold a permit.
+                drop(self.take_ready());
+                ResponseFuture::denied(self.settings.deny(*denial, &head))
             }
         }
     }
@@ -109,12 +117,18 @@ impl<S: Clone> TokenAuth<S> {
 impl Settings {
     /// Prepares a request that may pass, and says what to do to its response.
     #[inline]
-    pub(super) fn admit<B>(self: &Arc<Self>, pass: Pass, request: &mut Request<B>) -> After {
-        let after = self.responder.after(&pass, self.authenticator.enabled_sources());
+    pub(super) fn admit<B>(
+        self: &Arc<Self>,
+        pass: Pass,
+        identity: Option<Identity>,
+        request: &mut Request<B>,
+    ) -> After {
+        let sources = self.authenticator.enabled_sources();
+        let after = self.responder.after(pass.carrier, identity.as_ref(), sources);
         if self.strip_credentials {
             self.strip(request.headers_mut());
         }
-        match pass.identity {
+        match identity {
             Some(identity) => drop(request.extensions_mut().insert(identity)),
             None => self.mark_anonymous(request.extensions_mut()),
         }
@@ -144,14 +158,48 @@ impl Settings {
     }
 }
 
-/// In the extensions of a request that passed without an identity, so that an
-/// extractor can tell it from one that never met the layer.
+/// A request's method, without comparing texts where it is a standard one.
+#[inline]
+fn needed(method: &Method) -> Needed<'_> {
+    match *method {
+        Method::GET => Needed::GET,
+        Method::HEAD => Needed::HEAD,
+        Method::POST => Needed::POST,
+        Method::PUT => Needed::PUT,
+        Method::DELETE => Needed::DELETE,
+        Method::PATCH => Needed::PATCH,
+        Method::OPTIONS => Needed::OPTIONS,
+        _ => Needed::named(method.as_str()),
+    }
+}
+
+/// In the extensions of a request that passed without an identity, so that a
+/// handler can tell it from one that never met the layer.
+///
+/// ```
+/// use bytes::Bytes;
+/// use http::Response;
+/// use http::request::Parts;
+/// use tower_api_token::Identity;
+/// use tower_api_token::middleware::Anonymous;
+///
+/// /// Serves identified requests alone, in one place of an otherwise open API.
+/// fn whoami(request: &Parts) -> Response<Bytes> {
+///     if let Some(identity) = request.extensions.get::<Identity>() {
+///         return Response::new(identity.user().to_string().into());
+///     }
+///     let anonymous = request.extensions.get::<Anonymous>().expect("behind the layer");
+///     anonymous.deny(request)
+/// }
+/// ```
 #[derive(Clone, Debug)]
-pub(crate) struct Anonymous(Arc<Settings>);
+pub struct Anonymous(Arc<Settings>);
 
 impl Anonymous {
-    /// The answer to this request where only one with an identity is served.
-    pub(crate) fn deny(&self, request: &Parts) -> Response<Bytes> {
+    /// The answer to this request where only one with an identity is served:
+    /// 401, rendered as the layer would.
+    #[must_use]
+    pub fn deny(&self, request: &Parts) -> Response<Bytes> {
         self.0.deny(Denial::new(DenialKind::MissingCredential), request)
     }
 }

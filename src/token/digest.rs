@@ -154,7 +154,7 @@ impl Pepper {
     }
 
     #[cold]
-    fn apply(&self, sha256: &[u8; 32]) -> TokenDigest {
+    pub(super) fn apply(&self, sha256: &[u8; 32]) -> TokenDigest {
         let mut mac = self.keyed.clone();
         mac.update(sha256);
         TokenDigest(mac.finalize().into_bytes().into())
