@@ -11,10 +11,10 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Response};
 
 use super::ResponseBody;
 use crate::account::Slot;
-use crate::authenticate::Pass;
 use crate::credentials::{Carrier, Sources};
 use crate::denial::{Denial, Realm, Renderer, is_grpc, keep_the_head, render_grpc};
 use crate::events;
+use crate::identity::Identity;
 
 /// Tells the owner of a request that it still uses the old token.
 const SLOT: HeaderName = HeaderName::from_static("api-token-slot");
@@ -75,11 +75,17 @@ impl Responder {
     }
 
     /// What is to be done to the response to a request that passed.
-    pub(super) fn after(&self, pass: &Pass, sources: &Sources) -> After {
-        let backup = pass.identity.as_ref().is_some_and(|it| it.slot() == Slot::Backup);
-        let vary = match pass.carrier {
+    #[inline]
+    pub(super) fn after(
+        &self,
+        carrier: Carrier,
+        identity: Option<&Identity>,
+        sources: &Sources,
+    ) -> After {
+        let backup = identity.is_some_and(|identity| identity.slot() == Slot::Backup);
+        let vary = match carrier {
             Carrier::Authorization => None,
-            Carrier::Header(place) => sources.headers().get(place).cloned(),
+            Carrier::Header(place) => sources.headers().get(place as usize).cloned(),
         };
         After { backup_notice: backup && self.backup_notice, vary }
     }
@@ -106,13 +112,13 @@ pub(super) struct After {
 
 impl After {
     #[inline]
-    pub(super) fn apply<B>(self, response: Response<B>) -> Response<ResponseBody<B>> {
+    pub(super) fn apply<B>(&mut self, response: Response<B>) -> Response<ResponseBody<B>> {
         let mut response = response.map(ResponseBody::inner);
         if self.backup_notice {
             let backup = HeaderValue::from_static(Slot::Backup.as_str());
             response.headers_mut().insert(SLOT, backup);
         }
-        if let Some(name) = self.vary {
+        if let Some(name) = self.vary.take() {
             keep_from_shared_caches(response.headers_mut(), name);
         }
         response

@@ -126,6 +126,9 @@ impl MemoryStore {
         for stored in account.digests() {
             by_digest.insert(stored.digest, Arc::clone(&account));
         }
+        // Left to itself the table grows when it is nearly full, and then step
+        // by step: a look-up would probe many places of two tables.
+        by_digest.reserve(by_digest.len() / 2);
         let named: HashSet<_> = account.digests().map(|stored| stored.digest).collect();
         for stored in before.into_iter().flat_map(Account::digests) {
             if !named.contains(&stored.digest) {
