@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use tower_api_token::account::{Account, Place, Slot};
+use tower_api_token::account::{Account, Place, Slot, TokenRecord};
 use tower_api_token::identity::UserId;
 use tower_api_token::rotation::{Facts, Policy, apply};
 use tower_api_token::time::Timestamp;
@@ -131,7 +131,7 @@ impl Run {
         let waiting = self.models[user].waiting.as_ref().map(|waiting| waiting.code);
         let codes = &self.codes[if pick.is_multiple_of(2) { user } else { pick % 3 }];
         let any = codes.iter().rev().nth(pick % codes.len().max(1)).copied();
-        waiting.filter(|_| pick % 4 != 0).or(any).unwrap_or(0)
+        waiting.filter(|_| !pick.is_multiple_of(4)).or(any).unwrap_or(0)
     }
 
     /// Mostly a digest that nobody has had, else any.
@@ -153,9 +153,8 @@ impl Run {
             return;
         }
         let before = self.accounts[user].clone();
-        let used = |token: Option<&tower_api_token::account::TokenRecord>| {
-            self.uses.get(&(user, token?.id.as_u64())).copied()
-        };
+        let used =
+            |token: Option<&TokenRecord>| self.uses.get(&(user, token?.id.as_u64())).copied();
         let (primary_used, backup_used) = (used(before.primary()), used(before.backup()));
         let world = World { now: self.now, primary_used, backup_used, lifetimes: self.lifetimes };
         let time = Timestamp::from_unix_millis;

@@ -2,97 +2,19 @@
 //! not from the code under test: numbers instead of digests, strings instead of
 //! errors, lists instead of slots where a list will do.
 
+#[path = "model/act.rs"]
+mod act;
+
 use std::time::Duration;
 
-use tower_api_token::account::{Account, Ending, Slot};
-use tower_api_token::identity::UserId;
-use tower_api_token::method::MethodSet;
-use tower_api_token::rotation::{Command, NewToken, Policy, RotationError};
-use tower_api_token::token::{
-    CodeDigest, ConfirmationCode, PepperVersion, StoredDigest, TokenDigest, TokenHint, TokenId,
-};
+use tower_api_token::account::{Account, Ending, Slot, TokenRecord};
+use tower_api_token::rotation::Policy;
+
+use self::act::method_set;
+pub(crate) use self::act::{Act, code_digest, name, token_digest};
 
 const DAY: u64 = 86_400_000;
 const MINUTE: u64 = 60_000;
-
-/// What a user may be asked to do. Tokens are named by their id, digests and
-/// codes by numbers that nobody else has.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Act {
-    Grant(&'static [&'static str]),
-    RevokeAccess,
-    Generate { digest: u64, code: u64, replacing: Option<u64> },
-    Resend { id: u64, code: u64 },
-    Confirm { code: u64 },
-    Cancel { id: u64 },
-    Delete { id: u64, even_if_in_use: bool },
-    RollBack { id: u64, even_if_in_use: bool },
-    RevokeAll,
-    Issue { digest: u64 },
-    Import { slot: Slot, digest: u64 },
-}
-
-impl Act {
-    /// The digest that it would bring in.
-    pub(crate) fn digest(&self) -> Option<u64> {
-        match *self {
-            Self::Generate { digest, .. }
-            | Self::Issue { digest }
-            | Self::Import { digest, .. } => Some(digest),
-            _ => None,
-        }
-    }
-
-    pub(crate) fn command(&self, user: &UserId) -> Command {
-        let id = TokenId::from_u64;
-        match *self {
-            Self::Grant(methods) => Command::Grant { methods: method_set(methods) },
-            Self::RevokeAccess => Command::RevokeAccess,
-            Self::Generate { digest, code, replacing } => Command::GeneratePrimary {
-                token: new_token(digest),
-                code: code_digest(code, user),
-                replacing_backup: replacing.map(id),
-            },
-            Self::Resend { id: token, code } => {
-                Command::ResendConfirmation { id: id(token), code: code_digest(code, user) }
-            }
-            Self::Confirm { code } => Command::Confirm { code: code_digest(code, user) },
-            Self::Cancel { id: token } => Command::CancelPending { id: id(token) },
-            Self::Delete { id: token, even_if_in_use } => {
-                Command::DeleteBackup { id: id(token), even_if_in_use }
-            }
-            Self::RollBack { id: token, even_if_in_use } => {
-                Command::RollBack { give_up: id(token), even_if_in_use }
-            }
-            Self::RevokeAll => Command::RevokeAll,
-            Self::Issue { digest } => Command::Issue { token: new_token(digest) },
-            Self::Import { slot, digest } => {
-                Command::Import { slot, token: new_token(digest), made_at: None }
-            }
-        }
-    }
-}
-
-fn method_set(methods: &[&str]) -> MethodSet {
-    MethodSet::new(methods).unwrap()
-}
-
-fn new_token(digest: u64) -> NewToken {
-    let stored = StoredDigest::new(token_digest(digest), PepperVersion::NONE);
-    NewToken::new(stored, TokenHint::unknown())
-}
-
-/// The digest of that number, spread over its bytes.
-pub(crate) fn token_digest(number: u64) -> TokenDigest {
-    let mut bytes = [0xd1; 32];
-    bytes[..8].copy_from_slice(&number.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes());
-    TokenDigest::from_bytes(bytes)
-}
-
-/// The digest of the code of that number, as it is when `user` presents it.
-fn code_digest(number: u64, user: &UserId) -> CodeDigest {
-    ConfirmationCode::parse(&format!("tac_{number:032}")).unwrap().digest(user)
-}
 
 /// The lifetimes that a host may set, in milliseconds.
 #[derive(Clone, Copy, Debug, Default)]
@@ -383,7 +305,7 @@ impl User {
         assert_eq!(account.methods(), &method_set(&self.methods));
         assert_eq!(account.revision().as_u64(), self.changes);
         assert_eq!(account.next_token(), self.tokens + 1);
-        let token = |token: &tower_api_token::account::TokenRecord| {
+        let token = |token: &TokenRecord| {
             let end = token.expires_at.map(|end| end.unix_millis());
             (token.id.as_u64(), token.digest.digest, token.active_since.unix_millis(), end)
         };
@@ -411,26 +333,5 @@ fn in_use(token: &Token, used: Option<u64>, now: u64) -> bool {
     match used {
         Some(used) => now < used.saturating_add(DAY),
         None => now < token.since + 20_000,
-    }
-}
-
-/// The name by which the model has a refusal.
-pub(crate) fn name(error: &RotationError) -> &'static str {
-    match error {
-        RotationError::NoAccess => "NoAccess",
-        RotationError::AlreadyDone => "AlreadyDone",
-        RotationError::Stale => "Stale",
-        RotationError::BackupExists { .. } => "BackupExists",
-        RotationError::UnknownCode => "UnknownCode",
-        RotationError::ExpiredCode => "ExpiredCode",
-        RotationError::AlreadyConfirmed { .. } => "AlreadyConfirmed",
-        RotationError::TooSoon { .. } => "TooSoon",
-        RotationError::InUse { .. } => "InUse",
-        RotationError::NoLivePrimary => "NoLivePrimary",
-        RotationError::NoLiveBackup => "NoLiveBackup",
-        RotationError::PrimaryExists => "PrimaryExists",
-        RotationError::SlotTaken { .. } => "SlotTaken",
-        RotationError::DigestInUse => "DigestInUse",
-        error => panic!("the model does not know {error:?}"),
     }
 }
