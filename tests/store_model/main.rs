@@ -45,7 +45,7 @@ async fn agree<S: AccountStore>(
         logs.push(task.await.unwrap());
     }
     let log = logs.into_iter().reduce(Log::and).unwrap();
-    assert!(log.written.len() > acts, "too few acts had an effect: {}", log.written.len());
+    assert!(log.written.len() > acts / 2, "too few acts had an effect: {}", log.written.len());
     assert!(log.overtaken > 0, "no task has overtaken another");
     for node in nodes {
         log.judge(&**node).await;

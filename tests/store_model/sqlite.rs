@@ -19,7 +19,7 @@ async fn work(stores: usize, seeds: std::ops::Range<u64>) {
         };
         let stores: Vec<Arc<SqliteStore>> = (0..stores).map(open).collect();
         stores[0].migrate().await.unwrap();
-        agree(&stores, &clock, seed, 60).await;
+        agree(&stores, &clock, seed, 120).await;
     }
 }
 
