@@ -1,5 +1,6 @@
-//! Replays the collected attacks on parsing and on methods against the example
-//! `probe_target`, byte by byte over HTTP/1.1 and frame by frame over HTTP/2.
+//! Replays the collected attacks on parsing, on methods and on the endpoint for
+//! gateways against the example `probe_target`, byte by byte over HTTP/1.1 and
+//! frame by frame over HTTP/2.
 //!
 //! The cases and the two programs that replay them stand beside this
 //! repository, in `../shared/adversarial`; they need Python, and over HTTP/2
@@ -25,6 +26,11 @@ fn parsing_over_http_1() {
 #[test]
 fn methods_over_http_1() {
     replay("replay.py", &["--only", "method"], |case| is(case, "raw", "method"));
+}
+
+#[test]
+fn forward_auth_over_http_1() {
+    replay("replay.py", &["--only", "forward"], |case| is(case, "raw", "forward"));
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //! made with them, where the type can.
 
 mod changes;
+mod gateways;
 mod requests;
 mod stores;
 mod vocabulary;
@@ -27,5 +28,6 @@ pub(crate) async fn shown(life: &Life) -> Vec<(&'static str, String)> {
     changes::show(life, &mut list).await;
     stores::show(life, &mut list).await;
     requests::show(life, &mut list).await;
+    gateways::show(life, &mut list).await;
     list.0
 }

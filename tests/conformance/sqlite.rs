@@ -1,15 +1,18 @@
-//! SQLite files for the conformance suite.
+//! The conformance suite on `SqliteStore`.
 
 use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tempfile::TempDir;
+use tower_api_token::conformance_suite;
 use tower_api_token::store::conformance::{Failing, Harness, Migrating, Nodes};
 use tower_api_token::store::{SqliteStore, StoreError};
 
+conformance_suite!(suite, SqliteHarness::new(), Migrating + Nodes + Failing);
+
 /// Files in a directory of its own.
-pub(crate) struct SqliteHarness {
+struct SqliteHarness {
     directory: TempDir,
     files: AtomicUsize,
     /// The file that was made last.
@@ -17,7 +20,7 @@ pub(crate) struct SqliteHarness {
 }
 
 impl SqliteHarness {
-    pub(crate) fn new() -> Self {
+    fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
         Self { directory, files: AtomicUsize::new(0), last: Mutex::default() }
     }

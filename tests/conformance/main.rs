@@ -1,12 +1,9 @@
 //! The conformance suite on the stores of this crate, and the proof that it has
 //! teeth: every case fails on a store that has a flaw the case is there to find.
-#![cfg(feature = "conformance")]
 
-#[path = "support/flawed.rs"]
 mod flawed;
 #[cfg(feature = "sqlite")]
-#[path = "support/sqlite_harness.rs"]
-mod sqlite_harness;
+mod sqlite;
 
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -18,13 +15,6 @@ use tower_api_token::store::MemoryStore;
 use tower_api_token::store::conformance::run;
 
 conformance_suite!(memory, || async { MemoryStore::new() });
-
-#[cfg(feature = "sqlite")]
-conformance_suite!(
-    sqlite,
-    crate::sqlite_harness::SqliteHarness::new(),
-    Migrating + Nodes + Failing
-);
 
 // The store of the teeth passes when it has no flaw, so it is the flaw that a
 // case fails for.
@@ -186,7 +176,7 @@ fn every_case_has_teeth_and_is_in_the_suite() {
     let proven: BTreeSet<_> =
         TEETH.iter().map(|(area, case)| (String::from(*area), String::from(*case))).collect();
     assert_eq!(proven, written);
-    let suite = include_str!("../src/store/conformance/suite.rs");
+    let suite = include_str!("../../src/store/conformance/suite.rs");
     for (area, case) in &written {
         let named = suite.lines().any(|line| line.trim() == case);
         assert!(named, "{area}::{case} is missing from the macro");
