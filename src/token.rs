@@ -104,11 +104,13 @@ impl Token {
     }
 
     /// Whether the text could be a secret: at least 20 bytes with at least 10
-    /// different ones and no run of one byte longer than 7.
+    /// different ones (7 of 32 bytes or more, for hexadecimal texts), no run of
+    /// one byte longer than 7, and not a repetition of a part shorter than 20
+    /// bytes.
     ///
-    /// A version-4 UUID passes (36 bytes; fewer than 10 different ones have a
-    /// chance of about one in 14 000); passwords, counters and repetitions do
-    /// not. It cannot tell a guessable text of good shape from a random one.
+    /// A version-4 UUID passes, with or without hyphens, but for one in a
+    /// hundred million; short and repetitive texts do not. It cannot tell a
+    /// guessable text of good shape from a random one.
     #[must_use]
     pub fn looks_random(&self) -> bool {
         let text = self.0.as_bytes();
@@ -118,7 +120,12 @@ impl Token {
         }
         let different = seen.iter().filter(|&&seen| seen).count();
         let longest_run = text.chunk_by(|a, b| a == b).map(<[u8]>::len).max();
-        text.len() >= 20 && different >= 10 && longest_run.unwrap_or(0) <= 7
+        let enough = if text.len() >= 32 { 7 } else { 10 };
+        let repeats = |part: usize| text[part..] == text[..text.len() - part];
+        text.len() >= 20
+            && different >= enough
+            && longest_run.unwrap_or(0) <= 7
+            && !(1..20).any(repeats)
     }
 }
 
@@ -245,10 +252,13 @@ mod tests {
         let looks_random = |text: &str| Token::parse(text).unwrap().looks_random();
         assert!(looks_random("c0ffee00-1234-4abc-9def-0123456789ab"));
         assert!(looks_random("3f2b8c1e9d7a4650b1c2d3e4f5a69788"));
+        assert!(looks_random("64bdb043bbd343669434220bd83869dd"), "a UUID of nine digits");
         for bad in [
             "hunter2",
             "0123456789abcdefghi",
             "abcabcabcabcabcabcabcabcabc",
+            "01234567890123456789",
+            "qwertyuiopqwertyuiop",
             "00000000-0000-0000-0000-000000000000",
             "aaaaaaaa1234567890bcdefghijk",
         ] {

@@ -5,6 +5,9 @@ use crate::identity::UserId;
 use crate::method::MethodSet;
 use crate::token::TokenId;
 
+/// What a signed 64-bit column can hold, less what an account can still count.
+const GREATEST: u64 = i64::MAX as u64 - u32::MAX as u64;
+
 /// Builds an [`Account`]; see [`Account::builder`].
 ///
 /// Whatever is not set is empty. It checks structure and not policy: an account
@@ -91,6 +94,9 @@ impl Account {
         if self.revision == Revision::ABSENT {
             return Err(AccountError::ZeroRevision);
         }
+        if self.revision.as_u64().max(self.next_token) > GREATEST {
+            return Err(AccountError::Exhausted);
+        }
         if self.backup.is_some() && self.primary.is_none() {
             return Err(AccountError::BackupWithoutPrimary);
         }
@@ -140,6 +146,9 @@ pub enum AccountError {
     /// The next token would have an id that was given out.
     #[error("an account's next token number must be greater than every id in it")]
     UsedId,
+    /// A number is so great that the account could not count on.
+    #[error("an account's numbers must leave room for more")]
+    Exhausted,
     /// Two places name one digest.
     #[error("an account must name a digest once only")]
     RepeatedDigest,
@@ -169,6 +178,8 @@ mod tests {
             (builder().primary(record(1, 1)).backup(record(1, 2)), AccountError::RepeatedId),
             (builder().primary(record(1, 1)).backup(record(2, 1)), AccountError::RepeatedDigest),
             (builder().primary(record(2, 1)).next_token(2), AccountError::UsedId),
+            (builder().primary(record(u64::MAX, 1)), AccountError::Exhausted),
+            (builder().revision(Revision::from_u64(u64::MAX)), AccountError::Exhausted),
         ];
         for (parts, error) in cases {
             assert_eq!(parts.build().unwrap_err(), error);

@@ -17,7 +17,7 @@ use super::message::CheckRequest;
 use super::request::Described;
 use super::verdict::{CheckCodec, Verdict};
 use super::{ExtAuthz, Settings};
-use crate::authenticate::Step;
+use crate::forward_auth::gate::GateStep;
 
 /// The one method of the service.
 const CHECK: &str = "/envoy.service.auth.v3.Authorization/Check";
@@ -69,11 +69,11 @@ impl UnaryService<CheckRequest> for Check {
 impl Settings {
     async fn decide(&self, mut request: Described) -> Verdict {
         let method = request.method().map(str::to_owned);
-        let decision = match self.gate.begin(method.as_deref(), &mut request.head.headers) {
-            Step::Done(decision) => decision,
-            Step::Ask(question) => self.gate.ask(question, method.as_deref()).await,
+        let decided = match self.gate.begin(method.as_deref(), &mut request.head.headers) {
+            GateStep::Done(decided) => decided,
+            GateStep::Ask(question) => self.gate.ask(question, method.as_deref()).await,
         };
-        match self.gate.settle(decision, &request.head) {
+        match self.gate.settle(decided, &request.head) {
             Ok(admission) => Verdict::Allowed { admission, remove: self.remove() },
             Err(denial) => {
                 // To HEAD, too, Envoy answers without the body by itself.

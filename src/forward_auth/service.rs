@@ -12,9 +12,8 @@ use http::request::Parts;
 use http::{HeaderValue, Request, Response};
 use tower_service::Service;
 
+use super::gate::{Decided, GateStep};
 use super::{ForwardAuth, ForwardAuthBody, Settings};
-use crate::authenticate::{Pass, Step};
-use crate::denial::Denial;
 
 impl<B> Service<Request<B>> for ForwardAuth {
     type Response = Response<ForwardAuthBody>;
@@ -30,14 +29,14 @@ impl<B> Service<Request<B>> for ForwardAuth {
         let (mut head, _body) = request.into_parts();
         let method = self.settings.profile.method(&head).map(CompactString::from);
         match self.settings.gate.begin(method.as_deref(), &mut head.headers) {
-            Step::Done(decision) => {
-                ForwardAuthFuture(State::Answered(Some(self.settings.answer(decision, &head))))
+            GateStep::Done(decided) => {
+                ForwardAuthFuture(State::Answered(Some(self.settings.answer(decided, &head))))
             }
-            Step::Ask(question) => {
+            GateStep::Ask(question) => {
                 let settings = Arc::clone(&self.settings);
                 ForwardAuthFuture(State::Asking(Box::pin(async move {
-                    let decision = settings.gate.ask(question, method.as_deref()).await;
-                    settings.answer(decision, &head)
+                    let decided = settings.gate.ask(question, method.as_deref()).await;
+                    settings.answer(decided, &head)
                 })))
             }
         }
@@ -45,8 +44,8 @@ impl<B> Service<Request<B>> for ForwardAuth {
 }
 
 impl Settings {
-    fn answer(&self, decision: Result<Pass, Denial>, request: &Parts) -> Response<ForwardAuthBody> {
-        match self.gate.settle(decision, request) {
+    fn answer(&self, decided: Decided, request: &Parts) -> Response<ForwardAuthBody> {
+        match self.gate.settle(decided, request) {
             Ok(admission) => {
                 let mut response = Response::new(ForwardAuthBody::default());
                 let headers = response.headers_mut();

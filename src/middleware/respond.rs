@@ -60,6 +60,9 @@ impl Responder {
             (*statuses == Statuses::Any || !approval).then_some(response)
         });
         let mut response = own.unwrap_or_else(|| self.render(&denial, request, sources));
+        // A cache may keep a 404 or 410 of the host's own for every client.
+        let headers = response.headers_mut();
+        headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
         if request.method == Method::HEAD {
             keep_the_head(&mut response);
         }

@@ -13,8 +13,9 @@ use crate::token::{RandomSource, SystemRandom};
 /// Writes each message to a file of its own in one directory: mail for a
 /// developer who has no mail server.
 ///
-/// The files are `confirmation-….txt` and `notice-….txt`, in the order in which
-/// they were sent if sorted by name within each kind. No part of a name is
+/// The files are `confirmation-….txt` and `notice-….txt`; sorted by name within
+/// each kind they are in the order in which they were sent, but for those of
+/// one millisecond. No part of a name is
 /// chosen by a user. On Unix only the owner may read them. A file appears
 /// complete or not at all.
 ///

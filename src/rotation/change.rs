@@ -61,12 +61,13 @@ impl<'a> Change<'a> {
         let token = self.admit(token, now)?;
         let id = token.id;
         let superseded = self.retire_pending(Ending::Superseded);
+        let expires_at = now + policy.pending_lifetime;
         self.account.pending = Some(Box::new(Pending {
             token,
-            expires_at: now + policy.pending_lifetime,
+            expires_at,
             code,
             code_made_at: now,
-            code_expires_at: now + policy.code_lifetime,
+            code_expires_at: (now + policy.code_lifetime).min(expires_at),
             replacing_backup,
         }));
         Ok(Event::PrimaryGenerated { id, superseded })
@@ -90,7 +91,7 @@ impl<'a> Change<'a> {
         }
         pending.code = code;
         pending.code_made_at = now;
-        pending.code_expires_at = now + policy.code_lifetime;
+        pending.code_expires_at = (now + policy.code_lifetime).min(pending.expires_at);
         Ok(Event::ConfirmationResent { id })
     }
 

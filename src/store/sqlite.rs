@@ -104,7 +104,7 @@ impl SqliteStore {
 
     fn with(path: &Path, options: &SqliteOptions) -> Result<Self, SqliteOpenError> {
         connection::check_version(rusqlite::version_number())?;
-        let writer = Writer::start(connection::writer(path, options)?);
+        let writer = Writer::start(connection::writer(path, options)?, options.busy_timeout);
         let reader = |_| connection::reader(path, options, Duration::ZERO);
         let readers = (0..options.readers).map(reader).collect::<Result<_, _>>()?;
         Ok(Self {

@@ -26,8 +26,8 @@ impl ClientLabel {
             Err(ClientLabelError::Empty)
         } else if text.chars().count() > Self::MAX_CHARACTERS {
             Err(ClientLabelError::TooLong)
-        } else if text.chars().any(char::is_control) {
-            Err(ClientLabelError::ControlCharacter)
+        } else if text.chars().any(is_unprintable) {
+            Err(ClientLabelError::Unprintable)
         } else {
             Ok(Self(text.into()))
         }
@@ -66,9 +66,26 @@ pub enum ClientLabelError {
     /// The text is longer than [`ClientLabel::MAX_CHARACTERS`].
     #[error("a client label must not be longer than {} characters", ClientLabel::MAX_CHARACTERS)]
     TooLong,
-    /// The text holds a control character.
-    #[error("a client label must not hold control characters")]
-    ControlCharacter,
+    /// The text holds a character that prints nothing or turns the text around.
+    #[error("a client label must be printable")]
+    Unprintable,
+}
+
+/// Control characters, and those that are invisible or change the direction of
+/// what is around them.
+fn is_unprintable(character: char) -> bool {
+    let invisible = matches!(
+        character,
+        '\u{ad}'
+            | '\u{61c}'
+            | '\u{180e}'
+            | '\u{200b}'..='\u{200f}'
+            | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}'
+            | '\u{feff}'
+            | '\u{fff9}'..='\u{fffb}'
+    );
+    character.is_control() || invisible
 }
 
 #[cfg(test)]
@@ -79,7 +96,9 @@ mod tests {
     fn a_label_names_the_rule_it_breaks() {
         assert_eq!(ClientLabel::new("").unwrap_err(), ClientLabelError::Empty);
         assert_eq!(ClientLabel::new("é".repeat(65)).unwrap_err(), ClientLabelError::TooLong);
-        assert_eq!(ClientLabel::new("a\n").unwrap_err(), ClientLabelError::ControlCharacter);
+        for bad in ["a\n", "a\u{202e}b", "\u{200b}", "a\u{2028}"] {
+            assert_eq!(ClientLabel::new(bad).unwrap_err(), ClientLabelError::Unprintable);
+        }
         assert!(ClientLabel::new("é".repeat(64)).is_ok());
     }
 

@@ -54,9 +54,34 @@ struct Shared {
 
 #[derive(Default)]
 struct Noted {
-    uses: HashMap<(UserId, TokenId), (Timestamp, Option<ClientLabel>)>,
+    uses: HashMap<(UserId, TokenId), Noticed>,
     retired: HashMap<(UserId, TokenId), RetiredUses>,
 }
+
+impl Noted {
+    /// What a flush is to write and to tell. The uses stay until they are
+    /// written: a flush may fail or be dropped half-way, and another one that
+    /// runs at the same time must not take them for written.
+    fn begin_flush(&mut self) -> (Vec<TokenUse>, HashMap<(UserId, TokenId), RetiredUses>) {
+        let token_use = |((user, id), (at, client)): (&(UserId, TokenId), &Noticed)| {
+            TokenUse::new(user.clone(), TokenUsage::new(*id, *at, client.clone()))
+        };
+        (self.uses.iter().map(token_use).collect(), std::mem::take(&mut self.retired))
+    }
+
+    /// Drops what was written, unless it was noted anew meanwhile.
+    fn forget(&mut self, written: &[TokenUse]) {
+        for TokenUse { user, usage } in written {
+            let key = (user.clone(), usage.id);
+            if self.uses.get(&key).is_some_and(|(at, _)| *at == usage.at) {
+                self.uses.remove(&key);
+            }
+        }
+    }
+}
+
+/// When a token was used, and by what.
+type Noticed = (Timestamp, Option<ClientLabel>);
 
 struct RetiredUses {
     revision: Revision,
@@ -124,8 +149,11 @@ impl UsageRecorder {
         }
     }
 
-    /// Begins a new interval, writes the uses noted in the last one, and emits
-    /// an event for each retired token that was presented.
+    /// Begins a new interval, writes the uses noted so far, and emits an event
+    /// for each retired token that was presented.
+    ///
+    /// When it has returned, every use noted before it was called is in the
+    /// store, whoever else flushes at the same time.
     ///
     /// # Errors
     ///
@@ -133,15 +161,12 @@ impl UsageRecorder {
     /// the next flush.
     pub async fn flush(&self) -> Result<(), StoreError> {
         self.interval.0.store(Interval::fresh(), Ordering::Relaxed);
-        let Noted { uses, retired } = std::mem::take(&mut *self.noted());
+        let (batch, retired) = self.noted().begin_flush();
         self.emit(retired);
-        if uses.is_empty() {
-            return Ok(());
+        if !batch.is_empty() {
+            self.shared.store.record_usage(&batch).await?;
+            self.noted().forget(&batch);
         }
-        let batch: Vec<_> = uses.into_iter().map(token_use).collect();
-        let unwritten = Unwritten { recorder: self, batch };
-        self.shared.store.record_usage(&unwritten.batch).await?;
-        unwritten.written();
         Ok(())
     }
 
@@ -164,45 +189,5 @@ impl UsageRecorder {
 impl fmt::Debug for UsageRecorder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("UsageRecorder").finish_non_exhaustive()
-    }
-}
-
-/// A batch on its way to the store. Unless it is written it goes back to what
-/// waits, even if the flush is dropped half-way; a later use wins.
-struct Unwritten<'a> {
-    recorder: &'a UsageRecorder,
-    batch: Vec<TokenUse>,
-}
-
-impl Unwritten<'_> {
-    fn written(mut self) {
-        self.batch.clear();
-    }
-}
-
-impl Drop for Unwritten<'_> {
-    fn drop(&mut self) {
-        let mut noted = self.recorder.noted();
-        for TokenUse { user, usage } in self.batch.drain(..) {
-            noted.uses.entry((user, usage.id)).or_insert((usage.at, usage.client));
-        }
-    }
-}
-
-fn token_use(
-    ((user, id), (at, client)): ((UserId, TokenId), (Timestamp, Option<ClientLabel>)),
-) -> TokenUse {
-    TokenUse::new(user, TokenUsage::new(id, at, client))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_recorder_is_shared_by_its_clones() {
-        fn shared<T: Clone + Send + Sync + Unpin + 'static>() {}
-        shared::<UsageRecorder>();
-        shared::<Events>();
     }
 }

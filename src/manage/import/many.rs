@@ -1,12 +1,13 @@
 //! Imports by the thousand.
 
+use super::super::change::ATTEMPTS;
 use super::batch::Batch;
 use super::{ImportedToken, ManageError, TokenManager};
 use crate::account::Slot;
 use crate::audit::AuditEntry;
 use crate::identity::{Actor, UserId};
 use crate::method::MethodSet;
-use crate::rotation::{Command, NewToken, RotationError};
+use crate::rotation::{Command, NewToken};
 use crate::store::StoreErrorKind;
 use crate::time::Timestamp;
 
@@ -111,20 +112,23 @@ impl TokenManager {
         Ok(Batch::new(&self.inner, actor).plan(items).await?)
     }
 
-    /// An item that others were faster than.
+    /// An item that others were faster than: planned anew as a whole, so that no
+    /// methods are granted for a token that is refused.
     async fn import_alone(
         &self,
         actor: &Actor,
         item: &ImportItem,
     ) -> Result<AuditEntry, ManageError> {
-        let ImportItem { user, slot, token, made_at, methods } = item;
-        if let Some(methods) = methods {
-            match self.grant(actor, user, methods.clone()).await {
-                Err(ManageError::Refused(RotationError::AlreadyDone)) => {}
-                granted => drop(granted?),
+        for _ in 0..ATTEMPTS {
+            let mut batch = Batch::new(&self.inner, actor);
+            let mut results = batch.plan(std::slice::from_ref(item)).await?;
+            batch.write(&mut results).await?;
+            match results.pop() {
+                Some(result) if !is_conflict(&result) => return result,
+                _ => {}
             }
         }
-        self.import(actor, user, *slot, token, *made_at).await
+        Err(ManageError::Contended)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::oneshot;
@@ -23,14 +24,20 @@ type Job = Box<dyn FnOnce(&mut Connection) + Send>;
 pub(super) struct Writer {
     jobs: Option<SyncSender<Job>>,
     thread: Option<JoinHandle<()>>,
+    patience: Duration,
 }
 
 impl Writer {
-    pub(super) fn start(connection: Connection) -> Result<Self, std::io::Error> {
+    /// A job that is not done within `patience` is given up; with none, one that
+    /// finds another process writing.
+    pub(super) fn start(
+        connection: Connection,
+        patience: Duration,
+    ) -> Result<Self, std::io::Error> {
         let (jobs, queue) = sync_channel(QUEUE);
         let builder = thread::Builder::new().name("sqlite-writer".to_owned());
         let thread = builder.spawn(move || work(connection, &queue))?;
-        Ok(Self { jobs: Some(jobs), thread: Some(thread) })
+        Ok(Self { jobs: Some(jobs), thread: Some(thread), patience })
     }
 
     /// Does the work on the writer's connection, after what was asked before.
@@ -40,10 +47,11 @@ impl Writer {
         work: impl FnOnce(&mut Connection) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, StoreError> {
         let (answer, answered) = oneshot::channel();
+        let (asked_at, patience) = (Instant::now(), self.patience);
         let job: Job = Box::new(move |connection| {
             if !answer.is_closed() {
                 // Its receiver may have gone meanwhile; the work is done.
-                let _ = answer.send(work(connection));
+                let _ = answer.send(in_time(connection, patience, asked_at, work));
             }
         });
         self.send(job).map_err(|cause| unavailable(doing).with_source(cause))?;
@@ -99,6 +107,22 @@ fn work(mut connection: Connection, queue: &Receiver<Job>) {
         end_leftover(&connection);
         job(&mut connection);
     }
+}
+
+/// Does the work with the patience that is left of it after the time in the
+/// queue: the jobs before it may each have waited for another process.
+fn in_time<T>(
+    connection: &mut Connection,
+    patience: Duration,
+    asked_at: Instant,
+    work: impl FnOnce(&mut Connection) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    let left = patience.saturating_sub(asked_at.elapsed());
+    if left.is_zero() && !patience.is_zero() {
+        return Err(unavailable("waiting for the writer").with_source(NoWriter::Busy).into());
+    }
+    connection.busy_timeout(left)?;
+    work(connection)
 }
 
 /// A transaction whose roll-back failed with the disk would be in the way of
