@@ -92,6 +92,24 @@ async fn a_change_that_is_dropped_half_way_is_made_or_not_and_the_store_goes_on(
     assert_sound(&place.raw());
 }
 
+#[tokio::test]
+async fn a_change_that_nobody_waits_for_any_longer_is_not_begun() {
+    let place = Place::new();
+    let store = place.store().await;
+    let raw = place.raw();
+    raw.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let mut first = pin!(store.replace(step(account("alice", 1, 1))));
+    assert!(poll_once(first.as_mut()).is_pending());
+    {
+        let mut second = pin!(store.replace(step(account("bob", 1, 2))));
+        assert!(poll_once(second.as_mut()).is_pending());
+    }
+    raw.execute_batch("COMMIT").unwrap();
+    first.await.unwrap();
+    store.heartbeat(HeartbeatId::from_u64(1)).await.unwrap();
+    assert!(store.load(&user("bob")).await.unwrap().account.is_none());
+}
+
 #[test]
 fn without_a_runtime_everything_works_on_the_calling_thread() {
     let place = Place::new();

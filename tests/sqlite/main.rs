@@ -6,6 +6,7 @@ mod damage;
 mod feed;
 mod life;
 mod options;
+mod process;
 mod schema;
 mod sharing;
 mod support;

@@ -1,14 +1,14 @@
 //! Several stores, threads and processes on one file.
 
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use tower_api_token::store::{
     AccountStore, FeedItem, SqliteOptions, SqliteStore, StoreError, StoreErrorKind, TokenStore,
 };
 
+use super::process::{child, parent};
 use super::support::{
     PATIENCE, Place, account, assert_sound, block_on, count, digest, next, step, user,
 };
@@ -92,25 +92,21 @@ async fn a_writer_that_ends_in_time_is_not_noticed() {
     change.await.unwrap().unwrap();
 }
 
-/// The name of the file, in the environment of a child process.
-const FILE: &str = "SQLITE_TEST_FILE";
-/// The number of the child, likewise.
-const NUMBER: &str = "SQLITE_TEST_NUMBER";
-
-/// Runs the test of this name once more in another process, on that file.
-fn child(test: &str, file: &Path, number: u64) -> Child {
-    let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args(["--exact", test]).stdout(Stdio::null());
-    command.env(FILE, file).env(NUMBER, number.to_string()).spawn().unwrap()
-}
-
-/// Where this process is such a child: its file and its number.
-fn parent() -> Option<(SqliteStore, u64)> {
-    let file = std::env::var_os(FILE)?;
-    let number = std::env::var(NUMBER).unwrap().parse().unwrap();
-    let store = SqliteStore::open(file).unwrap();
-    block_on(store.migrate()).unwrap();
-    Some((store, number))
+/// Here SQLite does not wait by itself.
+#[test]
+fn opening_waits_for_those_who_write_without_a_write_ahead_log() {
+    let place = Place::new();
+    let raw = place.raw();
+    raw.execute_batch("BEGIN IMMEDIATE; PRAGMA user_version = 0").unwrap();
+    let soon = SqliteOptions::new().busy_timeout(Duration::from_millis(10));
+    assert!(soon.open(place.path()).is_err());
+    thread::scope(|scope| {
+        let open = scope.spawn(|| SqliteOptions::new().busy_timeout(PATIENCE).open(place.path()));
+        thread::sleep(Duration::from_millis(50));
+        assert!(!open.is_finished());
+        raw.execute_batch("COMMIT").unwrap();
+        open.join().unwrap().unwrap();
+    });
 }
 
 #[test]

@@ -118,3 +118,29 @@ pub(super) fn account(row: &Row<'_>) -> Result<Arc<Account>, Failure> {
 fn number(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
     row.get(column).map(i64::cast_unsigned)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use rusqlite::StatementStatus;
+
+    use super::*;
+    use crate::store::SqliteOptions;
+    use crate::store::sqlite::{connection, schema};
+
+    #[test]
+    fn a_look_up_does_not_make_its_statement_anew() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("tokens.db");
+        let options = SqliteOptions::new();
+        schema::migrate(&mut connection::writer(&path, &options).unwrap()).unwrap();
+        let reader = connection::reader(&path, &options, Duration::ZERO).unwrap();
+        for byte in 0..100 {
+            assert!(find(&reader, &TokenDigest::from_bytes([byte; 32])).unwrap().is_none());
+        }
+        let statement = reader.prepare_cached(FIND).unwrap();
+        assert_eq!(statement.get_status(StatementStatus::Run), 100);
+        assert_eq!(statement.get_status(StatementStatus::RePrepare), 0);
+    }
+}
