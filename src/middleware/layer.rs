@@ -220,8 +220,9 @@ impl TokenAuthLayer {
         self
     }
 
-    /// Removes the credential's header before the inner service. Default: off;
-    /// it is only marked as sensitive.
+    /// Removes the headers of the enabled sources before the inner service,
+    /// whatever is in them: a token under a mistyped scheme is one, too.
+    /// Default: off; they are only marked as sensitive.
     ///
     /// ```
     /// # use tower_api_token::{store::MemoryStore, TokenAuthLayer};

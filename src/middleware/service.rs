@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::header::AUTHORIZATION;
 use http::request::Parts;
 use http::{Extensions, HeaderMap, Method, Request, Response};
 use tower_service::Service;
@@ -14,7 +13,6 @@ use super::future::ResponseFuture;
 use super::respond::{After, Responder};
 use super::{ResponseBody, TokenAuthLayer};
 use crate::authenticate::{Authenticator, Pass, Step};
-use crate::credentials::Carrier;
 use crate::denial::{Denial, DenialKind};
 use crate::identity::Identity;
 use crate::method::Needed;
@@ -127,8 +125,8 @@ impl Settings {
     ) -> After {
         let sources = self.authenticator.enabled_sources();
         let after = self.responder.after(pass.carrier, identity.as_ref(), sources);
-        if self.strip_credentials && identity.is_some() {
-            self.strip(pass.carrier, request.headers_mut());
+        if self.strip_credentials {
+            self.strip(request.headers_mut());
         }
         match identity {
             Some(identity) => drop(request.extensions_mut().insert(identity)),
@@ -144,18 +142,10 @@ impl Settings {
         extensions.insert(Anonymous(Arc::clone(self)));
     }
 
-    /// Removes the header that carried the token; another header may hold
-    /// something of the inner service's.
     #[cold]
-    fn strip(&self, carrier: Carrier, headers: &mut HeaderMap) {
-        let own = self.authenticator.enabled_sources().headers();
-        match carrier {
-            Carrier::Authorization => drop(headers.remove(AUTHORIZATION)),
-            Carrier::Header(place) => {
-                if let Some(name) = own.get(place as usize) {
-                    headers.remove(name);
-                }
-            }
+    fn strip(&self, headers: &mut HeaderMap) {
+        for name in self.authenticator.enabled_sources().names() {
+            headers.remove(name);
         }
     }
 

@@ -86,7 +86,7 @@ fn any_account() -> impl Strategy<Value = Account> {
     let slots = (proptest::option::of(any_token(1)), proptest::option::of(any_token(2)));
     let pending = proptest::option::of(any_pending(3));
     let confirmed = proptest::option::of((any::<u64>(), any_code()));
-    let head = ("\\PC{1,60}", 1_u64.., any_methods(), 200_u64..);
+    let head = ("\\PC{1,60}", 1_u64..1 << 62, any_methods(), 200_u64..1 << 62);
     (head, slots, pending, any_retired(), confirmed).prop_map(
         |((user, revision, methods, next), (primary, backup), pending, retired, confirmed)| {
             let mut account = Account::absent(UserId::new(user).unwrap());
