@@ -182,3 +182,19 @@ fn any_status_is_possible_under_a_dangerous_name() {
     assert_eq!((outcome.status.as_u16(), &outcome.body[..]), (200, &b"own"[..]));
     assert!(!outcome.reached());
 }
+
+#[test]
+fn no_cache_keeps_a_hosts_rendering_unless_the_host_says_so() {
+    let world = World::new();
+    let gone = || answer(StatusCode::NOT_FOUND);
+    let silent = world.layer().on_denied(move |_, _| gone());
+    let refused = send(&silent, bearer("POST", &world.primary));
+    assert_eq!(refused.header("cache-control"), Some("no-store"));
+    let own = world.layer().on_denied(move |_, _| {
+        let mut response = gone();
+        response.headers_mut().insert("cache-control", HeaderValue::from_static("max-age=1"));
+        response
+    });
+    let refused = send(&own, bearer("POST", &world.primary));
+    assert_eq!(refused.header("cache-control"), Some("max-age=1"));
+}

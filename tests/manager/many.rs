@@ -19,6 +19,7 @@ on_every_store!(
     both_slots_of_a_user_in_one_batch,
     a_row_without_methods_grants_none,
     a_row_that_lost_a_race_is_tried_alone,
+    a_row_that_lost_a_race_and_is_refused_changes_nothing,
     an_outage_imports_nothing,
     a_lost_answer_is_made_good_by_the_next_run,
     a_rehearsal_writes_nothing,
@@ -162,6 +163,32 @@ async fn a_row_that_lost_a_race_is_tried_alone(world: World) {
         "each once"
     );
     assert_eq!(world.log.entries().iter().filter(|entry| entry.user == *alice()).count(), 4);
+}
+
+async fn a_row_that_lost_a_race_and_is_refused_changes_nothing(world: World) {
+    for (round, methods) in [&["GET", "DELETE"][..], &[]].into_iter().enumerate() {
+        let user = user(round as u16);
+        world.grant(&user, &["GET"]).await;
+        let mut item = row(&user, Slot::Primary, sha(100 + round as u16));
+        item.methods = Some(MethodSet::new(methods).unwrap());
+        let items = [item];
+        // Without access there is nothing to be faster than.
+        if !methods.is_empty() {
+            let mut importing = Box::pin(import(&world, &items));
+            while world.store.take_calls(Call::ReplaceMany) == 0 {
+                assert!(is_waiting(&mut importing));
+            }
+            world.manager.issue(root(), &user).await.unwrap();
+            let taken = RotationError::SlotTaken { slot: Slot::Primary };
+            assert_eq!(importing.await, [Some(taken)]);
+        } else {
+            world.manager.issue(root(), &user).await.unwrap();
+            assert!(import(&world, &items).await[0].is_some());
+        }
+        let account = world.store.load(&user).await.unwrap().account.unwrap();
+        assert_eq!(account.methods(), &get(), "no method of a refused row is granted or taken");
+        assert!(account.primary().is_some());
+    }
 }
 
 async fn an_outage_imports_nothing(world: World) {

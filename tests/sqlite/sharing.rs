@@ -147,3 +147,25 @@ fn a_change_by_another_process_reaches_the_feed() {
         assert!(child.wait().unwrap().success());
     });
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_patience_of_a_write_does_not_begin_anew_behind_others() {
+    const PATIENCE: Duration = Duration::from_millis(400);
+    let place = Place::new();
+    place.store().await;
+    let store = SqliteOptions::new().busy_timeout(PATIENCE).open(place.path()).unwrap();
+    let store = Arc::new(store);
+    let lock = rusqlite::Connection::open(place.path()).unwrap();
+    lock.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let begun = Instant::now();
+    let writes = (0..8).map(|number| {
+        let store = Arc::clone(&store);
+        let write = step(account(&format!("user-{number}"), 1, number + 1));
+        tokio::spawn(async move { store.replace(write).await.map_err(|error| error.kind()) })
+    });
+    for write in writes.collect::<Vec<_>>() {
+        assert_eq!(write.await.unwrap(), Err(StoreErrorKind::Unavailable));
+    }
+    assert!(begun.elapsed() < PATIENCE * 4, "one after the other they would take eight times it");
+    lock.execute_batch("ROLLBACK").unwrap();
+}

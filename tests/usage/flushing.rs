@@ -83,3 +83,15 @@ fn what_was_written_is_what_a_view_reads() {
     let after = world.store.load(&alice).now_or_never().unwrap().unwrap().account;
     assert_eq!(before, after, "uses change no account");
 }
+
+#[test]
+fn a_flush_beside_another_does_not_take_its_uses_for_written() {
+    let world = World::new();
+    world.use_at(1, &world.primary);
+    world.store.set(Writing::Hangs);
+    let mut first = pin!(world.usage.flush());
+    assert!(matches!(first.as_mut().poll(&mut Context::from_waker(Waker::noop())), Poll::Pending));
+    world.store.set(Writing::Works);
+    world.flush();
+    assert_eq!(uses(&world.store.take_batch()), [(3, 1)], "the second has written it itself");
+}
