@@ -47,7 +47,7 @@ struct Parent {
 }
 
 #[test]
-fn killed_at_any_point_the_file_is_legal_and_no_acknowledged_change_is_lost() {
+fn rotation_024_store_012_killed_at_any_point_the_file_is_legal_and_nothing_acknowledged_is_lost() {
     let directory = tempfile::tempdir().unwrap();
     let mut parent = Parent::start(&directory.path().join("tokens.sqlite"));
     parent.prepare("alice");
@@ -67,6 +67,7 @@ fn killed_at_any_point_the_file_is_legal_and_no_acknowledged_change_is_lost() {
     }
     let total: usize = killed.iter().sum();
     let requests = client.stop();
+    assert_eq!(Watch::start(&parent.file).integrity(), "ok");
     let in_flight = in_flight_done + in_flight_lost;
     println!(
         "{total} kills, {in_flight} of them with a change in flight ({in_flight_done} of these \

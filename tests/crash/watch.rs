@@ -26,6 +26,11 @@ impl Watch {
         while self.data_version() == self.version && Instant::now() < deadline {}
     }
 
+    /// `ok`, or what is wrong with the file.
+    pub(crate) fn integrity(&self) -> String {
+        self.connection.pragma_query_value(None, "integrity_check", |row| row.get(0)).unwrap()
+    }
+
     /// Changes when another connection commits.
     fn data_version(&self) -> i64 {
         self.connection.pragma_query_value(None, "data_version", |row| row.get(0)).unwrap()

@@ -91,7 +91,7 @@ fn lifetimes() -> impl Strategy<Value = Lifetimes> {
 }
 
 #[test]
-fn every_life_obeys_the_rules() {
+fn rotation_038_every_life_obeys_the_rules() {
     let config = Config {
         cases: 2_000,
         rng_seed: RngSeed::Fixed(1),

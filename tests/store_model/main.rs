@@ -54,7 +54,7 @@ async fn agree<S: AccountStore>(
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn four_tasks_on_memory_leave_the_models_state() {
+async fn store_035_four_tasks_on_memory_leave_the_models_state() {
     for seed in 0..20 {
         let clock = Arc::new(ManualClock::new(START));
         let store = Arc::new(MemoryStore::with_clock(Arc::clone(&clock)));

@@ -24,11 +24,11 @@ async fn work(stores: usize, seeds: std::ops::Range<u64>) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn four_tasks_on_sqlite_leave_the_models_state() {
+async fn store_035_four_tasks_on_sqlite_leave_the_models_state() {
     work(1, 0..4).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn four_tasks_on_two_stores_of_one_file_leave_the_models_state() {
+async fn rotation_039_four_tasks_on_two_stores_of_one_file_leave_the_models_state() {
     work(2, 4..8).await;
 }

@@ -49,7 +49,7 @@ impl TokenManager {
     ///
     /// Some hundreds or thousands at a time are best. The same items again
     /// change nothing: those that are in their slots are refused as
-    /// [`AlreadyDone`](RotationError::AlreadyDone), so an import that was
+    /// [`AlreadyDone`](crate::rotation::RotationError::AlreadyDone), so an import that was
     /// interrupted is simply started anew.
     ///
     /// ```
