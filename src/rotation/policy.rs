@@ -58,7 +58,7 @@ impl Policy {
 
     /// How many retired tokens of an account that were never live (superseded or
     /// cancelled before their confirmation) are remembered at most.
-    pub const NEVER_LIVED_KEPT: usize = 1_024;
+    pub const NEVER_LIVED_KEPT: usize = 64;
 
     const SHORTEST_RETIRED_LIFETIME: Duration = Duration::from_secs(90 * 86_400);
     const SECOND: Duration = Duration::from_secs(1);
