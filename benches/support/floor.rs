@@ -38,6 +38,7 @@ struct User {
 
 /// What the floor puts into the extensions.
 #[derive(Clone)]
+#[expect(dead_code, reason = "a handler would read it")]
 pub(crate) struct FloorIdentity {
     pub(crate) name: CompactString,
     pub(crate) methods: u8,
