@@ -202,7 +202,7 @@ fn words(digest: &[u8; 32]) -> [u64; 4] {
 
 /// SHA-256 of at most 55 bytes.
 #[inline]
-fn sha256(message: &[u8]) -> [u8; 32] {
+pub(crate) fn sha256(message: &[u8]) -> [u8; 32] {
     let mut state = [
         0x6a09_e667,
         0xbb67_ae85,

@@ -10,7 +10,9 @@ use fabryk_auth::{AuthConfig, AuthError, AuthLayer, AuthenticatedUser, TokenVali
 use http::{Request, Response, StatusCode};
 use sha2::{Digest, Sha256};
 use tower::Layer;
-use tower_http::auth::{AsyncRequireAuthorization, AsyncRequireAuthorizationLayer};
+use tower_http::auth::{
+    AsyncAuthorizeRequest, AsyncRequireAuthorization, AsyncRequireAuthorizationLayer,
+};
 
 use super::jwt::{bearer, refusal};
 use super::population::{METHODS, token, user};
@@ -46,16 +48,18 @@ impl PlainTable {
 pub(crate) fn tower_http<S>(
     table: PlainTable,
     inner: S,
-) -> AsyncRequireAuthorization<
-    S,
-    impl Fn(
-        Request<Body>,
-    ) -> Pin<Box<dyn Future<Output = Result<Request<Body>, Response<Body>>> + Send>>
-    + Clone,
-> {
-    let authorize = move |mut request: Request<Body>| {
-        let table = table.clone();
-        let decision: Pin<Box<dyn Future<Output = _> + Send>> = Box::pin(async move {
+) -> AsyncRequireAuthorization<S, PlainTable> {
+    AsyncRequireAuthorizationLayer::new(table).layer(inner)
+}
+
+impl AsyncAuthorizeRequest<Body> for PlainTable {
+    type RequestBody = Body;
+    type ResponseBody = Body;
+    type Future = Pin<Box<dyn Future<Output = Result<Request<Body>, Response<Body>>> + Send>>;
+
+    fn authorize(&mut self, mut request: Request<Body>) -> Self::Future {
+        let table = self.clone();
+        Box::pin(async move {
             let user = bearer(&request).and_then(|token| table.find(token));
             let user = Arc::clone(user.ok_or_else(|| refusal(StatusCode::UNAUTHORIZED))?);
             if !user.methods.iter().any(|method| method == request.method().as_str()) {
@@ -63,10 +67,8 @@ pub(crate) fn tower_http<S>(
             }
             request.extensions_mut().insert(user);
             Ok(request)
-        });
-        decision
-    };
-    AsyncRequireAuthorizationLayer::new(authorize).layer(inner)
+        })
+    }
 }
 
 /// The layer of the crate `fabryk-auth`, with the same look-up as its validator.
