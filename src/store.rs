@@ -3,6 +3,8 @@
 //! | store | feature | for |
 //! |---|---|---|
 //! | [`MemoryStore`] | | tests, and hosts that fill it at start |
+//! | `CachedStore` | `cache` | in front of a store that several nodes share |
+//! | `WithTimeout` | `tokio` | around a store that may hang |
 //!
 //! [`TokenStore`] is what the layer needs, with one method to write; a host
 //! that has tokens of its own implements it over its own tables.
@@ -11,21 +13,32 @@
 //! rule of a token's life stands in [`rotation`](crate::rotation) and no two
 //! stores can disagree.
 
+#[cfg(feature = "cache")]
+mod cached;
 mod error;
 mod feed;
+mod hashing;
 mod memory;
 mod page;
 #[cfg(feature = "sqlite")]
 pub(crate) mod record;
+#[cfg(feature = "tokio")]
+mod timeout;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 
+#[cfg(feature = "cache")]
+pub use self::cached::{
+    CacheError, CacheOptions, CacheStatistics, CachedStore, MonotonicClock, SuspendAwareClock,
+};
 pub use self::error::{StoreError, StoreErrorKind};
 pub use self::feed::{Change, Feed, FeedItem, HeartbeatId};
 pub use self::memory::MemoryStore;
 pub use self::page::{AccountPage, HistoryPage, PageSize};
+#[cfg(feature = "tokio")]
+pub use self::timeout::WithTimeout;
 use crate::account::{Account, Revision};
 use crate::audit::AuditEntry;
 use crate::identity::UserId;
