@@ -12,7 +12,7 @@ use super::load::{Outcome, Work};
 use super::options::CacheOptions;
 use super::tables::{Accounts, Strangers, accounts, strangers};
 use crate::account::Account;
-use crate::store::{AccountStore, Change, StoreError, StoreErrorKind, TokenStore};
+use crate::store::{Change, StoreError, StoreErrorKind, TokenStore};
 use crate::token::TokenDigest;
 
 pub(super) struct Shared<S> {

@@ -1,0 +1,82 @@
+//! The bound of each kind of entry.
+
+use tower_api_token::store::TokenStore;
+
+use super::sample::{digest, holder};
+use super::world::{Answer, World};
+
+fn world(users: u64) -> World {
+    let world = World::default();
+    for number in 1..=users {
+        world.insert(holder(&format!("user-{number}"), 1, number));
+    }
+    world
+}
+
+#[tokio::test(start_paused = true)]
+async fn cache_033_what_finds_no_room_is_answered_all_the_same() {
+    let world = world(200);
+    let node = world.node_with(world.options().accounts(100)).await;
+    for _ in 0..3 {
+        for number in 1..=200 {
+            assert_eq!(node.auth(number).await, Answer::Accepted);
+            assert!(node.statistics().entries <= 100);
+        }
+    }
+    assert_eq!(node.statistics().entries, 100);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_in_use_stays_when_many_others_come_once() {
+    let world = world(1_000);
+    let node = world.node_with(world.options().accounts(100)).await;
+    node.warm(1).await;
+    for number in 2..=1_000 {
+        assert_eq!(node.auth(number).await, Answer::Accepted);
+        assert_eq!(node.auth(1).await, Answer::Accepted);
+    }
+    assert_eq!(node.link.finds(), 1_000, "one for each, and none again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn cache_030_digests_that_share_their_first_eight_bytes_are_told_apart() {
+    let world = world(20);
+    let node = world.node().await;
+    for number in 1..=20 {
+        node.warm(number).await;
+        let found = node.cache.find(&digest(number)).await.unwrap();
+        let user = found.unwrap().user().as_str().to_owned();
+        assert_eq!(user, format!("user-{number}"));
+    }
+    assert_eq!(node.statistics().entries, 20);
+}
+
+#[tokio::test(start_paused = true)]
+async fn strings_that_are_no_tokens_take_no_tokens_place() {
+    let world = world(100);
+    let node = world.node_with(world.options().accounts(100).strangers(50)).await;
+    for number in 1..=100 {
+        node.warm(number).await;
+    }
+    for number in 1_000..6_000 {
+        assert_eq!(node.auth(number).await, Answer::Refused);
+    }
+    let finds = node.link.finds();
+    for number in 1..=100 {
+        assert_eq!(node.auth(number).await, Answer::Accepted);
+    }
+    assert_eq!((node.link.finds(), node.statistics().entries), (finds, 100));
+}
+
+#[tokio::test(start_paused = true)]
+async fn counts_tell_what_happened() {
+    let world = world(1);
+    let node = world.node().await;
+    for _ in 0..3 {
+        assert_eq!(node.auth(1).await, Answer::Accepted);
+        assert_eq!(node.auth(2).await, Answer::Refused);
+    }
+    let counted = node.statistics();
+    assert_eq!((counted.misses, counted.hits, counted.negative_hits), (2, 2, 2));
+    assert_eq!((counted.entries, counted.trusted), (1, true));
+}
