@@ -143,6 +143,22 @@ pub struct Pending {
     pub replacing_backup: Option<TokenId>,
 }
 
+impl Pending {
+    /// `token` can be confirmed until `expires_at`, with a code of this digest
+    /// that was made at `code_made_at` and is dead from `code_expires_at` on;
+    /// no backup is to be replaced.
+    #[must_use]
+    pub const fn new(
+        token: TokenRecord,
+        expires_at: Timestamp,
+        code: CodeDigest,
+        code_made_at: Timestamp,
+        code_expires_at: Timestamp,
+    ) -> Self {
+        Self { token, expires_at, code, code_made_at, code_expires_at, replacing_backup: None }
+    }
+}
+
 /// How a token came to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]

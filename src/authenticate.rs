@@ -14,7 +14,7 @@ use http::{HeaderMap, Method};
 pub use self::settings::Authenticator;
 use crate::account::{Account, Place};
 use crate::credentials::{Carrier, Credential, Secret};
-use crate::denial::{Denial, DenialKind};
+use crate::denial::{Denial, DenialKind, RequestFault};
 use crate::events::store_failed;
 use crate::identity::Identity;
 use crate::store::{StoreError, StoreErrorKind, TokenStore};
@@ -89,9 +89,6 @@ impl Authenticator {
     /// shall be performed; a gateway names it in a header.
     #[inline]
     pub(crate) fn begin(&self, method: &str, headers: &mut HeaderMap) -> Step {
-        if self.allow_preflight && is_preflight(method, headers) {
-            return Step::Done(Ok(Pass::ANONYMOUS));
-        }
         self.examine(method, headers).unwrap_or_else(|denial| Step::Done(Err(denial)))
     }
 
@@ -99,7 +96,9 @@ impl Authenticator {
     fn examine(&self, method: &str, headers: &mut HeaderMap) -> Result<Step, Denial> {
         let seen = self.sources.read(headers);
         let Some(credential) = seen.credential(&self.sources).map_err(Denial::fault)? else {
-            return self.without_credential().map(|pass| Step::Done(Ok(pass)));
+            let overrides = seen.overrides.methods().map(Iterator::count);
+            let pass = self.without_credential(method, headers, overrides)?;
+            return Ok(Step::Done(Ok(pass)));
         };
         let overrides = seen.overrides.methods().map_err(Denial::fault)?;
         let Credential { carrier, secret } = credential;
@@ -108,9 +107,19 @@ impl Authenticator {
         self.look_up(&secret, claim, method)
     }
 
-    const fn without_credential(&self) -> Result<Pass, Denial> {
-        if self.optional {
+    /// A request that asks for another method than its own is no preflight: no
+    /// browser makes one, and behind us it could be any method's request.
+    fn without_credential(
+        &self,
+        method: &str,
+        headers: &HeaderMap,
+        overrides: Result<usize, RequestFault>,
+    ) -> Result<Pass, Denial> {
+        let preflight = self.allow_preflight && is_preflight(method, headers);
+        if preflight && overrides == Ok(0) {
             Ok(Pass::ANONYMOUS)
+        } else if self.optional {
+            overrides.map(|_| Pass::ANONYMOUS).map_err(Denial::fault)
         } else {
             Err(Denial::new(DenialKind::MissingCredential))
         }

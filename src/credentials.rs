@@ -131,13 +131,17 @@ enum Field<'h> {
     Absent,
     Once(&'h HeaderValue, Carrier),
     Repeated,
+    /// In more than one of the host's own headers.
+    Several,
 }
 
 impl<'h> Field<'h> {
-    const fn add(&mut self, value: &'h HeaderValue, carrier: Carrier) {
+    fn add(&mut self, value: &'h HeaderValue, carrier: Carrier) {
         *self = match self {
             Self::Absent => Self::Once(value, carrier),
+            Self::Once(_, other) if *other != carrier => Self::Several,
             Self::Once(..) | Self::Repeated => Self::Repeated,
+            Self::Several => Self::Several,
         };
     }
 }
@@ -188,13 +192,13 @@ impl<'h> Seen<'h> {
         let in_authorization = match self.authorization {
             Field::Absent => None,
             Field::Once(value, _) => sources.in_authorization(value.as_bytes())?,
-            Field::Repeated => return Err(RequestFault::RepeatedCredential),
+            Field::Repeated | Field::Several => return Err(RequestFault::RepeatedCredential),
         };
         match (in_authorization, self.own_header) {
             (secret, Field::Absent) => {
                 Ok(secret.map(|secret| Credential { carrier: Carrier::Authorization, secret }))
             }
-            (Some(_), _) => Err(RequestFault::SeveralCredentials),
+            (Some(_), _) | (None, Field::Several) => Err(RequestFault::SeveralCredentials),
             (None, Field::Repeated) => Err(RequestFault::RepeatedCredential),
             (None, Field::Once(value, carrier)) => {
                 let secret = Secret::Plain(token(value.as_bytes())?);

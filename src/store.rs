@@ -3,6 +3,7 @@
 //! | store | feature | for |
 //! |---|---|---|
 //! | [`MemoryStore`] | | tests, and hosts that fill it at start |
+//! | `SqliteStore` | `sqlite` | one file, shared by the processes of a machine |
 //! | `CachedStore` | `cache` | in front of a store that several nodes share |
 //! | `WithTimeout` | `tokio` | around a store that may hang |
 //!
@@ -15,6 +16,8 @@
 
 #[cfg(feature = "cache")]
 mod cached;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod error;
 mod feed;
 mod hashing;
@@ -22,6 +25,8 @@ mod memory;
 mod page;
 #[cfg(feature = "sqlite")]
 pub(crate) mod record;
+#[cfg(feature = "sqlite")]
+mod sqlite;
 #[cfg(feature = "tokio")]
 mod timeout;
 
@@ -37,6 +42,10 @@ pub use self::error::{StoreError, StoreErrorKind};
 pub use self::feed::{Change, Feed, FeedItem, HeartbeatId};
 pub use self::memory::MemoryStore;
 pub use self::page::{AccountPage, HistoryPage, PageSize};
+#[cfg(feature = "sqlite")]
+pub use self::sqlite::{
+    Durability, SchemaError, SqliteOpenError, SqliteOptions, SqliteStore, Synchronous,
+};
 #[cfg(feature = "tokio")]
 pub use self::timeout::WithTimeout;
 use crate::account::{Account, Revision};

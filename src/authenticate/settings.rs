@@ -78,7 +78,8 @@ impl Authenticator {
     }
 
     /// Lets a true CORS preflight (OPTIONS with `Origin` and
-    /// `Access-Control-Request-Method`) through as anonymous. Default: off.
+    /// `Access-Control-Request-Method`, without a credential or a method
+    /// override) through as anonymous. Default: off.
     #[must_use]
     pub const fn allow_preflight(mut self, allow: bool) -> Self {
         self.allow_preflight = allow;
@@ -94,7 +95,8 @@ impl Authenticator {
     }
 
     /// Where uses of tokens are noted. Default: nowhere, so that no view shows
-    /// them and every delete guard takes its token for unused.
+    /// them, every delete guard takes its token for unused, and the use of a
+    /// retired token raises no event.
     #[must_use]
     pub fn usage(mut self, usage: UsageRecorder) -> Self {
         self.usage = Some(usage);

@@ -9,7 +9,7 @@ use crate::events;
 use crate::identity::{Actor, UserId};
 use crate::notify::Notice;
 use crate::rotation::{self, Command, Facts, RotationError};
-use crate::store::{Loaded, Replacement, StoreError, StoreErrorKind};
+use crate::store::{Loaded, PageSize, Replacement, StoreError, StoreErrorKind};
 use crate::time::Timestamp;
 use crate::token::TokenId;
 
@@ -78,25 +78,29 @@ impl Inner {
 
     /// Writes and tells of it; `None` if others were faster.
     async fn write(&self, replacement: Replacement) -> Result<Option<Changed>, StoreError> {
-        match self.store.replace(replacement.clone()).await {
-            Ok(()) => {}
-            Err(error) if error.kind() == StoreErrorKind::Conflict => return Ok(None),
-            Err(error) if !self.is_written(&error, &replacement).await => return Err(error),
-            Err(_) => {}
+        if let Err(error) = self.store.replace(replacement.clone()).await {
+            match error.kind() {
+                StoreErrorKind::Conflict => return Ok(None),
+                StoreErrorKind::Unavailable if self.is_written(&replacement).await => {}
+                _ => return Err(error),
+            }
         }
         let Replacement { account, entry, .. } = replacement;
         self.events.audit(&entry);
         Ok(Some(Changed { account, entry }))
     }
 
-    /// Whether the account is exactly what was to be written although the store
-    /// could not say so.
-    async fn is_written(&self, error: &StoreError, replacement: &Replacement) -> bool {
-        error.kind() == StoreErrorKind::Unavailable
-            && match self.store.load(&replacement.account.user).await {
-                Ok(loaded) => loaded.account.as_deref() == Some(&replacement.account),
-                Err(_) => false,
-            }
+    /// Whether a change is there that the store could not vouch for: exactly
+    /// this account, and this entry, since another may have made the very same
+    /// change.
+    async fn is_written(&self, replacement: &Replacement) -> bool {
+        let Replacement { account, entry, .. } = replacement;
+        let user = &entry.user;
+        let Ok(loaded) = self.store.load(user).await else { return false };
+        let Ok(history) = self.store.history(user, None, PageSize::clamped(1)).await else {
+            return false;
+        };
+        loaded.account.as_deref() == Some(account) && history.entries.first() == Some(entry)
     }
 
     /// Tells the user of a change that they should know of.

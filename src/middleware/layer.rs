@@ -98,8 +98,9 @@ impl TokenAuthLayer {
     }
 
     /// Lets a true CORS preflight (OPTIONS with `Origin` and
-    /// `Access-Control-Request-Method`) through as anonymous. Needed only where
-    /// no CORS layer outside of this one answers it. Default: off.
+    /// `Access-Control-Request-Method`, without a credential or a method
+    /// override) through as anonymous. Needed only where no CORS layer outside
+    /// of this one answers it. Default: off.
     ///
     /// ```
     /// # use tower_api_token::{store::MemoryStore, TokenAuthLayer};
@@ -123,7 +124,8 @@ impl TokenAuthLayer {
     }
 
     /// Where uses of tokens are noted. Default: nowhere, so that no view shows
-    /// them and every delete guard takes its token for unused.
+    /// them, every delete guard takes its token for unused, and the use of a
+    /// retired token raises no event.
     ///
     /// ```
     /// use std::sync::Arc;

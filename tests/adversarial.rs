@@ -1,0 +1,71 @@
+//! Replays the collected attacks on parsing and on methods against the example
+//! `probe_target`, byte by byte over HTTP/1.1 and frame by frame over HTTP/2.
+//!
+//! The cases and the two programs that replay them stand beside this
+//! repository, in `../shared/adversarial`; they need Python, and over HTTP/2
+//! its package `h2`.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+
+#[path = "support/example.rs"]
+mod example;
+#[path = "support/secret.rs"]
+mod secret;
+
+use example::Example;
+
+#[test]
+fn parsing_over_http_1() {
+    replay("replay.py", &["--only", "parse"], |case| is(case, "raw", "parse"));
+}
+
+#[test]
+fn methods_over_http_1() {
+    replay("replay.py", &["--only", "method"], |case| is(case, "raw", "method"));
+}
+
+#[test]
+fn parsing_and_methods_over_http_2() {
+    replay("replay_h2.py", &[], |case| is(case, "h2", ""));
+}
+
+fn is(case: &Value, kind: &str, start_of_id: &str) -> bool {
+    let id = case["id"].as_str().expect("an id");
+    case["kind"] == kind && case.get("needs").is_none() && id.starts_with(start_of_id)
+}
+
+/// Replays the cases that `selected` tells, all of them, against a server of
+/// its own with tokens of its own.
+fn replay(program: &str, arguments: &[&str], selected: impl Fn(&Value) -> bool) {
+    let tokens = ["P", "B", "BOB", "CAROL"].map(|name| (name, token()));
+    let tokens = tokens.each_ref().map(|(name, token)| (*name, token.as_str()));
+    let server = Example::start("probe_target", &tokens);
+    let mut python = Command::new("python3");
+    python.arg(directory().join(program)).arg("127.0.0.1").arg(server.port().to_string());
+    let output = python.args(arguments).envs(tokens).output().expect("python3 runs");
+    let told = String::from_utf8_lossy(&output.stdout);
+    let complaints = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{program}: {told}{complaints}");
+    let passed =
+        format!("{} passed, 0 failed", cases().iter().filter(|case| selected(case)).count());
+    assert!(told.contains(&passed), "{program}: expected {passed}: {told}");
+    assert!(!passed.starts_with('0'), "no case was selected");
+}
+
+/// As long as the tokens that the cases were written for: in Basic credentials
+/// some of them count on an encoding that is padded.
+fn token() -> String {
+    format!("rest_{}", secret::random_text(41))
+}
+
+fn cases() -> Vec<Value> {
+    let lines = std::fs::read_to_string(directory().join("cases.jsonl")).expect("the cases");
+    lines.lines().map(|line| serde_json::from_str(line).expect("a case")).collect()
+}
+
+fn directory() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/adversarial")
+}

@@ -1,0 +1,155 @@
+//! A store that yields at every call, so that calls interleave, and fails when
+//! it is told to.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use tower_api_token::account::{Account, Revision};
+use tower_api_token::identity::UserId;
+use tower_api_token::store::{
+    AccountPage, AccountStore, Feed, HeartbeatId, HistoryPage, Loaded, PageSize, Replacement,
+    StoreError, StoreErrorKind, TokenStore,
+};
+use tower_api_token::token::{PepperVersion, TokenDigest};
+use tower_api_token::usage::{TokenUsage, TokenUse};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Call {
+    Find,
+    Load,
+    Replace,
+    ReplaceMany,
+    RecordUsage,
+    Usage,
+    History,
+    List,
+    PepperVersions,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Fault {
+    /// Does nothing and answers so.
+    Error(StoreErrorKind),
+    /// Does it and answers that it is unavailable.
+    LostAnswer,
+    /// Never answers.
+    Hang,
+}
+
+pub(crate) struct Faulty {
+    inner: Arc<dyn AccountStore>,
+    faults: Mutex<VecDeque<(Call, Fault)>>,
+    calls: Mutex<Vec<Call>>,
+}
+
+impl Faulty {
+    pub(crate) fn new(inner: Arc<dyn AccountStore>) -> Self {
+        Self { inner, faults: Mutex::default(), calls: Mutex::default() }
+    }
+
+    /// The next call of that kind without a fault yet gets this one.
+    pub(crate) fn plan(&self, call: Call, fault: Fault) {
+        self.faults.lock().unwrap().push_back((call, fault));
+    }
+
+    /// Faults that no call has met.
+    pub(crate) fn unmet(&self) -> usize {
+        self.faults.lock().unwrap().len()
+    }
+
+    /// How many calls of that kind there were since the last time it was asked
+    /// for any.
+    pub(crate) fn take_calls(&self, call: Call) -> usize {
+        let calls = std::mem::take(&mut *self.calls.lock().unwrap());
+        calls.iter().filter(|&&made| made == call).count()
+    }
+
+    async fn around<T>(
+        &self,
+        call: Call,
+        answer: impl Future<Output = Result<T, StoreError>> + Send,
+    ) -> Result<T, StoreError> {
+        self.calls.lock().unwrap().push(call);
+        tokio::task::yield_now().await;
+        let fault = {
+            let mut faults = self.faults.lock().unwrap();
+            let place = faults.iter().position(|(planned, _)| *planned == call);
+            place.and_then(|place| faults.remove(place))
+        };
+        let answer = match fault.map(|(_, fault)| fault) {
+            None => answer.await,
+            Some(Fault::Error(kind)) => Err(broken(kind)),
+            Some(Fault::LostAnswer) => answer.await.and(Err(broken(StoreErrorKind::Unavailable))),
+            Some(Fault::Hang) => std::future::pending().await,
+        };
+        tokio::task::yield_now().await;
+        answer
+    }
+}
+
+fn broken(kind: StoreErrorKind) -> StoreError {
+    StoreError::new(kind, "being broken").with_source("a test did it")
+}
+
+#[async_trait]
+impl TokenStore for Faulty {
+    async fn find(&self, digest: &TokenDigest) -> Result<Option<Arc<Account>>, StoreError> {
+        self.around(Call::Find, self.inner.find(digest)).await
+    }
+}
+
+#[async_trait]
+impl AccountStore for Faulty {
+    async fn load(&self, user: &UserId) -> Result<Loaded, StoreError> {
+        self.around(Call::Load, self.inner.load(user)).await
+    }
+
+    async fn replace(&self, replacement: Replacement) -> Result<(), StoreError> {
+        self.around(Call::Replace, self.inner.replace(replacement)).await
+    }
+
+    async fn replace_many(
+        &self,
+        replacements: Vec<Replacement>,
+    ) -> Result<Vec<Result<(), StoreError>>, StoreError> {
+        self.around(Call::ReplaceMany, self.inner.replace_many(replacements)).await
+    }
+
+    async fn list(
+        &self,
+        after: Option<&UserId>,
+        size: PageSize,
+    ) -> Result<AccountPage, StoreError> {
+        self.around(Call::List, self.inner.list(after, size)).await
+    }
+
+    async fn record_usage(&self, batch: &[TokenUse]) -> Result<(), StoreError> {
+        self.around(Call::RecordUsage, self.inner.record_usage(batch)).await
+    }
+
+    async fn usage(&self, user: &UserId) -> Result<Vec<TokenUsage>, StoreError> {
+        self.around(Call::Usage, self.inner.usage(user)).await
+    }
+
+    async fn history(
+        &self,
+        user: &UserId,
+        before: Option<Revision>,
+        size: PageSize,
+    ) -> Result<HistoryPage, StoreError> {
+        self.around(Call::History, self.inner.history(user, before, size)).await
+    }
+
+    async fn changes(&self) -> Result<Feed, StoreError> {
+        self.inner.changes().await
+    }
+
+    async fn heartbeat(&self, id: HeartbeatId) -> Result<(), StoreError> {
+        self.inner.heartbeat(id).await
+    }
+
+    async fn pepper_versions(&self) -> Result<Vec<(PepperVersion, u64)>, StoreError> {
+        self.around(Call::PepperVersions, self.inner.pepper_versions()).await
+    }
+}
