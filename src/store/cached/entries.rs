@@ -294,8 +294,17 @@ impl<K: DigestMap<Known>, U: DigestMap<Unknown>> Waiting<'_, K, U> {
     /// What came of it; `None` if the look-up began too long ago for a request
     /// that came later.
     pub(super) async fn outcome(&self) -> Option<Outcome> {
+        self.outcome_by(Entries::conclude).await
+    }
+
+    /// The same with a way of one's own to end the look-up: the test of the
+    /// interleavings must see a wrong one fail.
+    pub(super) async fn outcome_by(
+        &self,
+        conclude: impl FnOnce(&Entries<K, U>, &TokenDigest, &Load, &Outcome),
+    ) -> Option<Outcome> {
         let load = self.load.as_ref()?;
-        let conclude = |outcome: &Outcome| self.entries.conclude(&self.digest, load, outcome);
+        let conclude = |outcome: &Outcome| conclude(self.entries, &self.digest, load, outcome);
         let outcome = load.outcome(conclude).await;
         let age = self.entries.clock.nanos().saturating_sub(load.begun);
         (self.leads || age < self.entries.term).then_some(outcome)
