@@ -57,6 +57,23 @@ async fn a_feed_that_falls_silent_is_opened_anew() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_bus_that_hangs_is_tried_again() {
+    let world = world();
+    let node = world.cold_node(world.options());
+    node.link.hold_bus(true);
+    pass(TERM * 20).await;
+    assert_eq!(node.auth(TOKEN).await, Answer::Accepted);
+    node.link.hold_bus(false);
+    node.is_trusted().await;
+    node.link.hold_bus(true);
+    world.clock.advance(TERM);
+    pass(TERM * 20).await;
+    assert!(!node.cache.is_trusted());
+    node.link.hold_bus(false);
+    node.is_trusted().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn trust_that_ran_out_returns_over_an_empty_cache() {
     let world = world();
     let node = world.node().await;

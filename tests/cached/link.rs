@@ -55,9 +55,11 @@ struct Inner {
     held: watch::Sender<bool>,
     find_fate: Mutex<Fate>,
     write_fate: Mutex<Fate>,
-    /// Whether a write waits after it was done.
+    /// Whether a change waits after it was done, and a use before it is.
     write_held: watch::Sender<bool>,
     bus_down: AtomicBool,
+    /// Whether opening a feed and sending a heartbeat wait.
+    bus_held: watch::Sender<bool>,
     hearing: Mutex<Hearing>,
     feeds: Mutex<Feeds>,
     opened: AtomicUsize,
@@ -86,6 +88,7 @@ impl Link {
             write_fate: Mutex::new(Fate::Works),
             write_held: watch::Sender::new(false),
             bus_down: AtomicBool::new(false),
+            bus_held: watch::Sender::new(false),
             hearing: Mutex::new(Hearing::Everything),
             feeds: Mutex::default(),
             opened: AtomicUsize::new(0),
@@ -114,6 +117,10 @@ impl Link {
     /// Holds look-ups between reading their row and answering, or lets them go.
     pub(crate) fn hold(&self, held: bool) {
         self.0.held.send_replace(held);
+    }
+
+    pub(crate) fn hold_bus(&self, held: bool) {
+        self.0.bus_held.send_replace(held);
     }
 
     pub(crate) fn hold_writes(&self, held: bool) {
@@ -154,7 +161,8 @@ impl Link {
         }
     }
 
-    fn bus(&self) -> Result<(), StoreError> {
+    async fn bus(&self) -> Result<(), StoreError> {
+        Self::wait_until_released(&self.0.bus_held).await;
         let down = self.0.bus_down.load(Ordering::SeqCst);
         if down { Err(unavailable()) } else { Ok(()) }
     }
@@ -167,6 +175,12 @@ impl Link {
             Hearing::NoHeartbeats => change,
             Hearing::Nothing => false,
         }
+    }
+
+    /// The store, once a read may go on.
+    async fn read(&self) -> &MemoryStore {
+        Self::wait_until_released(&self.0.held).await;
+        &self.0.store
     }
 
     async fn wait_until_released(held: &watch::Sender<bool>) {
@@ -210,7 +224,7 @@ impl TokenStore for Link {
 #[async_trait]
 impl AccountStore for Link {
     async fn load(&self, user: &UserId) -> Result<Loaded, StoreError> {
-        self.0.store.load(user).await
+        self.read().await.load(user).await
     }
 
     async fn replace(&self, replacement: Replacement) -> Result<(), StoreError> {
@@ -238,15 +252,16 @@ impl AccountStore for Link {
         after: Option<&UserId>,
         size: PageSize,
     ) -> Result<AccountPage, StoreError> {
-        self.0.store.list(after, size).await
+        self.read().await.list(after, size).await
     }
 
     async fn record_usage(&self, batch: &[TokenUse]) -> Result<(), StoreError> {
+        Self::wait_until_released(&self.0.write_held).await;
         self.0.store.record_usage(batch).await
     }
 
     async fn usage(&self, user: &UserId) -> Result<Vec<TokenUsage>, StoreError> {
-        self.0.store.usage(user).await
+        self.read().await.usage(user).await
     }
 
     async fn history(
@@ -255,11 +270,11 @@ impl AccountStore for Link {
         before: Option<Revision>,
         size: PageSize,
     ) -> Result<HistoryPage, StoreError> {
-        self.0.store.history(user, before, size).await
+        self.read().await.history(user, before, size).await
     }
 
     async fn changes(&self) -> Result<Feed, StoreError> {
-        self.bus()?;
+        self.bus().await?;
         self.0.feeds.lock().unwrap().put.clear();
         let feed = self.0.store.changes().await?;
         self.0.opened.fetch_add(1, Ordering::SeqCst);
@@ -267,12 +282,12 @@ impl AccountStore for Link {
     }
 
     async fn heartbeat(&self, id: HeartbeatId) -> Result<(), StoreError> {
-        self.bus()?;
+        self.bus().await?;
         self.0.store.heartbeat(id).await
     }
 
     async fn pepper_versions(&self) -> Result<Vec<(PepperVersion, u64)>, StoreError> {
-        self.0.store.pepper_versions().await
+        self.read().await.pepper_versions().await
     }
 }
 
