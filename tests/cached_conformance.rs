@@ -1,6 +1,7 @@
 //! The conformance suite on `CachedStore` and `WithTimeout`.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tempfile::TempDir;
 use tower_api_token::conformance_suite;
@@ -11,7 +12,8 @@ use tower_api_token::store::{
 
 /// A cache that is trusted, so that the suite meets its memory.
 async fn cached<S: AccountStore>(store: S) -> CachedStore<S> {
-    let cache = CachedStore::start(store, CacheOptions::new()).unwrap();
+    let options = CacheOptions::new().staleness_bound(Duration::from_millis(500));
+    let cache = CachedStore::start(store, options).unwrap();
     while !cache.is_trusted() {
         tokio::task::yield_now().await;
     }
