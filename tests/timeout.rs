@@ -64,7 +64,7 @@ fn token_use() -> TokenUse {
 async fn every_read_runs_out_and_is_dropped() {
     let World { link, store, .. } = world();
     link.hold(true);
-    link.hold_bus(true);
+    link.hang_bus(true);
     let alice = user("alice");
     runs_out(store.find(&digest(1))).await;
     assert_eq!((link.finds(), link.under_way()), (1, 0));

@@ -1,12 +1,13 @@
 //! Following a feed through its troubles.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tower_api_token::store::{AccountStore, FeedItem, HeartbeatId};
 
 use super::link::Hearing;
 use super::sample::{digest, holder};
-use super::world::{Answer, TERM, World, eventually, pass};
+use super::world::{Answer, Node, TERM, World, eventually, pass};
 
 const TOKEN: u64 = 1;
 
@@ -60,16 +61,16 @@ async fn a_feed_that_falls_silent_is_opened_anew() {
 async fn a_bus_that_hangs_is_tried_again() {
     let world = world();
     let node = world.cold_node(world.options());
-    node.link.hold_bus(true);
+    node.link.hang_bus(true);
     pass(TERM * 20).await;
     assert_eq!(node.auth(TOKEN).await, Answer::Accepted);
-    node.link.hold_bus(false);
+    node.link.hang_bus(false);
     node.is_trusted().await;
-    node.link.hold_bus(true);
+    node.link.hang_bus(true);
     world.clock.advance(TERM);
     pass(TERM * 20).await;
     assert!(!node.cache.is_trusted());
-    node.link.hold_bus(false);
+    node.link.hang_bus(false);
     node.is_trusted().await;
 }
 
@@ -100,6 +101,55 @@ async fn a_look_up_from_before_a_loss_leaves_nothing_behind() {
     assert_eq!(node.remembers(&digest(TOKEN)), None);
 }
 
+/// A node that hears no heartbeat but those that the test brings it.
+async fn deaf() -> (World, Node) {
+    let world = world();
+    let node = world.node().await;
+    node.link.hear(Hearing::NoHeartbeats);
+    pass(TERM).await;
+    (world, node)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lease_counts_from_when_its_heartbeat_was_sent() {
+    const LATE: Duration = Duration::from_millis(200);
+    let (world, node) = deaf().await;
+    let heartbeat = node.link.last_heartbeat();
+    world.clock.advance(LATE);
+    node.link.put(Some(FeedItem::Heartbeat(heartbeat)));
+    eventually("it is heard", || node.statistics().lag == Some(LATE)).await;
+    world.clock.advance(TERM - LATE - Duration::from_millis(1));
+    assert!(node.cache.is_trusted());
+    world.clock.advance(Duration::from_millis(1));
+    assert!(!node.cache.is_trusted());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_heartbeat_from_before_a_loss_proves_nothing_after_it() {
+    let (_, node) = deaf().await;
+    let heartbeat = node.link.last_heartbeat();
+    node.link.put(Some(FeedItem::Lost));
+    node.link.put(Some(FeedItem::Heartbeat(heartbeat)));
+    pass(TERM / 2).await;
+    assert!(!node.cache.is_trusted());
+    node.link.put(Some(FeedItem::Heartbeat(node.link.last_heartbeat())));
+    node.is_trusted().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_heartbeat_from_before_the_feed_was_opened_proves_nothing() {
+    let (_, node) = deaf().await;
+    node.link.cut_bus(true);
+    node.link.put(None);
+    pass(TERM).await;
+    let heartbeat = node.link.last_heartbeat();
+    node.link.cut_bus(false);
+    eventually("it is opened anew", || node.link.opened() == 2).await;
+    node.link.put(Some(FeedItem::Heartbeat(heartbeat)));
+    pass(TERM / 2).await;
+    assert!(!node.cache.is_trusted());
+}
+
 #[tokio::test(start_paused = true)]
 async fn other_nodes_heartbeats_prove_nothing() {
     let world = world();
@@ -122,7 +172,7 @@ async fn lag_is_the_time_that_a_heartbeat_took() {
     let node = world.cold_node(world.options());
     assert_eq!(node.statistics().lag, None);
     node.is_trusted().await;
-    assert_eq!(node.statistics().lag, Some(std::time::Duration::ZERO));
+    assert_eq!(node.statistics().lag, Some(Duration::ZERO));
 }
 
 #[tokio::test(start_paused = true)]

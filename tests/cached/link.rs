@@ -58,11 +58,12 @@ struct Inner {
     /// Whether a change waits after it was done, and a use before it is.
     write_held: watch::Sender<bool>,
     bus_down: AtomicBool,
-    /// Whether opening a feed and sending a heartbeat wait.
-    bus_held: watch::Sender<bool>,
+    /// Whether opening a feed and sending a heartbeat hang for ever.
+    bus_hangs: AtomicBool,
     hearing: Mutex<Hearing>,
     feeds: Mutex<Feeds>,
     opened: AtomicUsize,
+    last_heartbeat: Mutex<Option<HeartbeatId>>,
 }
 
 /// What tests put into the feed beside what it hears.
@@ -88,10 +89,11 @@ impl Link {
             write_fate: Mutex::new(Fate::Works),
             write_held: watch::Sender::new(false),
             bus_down: AtomicBool::new(false),
-            bus_held: watch::Sender::new(false),
+            bus_hangs: AtomicBool::new(false),
             hearing: Mutex::new(Hearing::Everything),
             feeds: Mutex::default(),
             opened: AtomicUsize::new(0),
+            last_heartbeat: Mutex::new(None),
         }))
     }
 
@@ -114,13 +116,19 @@ impl Link {
         self.0.opened.load(Ordering::SeqCst)
     }
 
+    /// The heartbeat that was sent last, whether it got through or not.
+    pub(crate) fn last_heartbeat(&self) -> HeartbeatId {
+        self.0.last_heartbeat.lock().unwrap().expect("a heartbeat was sent")
+    }
+
     /// Holds look-ups between reading their row and answering, or lets them go.
     pub(crate) fn hold(&self, held: bool) {
         self.0.held.send_replace(held);
     }
 
-    pub(crate) fn hold_bus(&self, held: bool) {
-        self.0.bus_held.send_replace(held);
+    /// Feeds and heartbeats that are tried now hang for ever, or do not.
+    pub(crate) fn hang_bus(&self, hangs: bool) {
+        self.0.bus_hangs.store(hangs, Ordering::SeqCst);
     }
 
     pub(crate) fn hold_writes(&self, held: bool) {
@@ -162,7 +170,9 @@ impl Link {
     }
 
     async fn bus(&self) -> Result<(), StoreError> {
-        Self::wait_until_released(&self.0.bus_held).await;
+        if self.0.bus_hangs.load(Ordering::SeqCst) {
+            std::future::pending::<()>().await;
+        }
         let down = self.0.bus_down.load(Ordering::SeqCst);
         if down { Err(unavailable()) } else { Ok(()) }
     }
@@ -282,6 +292,7 @@ impl AccountStore for Link {
     }
 
     async fn heartbeat(&self, id: HeartbeatId) -> Result<(), StoreError> {
+        *self.0.last_heartbeat.lock().unwrap() = Some(id);
         self.bus().await?;
         self.0.store.heartbeat(id).await
     }

@@ -3,7 +3,7 @@
 use tower_api_token::store::TokenStore;
 
 use super::sample::{ALIKE, digest, holder};
-use super::world::{Answer, World};
+use super::world::{Answer, TERM, World, pass};
 
 fn world(users: u64) -> World {
     let world = World::default();
@@ -70,6 +70,21 @@ async fn strings_that_are_no_tokens_take_no_tokens_place() {
         assert_eq!(node.auth(number).await, Answer::Accepted);
     }
     assert_eq!((node.link.finds(), node.statistics().entries), (finds, 100));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_entry_that_is_looked_up_again_has_one_place() {
+    let world = world(1);
+    let node = world.node().await;
+    for found in 1..5 {
+        node.warm(1).await;
+        assert_eq!((node.link.finds(), node.statistics().entries), (found, 1));
+        for _ in 0..2 {
+            pass(TERM).await;
+            world.clock.advance(TERM / 2);
+            assert!(node.cache.is_trusted());
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -117,6 +117,7 @@ async fn when_all_hang_up_the_look_up_ends_and_the_next_request_begins_another()
     let crowd = crowd(&node).await;
     crowd.iter().for_each(tokio::task::JoinHandle::abort);
     eventually("the look-up is dropped", || node.link.under_way() == 0).await;
+    assert_eq!(node.statistics().loads, 0, "nothing is kept of it");
     node.link.hold(false);
     assert_eq!(node.auth(TOKEN).await, Answer::Accepted);
     assert_eq!(node.link.finds(), 2);

@@ -98,6 +98,39 @@ async fn cache_005_a_half_open_connection_is_trusted_for_less_than_the_bound() {
     assert_eq!(b.auth(OLD).await, Answer::Refused);
 }
 
+/// What was looked up late in a lease is still young when the lease ends.
+#[tokio::test(start_paused = true)]
+async fn a_lease_ends_young_entries_too() {
+    let world = world();
+    let b = world.node().await;
+    b.link.hear(Hearing::Nothing);
+    world.clock.advance(TERM / 2);
+    b.warm(OLD).await;
+    assert_eq!(b.auth(3).await, Answer::Refused);
+    world.change(rotated("alice", 2, 3, NEW)).await;
+    world.clock.advance(TERM / 2 - Duration::from_millis(1));
+    assert_eq!((b.auth(OLD).await, b.auth(3).await), (Answer::Accepted, Answer::Refused));
+    world.clock.advance(Duration::from_millis(1));
+    assert_eq!((b.auth(OLD).await, b.auth(3).await), (Answer::Refused, Answer::Accepted));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_age_of_an_entry_counts_from_before_its_look_up_was_sent() {
+    let world = world();
+    let b = world.node().await;
+    b.link.hear(Hearing::NoChanges);
+    b.link.hold(true);
+    let slow = b.spawn_auth(OLD);
+    eventually("the row is read", || b.link.under_way() == 1).await;
+    world.change(holder("alice", 2, NEW)).await;
+    move_clock(&world, &b, TERM - Duration::from_millis(50), async || {}).await;
+    b.link.hold(false);
+    assert_eq!(slow.await.unwrap(), Answer::Accepted, "it came before the change");
+    assert_eq!(b.auth(OLD).await, Answer::Accepted, "this test must be able to fail");
+    move_clock(&world, &b, Duration::from_millis(50), async || {}).await;
+    assert_eq!(b.auth(OLD).await, Answer::Refused);
+}
+
 /// Moves the clock in steps that leave time for heartbeats; the node stays
 /// trusted throughout.
 async fn move_clock(world: &World, node: &Node, time: Duration, mut each: impl AsyncFnMut()) {
@@ -119,10 +152,12 @@ async fn cache_024_without_any_invalidation_an_entry_ends_with_its_term() {
     let (a, b) = (world.node().await, world.node().await);
     b.warm(OLD).await;
     b.link.hear(Hearing::NoChanges);
-    a.change(holder("alice", 2, NEW)).await;
+    assert_eq!(b.auth(3).await, Answer::Refused);
+    a.change(rotated("alice", 2, 3, NEW)).await;
     assert_eq!(b.auth(OLD).await, Answer::Accepted, "this test must be able to fail");
+    assert_eq!(b.auth(3).await, Answer::Refused, "this test must be able to fail");
     move_clock(&world, &b, BOUND, async || {}).await;
-    assert_eq!(b.auth(OLD).await, Answer::Refused);
+    assert_eq!((b.auth(OLD).await, b.auth(3).await), (Answer::Refused, Answer::Accepted));
 }
 
 #[tokio::test(start_paused = true)]

@@ -86,6 +86,7 @@ pub(crate) struct Node {
 struct Row {
     live: bool,
     changed: Option<u64>,
+    reads: usize,
 }
 
 impl Node {
@@ -95,7 +96,7 @@ impl Node {
         let clock = Ticker::new(1);
         let (known, unknown) = (LockedMap::new(), LockedMap::new());
         let cache = Entries::new(known, unknown, 10, TERM, clock.clone());
-        let row = Arc::new(Mutex::new(Row { live: true, changed: None }));
+        let row = Arc::new(Mutex::new(Row { live: true, changed: None, reads: 0 }));
         let broken = broken || std::env::var_os("CACHE_TWIN").is_some();
         let node = Self { cache: Arc::new(cache), clock, row, broken };
         node.cache.lose();
@@ -116,7 +117,9 @@ impl Node {
     /// Commits that the token is live, or is not any more.
     pub(crate) fn commit(&self, live: bool) -> Change {
         let mut row = self.row();
-        *row = Row { live, changed: Some(self.clock.nanos()) };
+        row.live = live;
+        row.changed = Some(self.clock.nanos());
+        drop(row);
         Change::new(user(), Revision::from_u64(2), [DIGEST])
     }
 
@@ -125,14 +128,25 @@ impl Node {
         self.row().changed
     }
 
+    /// How often the row was read.
+    pub(crate) fn reads(&self) -> usize {
+        self.row().reads
+    }
+
     /// The store's work: it reads the row, and is not done yet.
     fn work(&self) -> Work {
         let node = self.clone();
         Box::pin(async move {
-            let row = *node.row();
+            let live = node.read();
             shuttle::future::yield_now().await;
-            Ok(row.live.then(|| Arc::new(holder())))
+            Ok(live.then(|| Arc::new(holder())))
         })
+    }
+
+    fn read(&self) -> bool {
+        let mut row = self.row();
+        row.reads += 1;
+        row.live
     }
 
     /// Whether memory accepts the token.

@@ -79,6 +79,23 @@ fn a_confirmed_token_is_accepted_although_it_was_tried_before() {
     });
 }
 
+#[test]
+fn requests_at_once_read_the_row_once() {
+    explore(|| {
+        let node = Node::new(false);
+        let requests: Vec<_> = (0..3)
+            .map(|_| {
+                let node = node.clone();
+                thread::spawn(move || assert!(block_on(node.auth())))
+            })
+            .collect();
+        for request in requests {
+            request.join().unwrap();
+        }
+        assert_eq!(node.reads(), 1);
+    });
+}
+
 /// One request hangs up at any point; the others have their answer, and none
 /// joins what nobody drives.
 #[test]

@@ -26,6 +26,8 @@ pub struct CacheStatistics {
     pub losses: u64,
     /// How many accounts are remembered now.
     pub entries: u64,
+    /// How many look-ups that a request may join are under way now.
+    pub loads: u64,
     /// Whether the cache is trusted now; else the store is asked each time.
     pub trusted: bool,
     /// How long the last heartbeat that came back was on its way; `None` if none
@@ -63,6 +65,7 @@ impl Counters {
             invalidations: self.invalidations.get(),
             losses: self.losses.get(),
             entries: 0,
+            loads: 0,
             trusted: false,
             lag: lag.map(Duration::from_nanos),
         }

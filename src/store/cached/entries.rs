@@ -259,9 +259,10 @@ impl<K: DigestMap<Known>, U: DigestMap<Unknown>> Entries<K, U> {
         self.lease.until() > self.clock.nanos()
     }
 
-    /// How many accounts are remembered.
-    pub(super) fn len(&self) -> usize {
-        self.state().room.len()
+    /// How many accounts are remembered, and how many look-ups are current.
+    pub(super) fn sizes(&self) -> (usize, usize) {
+        let state = self.state();
+        (state.room.len(), state.loads.len())
     }
 }
 

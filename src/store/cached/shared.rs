@@ -43,8 +43,10 @@ impl<S> Shared<S> {
     }
 
     pub(super) fn statistics(&self) -> CacheStatistics {
+        let (entries, loads) = self.entries.sizes();
         CacheStatistics {
-            entries: self.entries.len() as u64,
+            entries: entries as u64,
+            loads: loads as u64,
             trusted: self.entries.is_trusted(),
             ..self.counters.statistics()
         }
