@@ -62,7 +62,9 @@ pub(super) struct Entries<K, U> {
     state: Mutex<State>,
 }
 
-/// What writers read and write, one after the other.
+/// What writers read and write, one after the other; apart from what requests
+/// read.
+#[repr(align(128))]
 pub(super) struct State {
     /// The current look-ups.
     loads: HashMap<TokenDigest, Weak<Load>>,

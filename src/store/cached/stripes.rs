@@ -9,7 +9,7 @@ const STRIPES: usize = 64;
 
 /// One part of the count for each thread, in a cache line to itself. With more
 /// threads than parts some share one, and count right all the same.
-pub(super) struct Stripes(Box<[Stripe]>);
+pub(super) struct Stripes([Stripe; STRIPES]);
 
 #[derive(Default)]
 #[repr(align(128))]
@@ -17,7 +17,7 @@ struct Stripe(AtomicU64);
 
 impl Default for Stripes {
     fn default() -> Self {
-        Self(std::iter::repeat_with(Stripe::default).take(STRIPES).collect())
+        Self(std::array::from_fn(|_| Stripe::default()))
     }
 }
 
