@@ -147,6 +147,6 @@ async fn a_flood_of_unknown_strings_takes_bounded_memory_and_no_live_tokens_plac
 
     // The same with room for all of them shows that the measure measures.
     let roomy = Flooded::start(STRINGS as usize).await;
-    let grown = growth(&roomy, &strings).await;
-    assert!(grown > 2 * BOUND, "{grown} bytes");
+    let grown = growth(&roomy, &strings[..strings.len() / 2]).await;
+    assert!(grown > BOUND, "{grown} bytes");
 }

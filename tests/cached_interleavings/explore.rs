@@ -20,7 +20,7 @@ pub(crate) const TERM: u64 = 100;
 
 /// How many schedules with each number of preemptions. The broken twin falls
 /// within the first forty.
-const SCHEDULES: usize = 400;
+const SCHEDULES: usize = 200;
 
 /// Runs a test under many schedules with few, well-placed preemptions: the same
 /// ones each time, unless `SHUTTLE_RANDOM_SEED` says otherwise.
