@@ -1,0 +1,9 @@
+//! `PostgresStore` on a real server.
+#![cfg(feature = "postgres")]
+
+#[path = "../support/postgres.rs"]
+mod postgres;
+mod sample;
+mod schema;
+#[path = "../support/server.rs"]
+mod server;

@@ -1,0 +1,190 @@
+//! A private PostgreSQL server.
+
+use std::fs::{self, File};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, OnceLock};
+
+use deadpool_postgres::{Manager, Pool, Runtime};
+use tokio_postgres::{Config, NoTls};
+use tower_api_token::store::PostgresStore;
+
+use super::server::{Home, PATIENCE, command_as, free_address, owner, run, signal, wait_until};
+
+/// A server with a data directory of its own.
+pub(crate) struct Server {
+    home: Home,
+    address: SocketAddr,
+    owner: Option<&'static str>,
+    /// The running server; it is started and killed through a shared reference.
+    process: Mutex<Option<Child>>,
+}
+
+impl Server {
+    /// The server that the tests of this program share.
+    pub(crate) fn shared() -> &'static Self {
+        static SHARED: OnceLock<Server> = OnceLock::new();
+        SHARED.get_or_init(Self::start)
+    }
+
+    /// A new server, ready.
+    pub(crate) fn start() -> Self {
+        let owner = owner("postgres");
+        let home = Home::new(owner, "data/postmaster.pid");
+        let mut initdb = command_as(owner, program("initdb"));
+        initdb.arg("-D").arg(home.directory().join("data"));
+        // A collation that puts `alice` beside `Alice`, so that tests see
+        // whether it is used where bytes count.
+        initdb.args(["--locale-provider=icu", "--icu-locale=und", "--locale=C.UTF-8"]);
+        initdb.args(["--encoding=UTF8", "--username=postgres", "--auth=trust", "--no-sync"]);
+        run(initdb.current_dir(home.directory()));
+        let server = Self { home, address: free_address(), owner, process: Mutex::default() };
+        server.start_again();
+        server
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Starts the server after [`kill`](Self::kill), and waits until it answers.
+    pub(crate) fn start_again(&self) {
+        let mut process = self.process.lock().unwrap();
+        let mut exited = true;
+        wait_until("the server answers", || {
+            // Until the last process of a killed server has noticed it, a new
+            // one refuses to start.
+            if exited {
+                *process = Some(self.spawn());
+            }
+            let child = process.as_mut().expect("it was spawned");
+            exited = child.try_wait().expect("its state").is_some();
+            !exited && self.answers()
+        });
+    }
+
+    fn spawn(&self) -> Child {
+        let directory = self.home.directory();
+        let log = File::options().create(true).append(true).open(directory.join("log"));
+        let log = log.expect("a log file");
+        let mut postgres = command_as(self.owner, program("postgres"));
+        postgres.arg("-D").arg(directory.join("data")).current_dir(directory);
+        for setting in [
+            "listen_addresses=127.0.0.1",
+            &format!("port={}", self.address.port()),
+            "unix_socket_directories=",
+            "max_connections=200",
+            "shared_buffers=16MB",
+        ] {
+            postgres.args(["-c", setting]);
+        }
+        postgres.stdin(Stdio::null()).stdout(log.try_clone().expect("the log file")).stderr(log);
+        postgres.spawn().expect("postgres starts")
+    }
+
+    fn answers(&self) -> bool {
+        let port = self.address.port().to_string();
+        let mut ready = Command::new(program("pg_isready"));
+        ready.args(["-q", "-h", "127.0.0.1", "-p", &port, "-t", "1"]);
+        ready.status().expect("pg_isready runs").success()
+    }
+
+    /// The id of the server's first process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.process.lock().unwrap().as_ref().expect("a running server").id()
+    }
+
+    /// Kills the server at once, as a crash would.
+    pub(crate) fn kill(&self) {
+        let mut process = self.process.lock().unwrap();
+        let mut child = process.take().expect("a running server");
+        signal(child.id(), "KILL");
+        child.wait().expect("it ends");
+    }
+
+    /// What the server has written to its log.
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(self.home.directory().join("log")).expect("its log")
+    }
+
+    /// How to reach the database `postgres`, which no test uses.
+    pub(crate) fn config(&self) -> Config {
+        let mut config = Config::new();
+        config.host("127.0.0.1").port(self.address.port()).user("postgres").dbname("postgres");
+        config.connect_timeout(PATIENCE);
+        config
+    }
+
+    /// A new, empty database.
+    pub(crate) async fn database(&self) -> Database {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("test_{}", NEXT.fetch_add(1, Ordering::Relaxed));
+        let client = connect(&self.config()).await;
+        client.batch_execute(&format!("CREATE DATABASE {name}")).await.expect("a database");
+        let mut config = self.config();
+        config.dbname(name);
+        Database { config }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if self.process.lock().unwrap().is_some() {
+            self.kill();
+        }
+    }
+}
+
+/// One test's database.
+#[derive(Clone)]
+pub(crate) struct Database {
+    pub(crate) config: Config,
+}
+
+impl Database {
+    /// The same database, reached through another address.
+    pub(crate) fn through(&self, relay: SocketAddr) -> Self {
+        let mut config = Config::new();
+        config.host("127.0.0.1").port(relay.port()).user("postgres").connect_timeout(PATIENCE);
+        config.dbname(self.config.get_dbname().expect("a name"));
+        Self { config }
+    }
+
+    pub(crate) fn pool(&self, size: usize) -> Pool {
+        let manager = Manager::new(self.config.clone(), NoTls);
+        Pool::builder(manager).max_size(size).runtime(Runtime::Tokio1).build().expect("a pool")
+    }
+
+    /// A store over this database, which may have no tables yet.
+    pub(crate) fn unmigrated(&self) -> PostgresStore {
+        PostgresStore::new(self.pool(8)).listen_with(self.config.clone(), NoTls)
+    }
+
+    pub(crate) async fn store(&self) -> PostgresStore {
+        let store = self.unmigrated();
+        store.migrate().await.expect("the tables");
+        store
+    }
+
+    pub(crate) async fn client(&self) -> tokio_postgres::Client {
+        connect(&self.config).await
+    }
+}
+
+async fn connect(config: &Config) -> tokio_postgres::Client {
+    let (client, connection) = config.connect(NoTls).await.expect("a connection");
+    tokio::spawn(connection);
+    client
+}
+
+/// A program of the server, from the search path or where Debian keeps it.
+fn program(name: &str) -> PathBuf {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let in_path = std::env::split_paths(&path).map(|directory| directory.join(name));
+    let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let in_version = versions.map(|version| version.path().join("bin").join(name));
+    let found = in_path.chain(in_version).find(|program| program.exists());
+    found.unwrap_or_else(|| panic!("`{name}` is missing: install the package postgresql"))
+}
