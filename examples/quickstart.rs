@@ -250,48 +250,48 @@ fn print_steps(options: &Options, address: std::net::SocketAddr, first_token: Op
 
 const STEPS: &str = r#"
 # alice was granted GET, and this is her first token, shown once: 200
-curl -i -H "Authorization: Bearer FIRST_TOKEN" http://ADDRESS/items
+curl -iw '\n' -H "Authorization: Bearer FIRST_TOKEN" http://ADDRESS/items
 # She was not granted POST: 403
-curl -i -X POST -H "Authorization: Bearer FIRST_TOKEN" http://ADDRESS/items
+curl -iw '\n' -X POST -H "Authorization: Bearer FIRST_TOKEN" http://ADDRESS/items
 # No token: 401
-curl -i http://ADDRESS/items
+curl -iw '\n' http://ADDRESS/items
 
 # She generates a new primary on her profile; it is shown once.
 NEW=$(curl -s -X POST http://ADDRESS/profile/generate | sed -n 's/.*"token":"\([^"]*\)".*/\1/p'); echo "$NEW"
 # It is refused before she has confirmed it: 401
-curl -i -H "Authorization: Bearer $NEW" http://ADDRESS/items
+curl -iw '\n' -H "Authorization: Bearer $NEW" http://ADDRESS/items
 # She confirms it with the code from her mail: 204
 CODE=$(sed -n 's/^code=//p' "$(ls "DIRECTORY"/mail/confirmation-*.txt | tail -n 1)")
-curl -i -X POST -H "Content-Type: application/json" -d "{\"code\":\"$CODE\"}" http://ADDRESS/profile/confirm
+curl -iw '\n' -X POST -H "Content-Type: application/json" -d "{\"code\":\"$CODE\"}" http://ADDRESS/profile/confirm
 # Now the new token works: 200
-curl -i -H "Authorization: Bearer $NEW" http://ADDRESS/items
+curl -iw '\n' -H "Authorization: Bearer $NEW" http://ADDRESS/items
 # And so does the old one, whose answers say api-token-slot: backup: 200
-curl -i -H "Authorization: Bearer FIRST_TOKEN" http://ADDRESS/items
+curl -iw '\n' -H "Authorization: Bearer FIRST_TOKEN" http://ADDRESS/items
 # When each token was last used, about a second after its use: 200
-sleep 1.5; curl -i http://ADDRESS/profile
+sleep 1.5; curl -iw '\n' http://ADDRESS/profile
 
 # All clients have the new token, so she deletes the backup: 204
 BACKUP=$(curl -s http://ADDRESS/profile | sed -n 's/.*"backup":{[^}]*"id":\([0-9]*\).*/\1/p')
-curl -i -X POST -H "Content-Type: application/json" -d "{\"id\":$BACKUP,\"even_if_in_use\":true}" http://ADDRESS/profile/delete-backup
+curl -iw '\n' -X POST -H "Content-Type: application/json" -d "{\"id\":$BACKUP,\"even_if_in_use\":true}" http://ADDRESS/profile/delete-backup
 # The old token is refused: 401
-curl -i -H "Authorization: Bearer FIRST_TOKEN" http://ADDRESS/items
+curl -iw '\n' -H "Authorization: Bearer FIRST_TOKEN" http://ADDRESS/items
 
 # She rotates again and loses the newest token,
 NEWEST=$(curl -s -X POST http://ADDRESS/profile/generate | sed -n 's/.*"token":"\([^"]*\)".*/\1/p')
 CODE=$(sed -n 's/^code=//p' "$(ls "DIRECTORY"/mail/confirmation-*.txt | tail -n 1)")
-curl -i -X POST -H "Content-Type: application/json" -d "{\"code\":\"$CODE\"}" http://ADDRESS/profile/confirm
+curl -iw '\n' -X POST -H "Content-Type: application/json" -d "{\"code\":\"$CODE\"}" http://ADDRESS/profile/confirm
 # so she makes the backup her primary again: 204
 PRIMARY=$(curl -s http://ADDRESS/profile | sed -n 's/.*"primary":{[^}]*"id":\([0-9]*\).*/\1/p')
-curl -i -X POST -H "Content-Type: application/json" -d "{\"id\":$PRIMARY,\"even_if_in_use\":true}" http://ADDRESS/profile/roll-back
+curl -iw '\n' -X POST -H "Content-Type: application/json" -d "{\"id\":$PRIMARY,\"even_if_in_use\":true}" http://ADDRESS/profile/roll-back
 # The newest token is refused: 401
-curl -i -H "Authorization: Bearer $NEWEST" http://ADDRESS/items
+curl -iw '\n' -H "Authorization: Bearer $NEWEST" http://ADDRESS/items
 # The one before still works: 200
-curl -i -H "Authorization: Bearer $NEW" http://ADDRESS/items
+curl -iw '\n' -H "Authorization: Bearer $NEW" http://ADDRESS/items
 
 # It leaks, so she revokes everything at once: 204
-curl -i -X POST http://ADDRESS/profile/revoke-all
+curl -iw '\n' -X POST http://ADDRESS/profile/revoke-all
 # It is refused: 401
-curl -i -H "Authorization: Bearer $NEW" http://ADDRESS/items
+curl -iw '\n' -H "Authorization: Bearer $NEW" http://ADDRESS/items
 
 # Stop with Ctrl-C and start again: everything is kept.
 "#;

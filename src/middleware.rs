@@ -32,5 +32,4 @@ mod service;
 pub use self::body::ResponseBody;
 pub use self::future::ResponseFuture;
 pub use self::layer::TokenAuthLayer;
-pub(crate) use self::service::Anonymous;
-pub use self::service::TokenAuth;
+pub use self::service::{Anonymous, TokenAuth};

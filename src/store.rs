@@ -3,6 +3,7 @@
 //! | store | feature | for |
 //! |---|---|---|
 //! | [`MemoryStore`] | | tests, and hosts that fill it at start |
+//! | `SqliteStore` | `sqlite` | one file, shared by the processes of a machine |
 //! | `PostgresStore` | `postgres` | several nodes on one PostgreSQL database |
 //!
 //! [`TokenStore`] is what the layer needs, with one method to write; a host
@@ -12,6 +13,8 @@
 //! rule of a token's life stands in [`rotation`](crate::rotation) and no two
 //! stores can disagree.
 
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod error;
 mod feed;
 mod memory;
@@ -20,6 +23,8 @@ mod page;
 mod postgres;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 pub(crate) mod record;
+#[cfg(feature = "sqlite")]
+mod sqlite;
 
 use std::sync::Arc;
 
@@ -31,6 +36,10 @@ pub use self::memory::MemoryStore;
 pub use self::page::{AccountPage, HistoryPage, PageSize};
 #[cfg(feature = "postgres")]
 pub use self::postgres::PostgresStore;
+#[cfg(feature = "sqlite")]
+pub use self::sqlite::{
+    Durability, SchemaError, SqliteOpenError, SqliteOptions, SqliteStore, Synchronous,
+};
 use crate::account::{Account, Revision};
 use crate::audit::AuditEntry;
 use crate::identity::UserId;

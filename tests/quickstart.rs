@@ -2,35 +2,36 @@
 //! lines that it prints into a shell, and looks at each answer.
 
 use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::path::Path;
+use std::process::{Child, ChildStdout, Command, Stdio};
+
+#[path = "support/build.rs"]
+mod build;
 
 /// The example while it runs; stopped when it is dropped.
 struct Quickstart {
     process: Child,
     /// What it printed.
     script: String,
+    /// Held open, so that it can go on printing.
+    output: BufReader<ChildStdout>,
 }
 
 impl Quickstart {
     fn start(directory: &Path) -> Self {
-        let mut process = Command::new(example("quickstart"))
+        let mut process = Command::new(build::example("quickstart"))
             .args(["--listen", "127.0.0.1:0", "--directory"])
             .arg(directory)
             .stdout(Stdio::piped())
             .spawn()
             .expect("the example starts");
-        let mut script = String::new();
-        for line in BufReader::new(process.stdout.take().unwrap()).lines() {
-            let line = line.unwrap();
-            let last = line.starts_with("# Stop with");
-            script += &line;
-            script.push('\n');
-            if last {
-                return Self { process, script };
-            }
+        let output = BufReader::new(process.stdout.take().unwrap());
+        let mut quickstart = Self { process, script: String::new(), output };
+        while !quickstart.script.contains("\n# Stop with") {
+            let length = quickstart.output.read_line(&mut quickstart.script).unwrap();
+            assert_ne!(length, 0, "the example ended early:\n{}", quickstart.script);
         }
-        panic!("the example ended before it had printed its steps:\n{script}");
+        quickstart
     }
 
     /// The answers to every step, as `curl -i` shows them.
@@ -49,12 +50,6 @@ impl Drop for Quickstart {
         self.process.kill().expect("the example was still running");
         self.process.wait().expect("the example ends");
     }
-}
-
-/// Cargo builds the examples before it runs the tests, beside their folder.
-fn example(name: &str) -> PathBuf {
-    let test = std::env::current_exe().unwrap();
-    test.parent().unwrap().parent().unwrap().join("examples").join(name)
 }
 
 fn statuses(answers: &str) -> Vec<u16> {

@@ -31,7 +31,7 @@ impl<'h> Overrides<'h> {
     fn look_closely_at(&mut self, name: &str, value: &'h HeaderValue) {
         let fold = |byte: u8| if matches!(byte, b'_' | b'.') { b'-' } else { byte };
         let is = |known: &&str| name.bytes().map(fold).eq(known.bytes());
-        if let Some(place) = NAMES.iter().position(|known| is(known)) {
+        if let Some(place) = NAMES.iter().position(is) {
             self.repeated |= self.values[place].replace(value).is_some();
         }
     }

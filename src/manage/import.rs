@@ -1,5 +1,6 @@
 //! Tokens that another system made, and that go on working.
 
+mod batch;
 mod many;
 
 use std::fmt;

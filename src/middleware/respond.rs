@@ -60,6 +60,9 @@ impl Responder {
             (*statuses == Statuses::Any || !approval).then_some(response)
         });
         let mut response = own.unwrap_or_else(|| self.render(&denial, request, sources));
+        if request.method == Method::HEAD {
+            keep_the_head(&mut response);
+        }
         response.extensions_mut().insert(denial);
         response
     }
@@ -68,14 +71,7 @@ impl Responder {
         if self.grpc && is_grpc(&request.method, &request.headers) {
             return render_grpc(denial);
         }
-        let mut response = Renderer::new(&self.realm, sources).render(denial);
-        // RFC 9110 sections 8.6 and 9.3.2: what the GET would say, without it.
-        if request.method == Method::HEAD {
-            let length = HeaderValue::from(response.body().len());
-            response.headers_mut().insert(CONTENT_LENGTH, length);
-            response.body_mut().clear();
-        }
-        response
+        Renderer::new(&self.realm, sources).render(denial)
     }
 
     /// What is to be done to the response to a request that passed.
@@ -86,6 +82,15 @@ impl Responder {
             Carrier::Header(place) => sources.headers().get(place).cloned(),
         };
         After { backup_notice: backup && self.backup_notice, vary }
+    }
+}
+
+/// RFC 9110 sections 8.6 and 9.3.2: what the answer to a GET would say of its
+/// body, without it. Over HTTP/2 a server that sent it would break the stream.
+fn keep_the_head(response: &mut Response<Bytes>) {
+    let body = std::mem::take(response.body_mut());
+    if !body.is_empty() {
+        response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
     }
 }
 

@@ -123,14 +123,33 @@ impl Settings {
     }
 }
 
-/// In the extensions of a request that passed without an identity, so that an
-/// extractor can tell it from one that never met the layer.
+/// In the extensions of a request that passed without an identity, so that a
+/// handler can tell it from one that never met the layer.
+///
+/// ```
+/// use bytes::Bytes;
+/// use http::Response;
+/// use http::request::Parts;
+/// use tower_api_token::Identity;
+/// use tower_api_token::middleware::Anonymous;
+///
+/// /// Serves identified requests alone, in one place of an otherwise open API.
+/// fn whoami(request: &Parts) -> Response<Bytes> {
+///     if let Some(identity) = request.extensions.get::<Identity>() {
+///         return Response::new(identity.user().to_string().into());
+///     }
+///     let anonymous = request.extensions.get::<Anonymous>().expect("behind the layer");
+///     anonymous.deny(request)
+/// }
+/// ```
 #[derive(Clone, Debug)]
-pub(crate) struct Anonymous(Arc<Settings>);
+pub struct Anonymous(Arc<Settings>);
 
 impl Anonymous {
-    /// The answer to this request where only one with an identity is served.
-    pub(crate) fn deny(&self, request: &Parts) -> Response<Bytes> {
+    /// The answer to this request where only one with an identity is served:
+    /// 401, rendered as the layer would.
+    #[must_use]
+    pub fn deny(&self, request: &Parts) -> Response<Bytes> {
         self.0.deny(Denial::new(DenialKind::MissingCredential), request)
     }
 }

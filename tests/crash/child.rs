@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{ChildStdout, Command, Stdio};
-use std::time::Instant;
+use std::time::Duration;
 
 use tower_api_token::TokenManager;
 use tower_api_token::manage::Confirmation;
@@ -58,17 +58,16 @@ impl Child {
                 return None;
             }
             if let Some((_, ours)) = line.split_once('@') {
-                return Some(ours.trim_end().to_owned());
+                return Some(ours.trim_end_matches('\n').to_owned());
             }
         }
     }
 
     /// Has the operation begun; returns as soon as the child says so.
-    pub(crate) fn begin(&mut self, operation: &Operation) -> Instant {
+    pub(crate) fn begin(&mut self, operation: &Operation) {
         let input = self.process.stdin.as_mut().unwrap();
         writeln!(input, "{}", operation.line()).unwrap();
         assert_eq!(self.line().as_deref(), Some("begin"));
-        Instant::now()
     }
 
     pub(crate) fn answer(&mut self) -> Answer {
@@ -120,7 +119,10 @@ async fn serve(file: &Path) {
     for line in std::io::stdin().lock().lines() {
         let operation = Operation::parse(&line.unwrap());
         say("begin");
-        match operation.run(&manager).await {
+        let outcome = operation.run(&manager).await;
+        // The way of an acknowledgement to its caller.
+        std::thread::sleep(Duration::from_micros(300));
+        match outcome {
             Ok(secret) => say(&format!("done {secret}")),
             Err(error) => say(&format!("refused {error}")),
         }

@@ -10,6 +10,7 @@
 mod child;
 mod client;
 mod operation;
+mod watch;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -22,9 +23,17 @@ use tower_api_token::store::{AccountStore, PageSize, SqliteStore};
 use self::child::{Answer, Child};
 use self::client::Client;
 use self::operation::{Kind, Operation};
+use self::watch::Watch;
 
 /// Rounds for each kind of operation; 11 kinds make 308 kills.
 const ROUNDS: usize = 28;
+
+/// What had become of an operation when its process was killed.
+enum Fate {
+    Acknowledged,
+    InFlightAndDone,
+    InFlightAndLost,
+}
 
 /// The parent of a sequence of children.
 struct Parent {
@@ -32,8 +41,8 @@ struct Parent {
     runtime: tokio::runtime::Runtime,
     child: Child,
     file: std::path::PathBuf,
-    /// How long an acknowledged operation took, averaged.
-    usual: Duration,
+    /// How long an operation may go on before the kill.
+    longest: Duration,
     random: u64,
 }
 
@@ -44,17 +53,26 @@ fn killed_at_any_point_the_file_is_legal_and_no_acknowledged_change_is_lost() {
     parent.prepare("alice");
     let client = Client::start(Arc::clone(&parent.store), parent.first_token("alice"));
     let mut killed = [0_usize; Kind::ALL.len()];
-    let mut in_flight = 0_usize;
+    let (mut in_flight_done, mut in_flight_lost) = (0_usize, 0_usize);
     for round in 0..ROUNDS * Kind::ALL.len() {
         let kind = Kind::ALL[round % Kind::ALL.len()];
         let operation = parent.next_operation(kind, &client);
-        in_flight += usize::from(parent.kill_during(&operation));
+        match parent.kill_during(&operation) {
+            Fate::Acknowledged => {}
+            Fate::InFlightAndDone => in_flight_done += 1,
+            Fate::InFlightAndLost => in_flight_lost += 1,
+        }
         killed[round % Kind::ALL.len()] += 1;
         parent.follow_up(&client);
     }
     let total: usize = killed.iter().sum();
     let requests = client.stop();
-    println!("{total} kills, {in_flight} of them with a change in flight; {requests:?}");
+    let in_flight = in_flight_done + in_flight_lost;
+    println!(
+        "{total} kills, {in_flight} of them with a change in flight ({in_flight_done} of these \
+         changes had been made, {in_flight_lost} not); {requests:?}"
+    );
+    assert!(in_flight_done >= 10 && in_flight_lost >= 10, "the kills came at one moment only");
     assert!(total >= 300 && killed.iter().all(|&count| count >= 20), "{killed:?}");
     assert!(in_flight * 100 >= total * 80, "{in_flight} of {total} in flight");
     assert_eq!(requests.refused, Vec::<String>::new(), "a procedure-following client was refused");
@@ -80,8 +98,8 @@ impl Parent {
         let store = Arc::new(SqliteStore::open(file).unwrap());
         runtime.block_on(store.migrate()).unwrap();
         let (child, file) = (Child::start(file), file.to_owned());
-        let usual = Duration::from_millis(2);
-        Self { store, runtime, child, file, usual, random: 0x9e37_79b9_7f4a_7c15 }
+        let longest = Duration::from_millis(2);
+        Self { store, runtime, child, file, longest, random: 0x9e37_79b9_7f4a_7c15 }
     }
 
     fn account(&self, user: &str) -> Option<Arc<Account>> {
@@ -95,10 +113,8 @@ impl Parent {
 
     /// Does an operation completely.
     fn acknowledged(&mut self, operation: &Operation) -> Answer {
-        let began = self.child.begin(operation);
-        let answer = self.child.answer();
-        self.usual = (self.usual * 7 + began.elapsed()) / 8;
-        answer
+        self.child.begin(operation);
+        self.child.answer()
     }
 
     /// A user with access and a first token.
@@ -107,24 +123,45 @@ impl Parent {
         assert!(self.acknowledged(&Operation::new(Kind::Issue, user)).is_done());
     }
 
-    /// Kills the child while it does the operation; whether it was in flight.
-    fn kill_during(&mut self, operation: &Operation) -> bool {
+    /// Kills the child while it does the operation.
+    fn kill_during(&mut self, operation: &Operation) -> Fate {
         let before = self.revision(operation.user);
+        let watch = Watch::start(&self.file);
         self.child.begin(operation);
-        std::thread::sleep(self.moment());
+        let at_commit = self.random_part() < 0.1;
+        if at_commit {
+            watch.until_committed()
+        } else {
+            std::thread::sleep(self.moment())
+        }
         let answer = self.child.kill();
+        if !at_commit {
+            // Killed too late: earlier next time. The steps settle at one in 13.
+            let step = if answer.is_some() { 0.7 } else { 1.03 };
+            self.longest = self.longest.mul_f64(step).min(Duration::from_millis(20));
+        }
         self.check(operation, before, answer.as_ref());
         self.child = Child::start(&self.file);
-        answer.is_none()
+        match answer {
+            Some(_) => Fate::Acknowledged,
+            None if self.revision(operation.user) == before => Fate::InFlightAndLost,
+            None => Fate::InFlightAndDone,
+        }
     }
 
-    /// A random part of what an operation usually takes (xorshift64*).
+    /// A random moment within an operation, rather late than early: the commit
+    /// comes at its end.
     fn moment(&mut self) -> Duration {
+        let part = (0..4).map(|_| self.random_part()).fold(0.0, f64::max);
+        self.longest.mul_f64(part)
+    }
+
+    /// Between 0 and 1 (xorshift64*).
+    fn random_part(&mut self) -> f64 {
         self.random ^= self.random >> 12;
         self.random ^= self.random << 25;
         self.random ^= self.random >> 27;
-        let part = (self.random.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 40) as f64 / 16_777_216.0;
-        self.usual.mul_f64(part * 0.8)
+        (self.random.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 40) as f64 / 16_777_216.0
     }
 
     /// All or nothing, and all of what was acknowledged.

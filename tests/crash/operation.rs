@@ -72,7 +72,7 @@ impl Operation {
         Self { kind, user, argument: String::new() }
     }
 
-    fn with(kind: Kind, user: &'static str, argument: impl ToString) -> Self {
+    fn with(kind: Kind, user: &'static str, argument: impl std::fmt::Display) -> Self {
         Self { kind, user, argument: argument.to_string() }
     }
 

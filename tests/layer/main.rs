@@ -2,10 +2,17 @@
 //! situation that the documentation of `denial` and `middleware` names.
 
 mod anonymous;
+mod bodies;
 mod credentials;
 mod denials;
+mod doubt;
+mod grpc;
+mod head;
 mod overrides;
+mod readiness;
+mod responses;
 mod support;
+mod uniform;
 
 #[path = "../support/generated.rs"]
 mod generated;

@@ -16,7 +16,7 @@ use tower_api_token::denial::Denial;
 use tower_api_token::{Identity, TokenAuthLayer};
 
 pub(crate) use self::spy::{Answers, Call, Spy};
-pub(crate) use self::world::{World, account, bearer, digest, record, request, timestamp, user};
+pub(crate) use self::world::{World, account, bearer, digest, record, request, timestamp};
 
 /// What came back, and what the handler saw if it was reached.
 #[derive(Clone, Debug)]

@@ -1,6 +1,7 @@
 //! `PostgresStore` on a real server.
-#![cfg(feature = "postgres")]
 
+#[cfg(feature = "conformance")]
+mod conformance;
 #[path = "../support/postgres.rs"]
 mod postgres;
 mod sample;

@@ -36,8 +36,7 @@ async fn nodes_that_start_together_migrate_once() {
 async fn a_user_without_the_right_to_make_schemas_migrates_one_that_is_there() {
     let database = Server::shared().database().await;
     let client = database.client().await;
-    let name = database.config.get_dbname().unwrap();
-    let role = format!("role_of_{name}");
+    let role = format!("role_of_{}", database.name);
     let statements =
         format!("CREATE ROLE {role} LOGIN; CREATE SCHEMA tower_api_token AUTHORIZATION {role}");
     client.batch_execute(&statements).await.unwrap();

@@ -16,10 +16,3 @@ pub(crate) fn token(prefix: &str) -> String {
     }
     body + std::str::from_utf8(&check_sum).expect("ASCII")
 }
-
-/// `token` with one of its random characters changed.
-pub(crate) fn damaged(token: &str) -> String {
-    let place = token.len() - 20;
-    let other = if token.as_bytes()[place] == b'x' { "y" } else { "x" };
-    format!("{}{other}{}", &token[..place], &token[place + 1..])
-}

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Mutex, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use deadpool_postgres::{Manager, Pool, Runtime};
 use tokio_postgres::{Config, NoTls};
@@ -20,6 +20,8 @@ pub(crate) struct Server {
     owner: Option<&'static str>,
     /// The running server; it is started and killed through a shared reference.
     process: Mutex<Option<Child>>,
+    /// Databases that no test uses any more.
+    unused: Arc<Mutex<Vec<String>>>,
 }
 
 impl Server {
@@ -40,7 +42,13 @@ impl Server {
         initdb.args(["--locale-provider=icu", "--icu-locale=und", "--locale=C.UTF-8"]);
         initdb.args(["--encoding=UTF8", "--username=postgres", "--auth=trust", "--no-sync"]);
         run(initdb.current_dir(home.directory()));
-        let server = Self { home, address: free_address(), owner, process: Mutex::default() };
+        let server = Self {
+            home,
+            address: free_address(),
+            owner,
+            process: Mutex::default(),
+            unused: Arc::default(),
+        };
         server.start_again();
         server
     }
@@ -117,15 +125,21 @@ impl Server {
         config
     }
 
-    /// A new, empty database.
+    /// An empty database: one that another test has done with, or a new one.
     pub(crate) async fn database(&self) -> Database {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let name = format!("test_{}", NEXT.fetch_add(1, Ordering::Relaxed));
         let client = connect(&self.config()).await;
-        client.batch_execute(&format!("CREATE DATABASE {name}")).await.expect("a database");
+        let used = self.unused.lock().unwrap().pop();
+        let name = match used {
+            Some(name) => clear(&client, name).await,
+            None => create(&client).await,
+        };
         let mut config = self.config();
-        config.dbname(name);
-        Database { config }
+        config.dbname(&name);
+        let lease = Lease { name: name.clone(), unused: Arc::clone(&self.unused) };
+        let database = Database { name, config, _lease: Arc::new(lease) };
+        let schema = "DROP SCHEMA IF EXISTS tower_api_token CASCADE";
+        database.client().await.batch_execute(schema).await.expect("an empty database");
+        database
     }
 }
 
@@ -137,10 +151,38 @@ impl Drop for Server {
     }
 }
 
+async fn create(client: &tokio_postgres::Client) -> String {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let name = format!("test_{}", NEXT.fetch_add(1, Ordering::Relaxed));
+    client.batch_execute(&format!("CREATE DATABASE {name}")).await.expect("a database");
+    name
+}
+
+async fn clear(client: &tokio_postgres::Client, name: String) -> String {
+    let left = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1";
+    client.execute(left, &[&name]).await.expect("an end to what is left");
+    client.batch_execute(&format!("ALTER DATABASE {name} RESET ALL")).await.expect("defaults");
+    name
+}
+
 /// One test's database.
 #[derive(Clone)]
 pub(crate) struct Database {
+    pub(crate) name: String,
     pub(crate) config: Config,
+    _lease: Arc<Lease>,
+}
+
+/// Gives a database back when no test uses it any more.
+struct Lease {
+    name: String,
+    unused: Arc<Mutex<Vec<String>>>,
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.unused.lock().unwrap().push(std::mem::take(&mut self.name));
+    }
 }
 
 impl Database {
@@ -148,8 +190,8 @@ impl Database {
     pub(crate) fn through(&self, relay: SocketAddr) -> Self {
         let mut config = Config::new();
         config.host("127.0.0.1").port(relay.port()).user("postgres").connect_timeout(PATIENCE);
-        config.dbname(self.config.get_dbname().expect("a name"));
-        Self { config }
+        config.dbname(&self.name);
+        Self { config, ..self.clone() }
     }
 
     pub(crate) fn pool(&self, size: usize) -> Pool {

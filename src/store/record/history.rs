@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::{RecordError, corrupt};
 use crate::account::Slot;
 use crate::audit::Event;
-use crate::identity::{Actor, UserId};
+use crate::identity::Actor;
 use crate::method::MethodSet;
 use crate::store::StoreError;
 use crate::token::TokenId;

@@ -1,0 +1,99 @@
+//! The written contract of [`AccountStore`](super::AccountStore) as tests that
+//! run on any store.
+//!
+//! Each documented behaviour is one case: a public function that takes a
+//! [`Harness`] and panics with the broken rule if the harness's store breaks
+//! it. [`conformance_suite!`](crate::conformance_suite) makes a `#[test]` of
+//! each case, once on the store itself and once on an [`Arc`](std::sync::Arc)
+//! of it. The tests bring their own runtime.
+//!
+//! A store that needs nothing but to be made is tested in one line:
+//!
+//! ```
+//! use tower_api_token::conformance_suite;
+//! use tower_api_token::store::MemoryStore;
+//!
+//! conformance_suite!(memory, || async { MemoryStore::new() });
+//! # // A doctest runs no `#[test]`, so this one runs a case itself.
+//! # use tower_api_token::store::conformance::{look_up, run};
+//! # fn main() {
+//! #     let harness = || async { MemoryStore::new() };
+//! #     run(look_up::an_unknown_digest_is_none(&harness));
+//! # }
+//! ```
+//!
+//! A store in front of a database has a harness of its own, which keeps alive
+//! what its stores need, and says what else can be tested on them:
+//!
+//! | trait | what it adds | its cases |
+//! |---|---|---|
+//! | [`Harness`] | fresh, migrated, empty stores | all but the following |
+//! | [`Migrating`] | stores that nobody has migrated yet | [`migration`] |
+//! | [`Nodes`] | a second store over the same data | [`node`] |
+//! | [`Failing`] | a store that cannot answer | [`outage`] |
+//!
+//! The extra traits are named after the harness, and no test stands for a trait
+//! that is not:
+//!
+//! ```
+//! use std::sync::Arc;
+//!
+//! use tower_api_token::conformance_suite;
+//! use tower_api_token::store::MemoryStore;
+//! use tower_api_token::store::conformance::{Harness, Nodes};
+//!
+//! struct SharedMemory;
+//!
+//! impl Harness for SharedMemory {
+//!     type Store = Arc<MemoryStore>;
+//!
+//!     async fn store(&self) -> Arc<MemoryStore> {
+//!         Arc::default()
+//!     }
+//! }
+//!
+//! impl Nodes for SharedMemory {
+//!     async fn another(&self, store: &Arc<MemoryStore>) -> Arc<MemoryStore> {
+//!         Arc::clone(store)
+//!     }
+//! }
+//!
+//! conformance_suite!(shared_memory, SharedMemory, Nodes);
+//! # use tower_api_token::store::conformance::{node, run};
+//! # fn main() {
+//! #     run(node::a_change_is_seen_by_another_node(&SharedMemory));
+//! # }
+//! ```
+//!
+//! A case that waits for a feed waits at most ten seconds, and every case ends
+//! within two minutes.
+
+pub mod batch;
+pub mod change;
+mod check;
+pub mod clock;
+pub mod concurrency;
+pub mod failure;
+pub mod feed;
+mod harness;
+pub mod history;
+pub mod life;
+mod lives;
+pub mod look_up;
+pub mod migration;
+pub mod names;
+pub mod node;
+pub mod outage;
+pub mod paging;
+pub mod peppers;
+pub mod record;
+mod runtime;
+mod sample;
+mod subject;
+mod suite;
+pub mod uniqueness;
+pub mod usage;
+mod watch;
+
+pub use self::harness::{Behind, Failing, Harness, Migrating, Nodes};
+pub use self::runtime::run;

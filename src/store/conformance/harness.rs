@@ -1,0 +1,96 @@
+//! Where the suite gets its stores from.
+
+use std::sync::Arc;
+
+use crate::store::{AccountStore, StoreError};
+
+/// Gives the suite the stores that it tests.
+///
+/// A closure that makes a store in a future is one. Whatever a store needs to
+/// live (a directory, a server) the harness keeps: it is dropped after its
+/// stores. Each test makes a harness of its own.
+pub trait Harness: Send + Sync {
+    /// The store under test.
+    type Store: AccountStore;
+
+    /// A fresh, migrated and empty store, which shares nothing with another.
+    /// Its clock shows the true time.
+    fn store(&self) -> impl Future<Output = Self::Store> + Send;
+}
+
+impl<F, Answer> Harness for F
+where
+    F: Fn() -> Answer + Send + Sync,
+    Answer: Future<Output: AccountStore> + Send,
+{
+    type Store = Answer::Output;
+
+    fn store(&self) -> impl Future<Output = Self::Store> + Send {
+        self()
+    }
+}
+
+/// A harness of stores that must be migrated before their first use.
+pub trait Migrating: Harness {
+    /// `count` stores over one new place, as nodes that start at the same time
+    /// open it; none has migrated it yet.
+    fn unmigrated(&self, count: usize) -> impl Future<Output = Vec<Self::Store>> + Send;
+
+    /// Migrates the place of `store`.
+    fn migrate(&self, store: &Self::Store) -> impl Future<Output = Result<(), StoreError>> + Send;
+}
+
+/// A harness of stores that other nodes or processes share.
+pub trait Nodes: Harness {
+    /// Another store over the same data, as another node or process opens it.
+    fn another(&self, store: &Self::Store) -> impl Future<Output = Self::Store> + Send;
+}
+
+/// A harness of stores that can be made to fail.
+pub trait Failing: Harness {
+    /// A store whose every operation fails in its driver: its server is gone,
+    /// or its file unreadable.
+    fn failing(&self) -> impl Future<Output = Self::Store> + Send;
+}
+
+/// A harness whose stores stand behind an [`Arc`], as most hosts share them.
+#[derive(Debug)]
+pub struct Behind<H>(H);
+
+impl<H: Harness> Behind<H> {
+    /// The stores of `harness`, each behind an [`Arc`].
+    #[must_use]
+    pub const fn arc(harness: H) -> Self {
+        Self(harness)
+    }
+}
+
+impl<H: Harness> Harness for Behind<H> {
+    type Store = Arc<H::Store>;
+
+    async fn store(&self) -> Self::Store {
+        Arc::new(self.0.store().await)
+    }
+}
+
+impl<H: Migrating> Migrating for Behind<H> {
+    async fn unmigrated(&self, count: usize) -> Vec<Self::Store> {
+        self.0.unmigrated(count).await.into_iter().map(Arc::new).collect()
+    }
+
+    async fn migrate(&self, store: &Self::Store) -> Result<(), StoreError> {
+        self.0.migrate(store).await
+    }
+}
+
+impl<H: Nodes> Nodes for Behind<H> {
+    async fn another(&self, store: &Self::Store) -> Self::Store {
+        Arc::new(self.0.another(store).await)
+    }
+}
+
+impl<H: Failing> Failing for Behind<H> {
+    async fn failing(&self) -> Self::Store {
+        Arc::new(self.0.failing().await)
+    }
+}

@@ -1,0 +1,134 @@
+//! Cases of a store that nodes or processes share; for a [`Nodes`] harness.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::task::yield_now;
+
+use super::Nodes;
+use super::concurrency::{WRITERS, only_winner};
+use super::sample::{NOW, change, digest, everywhere, holder, user};
+use super::subject::Subject;
+use crate::account::Account;
+use crate::store::{AccountStore, Change, FeedItem, HeartbeatId};
+use crate::token::{TokenDigest, TokenId};
+use crate::usage::{TokenUsage, TokenUse};
+
+/// How long a node may go on deciding by what it has in its memory.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A change that one node has made is loaded by another at once, and found by
+/// it within ten seconds (a store without a cache finds it at once, too).
+pub async fn a_change_is_seen_by_another_node<H: Nodes>(harness: &H) {
+    let (one, other) = nodes(harness, "a change by one node is seen by another").await;
+    for (writer, reader) in [(&one, &other), (&other, &one)] {
+        let name = user("alice");
+        let revision = reader.load(&name).await.map_or(1, |seen| seen.revision().as_u64() + 1);
+        let account = holder("alice", revision, revision);
+        found(reader, &digest(revision), None).await;
+        writer.put(&account).await;
+        reader.rule.same(&reader.load(&name).await.as_ref(), &Some(&account), "loading");
+        found(reader, &digest(revision), Some(&account)).await;
+        let history = reader.revisions(&name).await;
+        reader.rule.same(&history, &(1..=revision).rev().collect(), "the history");
+    }
+    found(&one, &digest(1), None).await;
+}
+
+/// Waits until the digest leads to that account.
+async fn found<S: AccountStore>(
+    subject: &Subject<S>,
+    digest: &TokenDigest,
+    account: Option<&Account>,
+) {
+    let start = Instant::now();
+    loop {
+        let found = subject.rule.answered(subject.store.find(digest).await, "finding a digest");
+        if found.as_deref() == account {
+            return;
+        }
+        subject.rule.holds(start.elapsed() < PATIENCE, "a node goes on answering by the old state");
+        yield_now().await;
+    }
+}
+
+/// A stale change of another node conflicts, and so does a digest that it
+/// claims.
+pub async fn a_change_of_another_node_conflicts<H: Nodes>(harness: &H) {
+    let (one, other) = nodes(harness, "a stale change or claim by another node conflicts").await;
+    one.put(&everywhere("alice")).await;
+    for stale in [holder("alice", 1, 9), holder("alice", 3, 9), holder("bob", 1, 1)] {
+        other.refuses(change(stale), "a change by another node").await;
+    }
+    other.put(&holder("alice", 2, 9)).await;
+    one.refuses(change(holder("alice", 2, 10)), "a change that another node overtook").await;
+}
+
+/// Of several changes of one revision by several nodes exactly one is written.
+pub async fn concurrent_changes_of_nodes_have_exactly_one_winner<H: Nodes>(harness: &H) {
+    let rule = "of changes of one revision by several nodes exactly one is written";
+    let (one, other) = nodes(harness, rule).await;
+    for revision in 1..=20 {
+        let numbers = (0..WRITERS).map(|writer| revision * WRITERS + writer);
+        let proposed: Vec<_> = numbers.map(|number| holder("alice", revision, number)).collect();
+        let stores = [Arc::clone(&one.store), Arc::clone(&other.store)];
+        let winner = only_winner(&one, &stores, &proposed).await;
+        let loaded = other.load(&user("alice")).await;
+        other.rule.same(&loaded.as_ref(), &Some(&proposed[winner]), "the other node");
+    }
+}
+
+/// Changes and heartbeats of each node reach the feeds of all, in order.
+pub async fn a_feed_carries_the_changes_of_every_node<H: Nodes>(harness: &H) {
+    let (one, other) = nodes(harness, "a feed carries changes and heartbeats of every node").await;
+    let mut watches = [one.watch().await, other.watch().await];
+    let mut expected = Vec::new();
+    for (revision, node) in (1..=10).zip([&one, &other].into_iter().cycle()) {
+        let account = holder("alice", revision, 1);
+        node.put(&account).await;
+        let beat = HeartbeatId::from_u64(revision);
+        node.rule.answered(node.store.heartbeat(beat).await, "sending a heartbeat");
+        let change = Change::new(user("alice"), account.revision(), [digest(1)]);
+        expected.extend([FeedItem::Change(change), FeedItem::Heartbeat(beat)]);
+    }
+    for watch in &mut watches {
+        let mut seen = Vec::new();
+        while seen.len() < expected.len() {
+            let item = watch.next().await;
+            // The heartbeat by which the other feed was opened.
+            let own = |beat: HeartbeatId| beat.as_u64() <= 10;
+            if !matches!(item, FeedItem::Heartbeat(beat) if !own(beat)) {
+                seen.push(item);
+            }
+        }
+        one.rule.same(&seen, &expected, "a feed");
+    }
+}
+
+/// Uses that nodes have seen come together, the latest of each token.
+pub async fn uses_of_every_node_come_together<H: Nodes>(harness: &H) {
+    let (one, other) = nodes(harness, "the uses that nodes record come together").await;
+    one.put(&everywhere("alice")).await;
+    let used = |id, seconds| {
+        let at = NOW + Duration::from_secs(seconds);
+        TokenUse::new(user("alice"), TokenUsage::new(TokenId::from_u64(id), at, None))
+    };
+    for (node, uses) in [(&one, [used(3, 1), used(4, 9)]), (&other, [used(3, 5), used(4, 2)])] {
+        node.rule.answered(node.store.record_usage(&uses).await, "recording uses");
+    }
+    for node in [&one, &other] {
+        let expected = vec![used(3, 5).usage, used(4, 9).usage];
+        node.rule.same(&node.usage(&user("alice")).await, &expected, "the uses");
+    }
+}
+
+/// Two stores over the same data.
+async fn nodes<H: Nodes>(
+    harness: &H,
+    rule: &'static str,
+) -> (Subject<H::Store>, Subject<H::Store>) {
+    let one = Subject::new(harness, rule).await;
+    let other = harness.another(&one.store).await;
+    let other = Subject::over(other, one.rule);
+    (one, other)
+}

@@ -1,0 +1,67 @@
+//! Cases of a store that cannot answer; for a [`Failing`] harness.
+
+use std::error::Error;
+
+use super::Failing;
+use super::check::Rule;
+use super::sample::{NOW, change, digest, everywhere, user};
+use crate::store::{AccountStore, PageSize, StoreError, StoreErrorKind, TokenStore};
+use crate::token::TokenId;
+use crate::usage::{TokenUsage, TokenUse};
+
+/// A store that cannot answer says so: no account, no empty list, no success,
+/// and no conflict.
+pub async fn an_outage_is_an_error_and_never_an_answer<H: Failing>(harness: &H) {
+    let rule = Rule("a store that cannot answer says so");
+    let store = harness.failing().await;
+    let known = store.peek(&digest(1), &mut |_| {});
+    rule.holds(!known, "peek claims to know");
+    for (what, error) in errors(&store, rule).await {
+        let honest = !matches!(error.kind(), StoreErrorKind::Conflict);
+        rule.holds(honest, format_args!("{what} answered that it conflicts"));
+    }
+}
+
+/// An error keeps the driver's own error as its source.
+pub async fn an_error_keeps_its_source<H: Failing>(harness: &H) {
+    let rule = Rule("an error keeps the driver's own error as its source");
+    let store = harness.failing().await;
+    for (what, error) in errors(&store, rule).await {
+        rule.holds(error.source().is_some(), format_args!("{what} lost it: {error}"));
+    }
+}
+
+/// What each operation failed with.
+async fn errors(store: &impl AccountStore, rule: Rule) -> Vec<(&'static str, StoreError)> {
+    let alice = user("alice");
+    let used = TokenUse::new(alice.clone(), TokenUsage::new(TokenId::from_u64(1), NOW, None));
+    let replacement = change(everywhere("alice"));
+    let mut errors = Errors { rule, errors: Vec::new() };
+    errors.of("find", store.find(&digest(1)).await);
+    errors.of("load", store.load(&alice).await);
+    errors.of("list", store.list(None, PageSize::MAX).await);
+    errors.of("usage", store.usage(&alice).await);
+    errors.of("history", store.history(&alice, None, PageSize::MAX).await);
+    errors.of("pepper_versions", store.pepper_versions().await);
+    errors.of("record_usage", store.record_usage(&[used]).await);
+    errors.of("replace", store.replace(replacement.clone()).await);
+    match store.replace_many(vec![replacement]).await {
+        Ok(answers) => answers.into_iter().for_each(|answer| errors.of("replace_many", answer)),
+        answer => errors.of("replace_many", answer),
+    }
+    errors.errors
+}
+
+struct Errors {
+    rule: Rule,
+    errors: Vec<(&'static str, StoreError)>,
+}
+
+impl Errors {
+    fn of<T>(&mut self, what: &'static str, answer: Result<T, StoreError>) {
+        match answer {
+            Ok(_) => panic!("broken rule: {}: {what} gave an answer", self.rule.0),
+            Err(error) => self.errors.push((what, error)),
+        }
+    }
+}

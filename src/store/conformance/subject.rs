@@ -1,0 +1,181 @@
+//! The store under test, asked on behalf of one rule.
+
+use std::collections::BTreeSet;
+use std::fmt::Display;
+use std::sync::Arc;
+
+use super::Harness;
+use super::check::Rule;
+use super::sample::change;
+use super::watch::{Watch, sorted};
+use crate::account::{Account, Revision};
+use crate::audit::AuditEntry;
+use crate::identity::UserId;
+use crate::store::{AccountStore, PageSize, Replacement};
+use crate::token::TokenDigest;
+use crate::usage::TokenUsage;
+
+/// A store, and the rule that it is tested for.
+pub(super) struct Subject<S> {
+    pub(super) store: Arc<S>,
+    pub(super) rule: Rule,
+}
+
+/// Everything that a store says of some users and digests.
+#[derive(Debug, PartialEq)]
+pub(super) struct State {
+    listed: Vec<Account>,
+    users: Vec<OfUser>,
+    digests: Vec<(TokenDigest, Option<Account>)>,
+}
+
+#[derive(Debug, PartialEq)]
+struct OfUser {
+    user: UserId,
+    account: Option<Account>,
+    history: Vec<AuditEntry>,
+    usage: Vec<TokenUsage>,
+}
+
+impl<S: AccountStore> Subject<S> {
+    /// A fresh store of `harness`, tested for `rule`.
+    pub(super) async fn new(harness: &impl Harness<Store = S>, rule: &'static str) -> Self {
+        Self { store: Arc::new(harness.store().await), rule: Rule(rule) }
+    }
+
+    /// A store that is there already, tested for `rule`.
+    pub(super) fn over(store: S, rule: Rule) -> Self {
+        Self { store: Arc::new(store), rule }
+    }
+
+    /// Makes a change that nothing speaks against.
+    pub(super) async fn replace(&self, replacement: Replacement) {
+        let (user, revision) = (replacement.entry.user.clone(), replacement.entry.revision);
+        let answer = self.store.replace(replacement).await;
+        self.rule.answered(answer, format_args!("writing revision {revision} of {user:?}"));
+    }
+
+    /// Writes `account` in the place of the revision before it.
+    pub(super) async fn put(&self, account: &Account) {
+        self.replace(change(account.clone())).await;
+    }
+
+    /// What `find` says; `peek` must say the same, once, or nothing.
+    pub(super) async fn find(&self, digest: &TokenDigest) -> Option<Account> {
+        let found = self.rule.answered(self.store.find(digest).await, "finding a digest");
+        let found = found.map(|account| (*account).clone());
+        let mut lent = Vec::new();
+        let known = self.store.peek(digest, &mut |account| lent.push(account.cloned()));
+        let expected = if known { vec![found.clone()] } else { vec![] };
+        self.rule.same(&lent, &expected, format_args!("what peek lends, having said {known}"));
+        found
+    }
+
+    /// Holds that the digest leads to that account.
+    pub(super) async fn finds(
+        &self,
+        digest: &TokenDigest,
+        account: Option<&Account>,
+        what: impl Display,
+    ) {
+        self.rule.same(&self.find(digest).await.as_ref(), &account, what);
+    }
+
+    /// Holds that every digest of `account` leads to it, and so does its name.
+    pub(super) async fn has(&self, account: &Account) {
+        let loaded = self.load(account.user()).await;
+        self.rule.same(&loaded.as_ref(), &Some(account), "loading an account");
+        for stored in account.digests() {
+            let place = account.place_of(&stored.digest);
+            let what = format_args!("finding the digest at {place:?}");
+            self.finds(&stored.digest, Some(account), what).await;
+        }
+    }
+
+    pub(super) async fn load(&self, user: &UserId) -> Option<Account> {
+        let loaded = self.store.load(user).await;
+        let loaded = self.rule.answered(loaded, format_args!("loading {user:?}"));
+        loaded.account.map(|account| (*account).clone())
+    }
+
+    /// The whole history, the latest entry first.
+    pub(super) async fn history(&self, user: &UserId) -> Vec<AuditEntry> {
+        let (mut entries, mut before) = (Vec::new(), None);
+        loop {
+            let page = self.store.history(user, before, PageSize::MAX).await;
+            let page = self.rule.answered(page, format_args!("reading the history of {user:?}"));
+            entries.extend(page.entries);
+            if page.next.is_none() {
+                return entries;
+            }
+            let onward = before.is_none_or(|before| page.next < Some(before));
+            self.rule.holds(onward, "a page of the history does not lead to an earlier one");
+            before = page.next;
+        }
+    }
+
+    /// The numbers of the revisions in the history, the latest first.
+    pub(super) async fn revisions(&self, user: &UserId) -> Vec<u64> {
+        let number = |entry: AuditEntry| Revision::as_u64(entry.revision);
+        self.history(user).await.into_iter().map(number).collect()
+    }
+
+    /// The recorded uses, in the order of the tokens' ids.
+    pub(super) async fn usage(&self, user: &UserId) -> Vec<TokenUsage> {
+        let usage = self.store.usage(user).await;
+        let mut usage = self.rule.answered(usage, format_args!("reading the uses of {user:?}"));
+        usage.sort_by_key(|usage| usage.id);
+        usage
+    }
+
+    /// All accounts, page by page.
+    pub(super) async fn list(&self, size: PageSize) -> Vec<Account> {
+        let (mut accounts, mut after) = (Vec::new(), None);
+        loop {
+            let page = self.store.list(after.as_ref(), size).await;
+            let page = self.rule.answered(page, "listing the accounts");
+            self.rule.holds(page.accounts.len() <= size.get(), "a page is longer than asked for");
+            accounts.extend(page.accounts.iter().map(|account| (**account).clone()));
+            if page.next.is_none() {
+                return accounts;
+            }
+            self.rule.holds(page.next > after, "a page of the list does not lead to a later one");
+            after = page.next;
+        }
+    }
+
+    pub(super) async fn watch(&self) -> Watch {
+        Watch::open(&*self.store, self.rule).await
+    }
+
+    /// Everything that the store says of its accounts and of these ones.
+    pub(super) async fn state(&self, also: &[&Account]) -> State {
+        let listed = self.list(PageSize::MAX).await;
+        let accounts = || listed.iter().chain(also.iter().copied());
+        let mut users = Vec::new();
+        for user in accounts().map(Account::user).collect::<BTreeSet<_>>() {
+            let (history, usage) = (self.history(user).await, self.usage(user).await);
+            let (user, account) = (user.clone(), self.load(user).await);
+            users.push(OfUser { user, account, history, usage });
+        }
+        let named = accounts().flat_map(Account::digests).map(|stored| &stored.digest);
+        let mut digests = Vec::new();
+        for digest in sorted(named) {
+            digests.push((digest, self.find(&digest).await));
+        }
+        State { listed, users, digests }
+    }
+
+    /// Holds that the change conflicts, that nothing changes by it, and that
+    /// the feed is silent.
+    pub(super) async fn refuses(&self, replacement: Replacement, what: impl Display) {
+        let mut watch = self.watch().await;
+        let proposed = replacement.account.clone();
+        let before = self.state(&[&proposed]).await;
+        self.rule.conflicts(&self.store.replace(replacement).await, &what);
+        let after = self.state(&[&proposed]).await;
+        self.rule.same(&after, &before, format_args!("the store after {what}"));
+        let items = watch.items(&*self.store).await;
+        self.rule.same(&items, &vec![], format_args!("the feed after {what}"));
+    }
+}

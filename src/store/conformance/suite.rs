@@ -1,0 +1,202 @@
+//! The one macro that makes tests of the cases.
+
+/// Gives a store one named `#[test]` for each case of the
+/// [conformance suite](crate::store::conformance), and each a second time with
+/// the store behind an [`Arc`](std::sync::Arc).
+///
+/// `conformance_suite!(name, harness)`, outside of any function, makes a module
+/// `name` of tests such as `name::plain::look_up::an_unknown_digest_is_none`,
+/// and a function of the same name that makes the harness. `harness` is any
+/// [`Harness`](crate::store::conformance::Harness), a closure such as
+/// `|| async { MemoryStore::new() }` for one; each test evaluates it anew. What
+/// else the harness can do follows it, joined by plus signs:
+/// `conformance_suite!(name, harness, Migrating + Nodes + Failing)`.
+#[macro_export]
+macro_rules! conformance_suite {
+    ($name:ident, $harness:expr $(, $extra:ident $(+ $more:ident)*)? $(,)?) => {
+        fn $name() -> impl $crate::store::conformance::Harness
+        $(+ $crate::store::conformance::$extra $(+ $crate::store::conformance::$more)*)? {
+            $harness
+        }
+
+        mod $name {
+            mod plain {
+                $crate::conformance_suite!(@areas super::super::super::$name());
+                $(
+                    $crate::conformance_suite!(@$extra super::super::super::$name());
+                    $($crate::conformance_suite!(@$more super::super::super::$name());)*
+                )?
+            }
+
+            mod behind_an_arc {
+                use $crate::store::conformance::Behind;
+
+                $crate::conformance_suite!(@areas super::Behind::arc(super::super::super::$name()));
+                $(
+                    $crate::conformance_suite!(
+                        @$extra super::Behind::arc(super::super::super::$name())
+                    );
+                    $(
+                        $crate::conformance_suite!(
+                            @$more super::Behind::arc(super::super::super::$name())
+                        );
+                    )*
+                )?
+            }
+        }
+    };
+    (@areas $harness:expr) => {
+        $crate::conformance_suite! {
+            @tests $harness;
+            look_up {
+                an_account_is_found_by_its_primary
+                an_account_is_found_by_its_backup
+                an_account_is_found_by_its_pending_token
+                an_account_is_found_by_its_retired_tokens
+                an_unknown_digest_is_none
+                digests_that_differ_in_one_byte_are_told_apart
+                peek_agrees_with_find_or_is_silent
+                an_unknown_user_has_nothing
+            }
+            change {
+                a_change_is_seen_when_replace_returns
+                a_digest_no_longer_named_is_none
+                a_stale_revision_conflicts_and_changes_nothing
+                a_revision_to_come_conflicts_and_changes_nothing
+                creating_an_existing_account_conflicts
+                changing_a_missing_account_conflicts
+                a_change_touches_no_other_account
+            }
+            uniqueness {
+                a_live_digest_of_another_account_conflicts
+                a_pending_digest_of_another_account_conflicts
+                a_retired_digest_of_another_account_conflicts
+                a_released_digest_can_be_used_again
+                a_digest_may_move_within_its_account
+            }
+            life {
+                a_promotion_keeps_both_tokens
+                a_token_that_ended_is_found_as_retired
+                a_retired_token_is_found_until_it_is_forgotten
+            }
+            concurrency {
+                concurrent_changes_have_exactly_one_winner
+                concurrent_claims_of_a_digest_have_exactly_one_winner
+                a_reader_during_promotions_always_finds_a_live_token
+                a_reader_sees_whole_changes
+            }
+            failure {
+                a_dropped_change_leaves_the_store_usable
+                a_change_that_is_timed_out_leaves_the_store_usable
+            }
+            batch {
+                each_change_of_a_batch_is_answered_in_order
+                a_conflict_in_a_batch_leaves_the_others_alone
+                a_batch_is_carried_out_in_its_order
+                an_empty_batch_is_answered
+                a_long_batch_is_written_whole
+            }
+            usage {
+                recorded_uses_change_no_account
+                the_latest_use_is_kept
+                uses_are_kept_per_token
+                a_use_by_an_unknown_user_is_harmless
+                a_change_keeps_the_recorded_uses
+                a_long_batch_of_uses_is_recorded_whole
+            }
+            paging {
+                a_list_is_complete_and_in_byte_order
+                a_page_says_whether_more_follow
+                a_list_goes_on_after_any_name
+                a_list_gives_each_account_as_it_is
+            }
+            history {
+                a_history_begins_with_the_latest
+                a_history_goes_on_before_a_revision
+                a_history_belongs_to_one_user
+                every_event_reads_back
+                every_actor_reads_back
+            }
+            names {
+                every_name_is_a_user_of_its_own
+                every_name_is_listed_in_byte_order
+                every_name_has_a_history_and_uses_of_its_own
+                every_name_reaches_the_feed
+            }
+            record {
+                every_field_of_an_account_reads_back
+                every_field_of_an_account_in_a_batch_reads_back
+                an_emptied_account_reads_back
+                a_large_revision_is_compared_exactly
+            }
+            feed {
+                every_change_reaches_the_feed_with_all_its_digests
+                a_change_in_the_feed_has_the_digests_of_before
+                changes_of_an_account_arrive_in_order
+                concurrent_changes_arrive_in_order
+                the_changes_of_a_batch_reach_the_feed
+                a_conflict_does_not_reach_the_feed
+                heartbeats_arrive_in_order_with_changes
+                two_feeds_both_deliver_everything
+                a_dropped_feed_disturbs_nobody
+                a_change_with_many_digests_arrives_whole_or_as_lost
+                a_feed_delivers_what_follows_its_opening
+            }
+            clock {
+                the_time_does_not_go_backwards
+                the_time_is_the_true_one
+            }
+            peppers {
+                tokens_in_use_are_counted_by_pepper
+            }
+        }
+    };
+    (@Migrating $harness:expr) => {
+        $crate::conformance_suite! {
+            @tests $harness;
+            migration {
+                migrating_twice_changes_nothing
+                concurrent_migrations_all_succeed
+            }
+        }
+    };
+    (@Nodes $harness:expr) => {
+        $crate::conformance_suite! {
+            @tests $harness;
+            node {
+                a_change_is_seen_by_another_node
+                a_change_of_another_node_conflicts
+                concurrent_changes_of_nodes_have_exactly_one_winner
+                a_feed_carries_the_changes_of_every_node
+                uses_of_every_node_come_together
+            }
+        }
+    };
+    (@Failing $harness:expr) => {
+        $crate::conformance_suite! {
+            @tests $harness;
+            outage {
+                an_outage_is_an_error_and_never_an_answer
+                an_error_keeps_its_source
+            }
+        }
+    };
+    (@tests $harness:expr; $($area:ident $cases:tt)*) => {
+        $(
+            mod $area {
+                $crate::conformance_suite!(@area $harness; $area $cases);
+            }
+        )*
+    };
+    (@area $harness:expr; $area:ident { $($case:ident)* }) => {
+        $(
+            #[test]
+            fn $case() {
+                $crate::store::conformance::run(async {
+                    let harness = $harness;
+                    $crate::store::conformance::$area::$case(&harness).await;
+                });
+            }
+        )*
+    };
+}

@@ -1,0 +1,101 @@
+//! Reading a feed with a bounded patience.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use futures_core::Stream;
+
+use super::check::Rule;
+use crate::store::{AccountStore, Change, Feed, FeedItem, HeartbeatId};
+use crate::token::TokenDigest;
+
+/// How long a case waits for one item.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A feed that is known to be open.
+pub(super) struct Watch {
+    feed: Feed,
+    rule: Rule,
+}
+
+impl Watch {
+    /// Opens a feed and waits until a heartbeat has come through it. A feed may
+    /// begin with the word that earlier changes were missed.
+    pub(super) async fn open(store: &impl AccountStore, rule: Rule) -> Self {
+        let feed = rule.answered(store.changes().await, "opening a feed");
+        let mut watch = Self::over(feed, rule);
+        let beat = beat(store, rule).await;
+        while watch.next().await != FeedItem::Heartbeat(beat) {}
+        watch
+    }
+
+    /// Reads a feed from its beginning.
+    pub(super) const fn over(feed: Feed, rule: Rule) -> Self {
+        Self { feed, rule }
+    }
+
+    /// The next item.
+    pub(super) async fn next(&mut self) -> FeedItem {
+        let item = poll_fn(|cx| Pin::new(&mut self.feed).poll_next(cx));
+        match tokio::time::timeout(PATIENCE, item).await {
+            Ok(Some(item)) => item,
+            Ok(None) => self.fail("the feed ended before its store"),
+            Err(_) => self.fail("an item has not come through the feed within ten seconds"),
+        }
+    }
+
+    fn fail(&self, what: &str) -> ! {
+        panic!("broken rule: {}: {what}", self.rule.0)
+    }
+
+    /// The next item, which must be a change.
+    pub(super) async fn change(&mut self) -> Change {
+        match self.next().await {
+            FeedItem::Change(change) => change,
+            item => self.fail(&format!("a change should have come, and {item:?} did")),
+        }
+    }
+
+    /// The items that come before a heartbeat that is sent now.
+    pub(super) async fn items(&mut self, store: &impl AccountStore) -> Vec<FeedItem> {
+        let beat = beat(store, self.rule).await;
+        let mut items = Vec::new();
+        loop {
+            match self.next().await {
+                FeedItem::Heartbeat(echo) if echo == beat => return items,
+                item => items.push(item),
+            }
+        }
+    }
+
+    /// The changes that come before a heartbeat that is sent now; there must be
+    /// nothing else.
+    pub(super) async fn changes(&mut self, store: &impl AccountStore) -> Vec<Change> {
+        let items = self.items(store).await.into_iter();
+        let change = |item| match item {
+            FeedItem::Change(change) => change,
+            item => self.fail(&format!("only changes should have come, and {item:?} did")),
+        };
+        items.map(change).collect()
+    }
+}
+
+/// Sends a heartbeat that nobody has sent before; its bits are spread over the
+/// whole number.
+async fn beat(store: &impl AccountStore, rule: Rule) -> HeartbeatId {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    let number = NEXT.fetch_add(1, Ordering::Relaxed).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let id = HeartbeatId::from_u64(number);
+    rule.answered(store.heartbeat(id).await, "sending a heartbeat");
+    id
+}
+
+/// Digests in an order in which they can be compared.
+pub(super) fn sorted<'a>(digests: impl IntoIterator<Item = &'a TokenDigest>) -> Vec<TokenDigest> {
+    let mut digests: Vec<_> = digests.into_iter().copied().collect();
+    digests.sort_unstable_by_key(|digest| *digest.as_bytes());
+    digests.dedup();
+    digests
+}

@@ -1,0 +1,252 @@
+//! Accounts in one SQLite file, which several processes of a machine may share.
+
+mod change_log;
+mod connection;
+mod durability;
+mod failure;
+mod feed;
+mod options;
+mod read;
+mod readers;
+mod schema;
+mod write;
+mod writer;
+
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use rusqlite::Connection;
+use tokio::runtime::Handle;
+
+pub use self::durability::{Durability, Synchronous};
+use self::failure::{Failure, unavailable};
+use self::feed::Feeds;
+pub use self::options::{SqliteOpenError, SqliteOptions};
+use self::readers::Readers;
+pub use self::schema::SchemaError;
+use self::writer::Writer;
+use super::{
+    AccountPage, AccountStore, Feed, HeartbeatId, HistoryPage, Loaded, PageSize, Replacement,
+    StoreError, TokenStore,
+};
+use crate::account::{Account, Revision};
+use crate::identity::UserId;
+use crate::time::Clock;
+use crate::token::{PepperVersion, TokenDigest};
+use crate::usage::{TokenUsage, TokenUse};
+
+/// How many uses are written in one transaction, so that a change need not wait
+/// long behind them.
+const USES_AT_ONCE: usize = 1_000;
+
+/// Accounts in one SQLite file, which several processes of a machine may share.
+///
+/// The file has a write-ahead log, and every change is on the disk when it
+/// returns (`synchronous=FULL`). Changes go through one thread, one after the
+/// other; another process that writes is waited for. Look-ups take a few
+/// microseconds, so they run on the calling thread, and move to a blocking
+/// thread of the `tokio` runtime only where they would have to wait. Without a
+/// runtime they wait on the calling thread. Longer reads (lists, histories) go
+/// to a blocking thread at once.
+///
+/// The file must be on a disk of this machine, not on a network file system.
+/// Besides it there are two files of the same name with `-wal` and `-shm`:
+/// they belong to it, and a copy without the first may lack the latest changes.
+///
+/// Every error until [`migrate`](Self::migrate) has been called once has a
+/// [`SchemaError`] as its source.
+///
+/// Dropping the store waits until the changes that were asked for are written.
+///
+/// ```
+/// use tower_api_token::identity::UserId;
+/// use tower_api_token::store::{AccountStore, SqliteStore};
+///
+/// # tokio::runtime::Runtime::new()?.block_on(async {
+/// # let directory = tempfile::tempdir()?;
+/// # let path = directory.path().join("tokens.db");
+/// let store = SqliteStore::open(path)?;
+/// store.migrate().await?;
+/// assert!(store.load(&UserId::new("alice")?).await?.account.is_none());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct SqliteStore {
+    // In this order they are dropped: the connection closed last empties the
+    // write-ahead log, which one that only reads cannot do.
+    feeds: Feeds,
+    readers: Arc<Readers>,
+    writer: Writer,
+    busy_timeout: Duration,
+    clock: Arc<dyn Clock>,
+}
+
+impl fmt::Debug for SqliteStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SqliteStore").finish_non_exhaustive()
+    }
+}
+
+impl SqliteStore {
+    /// Opens the file at `path` with every [option](SqliteOptions) at its
+    /// default, and makes an empty one if there is none.
+    ///
+    /// # Errors
+    ///
+    /// [`SqliteOpenError`] names what is wrong.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, SqliteOpenError> {
+        SqliteOptions::new().open(path)
+    }
+
+    fn with(path: &Path, options: &SqliteOptions) -> Result<Self, SqliteOpenError> {
+        connection::check_version(rusqlite::version_number())?;
+        let writer = Writer::start(connection::writer(path, options)?);
+        let reader = |_| connection::reader(path, options, Duration::ZERO);
+        let readers = (0..options.readers).map(reader).collect::<Result<_, _>>()?;
+        Ok(Self {
+            feeds: Feeds::new(path.to_owned(), options.clone()),
+            readers: Arc::new(Readers::new(readers)),
+            writer: writer.map_err(SqliteOpenError::Thread)?,
+            busy_timeout: options.busy_timeout,
+            clock: Arc::clone(&options.clock),
+        })
+    }
+
+    /// Makes the tables if the file has none. It may be called at every start,
+    /// by any number of threads and processes at once.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the file cannot be written, or, with a [`SchemaError`]
+    /// as its source, if it is another program's or of a later version.
+    pub async fn migrate(&self) -> Result<(), StoreError> {
+        self.writer.run("migrating", schema::migrate).await
+    }
+
+    /// Reads back from the connection that writes how safely it does so.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if it cannot be asked.
+    pub async fn durability(&self) -> Result<Durability, StoreError> {
+        let read = |connection: &mut Connection| Durability::of(connection);
+        self.writer.run("reading the durability", read).await
+    }
+
+    /// Reads on the calling thread, or where it can wait.
+    async fn read<T: Send + 'static>(
+        &self,
+        doing: &'static str,
+        work: impl Fn(&Connection) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        match self.readers.try_run(&work) {
+            Some(result) => result.map_err(|failure| failure.store_error(doing)),
+            None => self.read_elsewhere(doing, work).await,
+        }
+    }
+
+    /// Reads on a thread that may block.
+    async fn read_elsewhere<T: Send + 'static>(
+        &self,
+        doing: &'static str,
+        work: impl Fn(&Connection) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (readers, patience) = (Arc::clone(&self.readers), self.busy_timeout);
+        let read = move || readers.wait_and_run(patience, doing, work);
+        let result = match Handle::try_current() {
+            Ok(runtime) => runtime.spawn_blocking(read).await,
+            Err(_) => Ok(read()),
+        };
+        let result = result.map_err(|cause| unavailable(doing).with_source(cause))?;
+        result.map_err(|failure| failure.store_error(doing))
+    }
+}
+
+#[async_trait]
+impl TokenStore for SqliteStore {
+    async fn find(&self, digest: &TokenDigest) -> Result<Option<Arc<Account>>, StoreError> {
+        let digest = *digest;
+        self.read("finding a token", move |connection| read::find(connection, &digest)).await
+    }
+}
+
+#[async_trait]
+impl AccountStore for SqliteStore {
+    async fn load(&self, user: &UserId) -> Result<Loaded, StoreError> {
+        let user = user.clone();
+        let load = move |connection: &Connection| read::load(connection, &user);
+        let account = self.read("loading an account", load).await?;
+        Ok(Loaded::new(account, self.clock.now()))
+    }
+
+    async fn replace(&self, replacement: Replacement) -> Result<(), StoreError> {
+        let replace = move |connection: &Connection| write::replace(connection, &replacement);
+        self.writer.transaction("replacing an account", replace).await?;
+        self.feeds.look();
+        Ok(())
+    }
+
+    async fn replace_many(
+        &self,
+        replacements: Vec<Replacement>,
+    ) -> Result<Vec<Result<(), StoreError>>, StoreError> {
+        let replace = move |connection: &Connection| write::replace_many(connection, &replacements);
+        let results = self.writer.transaction("replacing accounts", replace).await?;
+        self.feeds.look();
+        Ok(results)
+    }
+
+    async fn list(
+        &self,
+        after: Option<&UserId>,
+        size: PageSize,
+    ) -> Result<AccountPage, StoreError> {
+        let after = after.cloned();
+        let list = move |connection: &Connection| read::list(connection, after.as_ref(), size);
+        self.read_elsewhere("listing accounts", list).await
+    }
+
+    async fn record_usage(&self, batch: &[TokenUse]) -> Result<(), StoreError> {
+        for batch in batch.chunks(USES_AT_ONCE) {
+            let batch = batch.to_vec();
+            let record = move |connection: &Connection| write::record_uses(connection, &batch);
+            self.writer.transaction("recording last uses", record).await?;
+        }
+        Ok(())
+    }
+
+    async fn usage(&self, user: &UserId) -> Result<Vec<TokenUsage>, StoreError> {
+        let user = user.clone();
+        self.read("reading last uses", move |connection| read::usage(connection, &user)).await
+    }
+
+    async fn history(
+        &self,
+        user: &UserId,
+        before: Option<Revision>,
+        size: PageSize,
+    ) -> Result<HistoryPage, StoreError> {
+        let user = user.clone();
+        let history = move |connection: &Connection| read::history(connection, &user, before, size);
+        self.read_elsewhere("reading a history", history).await
+    }
+
+    async fn changes(&self) -> Result<Feed, StoreError> {
+        self.feeds.open().await
+    }
+
+    async fn heartbeat(&self, id: HeartbeatId) -> Result<(), StoreError> {
+        let beat = move |connection: &Connection| write::heartbeat(connection, id);
+        self.writer.transaction("sending a heartbeat", beat).await?;
+        self.feeds.look();
+        Ok(())
+    }
+
+    async fn pepper_versions(&self) -> Result<Vec<(PepperVersion, u64)>, StoreError> {
+        self.read_elsewhere("counting pepper versions", read::pepper_versions).await
+    }
+}

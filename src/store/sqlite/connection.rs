@@ -1,0 +1,117 @@
+//! How each connection is opened and set up.
+
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rusqlite::{Connection, Error, ErrorCode, OpenFlags};
+
+use super::options::{SqliteOpenError, SqliteOptions};
+
+/// Versions 3.7.0 to 3.51.2 can lose commits of a write-ahead log that several
+/// connections share.
+const OLDEST_VERSION: i32 = 3_051_003;
+
+/// What a log that has grown is cut back to, in bytes.
+const LOG_SIZE: i64 = 64 << 20;
+
+/// What the writer may keep of the file in its own memory, in KiB. A batch of
+/// new digests lands anywhere in its table.
+const WRITER_CACHE: i64 = 64 << 10;
+
+const STATEMENTS: usize = 32;
+
+pub(super) fn check_version(found: i32) -> Result<(), SqliteOpenError> {
+    if found < OLDEST_VERSION { Err(SqliteOpenError::Version { found }) } else { Ok(()) }
+}
+
+/// Opens the connection that writes, and the file if there is none.
+pub(super) fn writer(path: &Path, options: &SqliteOptions) -> Result<Connection, SqliteOpenError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
+    let connection = open(path, flags)?;
+    connection.busy_timeout(options.busy_timeout)?;
+    write_ahead(&connection, options.busy_timeout)?;
+    let set = |name, value| connection.pragma_update(None, name, value);
+    set("synchronous", 2)?;
+    // Elsewhere than on Apple's systems these do nothing.
+    set("fullfsync", 1)?;
+    set("checkpoint_fullfsync", 1)?;
+    set("foreign_keys", 1)?;
+    set("trusted_schema", 0)?;
+    set("cache_size", -WRITER_CACHE)?;
+    connection.query_row(&format!("PRAGMA journal_size_limit = {LOG_SIZE}"), [], |_| Ok(()))?;
+    map(&connection, options)?;
+    limit(&connection, options)?;
+    Ok(connection)
+}
+
+/// Opens a connection that can only read. Until a write that is in its way is
+/// over it waits for `patience`.
+pub(super) fn reader(
+    path: &Path,
+    options: &SqliteOptions,
+    patience: Duration,
+) -> Result<Connection, Error> {
+    let connection = open(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    connection.busy_timeout(patience)?;
+    connection.pragma_update(None, "query_only", 1)?;
+    connection.pragma_update(None, "trusted_schema", 0)?;
+    map(&connection, options)?;
+    Ok(connection)
+}
+
+fn open(path: &Path, flags: OpenFlags) -> Result<Connection, Error> {
+    // Each connection is used by one thread at a time.
+    let flags = flags | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    Ok(connection)
+}
+
+/// Switches the file to a write-ahead log. SQLite itself does not wait here for
+/// others who do the same.
+fn write_ahead(connection: &Connection, patience: Duration) -> Result<(), SqliteOpenError> {
+    let deadline = Instant::now() + patience;
+    let switch = || connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0));
+    let found: String = loop {
+        match switch() {
+            Err(error) if is_busy(&error) && Instant::now() < deadline => {
+                thread::sleep(Duration::from_millis(1));
+            }
+            mode => break mode?,
+        }
+    };
+    if found == "wal" { Ok(()) } else { Err(SqliteOpenError::JournalMode { found }) }
+}
+
+fn is_busy(error: &Error) -> bool {
+    error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
+}
+
+fn map(connection: &Connection, options: &SqliteOptions) -> Result<(), Error> {
+    let bytes = i64::try_from(options.mmap_size).unwrap_or(i64::MAX);
+    connection.query_row(&format!("PRAGMA mmap_size = {bytes}"), [], |_| Ok(()))
+}
+
+fn limit(connection: &Connection, options: &SqliteOptions) -> Result<(), Error> {
+    let Some(bytes) = options.max_size else { return Ok(()) };
+    let page: u64 =
+        connection.query_row("PRAGMA page_size", [], |row| row.get::<_, u32>(0))?.into();
+    let pages = u32::try_from(bytes / page).unwrap_or(u32::MAX - 1).max(1);
+    connection.query_row(&format!("PRAGMA max_page_count = {pages}"), [], |_| Ok(()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_with_the_defect_of_the_write_ahead_log_is_refused() {
+        assert!(matches!(
+            check_version(3_051_002),
+            Err(SqliteOpenError::Version { found: 3_051_002 })
+        ));
+        assert!(check_version(3_051_003).is_ok());
+        assert!(check_version(rusqlite::version_number()).is_ok());
+    }
+}

@@ -1,0 +1,109 @@
+//! From what SQLite reports to what a store reports.
+//!
+//! Codes are compared, never text. An error of the driver holds a code, a text
+//! about the statement and at most the statement itself, but no value that was
+//! bound to it: no digest can be in one.
+
+use rusqlite::ffi::{SQLITE_CONSTRAINT_PRIMARYKEY, SQLITE_CONSTRAINT_UNIQUE};
+use rusqlite::{Error, ErrorCode};
+
+use super::schema::SchemaError;
+use crate::store::{StoreError, StoreErrorKind};
+
+/// What stops a piece of work on a connection.
+#[derive(Debug)]
+pub(super) enum Failure {
+    Driver(Error),
+    Schema(SchemaError),
+    Refused(StoreError),
+}
+
+impl Failure {
+    /// Whether another connection is in the way, for a moment.
+    pub(super) fn is_busy(&self) -> bool {
+        self.code() == Some(ErrorCode::DatabaseBusy)
+    }
+
+    /// Whether a statement could not be made, as it happens where a table is
+    /// missing.
+    pub(super) fn is_bad_statement(&self) -> bool {
+        self.code() == Some(ErrorCode::Unknown)
+    }
+
+    /// The failure as the store reports it.
+    pub(super) fn store_error(self, doing: &'static str) -> StoreError {
+        match self {
+            Self::Refused(error) => error,
+            Self::Schema(cause) => unavailable(doing).with_source(cause),
+            Self::Driver(cause) => StoreError::new(kind(&cause), doing).with_source(cause),
+        }
+    }
+
+    fn code(&self) -> Option<ErrorCode> {
+        match self {
+            Self::Driver(cause) => code(cause),
+            Self::Schema(_) | Self::Refused(_) => None,
+        }
+    }
+}
+
+/// Of a statement that is no longer understood, the driver's own accessor for
+/// the code knows nothing.
+fn code(error: &Error) -> Option<ErrorCode> {
+    match error {
+        Error::SqlInputError { error, .. } => Some(error.code),
+        error => error.sqlite_error_code(),
+    }
+}
+
+fn kind(error: &Error) -> StoreErrorKind {
+    match error {
+        Error::SqliteFailure(cause, _) if is_uniqueness(cause.extended_code) => {
+            StoreErrorKind::Conflict
+        }
+        Error::FromSqlConversionFailure(..)
+        | Error::IntegralValueOutOfRange(..)
+        | Error::InvalidColumnType(..)
+        | Error::Utf8Error(..) => StoreErrorKind::Corrupt,
+        error => match code(error) {
+            Some(
+                ErrorCode::DatabaseCorrupt
+                | ErrorCode::NotADatabase
+                | ErrorCode::ConstraintViolation,
+            ) => StoreErrorKind::Corrupt,
+            _ => StoreErrorKind::Unavailable,
+        },
+    }
+}
+
+const fn is_uniqueness(extended_code: i32) -> bool {
+    matches!(extended_code, SQLITE_CONSTRAINT_PRIMARYKEY | SQLITE_CONSTRAINT_UNIQUE)
+}
+
+pub(super) const fn unavailable(doing: &'static str) -> StoreError {
+    StoreError::new(StoreErrorKind::Unavailable, doing)
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Driver(error)
+    }
+}
+
+impl From<rusqlite::types::FromSqlError> for Failure {
+    fn from(error: rusqlite::types::FromSqlError) -> Self {
+        Self::Driver(error.into())
+    }
+}
+
+impl From<SchemaError> for Failure {
+    fn from(error: SchemaError) -> Self {
+        Self::Schema(error)
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Self::Refused(error)
+    }
+}

@@ -1,0 +1,184 @@
+//! How a file is opened.
+
+use std::error::Error;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::SqliteStore;
+use crate::time::{Clock, SystemClock};
+
+/// How a [`SqliteStore`] opens its file.
+///
+/// ```
+/// use std::time::Duration;
+/// use tower_api_token::store::SqliteOptions;
+///
+/// # let directory = tempfile::tempdir()?;
+/// # let path = directory.path().join("tokens.db");
+/// let store = SqliteOptions::new().busy_timeout(Duration::from_secs(2)).open(path)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct SqliteOptions {
+    pub(super) busy_timeout: Duration,
+    pub(super) poll_interval: Duration,
+    pub(super) readers: usize,
+    pub(super) mmap_size: u64,
+    pub(super) max_size: Option<u64>,
+    pub(super) clock: Arc<dyn Clock>,
+}
+
+impl Default for SqliteOptions {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl SqliteOptions {
+    /// The greatest number of connections that read.
+    pub const MAX_READERS: usize = 64;
+
+    /// Every option at its default.
+    pub fn new() -> Self {
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        Self {
+            busy_timeout: Duration::from_secs(5),
+            poll_interval: Duration::from_millis(5),
+            readers: threads.clamp(2, 16),
+            mmap_size: 1 << 30,
+            max_size: None,
+            clock: Arc::new(SystemClock),
+        }
+    }
+
+    /// How long a call waits for other processes that write, or for a
+    /// connection to read with, before it is
+    /// [`Unavailable`](crate::store::StoreErrorKind::Unavailable). Default: 5
+    /// seconds; at most an hour.
+    pub const fn busy_timeout(mut self, time: Duration) -> Self {
+        self.busy_timeout = time;
+        self
+    }
+
+    /// How often an open feed looks for changes made by other processes; those
+    /// of this store reach it at once. Default: 5 milliseconds; at least one
+    /// millisecond, at most a second.
+    pub const fn poll_interval(mut self, time: Duration) -> Self {
+        self.poll_interval = time;
+        self
+    }
+
+    /// How many connections read at the same time. Default: one for each
+    /// processor, at least 2 and at most 16; from 1 to
+    /// [`MAX_READERS`](Self::MAX_READERS).
+    pub const fn readers(mut self, count: usize) -> Self {
+        self.readers = count;
+        self
+    }
+
+    /// How many bytes of the file each connection maps into memory; zero for
+    /// none. Default: 1 GiB. A file that another program cuts short while it is
+    /// mapped ends this program.
+    pub const fn mmap_size(mut self, bytes: u64) -> Self {
+        self.mmap_size = bytes;
+        self
+    }
+
+    /// What the file must not grow beyond, in bytes, rounded down to whole
+    /// pages; a write that would is
+    /// [`Unavailable`](crate::store::StoreErrorKind::Unavailable). Default: the
+    /// file may grow as the disk allows.
+    pub const fn max_size(mut self, bytes: u64) -> Self {
+        self.max_size = Some(bytes);
+        self
+    }
+
+    /// Where the store's time comes from. Default: the system's clock, which
+    /// all processes on this machine share.
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Arc::new(clock);
+        self
+    }
+
+    /// Opens the file at `path`, and makes an empty one if there is none.
+    ///
+    /// # Errors
+    ///
+    /// [`SqliteOpenError`] names the option or the rule that is broken.
+    pub fn open(self, path: impl AsRef<Path>) -> Result<SqliteStore, SqliteOpenError> {
+        self.check()?;
+        let path = regular_file(path.as_ref())?;
+        SqliteStore::with(&path, &self)
+    }
+
+    fn check(&self) -> Result<(), SqliteOpenError> {
+        let intervals = Duration::from_millis(1)..=Duration::from_secs(1);
+        if self.busy_timeout > Duration::from_secs(3_600) {
+            Err(SqliteOpenError::BusyTimeout)
+        } else if !intervals.contains(&self.poll_interval) {
+            Err(SqliteOpenError::PollInterval)
+        } else if !(1..=Self::MAX_READERS).contains(&self.readers) {
+            Err(SqliteOpenError::Readers)
+        } else {
+            Ok(())
+        }
+    }
+}
+
+/// The absolute path, so that SQLite takes no name for anything but a file: not
+/// `file:a?mode=memory`, for one.
+fn regular_file(path: &Path) -> Result<PathBuf, SqliteOpenError> {
+    let in_memory = path.as_os_str().is_empty() || path == Path::new(":memory:");
+    if in_memory || path.metadata().is_ok_and(|found| !found.is_file()) {
+        return Err(SqliteOpenError::NotAFile);
+    }
+    std::path::absolute(path).map_err(|_| SqliteOpenError::NotAFile)
+}
+
+/// Why a file cannot be opened as a store.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SqliteOpenError {
+    /// A database in memory, a directory or a device: a store has several
+    /// connections, and they share nothing but a file.
+    #[error("a store needs a regular file: not memory, a directory or a device")]
+    NotAFile,
+    /// The time to wait for others is too long.
+    #[error("the busy time-out must not be longer than an hour")]
+    BusyTimeout,
+    /// The interval at which a feed polls is too short or too long.
+    #[error("the poll interval must be from a millisecond to a second")]
+    PollInterval,
+    /// There must be connections to read with, and not too many.
+    #[error("the number of readers must be from 1 to {}", SqliteOptions::MAX_READERS)]
+    Readers,
+    /// This version of SQLite can lose commits (the defect of the write-ahead
+    /// log in 3.7.0 to 3.51.2).
+    #[error("SQLite must be version 3.51.3 or later, and is {found}")]
+    Version {
+        /// The version that was found, as major × 1 000 000 + minor × 1 000 +
+        /// patch.
+        found: i32,
+    },
+    /// The file's system cannot hold a write-ahead log; network file systems
+    /// cannot.
+    #[error("the file cannot have a write-ahead log: its journal mode stays {found}")]
+    JournalMode {
+        /// The journal mode that the file has.
+        found: String,
+    },
+    /// SQLite could not open the file or set a connection up.
+    #[error("the file cannot be opened")]
+    Driver(#[source] Box<dyn Error + Send + Sync>),
+    /// The thread that writes could not be started.
+    #[error("no thread for the writer")]
+    Thread(#[source] std::io::Error),
+}
+
+impl From<rusqlite::Error> for SqliteOpenError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Driver(Box::new(error))
+    }
+}

@@ -1,0 +1,121 @@
+//! What is read, each by one prepared statement: one state of the file.
+
+use std::sync::Arc;
+
+use rusqlite::{Connection, Row};
+
+use super::failure::Failure;
+use crate::account::{Account, Revision};
+use crate::audit::AuditEntry;
+use crate::identity::UserId;
+use crate::store::record::{decode, decode_actor, decode_event};
+use crate::store::{AccountPage, HistoryPage, PageSize, StoreError, StoreErrorKind};
+use crate::time::Timestamp;
+use crate::token::{PepperVersion, TokenDigest, TokenId};
+use crate::usage::{ClientLabel, TokenUsage};
+
+const FIND: &str = "
+    SELECT accounts.record FROM digests
+    JOIN accounts ON accounts.number = digests.account WHERE digests.digest = ?1";
+
+const LOAD: &str = "SELECT record FROM accounts WHERE user_id = ?1";
+
+const LIST: &str = "SELECT record FROM accounts WHERE user_id > ?1 ORDER BY user_id LIMIT ?2";
+
+const USAGE: &str = "
+    SELECT token, at, client FROM usage
+    WHERE account = (SELECT number FROM accounts WHERE user_id = ?1) ORDER BY token";
+
+const HISTORY: &str = "
+    SELECT revision, at, actor, event FROM history
+    WHERE account = (SELECT number FROM accounts WHERE user_id = ?1) AND revision <= ?2
+    ORDER BY revision DESC LIMIT ?3";
+
+const PEPPER_VERSIONS: &str = "
+    SELECT pepper, count(*) FROM digests WHERE in_use = 1 GROUP BY pepper ORDER BY pepper";
+
+pub(super) fn find(
+    connection: &Connection,
+    digest: &TokenDigest,
+) -> Result<Option<Arc<Account>>, Failure> {
+    let mut statement = connection.prepare_cached(FIND)?;
+    let mut rows = statement.query([digest.as_bytes()])?;
+    rows.next()?.map(account).transpose()
+}
+
+pub(super) fn load(
+    connection: &Connection,
+    user: &UserId,
+) -> Result<Option<Arc<Account>>, Failure> {
+    let mut statement = connection.prepare_cached(LOAD)?;
+    let mut rows = statement.query([user.as_str()])?;
+    rows.next()?.map(account).transpose()
+}
+
+pub(super) fn list(
+    connection: &Connection,
+    after: Option<&UserId>,
+    size: PageSize,
+) -> Result<AccountPage, Failure> {
+    // No user id is empty, so every one comes after the empty text.
+    let after = after.map_or("", UserId::as_str);
+    let mut statement = connection.prepare_cached(LIST)?;
+    let accounts = statement.query_and_then((after, size.get() as i64 + 1), account)?;
+    Ok(AccountPage::of(accounts.collect::<Result<_, _>>()?, size))
+}
+
+pub(super) fn usage(connection: &Connection, user: &UserId) -> Result<Vec<TokenUsage>, Failure> {
+    let mut statement = connection.prepare_cached(USAGE)?;
+    let usage = statement.query_and_then([user.as_str()], |row| {
+        let (id, at) = (TokenId::from_u64(number(row, 0)?), number(row, 1)?);
+        Ok(TokenUsage::new(id, Timestamp::from_unix_millis(at), client(row)?))
+    })?;
+    usage.collect()
+}
+
+fn client(row: &Row<'_>) -> Result<Option<ClientLabel>, Failure> {
+    let label = row.get_ref(2)?.as_str_or_null()?.map(ClientLabel::new).transpose();
+    let corrupt = StoreError::new(StoreErrorKind::Corrupt, "reading last uses");
+    label.map_err(|cause| corrupt.with_source(cause).into())
+}
+
+pub(super) fn history(
+    connection: &Connection,
+    user: &UserId,
+    before: Option<Revision>,
+    size: PageSize,
+) -> Result<HistoryPage, Failure> {
+    let last = before.map_or(u64::MAX, |before| before.as_u64().saturating_sub(1));
+    let last = i64::try_from(last).unwrap_or(i64::MAX);
+    let mut statement = connection.prepare_cached(HISTORY)?;
+    let parameters = (user.as_str(), last, size.get() as i64 + 1);
+    let entries = statement.query_and_then(parameters, |row| entry(user, row))?;
+    Ok(HistoryPage::of(entries.collect::<Result<_, _>>()?, size))
+}
+
+fn entry(user: &UserId, row: &Row<'_>) -> Result<AuditEntry, Failure> {
+    let (revision, at) = (Revision::from_u64(number(row, 0)?), number(row, 1)?);
+    let actor = decode_actor(row.get_ref(2)?.as_str()?)?;
+    let event = decode_event(row.get_ref(3)?.as_str()?)?;
+    let at = Timestamp::from_unix_millis(at);
+    Ok(AuditEntry::new(user.clone(), revision, at, actor, event))
+}
+
+pub(super) fn pepper_versions(
+    connection: &Connection,
+) -> Result<Vec<(PepperVersion, u64)>, Failure> {
+    let mut statement = connection.prepare_cached(PEPPER_VERSIONS)?;
+    let versions = statement
+        .query_and_then([], |row| Ok((PepperVersion::from_u16(row.get(0)?), number(row, 1)?)))?;
+    versions.collect()
+}
+
+/// The account whose record is the row's first column.
+pub(super) fn account(row: &Row<'_>) -> Result<Arc<Account>, Failure> {
+    Ok(Arc::new(decode(row.get_ref(0)?.as_blob()?)?))
+}
+
+/// SQLite's numbers have a sign: the same 64 bits.
+fn number(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
+    row.get(column).map(i64::cast_unsigned)
+}

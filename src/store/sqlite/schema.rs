@@ -1,0 +1,109 @@
+//! The tables, and how a file comes to have them.
+//!
+//! A later version of the schema that this code could misread must rename what
+//! it changes: a connection that is open meanwhile then fails, looks here, and
+//! reports [`SchemaError::Newer`].
+
+use rusqlite::{Connection, TransactionBehavior};
+
+use super::failure::Failure;
+
+/// The version of the schema that this code makes, and the only one it knows.
+const VERSION: i32 = 1;
+
+/// Marks a file as one of ours: "tapt".
+const APPLICATION: i32 = 0x7461_7074;
+
+/// Accounts are named by a number in the other tables, so that a look-up
+/// descends two trees and a long user id stands in one place.
+const TABLES: &str = "
+CREATE TABLE accounts (
+    number   INTEGER PRIMARY KEY,
+    user_id  TEXT NOT NULL UNIQUE COLLATE BINARY,
+    revision INTEGER NOT NULL CHECK (revision > 0),
+    record   BLOB NOT NULL
+) STRICT;
+
+CREATE TABLE digests (
+    digest  BLOB NOT NULL PRIMARY KEY CHECK (length(digest) = 32),
+    account INTEGER NOT NULL REFERENCES accounts (number),
+    pepper  INTEGER NOT NULL,
+    in_use  INTEGER NOT NULL CHECK (in_use IN (0, 1))
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE usage (
+    account INTEGER NOT NULL REFERENCES accounts (number),
+    token   INTEGER NOT NULL,
+    at      INTEGER NOT NULL,
+    client  TEXT,
+    PRIMARY KEY (account, token)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE history (
+    account  INTEGER NOT NULL REFERENCES accounts (number),
+    revision INTEGER NOT NULL,
+    at       INTEGER NOT NULL,
+    actor    TEXT NOT NULL,
+    event    TEXT NOT NULL,
+    PRIMARY KEY (account, revision)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE changes (
+    sequence  INTEGER PRIMARY KEY AUTOINCREMENT,
+    user_id   TEXT COLLATE BINARY,
+    revision  INTEGER,
+    digests   BLOB,
+    heartbeat INTEGER
+) STRICT;
+";
+
+/// Why a file cannot be used: the [`source`](std::error::Error::source) of the
+/// store's errors until it is put right.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SchemaError {
+    /// The file has no tables yet: call
+    /// [`SqliteStore::migrate`](super::SqliteStore::migrate).
+    #[error("the file has no tables yet: migrate it")]
+    Missing,
+    /// A later version of this crate has migrated the file.
+    #[error("the file has schema version {found}, and this program knows {VERSION}")]
+    Newer {
+        /// The version that the file has.
+        found: i32,
+    },
+    /// The file holds the tables of another program.
+    #[error("the file belongs to another program")]
+    Foreign,
+}
+
+/// Refuses to work on a file that does not have this schema.
+pub(super) fn verify(connection: &Connection) -> Result<(), Failure> {
+    let pragma = |sql| connection.prepare_cached(sql)?.query_row([], |row| row.get(0));
+    match (pragma("PRAGMA application_id")?, pragma("PRAGMA user_version")?) {
+        (APPLICATION, VERSION) => Ok(()),
+        (APPLICATION, found) if found > VERSION => Err(SchemaError::Newer { found }.into()),
+        (0, 0) if is_empty(connection)? => Err(SchemaError::Missing.into()),
+        _ => Err(SchemaError::Foreign.into()),
+    }
+}
+
+fn is_empty(connection: &Connection) -> Result<bool, Failure> {
+    let mut count = connection.prepare_cached("SELECT count(*) FROM sqlite_schema")?;
+    Ok(count.query_row([], |row| row.get(0)).map(|tables: i64| tables == 0)?)
+}
+
+/// Makes the tables if the file has none. Everyone else who tries at the same
+/// time waits for the write lock and then finds them made.
+pub(super) fn migrate(connection: &mut Connection) -> Result<(), Failure> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    match verify(&transaction) {
+        Err(Failure::Schema(SchemaError::Missing)) => {
+            transaction.execute_batch(TABLES)?;
+            transaction.pragma_update(None, "application_id", APPLICATION)?;
+            transaction.pragma_update(None, "user_version", VERSION)?;
+            Ok(transaction.commit()?)
+        }
+        verified => verified,
+    }
+}

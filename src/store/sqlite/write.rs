@@ -1,0 +1,198 @@
+//! What is written. Every function here works inside a transaction that its
+//! caller begins and commits.
+
+use std::sync::Arc;
+
+use rusqlite::Connection;
+
+use super::failure::Failure;
+use super::{change_log, read};
+use crate::account::{Account, Place, Revision};
+use crate::audit::AuditEntry;
+use crate::identity::UserId;
+use crate::store::record::{encode, encode_actor, encode_event};
+use crate::store::{Change, HeartbeatId, Replacement, StoreError, StoreErrorKind};
+use crate::token::StoredDigest;
+use crate::usage::{ClientLabel, TokenUse};
+
+const REPLACING: &str = "replacing an account";
+
+const KEPT: &str = "SELECT record, number, revision FROM accounts WHERE user_id = ?1";
+
+const ADD: &str = "INSERT INTO accounts (user_id, revision, record) VALUES (?1, ?2, ?3)";
+
+const CHANGE: &str = "UPDATE accounts SET revision = ?2, record = ?3 WHERE number = ?1";
+
+const ADD_DIGEST: &str =
+    "INSERT INTO digests (digest, pepper, in_use, account) VALUES (?1, ?2, ?3, ?4)";
+
+const CHANGE_DIGEST: &str =
+    "UPDATE digests SET pepper = ?2, in_use = ?3 WHERE digest = ?1 AND account = ?4";
+
+const REMOVE_DIGEST: &str = "DELETE FROM digests WHERE digest = ?1";
+
+const ADD_ENTRY: &str =
+    "INSERT INTO history (account, revision, at, actor, event) VALUES (?1, ?2, ?3, ?4, ?5)";
+
+const RECORD_USE: &str = "
+    INSERT INTO usage (account, token, at, client)
+    SELECT number, ?2, ?3, ?4 FROM accounts WHERE user_id = ?1
+    ON CONFLICT (account, token) DO UPDATE SET at = excluded.at, client = excluded.client
+    WHERE excluded.at > at";
+
+/// An account as the file has it.
+struct Kept {
+    account: Arc<Account>,
+    number: i64,
+    revision: i64,
+}
+
+/// Makes one change.
+pub(super) fn replace(connection: &Connection, replacement: &Replacement) -> Result<(), Failure> {
+    let sequence = write(connection, replacement)?;
+    change_log::prune(connection, sequence, 1)
+}
+
+/// Makes each change or nothing of it, and answers for each. A failure that is
+/// not of one change's making ends the whole.
+pub(super) fn replace_many(
+    connection: &Connection,
+    replacements: &[Replacement],
+) -> Result<Vec<Result<(), StoreError>>, Failure> {
+    let mut results = Vec::with_capacity(replacements.len());
+    let mut newest = None;
+    for replacement in replacements {
+        run(connection, "SAVEPOINT one")?;
+        let written = write(connection, replacement).map(|sequence| newest = Some(sequence));
+        let result = alone(written)?;
+        if result.is_err() {
+            run(connection, "ROLLBACK TO one")?;
+        }
+        run(connection, "RELEASE one")?;
+        results.push(result);
+    }
+    newest.map_or(Ok(()), |newest| change_log::prune(connection, newest, results.len()))?;
+    Ok(results)
+}
+
+/// Takes apart what is wrong with one change and what is wrong with the file.
+fn alone(written: Result<(), Failure>) -> Result<Result<(), StoreError>, Failure> {
+    let Err(failure) = written else { return Ok(Ok(())) };
+    let error = failure.store_error(REPLACING);
+    match error.kind() {
+        StoreErrorKind::Conflict | StoreErrorKind::Corrupt => Ok(Err(error)),
+        StoreErrorKind::Unavailable => Err(error.into()),
+    }
+}
+
+/// Keeps the latest use of each token. No account is written.
+pub(super) fn record_uses(connection: &Connection, batch: &[TokenUse]) -> Result<(), Failure> {
+    let mut record = connection.prepare_cached(RECORD_USE)?;
+    for TokenUse { user, usage } in batch {
+        let (token, client) = (usage.id.as_u64(), usage.client.as_ref().map(ClientLabel::as_str));
+        let at = i64::try_from(usage.at.unix_millis()).unwrap_or(i64::MAX);
+        record.execute((user.as_str(), token.cast_signed(), at, client))?;
+    }
+    Ok(())
+}
+
+/// Puts a heartbeat between the changes before and after it.
+pub(super) fn heartbeat(connection: &Connection, id: HeartbeatId) -> Result<(), Failure> {
+    let sequence = change_log::append_heartbeat(connection, id)?;
+    change_log::prune(connection, sequence, 1)
+}
+
+/// Makes one change, and answers with its number in the log of changes.
+fn write(connection: &Connection, replacement: &Replacement) -> Result<i64, Failure> {
+    let Replacement { account, expected, entry } = replacement;
+    let kept = kept(connection, account.user())?;
+    let expected = expected.map(stored_revision).transpose()?;
+    if kept.as_ref().map(|kept| kept.revision) != expected {
+        return Err(StoreError::new(StoreErrorKind::Conflict, REPLACING).into());
+    }
+    let number = write_account(connection, kept.as_ref(), account)?;
+    let before = kept.as_ref().map(|kept| &*kept.account);
+    write_digests(connection, number, before, account)?;
+    write_entry(connection, number, account.revision(), entry)?;
+    change_log::append_change(connection, &Change::between(before, account))
+}
+
+fn kept(connection: &Connection, user: &UserId) -> Result<Option<Kept>, Failure> {
+    let mut statement = connection.prepare_cached(KEPT)?;
+    let mut rows = statement.query([user.as_str()])?;
+    let Some(row) = rows.next()? else { return Ok(None) };
+    let (number, revision) = (row.get(1)?, row.get(2)?);
+    Ok(Some(Kept { account: read::account(row)?, number, revision }))
+}
+
+fn write_account(
+    connection: &Connection,
+    kept: Option<&Kept>,
+    account: &Account,
+) -> Result<i64, Failure> {
+    let (revision, record) = (stored_revision(account.revision())?, encode(account));
+    if let Some(kept) = kept {
+        connection.prepare_cached(CHANGE)?.execute((kept.number, revision, record))?;
+        return Ok(kept.number);
+    }
+    let user = account.user().as_str();
+    Ok(connection.prepare_cached(ADD)?.insert((user, revision, record))?)
+}
+
+/// That no other account names one of the digests is the table's own rule.
+fn write_digests(
+    connection: &Connection,
+    number: i64,
+    before: Option<&Account>,
+    after: &Account,
+) -> Result<(), Failure> {
+    let kept: Vec<_> = before.into_iter().flat_map(digests).collect();
+    for (stored, _) in &kept {
+        if after.place_of(&stored.digest).is_none() {
+            connection.prepare_cached(REMOVE_DIGEST)?.execute([stored.digest.as_bytes()])?;
+        }
+    }
+    for (stored, in_use) in digests(after) {
+        let kept = kept.iter().find(|(kept, _)| kept.digest == stored.digest);
+        let (digest, pepper) = (stored.digest.as_bytes(), stored.pepper.as_u16());
+        let mut statement = match kept {
+            Some(kept) if *kept == (stored, in_use) => continue,
+            Some(_) => connection.prepare_cached(CHANGE_DIGEST)?,
+            None => connection.prepare_cached(ADD_DIGEST)?,
+        };
+        statement.execute((digest, pepper, in_use, number))?;
+    }
+    Ok(())
+}
+
+/// Each digest that the account names, and whether its token is in use.
+fn digests(account: &Account) -> impl Iterator<Item = (&StoredDigest, bool)> {
+    account.digests().map(|stored| {
+        let place = account.place_of(&stored.digest);
+        (stored, matches!(place, Some(Place::Live(_) | Place::Pending)))
+    })
+}
+
+fn write_entry(
+    connection: &Connection,
+    number: i64,
+    revision: Revision,
+    entry: &AuditEntry,
+) -> Result<(), Failure> {
+    let (actor, event) = (encode_actor(&entry.actor), encode_event(&entry.event));
+    let (revision, at) = (stored_revision(revision)?, entry.at.unix_millis().cast_signed());
+    connection.prepare_cached(ADD_ENTRY)?.execute((number, revision, at, actor, event))?;
+    Ok(())
+}
+
+fn run(connection: &Connection, sql: &str) -> Result<(), Failure> {
+    connection.prepare_cached(sql)?.execute([])?;
+    Ok(())
+}
+
+/// The history is read in the order of revisions, and SQLite's numbers have a
+/// sign.
+fn stored_revision(revision: Revision) -> Result<i64, StoreError> {
+    let corrupt = StoreError::new(StoreErrorKind::Corrupt, REPLACING);
+    i64::try_from(revision.as_u64()).map_err(|cause| corrupt.with_source(cause))
+}

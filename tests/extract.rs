@@ -1,0 +1,127 @@
+//! What an axum handler is given.
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::{HeaderMap, Request, StatusCode};
+use axum::routing::get;
+use http_body_util::BodyExt;
+use tower::ServiceExt;
+use tower_api_token::account::{Account, TokenRecord};
+use tower_api_token::denial::{Denial, DenialKind};
+use tower_api_token::identity::UserId;
+use tower_api_token::method::MethodSet;
+use tower_api_token::store::MemoryStore;
+use tower_api_token::time::Timestamp;
+use tower_api_token::token::{Token, TokenHint, TokenId, TokenScheme};
+use tower_api_token::{Identity, TokenAuthLayer};
+
+#[path = "support/generated.rs"]
+mod generated;
+#[path = "support/secret.rs"]
+mod secret;
+
+async fn must(identity: Identity) -> String {
+    identity.user().to_string()
+}
+
+async fn may(identity: Option<Identity>) -> String {
+    identity.map_or_else(|| "nobody".to_owned(), |identity| identity.user().to_string())
+}
+
+fn routes() -> Router {
+    Router::new().route("/must", get(must)).route("/may", get(may))
+}
+
+fn layer(token: &str) -> TokenAuthLayer {
+    let digest = TokenScheme::default().digest(&Token::parse(token).unwrap());
+    let (id, hint, made_at) = (TokenId::from_u64(1), TokenHint::unknown(), Timestamp::default());
+    let alice = Account::builder(UserId::new("alice").unwrap())
+        .methods(MethodSet::new(["GET"]).unwrap())
+        .primary(TokenRecord::new(id, digest, hint, made_at));
+    let store = MemoryStore::new();
+    store.insert(alice.build().unwrap()).unwrap();
+    TokenAuthLayer::new(store)
+}
+
+struct Answer {
+    status: StatusCode,
+    headers: HeaderMap,
+    denial: Option<DenialKind>,
+    body: String,
+}
+
+async fn ask(router: Router, method: &str, path: &str, token: Option<&str>) -> Answer {
+    let mut request = Request::builder().method(method).uri(path);
+    if let Some(token) = token {
+        request = request.header("authorization", format!("Bearer {token}"));
+    }
+    let response = router.oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+    let (head, body) = response.into_parts();
+    let body = body.collect().await.unwrap().to_bytes();
+    Answer {
+        status: head.status,
+        headers: head.headers,
+        denial: head.extensions.get().map(Denial::kind),
+        body: String::from_utf8(body.to_vec()).unwrap(),
+    }
+}
+
+#[tokio::test]
+async fn an_identified_request_gives_its_identity_to_both() {
+    let token = generated::token("tat");
+    for layer in [layer(&token), layer(&token).optional(true)] {
+        for path in ["/must", "/may"] {
+            let answer = ask(routes().layer(layer.clone()), "GET", path, Some(&token)).await;
+            assert_eq!((answer.status.as_u16(), answer.body.as_str()), (200, "alice"), "{path}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_anonymous_request_gives_none_or_is_answered_as_the_layer_would() {
+    let token = generated::token("tat");
+    let realm = "billing";
+    let open = || routes().layer(layer(&token).realm(realm).unwrap().optional(true));
+    let closed = || routes().layer(layer(&token).realm(realm).unwrap());
+    let may = ask(open(), "GET", "/may", None).await;
+    assert_eq!((may.status.as_u16(), may.body.as_str()), (200, "nobody"));
+    for method in ["GET", "HEAD"] {
+        let by_extractor = ask(open(), method, "/must", None).await;
+        let by_layer = ask(closed(), method, "/must", None).await;
+        assert_eq!(by_extractor.status, 401);
+        assert_eq!(by_extractor.denial, Some(DenialKind::MissingCredential));
+        assert_eq!(by_extractor.denial, by_layer.denial);
+        assert_eq!(by_extractor.headers, by_layer.headers);
+        assert_eq!(by_extractor.body, by_layer.body);
+    }
+}
+
+#[tokio::test]
+async fn a_bad_credential_reaches_no_handler_in_optional_mode() {
+    let token = generated::token("tat");
+    let unknown = generated::token("tat");
+    let answer = ask(routes().layer(layer(&token).optional(true)), "GET", "/may", Some(&unknown));
+    assert_eq!(answer.await.status, 401);
+}
+
+#[tokio::test]
+async fn a_handler_without_the_layer_answers_500_and_names_it() {
+    for path in ["/must", "/may"] {
+        let answer = ask(routes(), "GET", path, Some(&generated::token("tat"))).await;
+        assert_eq!(answer.status, 500);
+        assert!(answer.body.contains("TokenAuthLayer"), "{}", answer.body);
+        assert_eq!(answer.denial, None);
+    }
+}
+
+#[tokio::test]
+async fn a_host_renders_an_extractors_refusal_too() {
+    let token = generated::token("tat");
+    let layer = layer(&token).optional(true).on_denied(|denial, _| {
+        let mut response = axum::http::Response::new("own".into());
+        *response.status_mut() = denial.status();
+        response
+    });
+    let answer = ask(routes().layer(layer), "GET", "/must", None).await;
+    assert_eq!((answer.status.as_u16(), answer.body.as_str()), (401, "own"));
+}

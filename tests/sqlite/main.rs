@@ -1,0 +1,11 @@
+//! What is particular to `SqliteStore`: its file, its settings, the processes
+//! that share it, and what becomes of it when things break. What every store
+//! does is the conformance suite's.
+
+mod damage;
+mod feed;
+mod life;
+mod options;
+mod schema;
+mod sharing;
+mod support;
