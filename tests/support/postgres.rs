@@ -18,6 +18,7 @@ pub(crate) struct Server {
     home: Home,
     address: SocketAddr,
     owner: Option<&'static str>,
+    settings: &'static [&'static str],
     /// The running server; it is started and killed through a shared reference.
     process: Mutex<Option<Child>>,
     /// Databases that no test uses any more.
@@ -25,14 +26,15 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// The server that the tests of this program share.
+    /// The server that the tests of this program share. It does not wait for
+    /// the disk, which matters to nobody but a machine that loses its power.
     pub(crate) fn shared() -> &'static Self {
         static SHARED: OnceLock<Server> = OnceLock::new();
-        SHARED.get_or_init(Self::start)
+        SHARED.get_or_init(|| Self::start(&["fsync=off"]))
     }
 
-    /// A new server, ready.
-    pub(crate) fn start() -> Self {
+    /// A new server with these settings, ready.
+    pub(crate) fn start(settings: &'static [&'static str]) -> Self {
         let owner = owner("postgres");
         let home = Home::new(owner, "data/postmaster.pid");
         let mut initdb = command_as(owner, program("initdb"));
@@ -46,6 +48,7 @@ impl Server {
             home,
             address: free_address(),
             owner,
+            settings,
             process: Mutex::default(),
             unused: Arc::default(),
         };
@@ -79,13 +82,10 @@ impl Server {
         let log = log.expect("a log file");
         let mut postgres = command_as(self.owner, program("postgres"));
         postgres.arg("-D").arg(directory.join("data")).current_dir(directory);
-        for setting in [
-            "listen_addresses=127.0.0.1",
-            &format!("port={}", self.address.port()),
-            "unix_socket_directories=",
-            "max_connections=200",
-            "shared_buffers=16MB",
-        ] {
+        let port = format!("port={}", self.address.port());
+        let usual = ["listen_addresses=127.0.0.1", &port, "unix_socket_directories="];
+        let sizes = ["max_connections=200", "shared_buffers=16MB"];
+        for setting in usual.iter().chain(&sizes).chain(self.settings) {
             postgres.args(["-c", setting]);
         }
         postgres.stdin(Stdio::null()).stdout(log.try_clone().expect("the log file")).stderr(log);

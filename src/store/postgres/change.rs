@@ -24,7 +24,7 @@ pub(super) const HEARTBEAT: &str = "sending a heartbeat";
 /// How often a transaction is tried that gave way to others.
 const ATTEMPTS: usize = 8;
 
-/// Parameters: user, expected revision or 0, revision, record, pepper versions,
+/// Parameters: user, expected revision or null, revision, record, pepper versions,
 /// digests, and the entry's revision, time, actor and event.
 ///
 /// Every part hangs on `changed`, which is empty if the revision is another or
@@ -36,7 +36,7 @@ const CHANGE: &str = "
     WITH inserted AS (
         INSERT INTO tower_api_token.account (user_id, revision, record, peppers)
         SELECT $1::text, $3::int8, $4::bytea, $5::int4[]
-        WHERE $2::int8 = 0 AND NOT EXISTS (
+        WHERE $2::int8 IS NULL AND NOT EXISTS (
             SELECT FROM tower_api_token.digest WHERE digest = ANY ($6::bytea[]))
         ON CONFLICT DO NOTHING
         RETURNING user_id
@@ -69,7 +69,7 @@ const CHANGE: &str = "
 
 struct Parameters {
     user: String,
-    expected: i64,
+    expected: Option<i64>,
     revision: i64,
     record: Hidden<Vec<u8>>,
     peppers: Vec<i32>,
@@ -84,7 +84,7 @@ impl Parameters {
     fn of(Replacement { account, expected, entry }: &Replacement) -> Self {
         Self {
             user: account.user().as_str().to_owned(),
-            expected: expected.map_or(0, |expected| signed(expected.as_u64())),
+            expected: expected.map(|expected| signed(expected.as_u64())),
             revision: signed(account.revision().as_u64()),
             record: Hidden(encode(account)),
             peppers: account
