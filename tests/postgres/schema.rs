@@ -65,17 +65,15 @@ async fn a_database_without_tables_is_unavailable() {
     assert_eq!(error.kind(), StoreErrorKind::Unavailable);
 }
 
-/// store-007
 #[test]
-fn a_user_id_of_any_length_but_a_sane_one_never_reaches_the_driver() {
+fn store_007_a_user_id_of_any_length_but_a_sane_one_never_reaches_the_driver() {
     for length in [256, 1 << 16, 1 << 26] {
         assert!(UserId::new("a".repeat(length)).is_err(), "{length}");
     }
 }
 
-/// store-008
 #[tokio::test]
-async fn the_table_refuses_a_digest_that_is_not_32_bytes_long() {
+async fn store_008_the_table_refuses_a_digest_that_is_not_32_bytes_long() {
     let database = Server::shared().database().await;
     database.store().await.replace(change(account("alice", 1, 1))).await.unwrap();
     let client = database.client().await;
@@ -87,9 +85,9 @@ async fn the_table_refuses_a_digest_that_is_not_32_bytes_long() {
     client.execute(insert, &[&vec![7_u8; 32]]).await.unwrap();
 }
 
-/// store-006, over a database whose collation puts these names together.
+/// Over a database whose collation puts these names together.
 #[tokio::test]
-async fn names_that_look_alike_are_different_users_in_byte_order() {
+async fn store_006_names_that_look_alike_are_different_users_in_byte_order() {
     let database = Server::shared().database().await;
     let store = database.store().await;
     let mut names = ["alice", "Alice", "al\u{ed}ce", "ali\u{301}ce", "Zoe", "b", "*", "a%_"];

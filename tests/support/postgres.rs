@@ -1,9 +1,10 @@
 //! A private PostgreSQL server.
 
 use std::fs::{self, File};
-use std::net::SocketAddr;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
@@ -11,7 +12,10 @@ use deadpool_postgres::{Manager, Pool, Runtime};
 use tokio_postgres::{Config, NoTls};
 use tower_api_token::store::PostgresStore;
 
-use super::server::{Home, PATIENCE, command_as, free_address, owner, run, signal, wait_until};
+use super::server::{
+    Home, PATIENCE, children_of, command_as, free_address, is_stopped, owner, run, signal,
+    wait_until,
+};
 
 /// A server with a data directory of its own.
 pub(crate) struct Server {
@@ -92,29 +96,36 @@ impl Server {
         postgres.spawn().expect("postgres starts")
     }
 
+    /// Whether it lets somebody in; while it starts, it says that it does not
+    /// yet.
     fn answers(&self) -> bool {
-        let port = self.address.port().to_string();
-        let mut ready = Command::new(program("pg_isready"));
-        ready.args(["-q", "-h", "127.0.0.1", "-p", &port, "-t", "1"]);
-        ready.status().expect("pg_isready runs").success()
+        let startup = b"\0\0\0\x29\0\x03\0\0user\0postgres\0database\0postgres\0\0";
+        let mut answer = [0];
+        let ask = TcpStream::connect(self.address).and_then(|mut server| {
+            server.write_all(startup)?;
+            server.read_exact(&mut answer)
+        });
+        ask.is_ok() && answer == *b"R"
     }
 
-    /// The id of the server's first process.
-    pub(crate) fn pid(&self) -> u32 {
-        self.process.lock().unwrap().as_ref().expect("a running server").id()
+    /// Stops all processes of the server, or lets them go on.
+    pub(crate) fn freeze(&self, freeze: bool) {
+        let pid = self.process.lock().unwrap().as_ref().expect("a running server").id();
+        let mut pids = children_of(pid);
+        pids.insert(0, pid);
+        signal(&pids, if freeze { "STOP" } else { "CONT" });
+        wait_until("it has done so", || pids.iter().all(|&pid| is_stopped(pid) == freeze));
     }
 
-    /// Kills the server at once, as a crash would.
+    /// Kills all processes of the server at once, as a crash would. The first
+    /// one alone would not do: the others end only when they notice.
     pub(crate) fn kill(&self) {
         let mut process = self.process.lock().unwrap();
         let mut child = process.take().expect("a running server");
-        signal(child.id(), "KILL");
+        let mut pids = children_of(child.id());
+        pids.insert(0, child.id());
+        signal(&pids, "KILL");
         child.wait().expect("it ends");
-    }
-
-    /// What the server has written to its log.
-    pub(crate) fn log(&self) -> String {
-        fs::read_to_string(self.home.directory().join("log")).expect("its log")
     }
 
     /// How to reach the database `postgres`, which no test uses.

@@ -1,9 +1,11 @@
 //! What private servers of tests have in common: a directory, a port, an owner,
 //! and an end that comes even if the test program is killed.
 
+use std::io::Write;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, OnceLock};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -80,9 +82,40 @@ pub(crate) fn run(command: &mut Command) {
     assert!(output.status.success(), "{command:?}:\n{}", String::from_utf8_lossy(&printed));
 }
 
-/// Sends a signal, such as `KILL`, to one process.
-pub(crate) fn signal(pid: u32, name: &str) {
-    run(Command::new("kill").arg(format!("-{name}")).arg(pid.to_string()));
+/// Sends a signal, such as `KILL`, to these processes; one that has ended is
+/// left alone.
+pub(crate) fn signal(pids: &[u32], name: &str) {
+    static SHELL: OnceLock<Mutex<Child>> = OnceLock::new();
+    // A shell that is there already sends it without delay.
+    let start = || Mutex::new(Command::new("sh").stdin(Stdio::piped()).spawn().expect("sh"));
+    let mut shell = SHELL.get_or_init(start).lock().unwrap();
+    let pids: String = pids.iter().map(|pid| format!(" {pid}")).collect();
+    let line = format!("kill -{name}{pids} 2>&-\n");
+    shell.stdin.as_mut().expect("its input").write_all(line.as_bytes()).expect("it listens");
+}
+
+/// The processes that this one has started.
+pub(crate) fn children_of(pid: u32) -> Vec<u32> {
+    let processes = std::fs::read_dir("/proc").expect("the list of processes").flatten();
+    let pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    pids.filter(|&child| parent_of(child) == Some(pid)).collect()
+}
+
+fn parent_of(pid: u32) -> Option<u32> {
+    stat(pid, 1)?.parse().ok()
+}
+
+/// Whether the process was stopped, and does nothing any more.
+pub(crate) fn is_stopped(pid: u32) -> bool {
+    stat(pid, 0).is_some_and(|state| state == "T")
+}
+
+/// What the system tells of a process, counted from its state.
+fn stat(pid: u32, place: usize) -> Option<String> {
+    // The name before it may hold anything, spaces and brackets too.
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let (_, after_name) = stat.rsplit_once(") ")?;
+    after_name.split(' ').nth(place).map(str::to_owned)
 }
 
 /// A port of this machine that nobody listens on.
