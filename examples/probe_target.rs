@@ -3,13 +3,14 @@
 //!
 //! ```sh
 //! P=... B=... BOB=... CAROL=... \
-//!   cargo run --example probe_target --features axum -- --listen 127.0.0.1:8080
+//!   cargo run --example probe_target --features axum,forward-auth -- --listen 127.0.0.1:8080
 //! ```
 //!
 //! Tokens come from the environment: `P` and `B` are the primary and the backup
 //! of `alice` (GET, HEAD), `BOB` the primary of `bob`, who has no method, and
 //! `CAROL` that of `carol` (GET, POST, PUT, DELETE). HTTP/1.1 and HTTP/2 with
-//! prior knowledge share the port.
+//! prior knowledge share the port. `/auth/verify` is what a gateway would ask
+//! (profile `OriginalMethod`); in earnest it would have a listener of its own.
 
 use std::error::Error;
 
@@ -24,7 +25,9 @@ use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
 use tower_api_token::account::{Account, AccountBuilder, TokenRecord};
+use tower_api_token::authenticate::Authenticator;
 use tower_api_token::credentials::CredentialSource;
+use tower_api_token::forward_auth::{ForwardAuth, Profile};
 use tower_api_token::identity::UserId;
 use tower_api_token::method::MethodSet;
 use tower_api_token::store::MemoryStore;
@@ -65,22 +68,25 @@ fn address() -> Result<String, Box<dyn Error>> {
 /// What is outside of the layer is matched exactly, by the raw path; whatever
 /// is no route of its own is inside.
 fn router(store: MemoryStore) -> Router {
+    let authenticator = authenticator(store);
+    let verify = ForwardAuth::with_authenticator(authenticator.clone(), Profile::OriginalMethod);
     let protected = Router::new()
         .route("/nope", any(StatusCode::NOT_FOUND))
         .fallback(reached)
-        .layer(layer(store));
+        .layer(TokenAuthLayer::from(authenticator.also_require(may_see)));
     let health = get(async || "healthy");
-    Router::new().route("/public/health", health).fallback_service(protected)
+    let outside = Router::new().route("/public/health", health);
+    outside.route_service("/auth/verify", verify).fallback_service(protected)
 }
 
-fn layer(store: MemoryStore) -> TokenAuthLayer {
+fn authenticator(store: MemoryStore) -> Authenticator {
     let sources = [
         CredentialSource::Bearer,
         CredentialSource::Tok,
         CredentialSource::Basic,
         CredentialSource::Header(API_KEY),
     ];
-    TokenAuthLayer::new(store).scheme(scheme()).sources(sources).also_require(may_see)
+    Authenticator::new(store).scheme(scheme()).sources(sources)
 }
 
 fn may_see(identity: &Identity, request: &Parts) -> bool {

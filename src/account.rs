@@ -344,18 +344,20 @@ impl Account {
     /// Compares both slots whatever the first comparison gives, in constant
     /// time: a store's word that the digest belongs here is not enough.
     #[must_use]
-    #[inline]
     pub fn slot_of(&self, digest: &TokenDigest) -> Option<Slot> {
-        let holds = |record: &Option<TokenRecord>| {
-            record.as_ref().map(|record| record.digest.digest.ct_eq(digest))
-        };
-        let (primary, backup) = (holds(&self.primary), holds(&self.backup));
-        if primary.is_some_and(bool::from) {
-            Some(Slot::Primary)
-        } else if backup.is_some_and(bool::from) {
-            Some(Slot::Backup)
-        } else {
-            None
+        self.token_of(digest).map(|(slot, _)| slot)
+    }
+
+    /// The live token with this digest, found as by [`slot_of`](Self::slot_of).
+    #[inline]
+    pub(crate) fn token_of(&self, digest: &TokenDigest) -> Option<(Slot, &TokenRecord)> {
+        let holds = |record: &&TokenRecord| record.digest.digest.ct_eq(digest).into();
+        let primary = self.primary.as_ref().filter(holds);
+        let backup = self.backup.as_ref().filter(holds);
+        match (primary, backup) {
+            (Some(token), _) => Some((Slot::Primary, token)),
+            (None, Some(token)) => Some((Slot::Backup, token)),
+            (None, None) => None,
         }
     }
 

@@ -13,18 +13,17 @@ use http::{HeaderMap, Method};
 
 pub use self::settings::Authenticator;
 use crate::account::{Account, Place};
-use crate::credentials::{Carrier, Credential, Secret};
+use crate::credentials::{Carrier, KeptOverrides, Overrides, Seen};
 use crate::denial::{Denial, DenialKind, RequestFault};
 use crate::events::store_failed;
 use crate::identity::Identity;
+use crate::method::{MethodSet, Needed};
 use crate::store::{StoreError, StoreErrorKind, TokenStore};
 use crate::token::TokenDigest;
 
-/// A request that may pass.
-#[derive(Debug)]
+/// A request that may pass; whose it is stands beside it.
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Pass {
-    /// Who it comes from; `None` for a request that may be anonymous.
-    pub(crate) identity: Option<Identity>,
     /// The header that carried the token.
     pub(crate) carrier: Carrier,
     /// Whether this is the token's first use in this interval.
@@ -32,32 +31,35 @@ pub(crate) struct Pass {
 }
 
 impl Pass {
-    const ANONYMOUS: Self =
-        Self { identity: None, carrier: Carrier::Authorization, first_use: false };
+    const ANONYMOUS: Self = Self { carrier: Carrier::Authorization, first_use: false };
 }
 
 /// How far a decision has come without waiting.
 pub(crate) enum Step {
     /// To its end.
-    Done(Result<Pass, Denial>),
+    Done(Result<Pass, Box<Denial>>),
     /// A store has to be asked.
-    Ask(Question),
+    Ask(Box<Question>),
 }
 
 /// What a store has to be asked, and what is decided by its answer.
 pub(crate) struct Question {
     /// To be asked one after the other until one is found.
     digests: Vec<TokenDigest>,
-    claim: Claim,
+    carrier: Carrier,
+    user: Option<CompactString>,
+    overrides: KeptOverrides,
 }
 
 /// What a request claims and needs.
-struct Claim {
-    carrier: Carrier,
-    /// The user named beside the token.
-    user: Option<CompactString>,
+struct Claim<'r> {
+    /// The method that shall be performed.
+    method: Needed<'r>,
     /// The methods that it asks for in place of its own.
-    overrides: Vec<CompactString>,
+    overrides: &'r Overrides<'r>,
+    /// The user named beside the token.
+    user: Option<&'r str>,
+    carrier: Carrier,
 }
 
 /// The account that a store found, and the digest that it was found by.
@@ -75,53 +77,62 @@ impl Authenticator {
     ///
     /// [`Denial`] says why the request must not pass.
     pub async fn authenticate(&self, request: &mut Parts) -> Result<Option<Identity>, Denial> {
-        let decision = match self.begin(request.method.as_str(), &mut request.headers) {
+        let mut identity = None;
+        let method = Needed::named(request.method.as_str());
+        let decision = match self.begin(method, &mut request.headers, &mut identity) {
             Step::Done(decision) => decision,
             Step::Ask(question) => {
                 let found = question.ask(&**self.store()).await;
-                self.conclude(&question, found, request.method.as_str())
+                self.conclude(&question, found, method, &mut identity)
             }
         };
-        self.settle(decision, request).map(|pass| pass.identity)
+        self.settle(decision, identity.as_ref(), request)
+            .map(|_| identity)
+            .map_err(|denial| *denial)
     }
 
     /// Decides as far as that is possible without waiting. `method` is what
-    /// shall be performed; a gateway names it in a header.
-    #[inline]
-    pub(crate) fn begin(&self, method: &str, headers: &mut HeaderMap) -> Step {
-        self.examine(method, headers).unwrap_or_else(|denial| Step::Done(Err(denial)))
-    }
-
-    #[inline]
-    fn examine(&self, method: &str, headers: &mut HeaderMap) -> Result<Step, Denial> {
-        let seen = self.sources.read(headers);
-        let Some(credential) = seen.credential(&self.sources).map_err(Denial::fault)? else {
-            let overrides = seen.overrides.methods().map(Iterator::count);
-            let pass = self.without_credential(method, headers, overrides)?;
-            return Ok(Step::Done(Ok(pass)));
-        };
-        let overrides = seen.overrides.methods().map_err(Denial::fault)?;
-        let Credential { carrier, secret } = credential;
-        let overrides = overrides.map(CompactString::from).collect();
-        let claim = Claim { carrier, user: secret.user(), overrides };
-        self.look_up(&secret, claim, method)
+    /// shall be performed; a gateway names it in a header. Who the request
+    /// comes from is written to `identity`, which is `None` before: it is too
+    /// large to be handed up from call to call.
+    pub(crate) fn begin(
+        &self,
+        method: Needed<'_>,
+        headers: &mut HeaderMap,
+        identity: &mut Option<Identity>,
+    ) -> Step {
+        let mut seen = Seen::default();
+        self.sources.read(headers, &mut seen);
+        match (seen.credential(&self.sources), seen.overrides.check()) {
+            (Ok(Some(secret)), Ok(())) => {
+                let (carrier, overrides) = (seen.carrier(), &seen.overrides);
+                let claim = Claim { method, overrides, user: secret.user(), carrier };
+                self.look_up(secret.token(), &claim, identity)
+            }
+            (Ok(None), overrides) => {
+                let overrides = overrides.map(|()| seen.overrides.is_empty());
+                Step::Done(self.without_credential(method.name, headers, overrides))
+            }
+            (Err(fault), _) | (_, Err(fault)) => Step::Done(Err(Box::new(Denial::fault(fault)))),
+        }
     }
 
     /// A request that asks for another method than its own is no preflight: no
     /// browser makes one, and behind us it could be any method's request.
+    #[cold]
     fn without_credential(
         &self,
         method: &str,
         headers: &HeaderMap,
-        overrides: Result<usize, RequestFault>,
-    ) -> Result<Pass, Denial> {
+        no_override: Result<bool, RequestFault>,
+    ) -> Result<Pass, Box<Denial>> {
         let preflight = self.allow_preflight && is_preflight(method, headers);
-        if preflight && overrides == Ok(0) {
+        if preflight && no_override == Ok(true) {
             Ok(Pass::ANONYMOUS)
         } else if self.optional {
-            overrides.map(|_| Pass::ANONYMOUS).map_err(Denial::fault)
+            no_override.map(|_| Pass::ANONYMOUS).map_err(|fault| Box::new(Denial::fault(fault)))
         } else {
-            Err(Denial::new(DenialKind::MissingCredential))
+            Err(refusal(DenialKind::MissingCredential))
         }
     }
 
@@ -129,45 +140,57 @@ impl Authenticator {
     /// check sum is looked at after that only: a live token pays nothing for
     /// it, and garbage is still refused before any store is asked.
     #[inline]
-    fn look_up(&self, secret: &Secret<'_>, claim: Claim, method: &str) -> Result<Step, Denial> {
-        let text = secret.token();
+    fn look_up(&self, text: &[u8], claim: &Claim<'_>, identity: &mut Option<Identity>) -> Step {
         if !self.scheme.may_be_token(text) {
-            return Err(Denial::new(DenialKind::InvalidToken));
+            return Step::Done(Err(refusal(DenialKind::InvalidToken)));
         }
-        let mut digests = Vec::new();
-        let current = self.scheme.current_digest(text).digest;
-        if let Some(decision) = self.peek(current, &mut digests, &claim, method) {
-            return decision.map(|pass| Step::Done(Ok(pass)));
+        let digest = self.scheme.current_digest(text);
+        match self.peek(&digest, claim, identity) {
+            (_, Some(decision)) => Step::Done(decision),
+            (known, None) => self.look_further(text, (!known).then_some(digest), claim, identity),
         }
-        if let Some(former) = self.scheme.former_digest(text)
-            && let Some(decision) = self.peek(former.digest, &mut digests, &claim, method)
-        {
-            return decision.map(|pass| Step::Done(Ok(pass)));
-        }
-        if digests.is_empty() || !self.scheme.admits(text) {
-            return Err(Denial::new(DenialKind::InvalidToken));
-        }
-        Ok(Step::Ask(Question { digests, claim }))
     }
 
-    /// Decides by what memory knows of the digest. If it does not know whether
-    /// an account names it, the digest joins those to `ask`.
+    /// Memory has no account that names the current digest, or does not know.
+    #[cold]
+    fn look_further(
+        &self,
+        text: &[u8],
+        current: Option<TokenDigest>,
+        claim: &Claim<'_>,
+        identity: &mut Option<Identity>,
+    ) -> Step {
+        let mut digests = Vec::from_iter(current);
+        if let Some(former) = self.scheme.former_digest(text) {
+            match self.peek(&former.digest, claim, identity) {
+                (_, Some(decision)) => return Step::Done(decision),
+                (known, None) => digests.extend((!known).then_some(former.digest)),
+            }
+        }
+        if digests.is_empty() || !self.scheme.admits(text) {
+            return Step::Done(Err(refusal(DenialKind::InvalidToken)));
+        }
+        let Claim { carrier, user, overrides, .. } = claim;
+        let (user, overrides) = (user.map(Into::into), overrides.keep());
+        Step::Ask(Box::new(Question { digests, carrier: *carrier, user, overrides }))
+    }
+
+    /// Whether memory knows which account names the digest, if any does, and
+    /// what follows from that account.
     #[inline]
     fn peek(
         &self,
-        digest: TokenDigest,
-        ask: &mut Vec<TokenDigest>,
-        claim: &Claim,
-        method: &str,
-    ) -> Option<Result<Pass, Denial>> {
+        digest: &TokenDigest,
+        claim: &Claim<'_>,
+        identity: &mut Option<Identity>,
+    ) -> (bool, Option<Result<Pass, Box<Denial>>>) {
         let mut decision = None;
-        let known = self.store().peek(&digest, &mut |account| {
-            decision = account.map(|account| self.judge(account, &digest, claim, method));
+        let known = self.store().peek(digest, &mut |account| {
+            if let Some(account) = account {
+                decision = Some(self.judge(account, digest, claim, identity));
+            }
         });
-        if !known {
-            ask.push(digest);
-        }
-        decision
+        (known, decision)
     }
 
     /// Decides by what the store answered.
@@ -175,72 +198,82 @@ impl Authenticator {
         &self,
         question: &Question,
         found: Result<Found, StoreError>,
-        method: &str,
-    ) -> Result<Pass, Denial> {
+        method: Needed<'_>,
+        identity: &mut Option<Identity>,
+    ) -> Result<Pass, Box<Denial>> {
         match found {
-            Ok(Some((account, digest))) => self.judge(&account, &digest, &question.claim, method),
-            Ok(None) => Err(Denial::new(DenialKind::InvalidToken)),
-            Err(error) => Err(Denial::new(failed(&error))),
+            Ok(Some((account, digest))) => {
+                let Question { carrier, user, overrides, .. } = question;
+                let (user, overrides) = (user.as_deref(), &overrides.lend());
+                let claim = Claim { method, overrides, user, carrier: *carrier };
+                self.judge(&account, &digest, &claim, identity)
+            }
+            Ok(None) => Err(refusal(DenialKind::InvalidToken)),
+            Err(error) => Err(refusal(failed(&error))),
         }
     }
 
     /// Decides by the account that names the digest. The method comes last: 403
     /// is told only to the holder of a live token.
-    #[inline]
+    #[inline(always)]
     fn judge(
         &self,
         account: &Account,
         digest: &TokenDigest,
-        claim: &Claim,
-        method: &str,
-    ) -> Result<Pass, Denial> {
-        let Some(slot) = account.slot_of(digest) else {
+        claim: &Claim<'_>,
+        identity: &mut Option<Identity>,
+    ) -> Result<Pass, Box<Denial>> {
+        let Some((slot, token)) = account.token_of(digest) else {
             return Err(self.not_live(account, digest));
         };
-        let token = account.slot(slot).ok_or(Denial::new(DenialKind::InvalidToken))?;
         let expired = token.expires_at.is_some() && token.is_expired(self.clock.now());
         let user = account.user();
-        let another_user = claim.user.as_ref().is_some_and(|named| named != user.as_str());
-        if expired || another_user {
-            return Err(Denial::new(DenialKind::InvalidToken));
+        if expired || claim.user.is_some_and(|named| named != user.as_str()) {
+            return Err(refusal(DenialKind::InvalidToken));
         }
         let methods = account.methods();
-        let overrides = claim.overrides.iter().map(CompactString::as_str);
-        if let Some(refused) = std::iter::once(method).chain(overrides).find(|m| !methods.allows(m))
-        {
-            return Err(Denial::method_not_granted(refused));
+        if !methods.grants(&claim.method) {
+            return Err(Box::new(Denial::method_not_granted(claim.method.name)));
+        } else if !claim.overrides.is_empty() {
+            claim.overrides_granted(methods)?;
         }
         let first_use = self.usage.as_ref().is_some_and(|usage| usage.mark(token));
-        let identity = Identity::new(user.clone(), methods.clone(), token.id, slot);
-        Ok(Pass { identity: Some(identity), carrier: claim.carrier, first_use })
+        *identity = Some(Identity::new(user.clone(), methods.clone(), token.id, slot));
+        Ok(Pass { carrier: claim.carrier, first_use })
     }
 
     /// The digest is known, but no live token's.
     #[cold]
-    fn not_live(&self, account: &Account, digest: &TokenDigest) -> Denial {
+    fn not_live(&self, account: &Account, digest: &TokenDigest) -> Box<Denial> {
         if let (Some(usage), Some(Place::Retired(id))) = (&self.usage, account.place_of(digest)) {
             usage.note_retired(account, id);
         }
-        Denial::new(DenialKind::InvalidToken)
+        refusal(DenialKind::InvalidToken)
+    }
+
+    /// Whether nothing is left to be done for this pass with the whole request.
+    #[inline]
+    pub(crate) const fn is_settled(&self, pass: Pass) -> bool {
+        !pass.first_use && self.also_require.is_none()
     }
 
     /// Does what needs the whole request: the host's own check, and noting the
     /// use.
-    #[inline]
     pub(crate) fn settle(
         &self,
-        decision: Result<Pass, Denial>,
+        decision: Result<Pass, Box<Denial>>,
+        identity: Option<&Identity>,
         request: &Parts,
-    ) -> Result<Pass, Denial> {
+    ) -> Result<Pass, Box<Denial>> {
         let pass = decision?;
-        if let Some(identity) = &pass.identity {
+        if let Some(identity) = identity {
             if pass.first_use
                 && let Some(usage) = &self.usage
             {
                 usage.note(identity.user(), identity.token_id(), (self.client_of)(request));
             }
             if self.also_require.as_ref().is_some_and(|holds| !holds(identity, request)) {
-                return Err(Denial::new(DenialKind::PrivilegeMissing));
+                return Err(refusal(DenialKind::PrivilegeMissing));
             }
         }
         Ok(pass)
@@ -257,6 +290,20 @@ impl Question {
         }
         Ok(None)
     }
+}
+
+impl Claim<'_> {
+    #[cold]
+    fn overrides_granted(&self, methods: &MethodSet) -> Result<(), Box<Denial>> {
+        let refused = self.overrides.methods().find(|method| !methods.allows(method));
+        refused.map_or(Ok(()), |method| Err(Box::new(Denial::method_not_granted(method))))
+    }
+}
+
+/// A denial as it is handed up: boxed, since the other outcome is small.
+#[cold]
+fn refusal(kind: DenialKind) -> Box<Denial> {
+    Box::new(Denial::new(kind))
 }
 
 /// What a store's failure is to the client; none is an approval, and none looks

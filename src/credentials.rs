@@ -5,14 +5,13 @@
 //! later `Debug` of the headers shows it.
 
 mod basic;
-mod overrides;
+pub(crate) mod overrides;
 
-use compact_str::CompactString;
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 pub(crate) use self::basic::BasicCredential;
-pub(crate) use self::overrides::Overrides;
+pub(crate) use self::overrides::{KeptOverrides, Overrides};
 use crate::denial::RequestFault;
 use crate::token::{MAX_TOKEN_LENGTH, is_b64token};
 
@@ -37,6 +36,8 @@ pub enum CredentialSource {
 /// The enabled sources.
 #[derive(Clone, Debug)]
 pub(crate) struct Sources {
+    /// Whether any of the next three is.
+    authorization: bool,
     bearer: bool,
     tok: bool,
     basic: bool,
@@ -52,7 +53,7 @@ impl Default for Sources {
 
 impl FromIterator<CredentialSource> for Sources {
     fn from_iter<I: IntoIterator<Item = CredentialSource>>(sources: I) -> Self {
-        let mut enabled = Self { bearer: false, tok: false, basic: false, headers: Vec::new() };
+        let mut enabled = Self::NONE;
         for source in sources {
             match source {
                 CredentialSource::Bearer => enabled.bearer = true,
@@ -62,11 +63,15 @@ impl FromIterator<CredentialSource> for Sources {
                 CredentialSource::Header(name) => enabled.headers.push(name),
             }
         }
+        enabled.authorization = enabled.bearer || enabled.tok || enabled.basic;
         enabled
     }
 }
 
 impl Sources {
+    const NONE: Self =
+        Self { authorization: false, bearer: false, tok: false, basic: false, headers: Vec::new() };
+
     pub(crate) const fn bearer(&self) -> bool {
         self.bearer
     }
@@ -83,28 +88,37 @@ impl Sources {
         &self.headers
     }
 
+    /// The headers that may carry a credential.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &HeaderName> {
+        self.authorization().then_some(&AUTHORIZATION).into_iter().chain(&self.headers)
+    }
+
     pub(crate) const fn authorization(&self) -> bool {
-        self.bearer || self.tok || self.basic
+        self.authorization
     }
 
     /// Reads the headers once.
     #[inline]
-    pub(crate) fn read<'h>(&self, headers: &'h mut HeaderMap) -> Seen<'h> {
-        let mut seen = Seen::default();
+    pub(crate) fn read<'h>(&self, headers: &'h mut HeaderMap, seen: &mut Seen<'h>) {
+        let own_headers = !self.headers.is_empty();
         for (name, value) in headers.iter_mut() {
             if *name == AUTHORIZATION {
                 value.set_sensitive(true);
-                if self.authorization() {
-                    seen.authorization.add(value, Carrier::Authorization);
-                }
-            } else if let Some(place) = self.headers.iter().position(|own| own == name) {
-                value.set_sensitive(true);
-                seen.own_header.add(value, Carrier::Header(place));
-            } else {
-                seen.overrides.look_at(name, value);
+                seen.authorization.add(value);
+            } else if own_headers || Overrides::may_be(name) {
+                self.look_at(name, value, seen);
             }
         }
-        seen
+    }
+
+    #[cold]
+    fn look_at<'h>(&self, name: &HeaderName, value: &'h mut HeaderValue, seen: &mut Seen<'h>) {
+        if let Some((place, _)) = (0..).zip(&self.headers).find(|(_, own)| *own == name) {
+            value.set_sensitive(true);
+            seen.own_header.add(value, place);
+        } else {
+            seen.overrides.look_at(name, value);
+        }
     }
 }
 
@@ -113,49 +127,57 @@ impl Sources {
 pub(crate) enum Carrier {
     Authorization,
     /// The header at this place among the host's own.
-    Header(usize),
+    Header(u32),
 }
 
 /// What one pass over the headers found.
 #[derive(Default)]
 pub(crate) struct Seen<'h> {
     authorization: Field<'h>,
-    own_header: Field<'h>,
+    own_header: OwnHeader<'h>,
     pub(crate) overrides: Overrides<'h>,
 }
 
 /// The lines of one kind of header.
 #[derive(Clone, Copy, Default)]
-enum Field<'h> {
-    #[default]
-    Absent,
-    Once(&'h HeaderValue, Carrier),
-    Repeated,
-    /// In more than one of the host's own headers.
-    Several,
+struct Field<'h> {
+    value: Option<&'h HeaderValue>,
+    repeated: bool,
 }
 
 impl<'h> Field<'h> {
-    fn add(&mut self, value: &'h HeaderValue, carrier: Carrier) {
-        *self = match self {
-            Self::Absent => Self::Once(value, carrier),
-            Self::Once(_, other) if *other != carrier => Self::Several,
-            Self::Once(..) | Self::Repeated => Self::Repeated,
-            Self::Several => Self::Several,
-        };
+    #[inline]
+    const fn add(&mut self, value: &'h HeaderValue) {
+        self.repeated |= self.value.is_some();
+        self.value = Some(value);
     }
 }
 
-/// A credential of an enabled source, well-formed and not yet verified.
-pub(crate) struct Credential<'h> {
-    pub(crate) carrier: Carrier,
-    pub(crate) secret: Secret<'h>,
+/// The lines of the host's own headers.
+#[derive(Clone, Copy, Default)]
+struct OwnHeader<'h> {
+    field: Field<'h>,
+    /// Which of those headers it is.
+    place: u32,
+    /// Whether there is another one of them.
+    several: bool,
 }
 
-/// The presented token, in place or decoded.
+impl<'h> OwnHeader<'h> {
+    const fn add(&mut self, value: &'h HeaderValue, place: u32) {
+        let first = self.field.value.is_none();
+        self.several |= !first && !self.field.repeated && self.place != place;
+        self.place = place;
+        self.field.add(value);
+    }
+}
+
+/// A credential of an enabled source, well-formed and not yet verified: the
+/// presented token, in place or decoded.
 pub(crate) enum Secret<'h> {
     Plain(&'h [u8]),
-    Basic(BasicCredential),
+    /// Boxed: the other way is the one to be short.
+    Basic(Box<BasicCredential>),
 }
 
 impl Secret<'_> {
@@ -170,10 +192,10 @@ impl Secret<'_> {
 
     /// The user that the client claims to be, if its scheme names one.
     #[inline]
-    pub(crate) fn user(&self) -> Option<CompactString> {
+    pub(crate) fn user(&self) -> Option<&str> {
         match self {
             Self::Plain(_) => None,
-            Self::Basic(basic) => Some(basic.user().into()),
+            Self::Basic(basic) => Some(basic.user()),
         }
     }
 }
@@ -185,25 +207,40 @@ impl<'h> Seen<'h> {
     ///
     /// [`RequestFault`] if there are several or the one is malformed.
     #[inline]
-    pub(crate) fn credential(
-        &self,
-        sources: &Sources,
-    ) -> Result<Option<Credential<'h>>, RequestFault> {
+    pub(crate) fn credential(&self, sources: &Sources) -> Result<Option<Secret<'h>>, RequestFault> {
         let in_authorization = match self.authorization {
-            Field::Absent => None,
-            Field::Once(value, _) => sources.in_authorization(value.as_bytes())?,
-            Field::Repeated | Field::Several => return Err(RequestFault::RepeatedCredential),
+            _ if !sources.authorization() => None,
+            Field { repeated: true, .. } => return Err(RequestFault::RepeatedCredential),
+            Field { value: None, .. } => None,
+            Field { value: Some(value), .. } => sources.in_authorization(value.as_bytes())?,
         };
-        match (in_authorization, self.own_header) {
-            (secret, Field::Absent) => {
-                Ok(secret.map(|secret| Credential { carrier: Carrier::Authorization, secret }))
-            }
-            (Some(_), _) | (None, Field::Several) => Err(RequestFault::SeveralCredentials),
-            (None, Field::Repeated) => Err(RequestFault::RepeatedCredential),
-            (None, Field::Once(value, carrier)) => {
-                let secret = Secret::Plain(token(value.as_bytes())?);
-                Ok(Some(Credential { carrier, secret }))
-            }
+        match self.own_header.field.value {
+            None => Ok(in_authorization),
+            Some(value) => self.in_own_header(in_authorization.is_some(), value).map(Some),
+        }
+    }
+
+    fn in_own_header(
+        &self,
+        in_authorization: bool,
+        value: &'h HeaderValue,
+    ) -> Result<Secret<'h>, RequestFault> {
+        if in_authorization || self.own_header.several {
+            Err(RequestFault::SeveralCredentials)
+        } else if self.own_header.field.repeated {
+            Err(RequestFault::RepeatedCredential)
+        } else {
+            token(value.as_bytes()).map(Secret::Plain)
+        }
+    }
+
+    /// Which header carries the [`credential`](Self::credential), if there is
+    /// one.
+    #[inline]
+    pub(crate) const fn carrier(&self) -> Carrier {
+        match self.own_header.field.value {
+            Some(_) => Carrier::Header(self.own_header.place),
+            None => Carrier::Authorization,
         }
     }
 }
@@ -215,15 +252,16 @@ impl Sources {
     #[inline]
     fn in_authorization<'h>(&self, value: &'h [u8]) -> Result<Option<Secret<'h>>, RequestFault> {
         if self.bearer
-            && let Some(rest) = after_scheme(value, b"bearer")
+            && let Some(rest) = after_scheme(value, *b"bearer")
         {
             token(rest).map(|token| Some(Secret::Plain(token)))
         } else if self.basic
-            && let Some(rest) = after_scheme(value, b"basic")
+            && let Some(rest) = after_scheme(value, *b"basic")
         {
-            BasicCredential::decode(rest).map(|basic| Some(Secret::Basic(basic)))
+            BasicCredential::decode(rest).map(|basic| Some(Secret::Basic(Box::new(basic))))
         } else if self.tok
-            && let Some(rest) = after(value, b"tok:")
+            && let Some(rest) = after_letters(value, *b"tok")
+            && let Some(rest) = rest.strip_prefix(b":")
         {
             token(rest.strip_prefix(b" ").unwrap_or(rest)).map(|token| Some(Secret::Plain(token)))
         } else {
@@ -235,17 +273,28 @@ impl Sources {
 /// What follows an authentication scheme and the spaces behind it (RFC 9110
 /// section 11.4: `1*SP`); `None` if the value is not of that scheme.
 #[inline]
-fn after_scheme<'h>(value: &'h [u8], scheme: &[u8]) -> Option<&'h [u8]> {
-    let rest = after(value, scheme)?;
+fn after_scheme<const N: usize>(value: &[u8], scheme: [u8; N]) -> Option<&[u8]> {
+    let rest = after_letters(value, scheme)?;
     let spaces = rest.iter().take_while(|&&byte| byte == b' ').count();
     (spaces > 0 || rest.is_empty()).then(|| &rest[spaces..])
 }
 
-/// What follows `start`, which is in lower case and matches any case.
+/// What follows these lower-case letters, which match any case.
 #[inline]
-fn after<'h>(value: &'h [u8], start: &[u8]) -> Option<&'h [u8]> {
-    let (head, rest) = value.split_at_checked(start.len())?;
-    head.eq_ignore_ascii_case(start).then_some(rest)
+fn after_letters<const N: usize>(value: &[u8], letters: [u8; N]) -> Option<&[u8]> {
+    let (start, rest) = value.split_first_chunk::<N>()?;
+    // The bit that tells the cases of a letter apart. Only a letter becomes a
+    // lower-case letter by setting it.
+    let cases = number([0x20; N]);
+    (number(*start) | cases == number(letters)).then_some(rest)
+}
+
+/// At most eight bytes as a number.
+#[inline]
+fn number<const N: usize>(bytes: [u8; N]) -> u64 {
+    let mut number = [0; 8];
+    number[..N].copy_from_slice(&bytes);
+    u64::from_le_bytes(number)
 }
 
 /// Checks that `text` could be a token at all.

@@ -12,7 +12,7 @@
 //!
 //! An outage never looks like a bad token, so that nobody rotates good ones.
 
-mod grpc;
+pub(crate) mod grpc;
 mod render;
 
 use compact_str::CompactString;
@@ -20,7 +20,7 @@ use http::StatusCode;
 
 pub(crate) use self::grpc::{is_grpc, render_grpc};
 pub use self::render::RealmError;
-pub(crate) use self::render::{Realm, Renderer};
+pub(crate) use self::render::{Realm, Renderer, keep_the_head};
 use crate::method::MAX_METHOD_LENGTH;
 
 /// The kind of a [`Denial`]: what a host or a client decides by.
@@ -182,3 +182,14 @@ impl std::fmt::Display for Denial {
 }
 
 impl std::error::Error for Denial {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_denial_is_a_plain_value_and_an_error() {
+        fn plain<T: Clone + Send + Sync + Unpin + std::error::Error + 'static>() {}
+        plain::<Denial>();
+    }
+}

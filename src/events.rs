@@ -7,7 +7,7 @@
 //! | level | message | when |
 //! |---|---|---|
 //! | `INFO` | the event's [name](crate::audit::Event::name) | an account has changed |
-//! | `WARN` | `retired_token_used`, `confirmation_not_sent` | as [`Event`](crate::audit::Event) says |
+//! | `WARN` | `retired_token_used`, `confirmation_not_sent` | as [`Event`] says |
 //! | `WARN` | `notice not sent` | a change is committed, but the user could not be told |
 //! | `WARN` | `store unavailable` | a request was answered 503, last uses could not be written, or a feed broke |
 //! | `ERROR` | `unreadable record` | a request was answered 500 |

@@ -190,4 +190,12 @@ mod tests {
             assert!(!ids[..place].contains(id));
         }
     }
+
+    #[test]
+    fn identities_are_plain_values() {
+        fn plain<T: Clone + Send + Sync + Unpin + 'static>() {}
+        plain::<UserId>();
+        plain::<Actor>();
+        plain::<Identity>();
+    }
 }

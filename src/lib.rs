@@ -21,8 +21,12 @@ pub mod authenticate;
 pub mod credentials;
 pub mod denial;
 pub mod events;
+#[cfg(feature = "ext-authz")]
+pub mod ext_authz;
 #[cfg(feature = "axum")]
 pub mod extract;
+#[cfg(feature = "forward-auth")]
+pub mod forward_auth;
 pub mod identity;
 pub mod manage;
 pub mod method;

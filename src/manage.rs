@@ -45,6 +45,7 @@ mod change;
 mod error;
 mod generate;
 mod import;
+mod outcome;
 mod view;
 
 use std::fmt;
@@ -53,11 +54,9 @@ use std::sync::Arc;
 pub use self::builder::{StartError, TokenManagerBuilder};
 use self::change::Changed;
 pub use self::error::ManageError;
-pub use self::generate::{
-    Delivery, GeneratePrimary, GeneratedPrimary, IssuedToken, ResendConfirmation,
-    ResentConfirmation,
-};
+pub use self::generate::{GeneratePrimary, ResendConfirmation};
 pub use self::import::{ImportError, ImportItem, ImportedToken};
+pub use self::outcome::{Delivery, GeneratedPrimary, IssuedToken, ResentConfirmation};
 pub use self::view::{AccountSummary, AccountView, PendingView, SummaryPage, TokenView};
 use crate::audit::AuditEntry;
 use crate::events::Events;

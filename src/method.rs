@@ -16,6 +16,11 @@ pub const MAX_EXTENSION_METHODS: usize = 32;
 const STANDARD: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"];
 const GET: u8 = 1 << 0;
 const HEAD: u8 = 1 << 1;
+const POST: u8 = 1 << 2;
+const PUT: u8 = 1 << 3;
+const DELETE: u8 = 1 << 4;
+const PATCH: u8 = 1 << 5;
+const OPTIONS: u8 = 1 << 6;
 
 /// The HTTP methods that an administrator lets a user perform.
 ///
@@ -36,10 +41,14 @@ const HEAD: u8 = 1 << 1;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MethodSet {
     standard: u8,
-    /// Sorted, without repetition. An empty box does not allocate, so cloning
-    /// a set of standard methods does not either.
-    extensions: Box<[CompactString]>,
+    /// `None` for none, so that copying a set of standard methods, as every
+    /// request does, allocates nothing.
+    extensions: Option<Box<Extensions>>,
 }
+
+/// Methods beyond the standard ones, sorted, without repetition, at least one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Extensions(Vec<CompactString>);
 
 impl MethodSet {
     /// The set that allows nothing.
@@ -71,24 +80,35 @@ impl MethodSet {
         if extensions.len() > MAX_EXTENSION_METHODS {
             return Err(MethodError::TooMany);
         }
-        Ok(Self { standard, extensions: extensions.into() })
+        let extensions = (!extensions.is_empty()).then(|| Box::new(Extensions(extensions)));
+        Ok(Self { standard, extensions })
     }
 
     /// Whether the set allows nothing.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.standard == 0 && self.extensions.is_empty()
+        self.standard == 0 && self.extensions.is_none()
     }
 
     /// Whether the user may perform `method`.
     #[must_use]
-    #[inline]
     pub fn allows(&self, method: &str) -> bool {
-        match standard_bit(method) {
-            Some(HEAD) => self.standard & (HEAD | GET) != 0,
-            Some(bit) => self.standard & bit != 0,
-            None => self.extensions.iter().any(|extension| extension == method),
-        }
+        self.grants(&Needed::named(method))
+    }
+
+    #[inline]
+    pub(crate) fn grants(&self, needed: &Needed<'_>) -> bool {
+        self.standard & needed.any_of != 0
+            || (needed.any_of == 0 && self.extensions.is_some() && self.has_extension(needed.name))
+    }
+
+    #[cold]
+    fn has_extension(&self, method: &str) -> bool {
+        self.extensions().iter().any(|extension| extension == method)
+    }
+
+    fn extensions(&self) -> &[CompactString] {
+        self.extensions.as_ref().map_or(&[], |extensions| &extensions.0)
     }
 
     /// The methods as they were granted: the standard ones first, in the order
@@ -96,7 +116,7 @@ impl MethodSet {
     pub fn iter(&self) -> impl Iterator<Item = &str> {
         let standard = STANDARD.iter().enumerate();
         let standard = standard.filter(|(bit, _)| self.standard & (1 << bit) != 0);
-        let extensions = self.extensions.iter().map(CompactString::as_str);
+        let extensions = self.extensions().iter().map(CompactString::as_str);
         standard.map(|(_, name)| *name).chain(extensions)
     }
 }
@@ -112,18 +132,38 @@ impl fmt::Display for MethodSet {
     }
 }
 
-#[inline]
+/// A method that a request needs, looked up among the standard ones.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Needed<'m> {
+    pub(crate) name: &'m str,
+    /// The standard methods any of which covers it; none for an extension.
+    any_of: u8,
+}
+
+impl Needed<'static> {
+    pub(crate) const GET: Self = Self { name: "GET", any_of: GET };
+    pub(crate) const HEAD: Self = Self { name: "HEAD", any_of: HEAD | GET };
+    pub(crate) const POST: Self = Self { name: "POST", any_of: POST };
+    pub(crate) const PUT: Self = Self { name: "PUT", any_of: PUT };
+    pub(crate) const DELETE: Self = Self { name: "DELETE", any_of: DELETE };
+    pub(crate) const PATCH: Self = Self { name: "PATCH", any_of: PATCH };
+    pub(crate) const OPTIONS: Self = Self { name: "OPTIONS", any_of: OPTIONS };
+}
+
+impl<'m> Needed<'m> {
+    /// The method of that name.
+    pub(crate) fn named(name: &'m str) -> Self {
+        let any_of = match standard_bit(name) {
+            Some(HEAD) => HEAD | GET,
+            Some(bit) => bit,
+            None => 0,
+        };
+        Self { name, any_of }
+    }
+}
+
 fn standard_bit(method: &str) -> Option<u8> {
-    let place = match method {
-        "GET" => 0,
-        "HEAD" => 1,
-        "POST" => 2,
-        "PUT" => 3,
-        "DELETE" => 4,
-        "PATCH" => 5,
-        "OPTIONS" => 6,
-        _ => return None,
-    };
+    let place = STANDARD.iter().position(|standard| *standard == method)?;
     Some(1 << place)
 }
 

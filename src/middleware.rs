@@ -33,3 +33,47 @@ pub use self::body::ResponseBody;
 pub use self::future::ResponseFuture;
 pub use self::layer::TokenAuthLayer;
 pub use self::service::{Anonymous, TokenAuth};
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use http::{Request, Response};
+    use tower_service::Service;
+
+    use super::*;
+    use crate::authenticate::Authenticator;
+
+    fn shared<T: Clone + Send + Sync + Unpin + 'static>() {}
+    fn sent<T: Send + Unpin + 'static>() {}
+
+    /// An inner service whose every part may cross threads.
+    #[derive(Clone)]
+    struct Inner;
+
+    impl Service<Request<Bytes>> for Inner {
+        type Response = Response<Bytes>;
+        type Error = ();
+        type Future = std::future::Ready<Result<Response<Bytes>, ()>>;
+
+        fn poll_ready(
+            &mut self,
+            _: &mut std::task::Context<'_>,
+        ) -> std::task::Poll<Result<(), ()>> {
+            std::task::Poll::Ready(Ok(()))
+        }
+
+        fn call(&mut self, _: Request<Bytes>) -> Self::Future {
+            std::future::ready(Ok(Response::default()))
+        }
+    }
+
+    #[test]
+    fn the_middleware_goes_wherever_its_inner_service_goes() {
+        shared::<Authenticator>();
+        shared::<TokenAuthLayer>();
+        shared::<TokenAuth<Inner>>();
+        shared::<Anonymous>();
+        sent::<ResponseFuture<Inner, Bytes>>();
+        sent::<ResponseBody<Bytes>>();
+    }
+}

@@ -1,5 +1,6 @@
-//! Replays the collected attacks on parsing and on methods against the example
-//! `probe_target`, byte by byte over HTTP/1.1 and frame by frame over HTTP/2.
+//! Replays the collected attacks on parsing, on methods and on the endpoint for
+//! gateways against the example `probe_target`, byte by byte over HTTP/1.1 and
+//! frame by frame over HTTP/2.
 //!
 //! The cases and the two programs that replay them stand beside this
 //! repository, in `../shared/adversarial`; they need Python, and over HTTP/2
@@ -28,6 +29,11 @@ fn methods_over_http_1() {
 }
 
 #[test]
+fn forward_auth_over_http_1() {
+    replay("replay.py", &["--only", "forward"], |case| is(case, "raw", "forward"));
+}
+
+#[test]
 fn parsing_and_methods_over_http_2() {
     replay("replay_h2.py", &[], |case| is(case, "h2", ""));
 }
@@ -42,9 +48,10 @@ fn is(case: &Value, kind: &str, start_of_id: &str) -> bool {
 fn replay(program: &str, arguments: &[&str], selected: impl Fn(&Value) -> bool) {
     let tokens = ["P", "B", "BOB", "CAROL"].map(|name| (name, token()));
     let tokens = tokens.each_ref().map(|(name, token)| (*name, token.as_str()));
-    let server = Example::start("probe_target", &tokens);
+    let mut server = Example::start("probe_target", &tokens);
+    let port = server.said("listening on 127.0.0.1:");
     let mut python = Command::new("python3");
-    python.arg(directory().join(program)).arg("127.0.0.1").arg(server.port().to_string());
+    python.arg(directory().join(program)).args(["127.0.0.1", &port]);
     let output = python.args(arguments).envs(tokens).output().expect("python3 runs");
     let told = String::from_utf8_lossy(&output.stdout);
     let complaints = String::from_utf8_lossy(&output.stderr);

@@ -3,7 +3,7 @@
 use super::{Account, Confirmed, Pending, Retired, Revision, TokenRecord};
 use crate::identity::UserId;
 use crate::method::MethodSet;
-use crate::token::{StoredDigest, TokenId};
+use crate::token::TokenId;
 
 /// Builds an [`Account`]; see [`Account::builder`].
 ///
@@ -74,45 +74,54 @@ impl AccountBuilder {
     /// [`AccountError`] names the rule that the parts break.
     pub fn build(self) -> Result<Account, AccountError> {
         let Self(mut account) = self;
-        let ids = ids(&account);
-        let after_last = ids.last().map_or(1, |id| id.as_u64().saturating_add(1));
         if account.next_token == 0 {
-            account.next_token = after_last;
+            account.next_token = after_last(&account);
         }
-        if account.revision == Revision::ABSENT {
-            Err(AccountError::ZeroRevision)
-        } else if account.backup.is_some() && account.primary.is_none() {
-            Err(AccountError::BackupWithoutPrimary)
-        } else if !all_different(&ids) {
-            Err(AccountError::RepeatedId)
-        } else if account.next_token < after_last {
-            Err(AccountError::UsedId)
-        } else if !all_different(&digests(&account)) {
-            Err(AccountError::RepeatedDigest)
-        } else {
-            Ok(account)
-        }
+        account.check()?;
+        Ok(account)
     }
 }
 
-fn ids(account: &Account) -> Vec<TokenId> {
-    let live = account.primary.iter().chain(&account.backup).map(|token| token.id);
-    let pending = account.pending.iter().map(|pending| pending.token.id);
-    let retired = account.retired.iter().map(|retired| retired.id);
-    let mut ids: Vec<_> = live.chain(pending).chain(retired).collect();
-    ids.sort_unstable();
-    ids
+impl Account {
+    /// Whether its parts fit together. A store asks for every account that it
+    /// reads: one list is sorted twice, so that it costs little and grows
+    /// little with the number of tokens.
+    pub(crate) fn check(&self) -> Result<(), AccountError> {
+        let mut tokens = tokens(self);
+        if self.revision == Revision::ABSENT {
+            return Err(AccountError::ZeroRevision);
+        }
+        if self.backup.is_some() && self.primary.is_none() {
+            return Err(AccountError::BackupWithoutPrimary);
+        }
+        tokens.sort_unstable_by_key(|(id, _)| *id);
+        if tokens.windows(2).any(|pair| pair[0].0 == pair[1].0) {
+            return Err(AccountError::RepeatedId);
+        }
+        if tokens.last().is_some_and(|(id, _)| self.next_token <= id.as_u64()) {
+            return Err(AccountError::UsedId);
+        }
+        tokens.sort_unstable_by_key(|(_, digest)| *digest);
+        if tokens.windows(2).any(|pair| pair[0].1 == pair[1].1) {
+            return Err(AccountError::RepeatedDigest);
+        }
+        Ok(())
+    }
 }
 
-fn digests(account: &Account) -> Vec<[u8; 32]> {
-    let bytes = |stored: &StoredDigest| *stored.digest.as_bytes();
-    let mut digests: Vec<_> = account.digests().map(bytes).collect();
-    digests.sort_unstable();
-    digests
+fn after_last(account: &Account) -> u64 {
+    let last = tokens(account).iter().map(|(id, _)| id.as_u64()).max();
+    last.map_or(1, |id| id.saturating_add(1))
 }
 
-fn all_different<T: PartialEq>(sorted: &[T]) -> bool {
-    sorted.windows(2).all(|pair| pair[0] != pair[1])
+fn tokens(account: &Account) -> Vec<(TokenId, &[u8; 32])> {
+    let mut tokens = Vec::with_capacity(3 + account.retired.len());
+    let live = account.primary.iter().chain(&account.backup);
+    let live = live.chain(account.pending.iter().map(|pending| &pending.token));
+    tokens.extend(live.map(|token| (token.id, token.digest.digest.as_bytes())));
+    let retired = account.retired.iter();
+    tokens.extend(retired.map(|retired| (retired.id, retired.digest.digest.as_bytes())));
+    tokens
 }
 
 /// Why parts do not make an account.
@@ -139,8 +148,9 @@ pub enum AccountError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::account::Ending;
     use crate::time::Timestamp;
-    use crate::token::{PepperVersion, TokenDigest, TokenHint};
+    use crate::token::{PepperVersion, StoredDigest, TokenDigest, TokenHint};
 
     fn record(id: u64, digest: u8) -> TokenRecord {
         let digest = StoredDigest::new(TokenDigest::from_bytes([digest; 32]), PepperVersion::NONE);
@@ -162,6 +172,25 @@ mod tests {
         ];
         for (parts, error) in cases {
             assert_eq!(parts.build().unwrap_err(), error);
+        }
+    }
+
+    #[test]
+    fn a_repetition_is_found_among_few_and_among_many() {
+        for count in 1..40 {
+            let retired = |id, number| {
+                let token = record(id, number);
+                Retired::new(token.id, token.digest, token.made_at, Ending::Deleted)
+            };
+            let tokens = (1..=count).map(|number| retired(number.into(), number));
+            let with = |token| builder().retired(tokens.clone().chain([token])).build();
+            assert!(with(retired(100, 100)).is_ok());
+            for number in 1..=count {
+                let same_id = with(retired(number.into(), 100)).unwrap_err();
+                assert_eq!(same_id, AccountError::RepeatedId);
+                let same_digest = with(retired(100, number)).unwrap_err();
+                assert_eq!(same_digest, AccountError::RepeatedDigest);
+            }
         }
     }
 

@@ -37,8 +37,8 @@ pub(crate) fn render_grpc(denial: &Denial) -> Response<Bytes> {
     response
 }
 
-/// The canonical gRPC status code.
-const fn status(kind: DenialKind) -> u16 {
+/// The canonical gRPC status code: never that of a success.
+pub(crate) const fn status(kind: DenialKind) -> u16 {
     const INVALID_ARGUMENT: u16 = 3;
     const PERMISSION_DENIED: u16 = 7;
     const INTERNAL: u16 = 13;

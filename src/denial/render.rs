@@ -2,7 +2,7 @@
 //! RFC 6750 section 3, RFC 7617 section 2) and a problem document (RFC 9457).
 
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, Response};
 
 use super::{Denial, DenialKind};
@@ -109,6 +109,15 @@ impl Renderer {
             let details = if *carries_error { details.as_str() } else { "" };
             HeaderValue::try_from(format!("{challenge}{details}")).ok()
         })
+    }
+}
+
+/// RFC 9110 sections 8.6 and 9.3.2: what the answer to a GET would say of its
+/// body, without it. Over HTTP/2 a server that sent it would break the stream.
+pub(crate) fn keep_the_head(response: &mut Response<Bytes>) {
+    let body = std::mem::take(response.body_mut());
+    if !body.is_empty() {
+        response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
     }
 }
 

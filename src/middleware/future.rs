@@ -15,6 +15,7 @@ use super::ResponseBody;
 use super::respond::After;
 use super::service::Settings;
 use crate::authenticate::{Found, Question};
+use crate::method::Needed;
 use crate::store::StoreError;
 
 pin_project! {
@@ -34,44 +35,47 @@ pin_project! {
     #[project = StateProjection]
     #[project_replace = StateReplacement]
     enum State<F, S, B> {
-        /// The store is asked. Only this is boxed, so that no bound is put on
-        /// the request's body.
-        Asking {
-            answer: Pin<Box<dyn Future<Output = Answer> + Send>>,
-            settings: Arc<Settings>,
-            service: S,
-            head: Parts,
-            body: B,
-        },
+        /// The store is asked. Boxed, so that the other states stay small.
+        Asking { waiting: Box<Waiting<S, B>> },
         Running {
             #[pin]
             future: F,
-            after: Option<After>,
+            after: After,
         },
-        Denied { response: Response<Bytes> },
-        Done,
+        /// `None` after the end.
+        Denied { response: Option<Box<Response<Bytes>>> },
     }
 }
 
+/// A request whose decision waits for the store. Only the question to the store
+/// has its type erased, so that no bound is put on the request's body.
+struct Waiting<S, B> {
+    answer: Pin<Box<dyn Future<Output = Answer> + Send>>,
+    settings: Arc<Settings>,
+    service: S,
+    head: Parts,
+    body: B,
+}
+
 struct Answer {
-    question: Question,
+    question: Box<Question>,
     found: Result<Found, StoreError>,
 }
 
 impl<S: Service<Request<B>>, B> ResponseFuture<S, B> {
     pub(super) const fn running(future: S::Future, after: After) -> Self {
-        Self { state: State::Running { future, after: Some(after) } }
+        Self { state: State::Running { future, after } }
     }
 
-    pub(super) const fn denied(response: Response<Bytes>) -> Self {
-        Self { state: State::Denied { response } }
+    pub(super) fn denied(response: Response<Bytes>) -> Self {
+        Self { state: State::Denied { response: Some(Box::new(response)) } }
     }
 
     /// `service` is ready, and is called or dropped when the store has
     /// answered.
     pub(super) fn asking(
         settings: Arc<Settings>,
-        question: Question,
+        question: Box<Question>,
         service: S,
         head: Parts,
         body: B,
@@ -81,7 +85,29 @@ impl<S: Service<Request<B>>, B> ResponseFuture<S, B> {
             let found = question.ask(&*store).await;
             Answer { question, found }
         });
-        Self { state: State::Asking { answer, settings, service, head, body } }
+        let waiting = Box::new(Waiting { answer, settings, service, head, body });
+        Self { state: State::Asking { waiting } }
+    }
+}
+
+impl<S: Service<Request<B>>, B> Waiting<S, B> {
+    /// What follows when the store has answered.
+    fn conclude(self, Answer { question, found }: Answer) -> State<S::Future, S, B> {
+        let Self { settings, mut service, head, body, .. } = self;
+        let authenticator = &settings.authenticator;
+        let (method, mut identity) = (Needed::named(head.method.as_str()), None);
+        let decision = authenticator.conclude(&question, found, method, &mut identity);
+        match authenticator.settle(decision, identity.as_ref(), &head) {
+            Ok(pass) => {
+                let mut request = Request::from_parts(head, body);
+                let after = settings.admit(pass, identity, &mut request);
+                State::Running { future: service.call(request), after }
+            }
+            Err(denial) => {
+                drop(service);
+                State::Denied { response: Some(Box::new(settings.deny(*denial, &head))) }
+            }
+        }
     }
 }
 
@@ -89,25 +115,17 @@ impl<F, S, B> State<F, S, B>
 where
     S: Service<Request<B>, Future = F>,
 {
-    /// What follows when the store has answered.
-    fn after_answer(answer: Answer, asking: StateReplacement<F, S, B>) -> Self {
-        let StateReplacement::Asking { settings, mut service, mut head, body, .. } = asking else {
-            return Self::Done;
-        };
-        let Answer { question, found } = answer;
-        let authenticator = &settings.authenticator;
-        let decision = authenticator.conclude(&question, found, head.method.as_str());
-        match authenticator.settle(decision, &head) {
-            Ok(pass) => {
-                let after = settings.admit(pass, &mut head);
-                let future = service.call(Request::from_parts(head, body));
-                Self::Running { future, after: Some(after) }
-            }
-            Err(denial) => {
-                drop(service);
-                Self::Denied { response: settings.deny(denial, &head) }
+    /// Waits for the store.
+    #[cold]
+    fn wait(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        if let StateProjection::Asking { waiting } = self.as_mut().project() {
+            let answer = ready!(waiting.answer.as_mut().poll(cx));
+            let over = Self::Denied { response: None };
+            if let StateReplacement::Asking { waiting } = self.as_mut().project_replace(over) {
+                self.set(waiting.conclude(answer));
             }
         }
+        Poll::Ready(())
     }
 }
 
@@ -117,29 +135,19 @@ where
 {
     type Output = Result<Response<ResponseBody<R>>, S::Error>;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut state = self.project().state;
         loop {
             match state.as_mut().project() {
-                StateProjection::Asking { answer, .. } => {
-                    let answer = ready!(answer.as_mut().poll(cx));
-                    let asking = state.as_mut().project_replace(State::Done);
-                    state.set(State::after_answer(answer, asking));
-                }
                 StateProjection::Running { future, after } => {
-                    let response = ready!(future.poll(cx))?;
-                    let after = after.take().unwrap_or_default();
-                    return Poll::Ready(Ok(after.apply(response)));
+                    return future.poll(cx).map_ok(|response| after.apply(response));
                 }
-                StateProjection::Denied { .. } => {
-                    if let StateReplacement::Denied { response } =
-                        state.as_mut().project_replace(State::Done)
-                    {
-                        return Poll::Ready(Ok(response.map(ResponseBody::own)));
-                    }
+                StateProjection::Asking { .. } => ready!(state.as_mut().wait(cx)),
+                StateProjection::Denied { response } => {
+                    let response = response.take().map(|own| Ok(own.map(ResponseBody::own)));
+                    return response.map_or(Poll::Pending, Poll::Ready);
                 }
-                // Polled after its end: there is nothing left to answer.
-                StateProjection::Done => return Poll::Pending,
             }
         }
     }
@@ -150,8 +158,8 @@ impl<S: Service<Request<B>>, B> fmt::Debug for ResponseFuture<S, B> {
         let state = match self.state {
             State::Asking { .. } => "asking the store",
             State::Running { .. } => "running",
-            State::Denied { .. } => "denied",
-            State::Done => "done",
+            State::Denied { response: Some(_) } => "denied",
+            State::Denied { response: None } => "done",
         };
         f.debug_tuple("ResponseFuture").field(&state).finish()
     }

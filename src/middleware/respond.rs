@@ -5,16 +5,16 @@ use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_LENGTH, VARY};
+use http::header::{CACHE_CONTROL, VARY};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response};
 
 use super::ResponseBody;
 use crate::account::Slot;
-use crate::authenticate::Pass;
 use crate::credentials::{Carrier, Sources};
-use crate::denial::{Denial, Realm, Renderer, is_grpc, render_grpc};
+use crate::denial::{Denial, Realm, Renderer, is_grpc, keep_the_head, render_grpc};
 use crate::events;
+use crate::identity::Identity;
 
 /// Tells the owner of a request that it still uses the old token.
 const SLOT: HeaderName = HeaderName::from_static("api-token-slot");
@@ -75,22 +75,19 @@ impl Responder {
     }
 
     /// What is to be done to the response to a request that passed.
-    pub(super) fn after(&self, pass: &Pass, sources: &Sources) -> After {
-        let backup = pass.identity.as_ref().is_some_and(|it| it.slot() == Slot::Backup);
-        let vary = match pass.carrier {
+    #[inline]
+    pub(super) fn after(
+        &self,
+        carrier: Carrier,
+        identity: Option<&Identity>,
+        sources: &Sources,
+    ) -> After {
+        let backup = identity.is_some_and(|identity| identity.slot() == Slot::Backup);
+        let vary = match carrier {
             Carrier::Authorization => None,
-            Carrier::Header(place) => sources.headers().get(place).cloned(),
+            Carrier::Header(place) => sources.headers().get(place as usize).cloned(),
         };
         After { backup_notice: backup && self.backup_notice, vary }
-    }
-}
-
-/// RFC 9110 sections 8.6 and 9.3.2: what the answer to a GET would say of its
-/// body, without it. Over HTTP/2 a server that sent it would break the stream.
-fn keep_the_head(response: &mut Response<Bytes>) {
-    let body = std::mem::take(response.body_mut());
-    if !body.is_empty() {
-        response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
     }
 }
 
@@ -115,13 +112,13 @@ pub(super) struct After {
 
 impl After {
     #[inline]
-    pub(super) fn apply<B>(self, response: Response<B>) -> Response<ResponseBody<B>> {
+    pub(super) fn apply<B>(&mut self, response: Response<B>) -> Response<ResponseBody<B>> {
         let mut response = response.map(ResponseBody::inner);
         if self.backup_notice {
             let backup = HeaderValue::from_static(Slot::Backup.as_str());
             response.headers_mut().insert(SLOT, backup);
         }
-        if let Some(name) = self.vary {
+        if let Some(name) = self.vary.take() {
             keep_from_shared_caches(response.headers_mut(), name);
         }
         response

@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::request::Parts;
-use http::{HeaderMap, Request, Response};
+use http::{Extensions, HeaderMap, Method, Request, Response};
 use tower_service::Service;
 
 use super::future::ResponseFuture;
@@ -15,6 +15,7 @@ use super::{ResponseBody, TokenAuthLayer};
 use crate::authenticate::{Authenticator, Pass, Step};
 use crate::denial::{Denial, DenialKind};
 use crate::identity::Identity;
+use crate::method::Needed;
 
 /// A service whose requests must carry an API token; made by
 /// [`TokenAuthLayer`].
@@ -56,31 +57,55 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, request: Request<B>) -> ResponseFuture<S, B> {
-        let (mut head, body) = request.into_parts();
+    #[inline]
+    fn call(&mut self, mut request: Request<B>) -> ResponseFuture<S, B> {
         let authenticator = &self.settings.authenticator;
-        match authenticator.begin(head.method.as_str(), &mut head.headers) {
-            Step::Done(decision) => match authenticator.settle(decision, &head) {
-                Ok(pass) => {
-                    let after = self.settings.admit(pass, &mut head);
-                    let request = Request::from_parts(head, body);
-                    ResponseFuture::running(self.inner.call(request), after)
-                }
-                Err(denial) => {
-                    // The service that was polled ready may hold a permit.
-                    drop(self.take_ready());
-                    ResponseFuture::denied(self.settings.deny(denial, &head))
-                }
-            },
-            Step::Ask(question) => {
-                let (service, settings) = (self.take_ready(), Arc::clone(&self.settings));
-                ResponseFuture::asking(settings, question, service, head, body)
+        let method = request.method().clone();
+        let mut identity = None;
+        match authenticator.begin(needed(&method), request.headers_mut(), &mut identity) {
+            Step::Done(Ok(pass)) if authenticator.is_settled(pass) => {
+                let after = self.settings.admit(pass, identity, &mut request);
+                ResponseFuture::running(self.inner.call(request), after)
             }
+            step => self.call_slowly(step, identity, request),
         }
     }
 }
 
 impl<S: Clone> TokenAuth<S> {
+    /// Goes on where the whole request, or the store, is needed.
+    #[cold]
+    fn call_slowly<B>(
+        &mut self,
+        step: Step,
+        identity: Option<Identity>,
+        request: Request<B>,
+    ) -> ResponseFuture<S, B>
+    where
+        S: Service<Request<B>>,
+    {
+        let (head, body) = request.into_parts();
+        let decision = match step {
+            Step::Done(decision) => decision,
+            Step::Ask(question) => {
+                let (service, settings) = (self.take_ready(), Arc::clone(&self.settings));
+                return ResponseFuture::asking(settings, question, service, head, body);
+            }
+        };
+        match self.settings.authenticator.settle(decision, identity.as_ref(), &head) {
+            Ok(pass) => {
+                let mut request = Request::from_parts(head, body);
+                let after = self.settings.admit(pass, identity, &mut request);
+                ResponseFuture::running(self.inner.call(request), after)
+            }
+            Err(denial) => {
+                // The service that was polled ready may hold a permit.
+                drop(self.take_ready());
+                ResponseFuture::denied(self.settings.deny(*denial, &head))
+            }
+        }
+    }
+
     /// The inner service that was polled ready, with its clone put in its
     /// place.
     fn take_ready(&mut self) -> S {
@@ -92,34 +117,55 @@ impl<S: Clone> TokenAuth<S> {
 impl Settings {
     /// Prepares a request that may pass, and says what to do to its response.
     #[inline]
-    pub(super) fn admit(self: &Arc<Self>, pass: Pass, request: &mut Parts) -> After {
-        let after = self.responder.after(&pass, self.authenticator.enabled_sources());
+    pub(super) fn admit<B>(
+        self: &Arc<Self>,
+        pass: Pass,
+        identity: Option<Identity>,
+        request: &mut Request<B>,
+    ) -> After {
+        let sources = self.authenticator.enabled_sources();
+        let after = self.responder.after(pass.carrier, identity.as_ref(), sources);
         if self.strip_credentials {
-            self.strip(&mut request.headers);
+            self.strip(request.headers_mut());
         }
-        match pass.identity {
-            Some(identity) => drop(request.extensions.insert(identity)),
-            None => {
-                // An outer service's word about who this is does not hold here.
-                request.extensions.remove::<Identity>();
-                request.extensions.insert(Anonymous(Arc::clone(self)));
-            }
+        match identity {
+            Some(identity) => drop(request.extensions_mut().insert(identity)),
+            None => self.mark_anonymous(request.extensions_mut()),
         }
         after
     }
 
+    #[cold]
+    fn mark_anonymous(self: &Arc<Self>, extensions: &mut Extensions) {
+        // An outer service's word about who this is does not hold here.
+        extensions.remove::<Identity>();
+        extensions.insert(Anonymous(Arc::clone(self)));
+    }
+
+    #[cold]
     fn strip(&self, headers: &mut HeaderMap) {
-        let sources = self.authenticator.enabled_sources();
-        if sources.authorization() {
-            headers.remove(http::header::AUTHORIZATION);
-        }
-        for name in sources.headers() {
+        for name in self.authenticator.enabled_sources().names() {
             headers.remove(name);
         }
     }
 
     pub(super) fn deny(&self, denial: Denial, request: &Parts) -> Response<Bytes> {
         self.responder.deny(denial, request, self.authenticator.enabled_sources())
+    }
+}
+
+/// A request's method, without comparing texts where it is a standard one.
+#[inline]
+fn needed(method: &Method) -> Needed<'_> {
+    match *method {
+        Method::GET => Needed::GET,
+        Method::HEAD => Needed::HEAD,
+        Method::POST => Needed::POST,
+        Method::PUT => Needed::PUT,
+        Method::DELETE => Needed::DELETE,
+        Method::PATCH => Needed::PATCH,
+        Method::OPTIONS => Needed::OPTIONS,
+        _ => Needed::named(method.as_str()),
     }
 }
 

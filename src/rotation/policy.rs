@@ -56,6 +56,10 @@ impl Policy {
     /// How many retired tokens of an account are remembered whatever their age.
     pub const RETIRED_KEPT: usize = 16;
 
+    /// How many retired tokens of an account that were never live (superseded or
+    /// cancelled before their confirmation) are remembered at most.
+    pub const NEVER_LIVED_KEPT: usize = 1_024;
+
     const SHORTEST_RETIRED_LIFETIME: Duration = Duration::from_secs(90 * 86_400);
     const SECOND: Duration = Duration::from_secs(1);
 
@@ -126,8 +130,8 @@ impl Policy {
         Ok(self)
     }
 
-    /// How long a token works from the moment that it becomes the primary.
-    /// Default: until the user deletes it.
+    /// How long a token works from the moment that it becomes the primary, by
+    /// a roll-back too. Default: until the user deletes it.
     ///
     /// # Errors
     ///
@@ -137,8 +141,8 @@ impl Policy {
         Ok(self)
     }
 
-    /// How long a token works from the moment that it becomes the backup.
-    /// Default: until the user deletes it.
+    /// How long a token works from the moment that it becomes the backup, and
+    /// stays it. Default: until the user deletes it.
     ///
     /// # Errors
     ///

@@ -65,8 +65,8 @@
 //! # }
 //! ```
 //!
-//! A case that waits for a feed waits at most ten seconds, and every case ends
-//! within two minutes.
+//! A case that waits for a feed waits at most half a minute, and every case ends
+//! within five.
 
 pub mod batch;
 pub mod change;

@@ -1,6 +1,6 @@
 //! Accounts in this process's memory.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -126,8 +126,12 @@ impl MemoryStore {
         for stored in account.digests() {
             by_digest.insert(stored.digest, Arc::clone(&account));
         }
+        // Left to itself the table grows when it is nearly full, and then step
+        // by step: a look-up would probe many places of two tables.
+        by_digest.reserve(by_digest.len() / 2);
+        let named: HashSet<_> = account.digests().map(|stored| stored.digest).collect();
         for stored in before.into_iter().flat_map(Account::digests) {
-            if account.place_of(&stored.digest).is_none() {
+            if !named.contains(&stored.digest) {
                 by_digest.remove(&stored.digest);
             }
         }

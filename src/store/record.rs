@@ -3,7 +3,8 @@
 //! An account is a leading version byte and then the compact binary form of
 //! [`postcard`], so that a look-up reads it in a few hundred nanoseconds. The
 //! types here mirror those of the vocabulary: the stored form changes only when
-//! this file does, and what is read back goes through [`Account::builder`].
+//! this file does, and what is read back passes the checks of an account's
+//! structure that [`Account::builder`] makes.
 
 mod history;
 
@@ -90,7 +91,7 @@ struct AccountForm<'a> {
     user: &'a str,
     revision: u64,
     #[serde(borrow)]
-    methods: Vec<&'a str>,
+    methods: MethodsForm<'a>,
     #[serde(borrow)]
     primary: Option<TokenForm<'a>>,
     #[serde(borrow)]
@@ -109,7 +110,7 @@ impl<'a> AccountForm<'a> {
         Self {
             user: account.user.as_str(),
             revision: account.revision.as_u64(),
-            methods: account.methods.iter().collect(),
+            methods: MethodsForm::of(&account.methods),
             primary: account.primary.as_ref().map(TokenForm::of),
             backup: account.backup.as_ref().map(TokenForm::of),
             pending: account.pending.as_deref().map(PendingForm::of),
@@ -120,25 +121,50 @@ impl<'a> AccountForm<'a> {
     }
 
     fn account(self) -> Result<Account, RecordError> {
-        let retired: Result<Vec<_>, _> = self.retired.iter().map(RetiredForm::retired).collect();
-        let mut builder = Account::builder(UserId::new(self.user)?)
-            .revision(Revision::from_u64(self.revision))
-            .methods(MethodSet::new(self.methods)?)
-            .retired(retired?)
-            .next_token(self.next_token);
-        if let Some(primary) = self.primary {
-            builder = builder.primary(primary.record()?);
+        let retired: Result<_, _> = self.retired.iter().map(RetiredForm::retired).collect();
+        let account = Account {
+            user: UserId::new(self.user)?,
+            revision: Revision::from_u64(self.revision),
+            methods: self.methods.methods()?,
+            primary: self.primary.map(|primary| primary.record()).transpose()?,
+            backup: self.backup.map(|backup| backup.record()).transpose()?,
+            pending: self.pending.map(|pending| pending.pending()).transpose()?,
+            retired: retired?,
+            confirmed: self.confirmed.map(|confirmed| confirmed.confirmed()).transpose()?,
+            next_token: self.next_token,
+        };
+        account.check()?;
+        Ok(account)
+    }
+}
+
+/// The methods that nearly all sets consist of: each is one bit, the first the
+/// lowest. Their order never changes.
+const USUAL_METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"];
+
+#[derive(Serialize, Deserialize)]
+struct MethodsForm<'a> {
+    usual: u8,
+    #[serde(borrow)]
+    others: Vec<&'a str>,
+}
+
+impl<'a> MethodsForm<'a> {
+    fn of(methods: &'a MethodSet) -> Self {
+        let mut form = Self { usual: 0, others: Vec::new() };
+        for method in methods.iter() {
+            match USUAL_METHODS.iter().position(|usual| *usual == method) {
+                Some(place) => form.usual |= 1 << place,
+                None => form.others.push(method),
+            }
         }
-        if let Some(backup) = self.backup {
-            builder = builder.backup(backup.record()?);
-        }
-        if let Some(pending) = self.pending {
-            builder = builder.pending(pending.pending()?);
-        }
-        if let Some(confirmed) = self.confirmed {
-            builder = builder.confirmed(confirmed.confirmed()?);
-        }
-        Ok(builder.build()?)
+        form
+    }
+
+    fn methods(&self) -> Result<MethodSet, MethodError> {
+        let usual = USUAL_METHODS.iter().enumerate();
+        let usual = usual.filter(|(place, _)| self.usual & (1 << place) != 0);
+        MethodSet::new(usual.map(|(_, method)| method).chain(&self.others))
     }
 }
 
@@ -149,18 +175,20 @@ struct TokenForm<'a> {
     digest: DigestForm<'a>,
     hint: &'a str,
     made_at: u64,
-    active_since: u64,
+    /// Milliseconds from `made_at` on, nearly always few.
+    active_after: u64,
     expires_at: Option<u64>,
 }
 
 impl<'a> TokenForm<'a> {
     fn of(token: &'a TokenRecord) -> Self {
+        let made_at = token.made_at.unix_millis();
         Self {
             id: token.id.as_u64(),
             digest: DigestForm::of(&token.digest),
             hint: token.hint.as_str(),
-            made_at: token.made_at.unix_millis(),
-            active_since: token.active_since.unix_millis(),
+            made_at,
+            active_after: token.active_since.unix_millis().wrapping_sub(made_at),
             expires_at: token.expires_at.map(Timestamp::unix_millis),
         }
     }
@@ -169,7 +197,7 @@ impl<'a> TokenForm<'a> {
         let (id, digest) = (TokenId::from_u64(self.id), self.digest.stored()?);
         let (hint, made_at) = (TokenHint::from_stored(self.hint), time(self.made_at));
         Ok(TokenRecord {
-            active_since: time(self.active_since),
+            active_since: time(self.made_at.wrapping_add(self.active_after)),
             expires_at: self.expires_at.map(time),
             ..TokenRecord::new(id, digest, hint, made_at)
         })
@@ -218,15 +246,15 @@ impl<'a> PendingForm<'a> {
         }
     }
 
-    fn pending(&self) -> Result<Pending, RecordError> {
-        Ok(Pending {
+    fn pending(&self) -> Result<Box<Pending>, RecordError> {
+        Ok(Box::new(Pending {
             token: self.token.record()?,
             expires_at: time(self.expires_at),
             code: CodeDigest::from_bytes(digest_bytes(self.code)?),
             code_made_at: time(self.code_made_at),
             code_expires_at: time(self.code_expires_at),
             replacing_backup: self.replacing_backup.map(TokenId::from_u64),
-        })
+        }))
     }
 }
 
@@ -266,9 +294,9 @@ impl<'a> ConfirmedForm<'a> {
         Self { id: confirmed.id.as_u64(), code: confirmed.code.as_bytes() }
     }
 
-    fn confirmed(&self) -> Result<Confirmed, RecordError> {
+    fn confirmed(&self) -> Result<Box<Confirmed>, RecordError> {
         let code = CodeDigest::from_bytes(digest_bytes(self.code)?);
-        Ok(Confirmed::new(TokenId::from_u64(self.id), code))
+        Ok(Box::new(Confirmed::new(TokenId::from_u64(self.id), code)))
     }
 }
 

@@ -3,6 +3,7 @@
 
 use std::fmt;
 
+use compact_str::CompactString;
 use zeroize::Zeroizing;
 
 use super::Token;
@@ -11,16 +12,57 @@ use super::random::{ALPHABET, RandomError, RandomSource, push_random};
 const RANDOM_LENGTH: usize = 36;
 const CHECK_SUM_LENGTH: usize = 6;
 
+/// The underscore and all behind it.
+const AFTER_PREFIX: usize = 1 + RANDOM_LENGTH + CHECK_SUM_LENGTH;
+
 /// The part of a generated token before its first underscore: 1 to 8 of
 /// `a` to `z` and `0` to `9`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct TokenPrefix(compact_str::CompactString);
+pub struct TokenPrefix {
+    text: CompactString,
+    shape: Shape,
+}
+
+/// What tells a generated token at first sight, in a form that a request
+/// compares in a few steps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Shape {
+    /// The length of the whole token.
+    length: usize,
+    /// Its first eight bytes as a number, and which of its bits count.
+    start: u64,
+    mask: u64,
+}
+
+impl Shape {
+    const fn of(prefix: &str) -> Self {
+        let (mut start, mut mask, mut place) = (0, 0, 0);
+        while place < prefix.len() && place < 8 {
+            start |= (prefix.as_bytes()[place] as u64) << (8 * place);
+            mask |= 0xff << (8 * place);
+            place += 1;
+        }
+        Self { length: prefix.len() + AFTER_PREFIX, start, mask }
+    }
+
+    #[inline]
+    fn fits(&self, text: &[u8]) -> bool {
+        text.len() == self.length
+            && text.get(self.length - AFTER_PREFIX) == Some(&b'_')
+            && text.first_chunk().is_some_and(|start| self.begins(*start))
+    }
+
+    #[inline]
+    const fn begins(&self, start: [u8; 8]) -> bool {
+        u64::from_le_bytes(start) & self.mask == self.start
+    }
+}
 
 impl TokenPrefix {
     /// The prefix of tokens whose host has not chosen one: `tat`.
     #[must_use]
     pub const fn standard() -> Self {
-        Self(compact_str::CompactString::const_new("tat"))
+        Self { text: CompactString::const_new("tat"), shape: Shape::of("tat") }
     }
 
     /// A prefix of the host's choice, such as `acme`.
@@ -35,20 +77,20 @@ impl TokenPrefix {
             "tac" => Err(PrefixError::Reserved),
             _ if !(1..=8).contains(&text.len()) => Err(PrefixError::Length),
             _ if !text.bytes().all(allowed) => Err(PrefixError::Character),
-            _ => Ok(Self(text.into())),
+            _ => Ok(Self { text: text.into(), shape: Shape::of(text) }),
         }
     }
 
     /// The prefix, without the underscore.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.text
     }
 
     /// `<prefix>_`, 36 random characters and the check sum of all before it.
     pub(super) fn generate(&self, source: &dyn RandomSource) -> Result<Token, RandomError> {
-        let mut text = Zeroizing::new(String::with_capacity(self.token_length()));
-        text.push_str(&self.0);
+        let mut text = Zeroizing::new(String::with_capacity(self.shape.length));
+        text.push_str(&self.text);
         text.push('_');
         push_random(&mut text, RANDOM_LENGTH, source)?;
         let check_sum = check_sum(text.as_bytes());
@@ -56,21 +98,16 @@ impl TokenPrefix {
         Ok(Token::generated(text))
     }
 
-    fn token_length(&self) -> usize {
-        self.0.len() + 1 + RANDOM_LENGTH + CHECK_SUM_LENGTH
-    }
-
     /// Whether `text` has this prefix and the length of a generated token.
+    #[inline]
     pub(super) fn has_shape(&self, text: &[u8]) -> bool {
-        text.len() == self.token_length()
-            && text[self.0.len()] == b'_'
-            && text.starts_with(self.0.as_bytes())
+        self.shape.fits(text)
     }
 }
 
 impl fmt::Display for TokenPrefix {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.text)
     }
 }
 

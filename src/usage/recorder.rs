@@ -194,3 +194,15 @@ fn token_use(
 ) -> TokenUse {
     TokenUse::new(user, TokenUsage::new(id, at, client))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_recorder_is_shared_by_its_clones() {
+        fn shared<T: Clone + Send + Sync + Unpin + 'static>() {}
+        shared::<UsageRecorder>();
+        shared::<Events>();
+    }
+}

@@ -90,8 +90,9 @@ async fn the_caller_may_insist_without_any_look_up(world: World) {
     let (new, old) = world.dual().await;
     assert!(world.auth(&old.token, "GET").await.is_ok());
     world.store.take_calls(Call::Usage);
-    world.store.plan(Call::Usage, Fault::Hang);
-    world.store.plan(Call::RecordUsage, Fault::Hang);
+    for call in [Call::Usage, Call::RecordUsage] {
+        world.store.plan(call, Fault::Error(StoreErrorKind::Unavailable));
+    }
     let guard = Guard::EvenIfInUse;
     world.manager.roll_back(&Actor::User, alice(), new.id, guard).await.unwrap();
     let (_, code) = world.generate().await;

@@ -84,7 +84,9 @@ async fn no_secret_is_shown_in_a_whole_life() {
         .with_max_level(tracing::Level::TRACE)
         .with_writer(move || writer.clone())
         .finish();
-    let _guard = tracing::subscriber::set_default(subscriber);
+    // For every thread: with one subscriber of one thread only, a call site that
+    // another thread meets first is off for good.
+    tracing::subscriber::set_global_default(subscriber).unwrap();
     let mut watch = Watch::default();
     live(&World::in_memory().await, &mut watch).await;
     let logged = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();

@@ -30,7 +30,19 @@ macro_rules! on_every_store {
             $(
                 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn $case() {
-                    super::$case(crate::world::World::in_memory().await).await;
+                    let world = crate::world::World::in_memory().await;
+                    crate::world::in_time(super::$case(world)).await;
+                }
+            )+
+        }
+
+        #[cfg(feature = "sqlite")]
+        mod on_sqlite {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $case() {
+                    let world = crate::world::World::in_sqlite().await;
+                    crate::world::in_time(super::$case(world)).await;
                 }
             )+
         }
@@ -47,12 +59,25 @@ pub(crate) struct World {
     pub(crate) post: Arc<Post>,
     pub(crate) log: Arc<Log>,
     pub(crate) usage: UsageRecorder,
+    /// Where the store's files are, until the last.
+    directory: Option<tempfile::TempDir>,
 }
 
 impl World {
     pub(crate) async fn in_memory() -> Self {
         let clock = Arc::new(ManualClock::new(START));
         Self::on(Arc::new(MemoryStore::with_clock(Arc::clone(&clock))), clock).await
+    }
+
+    #[cfg(feature = "sqlite")]
+    pub(crate) async fn in_sqlite() -> Self {
+        use tower_api_token::store::{SqliteOptions, SqliteStore};
+        let clock = Arc::new(ManualClock::new(START));
+        let directory = tempfile::tempdir().unwrap();
+        let options = SqliteOptions::new().clock(Arc::clone(&clock));
+        let store: SqliteStore = options.open(directory.path().join("tokens.db")).unwrap();
+        store.migrate().await.unwrap();
+        Self { directory: Some(directory), ..Self::on(Arc::new(store), clock).await }
     }
 
     /// Around a store that reads that clock.
@@ -75,7 +100,7 @@ impl World {
             .events(Events::to(Recorder(Arc::clone(&log))))
             .usage(usage.clone());
         let manager = configure(builder).build().await.unwrap();
-        Self { store, clock, scheme, manager, post, log, usage }
+        Self { store, clock, scheme, manager, post, log, usage, directory: None }
     }
 
     /// The same store behind a manager of another configuration.
@@ -84,7 +109,8 @@ impl World {
         scheme: TokenScheme,
         configure: impl FnOnce(TokenManagerBuilder) -> TokenManagerBuilder,
     ) -> Self {
-        Self::with(self.store, self.clock, scheme, configure).await
+        let Self { store, clock, directory, .. } = self;
+        Self { directory, ..Self::with(store, clock, scheme, configure).await }
     }
 
     /// Grants GET and POST to alice and issues her first token.
@@ -156,6 +182,20 @@ impl World {
         self.store.load(alice()).await.unwrap().account.unwrap()
     }
 
+    /// How many rounds of something to do: fewer where each change is written to
+    /// a disk.
+    pub(crate) fn rounds(&self, count: usize) -> usize {
+        if self.directory.is_some() { count / 10 } else { count }
+    }
+
+    /// Waits until the store has done what dropped calls asked it for: it makes
+    /// one change after the other.
+    pub(crate) async fn settle(&self) {
+        if self.manager.revoke_access(root(), bob()).await.is_err() {
+            self.grant(bob(), &["GET"]).await;
+        }
+    }
+
     /// The names of alice's changes, the earliest first.
     pub(crate) async fn history(&self) -> Vec<&'static str> {
         let page = self.store.history(alice(), None, PageSize::MAX).await.unwrap();
@@ -180,6 +220,11 @@ pub(crate) fn bob() -> &'static UserId {
 pub(crate) fn root() -> &'static Actor {
     static ROOT: LazyLock<Actor> = LazyLock::new(|| Actor::administrator("root").unwrap());
     &ROOT
+}
+
+/// No test waits longer for what never comes.
+pub(crate) async fn in_time(test: impl Future<Output = ()>) {
+    tokio::time::timeout(Duration::from_secs(300), test).await.expect("in time");
 }
 
 /// Polls once; whether that was not the end.

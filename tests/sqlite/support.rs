@@ -19,58 +19,58 @@ use tower_api_token::time::Timestamp;
 use tower_api_token::token::{PepperVersion, StoredDigest, TokenDigest, TokenHint, TokenId};
 
 /// No test waits longer than this for anything.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A directory of its own for each test, and a file in it.
-pub struct Place {
+pub(crate) struct Place {
     directory: TempDir,
 }
 
 impl Place {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { directory: tempfile::tempdir().unwrap() }
     }
 
-    pub fn path(&self) -> PathBuf {
+    pub(crate) fn path(&self) -> PathBuf {
         self.directory.path().join("tokens.db")
     }
 
-    pub fn directory(&self) -> &Path {
+    pub(crate) fn directory(&self) -> &Path {
         self.directory.path()
     }
 
     /// A store on the file, with its tables.
-    pub async fn store(&self) -> SqliteStore {
+    pub(crate) async fn store(&self) -> SqliteStore {
         let store = SqliteStore::open(self.path()).unwrap();
         store.migrate().await.unwrap();
         store
     }
 
     /// The file, past the store.
-    pub fn raw(&self) -> rusqlite::Connection {
+    pub(crate) fn raw(&self) -> rusqlite::Connection {
         rusqlite::Connection::open(self.path()).unwrap()
     }
 }
 
-pub fn user(name: &str) -> UserId {
+pub(crate) fn user(name: &str) -> UserId {
     UserId::new(name).unwrap()
 }
 
 /// A digest that no other number has.
-pub fn digest(number: u64) -> TokenDigest {
+pub(crate) fn digest(number: u64) -> TokenDigest {
     let mut bytes = [0x5a; 32];
     bytes[..8].copy_from_slice(&number.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes());
     TokenDigest::from_bytes(bytes)
 }
 
-pub fn token(id: u64, digest_number: u64) -> TokenRecord {
+pub(crate) fn token(id: u64, digest_number: u64) -> TokenRecord {
     let digest = StoredDigest::new(digest(digest_number), PepperVersion::NONE);
     let at = Timestamp::from_unix_millis(1_000);
     TokenRecord::new(TokenId::from_u64(id), digest, TokenHint::unknown(), at)
 }
 
 /// `name` at `revision`, whose primary has the digest of that number.
-pub fn account(name: &str, revision: u64, digest_number: u64) -> Account {
+pub(crate) fn account(name: &str, revision: u64, digest_number: u64) -> Account {
     Account::builder(user(name))
         .revision(Revision::from_u64(revision))
         .methods(MethodSet::new(["GET"]).unwrap())
@@ -80,7 +80,7 @@ pub fn account(name: &str, revision: u64, digest_number: u64) -> Account {
 }
 
 /// Puts `account` in the place of its former revision.
-pub fn step(account: Account) -> Replacement {
+pub(crate) fn step(account: Account) -> Replacement {
     let former = account.revision().as_u64() - 1;
     let expected = (former > 0).then(|| Revision::from_u64(former));
     let entry = AuditEntry::new(
@@ -94,12 +94,12 @@ pub fn step(account: Account) -> Replacement {
 }
 
 /// The next item of a feed that is not a heartbeat.
-pub async fn next(feed: &mut Feed) -> FeedItem {
+pub(crate) async fn next(feed: &mut Feed) -> FeedItem {
     tokio::time::timeout(PATIENCE, feed.next()).await.expect("an item in time").expect("an item")
 }
 
 /// Polls until the condition holds.
-pub async fn until(mut condition: impl AsyncFnMut() -> bool) {
+pub(crate) async fn until(mut condition: impl AsyncFnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !condition().await {
         assert!(Instant::now() < deadline, "it did not come about in time");
@@ -108,12 +108,12 @@ pub async fn until(mut condition: impl AsyncFnMut() -> bool) {
 }
 
 /// Polls a future once.
-pub fn poll_once<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
+pub(crate) fn poll_once<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
     future.poll(&mut Context::from_waker(Waker::noop()))
 }
 
 /// Runs a future to its end without any runtime.
-pub fn block_on<F: Future>(future: F) -> F::Output {
+pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
     struct Unpark(Thread);
     impl Wake for Unpark {
         fn wake(self: Arc<Self>) {
@@ -132,7 +132,7 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
 
 /// What SQLite itself finds wrong with the file, and every account whose
 /// digests are not those in the table.
-pub fn assert_sound(connection: &rusqlite::Connection) {
+pub(crate) fn assert_sound(connection: &rusqlite::Connection) {
     let check: String =
         connection.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
     assert_eq!(check, "ok");
@@ -142,6 +142,6 @@ pub fn assert_sound(connection: &rusqlite::Connection) {
     assert_eq!(strays, 0);
 }
 
-pub fn count(connection: &rusqlite::Connection, table: &str) -> i64 {
+pub(crate) fn count(connection: &rusqlite::Connection, table: &str) -> i64 {
     connection.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).unwrap()
 }

@@ -9,12 +9,12 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
 use deadpool_postgres::{Manager, Pool, Runtime};
+use rustix::process::Signal;
 use tokio_postgres::{Config, NoTls};
 use tower_api_token::store::PostgresStore;
 
 use super::server::{
-    Home, PATIENCE, children_of, command_as, free_address, is_stopped, owner, run, signal,
-    wait_until,
+    Home, PATIENCE, children_of, command_as, free_address, is_stopped, owner, run, send, wait_until,
 };
 
 /// A server with a data directory of its own.
@@ -113,7 +113,7 @@ impl Server {
         let pid = self.process.lock().unwrap().as_ref().expect("a running server").id();
         let mut pids = children_of(pid);
         pids.insert(0, pid);
-        signal(&pids, if freeze { "STOP" } else { "CONT" });
+        send(&pids, if freeze { Signal::STOP } else { Signal::CONT });
         wait_until("it has done so", || pids.iter().all(|&pid| is_stopped(pid) == freeze));
     }
 
@@ -124,7 +124,7 @@ impl Server {
         let mut child = process.take().expect("a running server");
         let mut pids = children_of(child.id());
         pids.insert(0, child.id());
-        signal(&pids, "KILL");
+        send(&pids, Signal::KILL);
         child.wait().expect("it ends");
     }
 

@@ -1,13 +1,13 @@
 //! What private servers of tests have in common: a directory, a port, an owner,
 //! and an end that comes even if the test program is killed.
 
-use std::io::Write;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::{Mutex, OnceLock};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
 
 /// How long a server may take to start, or a process to end.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
@@ -82,16 +82,11 @@ pub(crate) fn run(command: &mut Command) {
     assert!(output.status.success(), "{command:?}:\n{}", String::from_utf8_lossy(&printed));
 }
 
-/// Sends a signal, such as `KILL`, to these processes; one that has ended is
-/// left alone.
-pub(crate) fn signal(pids: &[u32], name: &str) {
-    static SHELL: OnceLock<Mutex<Child>> = OnceLock::new();
-    // A shell that is there already sends it without delay.
-    let start = || Mutex::new(Command::new("sh").stdin(Stdio::piped()).spawn().expect("sh"));
-    let mut shell = SHELL.get_or_init(start).lock().unwrap();
-    let pids: String = pids.iter().map(|pid| format!(" {pid}")).collect();
-    let line = format!("kill -{name}{pids} 2>&-\n");
-    shell.stdin.as_mut().expect("its input").write_all(line.as_bytes()).expect("it listens");
+/// Sends a signal to these processes; one that has ended is left alone.
+pub(crate) fn send(pids: &[u32], signal: Signal) {
+    for pid in pids.iter().filter_map(|&pid| Pid::from_raw(pid.cast_signed())) {
+        let _ = kill_process(pid, signal);
+    }
 }
 
 /// The processes that this one has started.

@@ -2,7 +2,7 @@
 
 use super::Harness;
 use super::lives::Life;
-use super::sample::{account, built, change, digest, everywhere, holder, retired, user};
+use super::sample::{DAY, account, built, change, digest, everywhere, holder, retired, user};
 use super::subject::Subject;
 use super::watch::{Watch, sorted};
 use crate::account::{Account, Ending, Revision};
@@ -20,11 +20,25 @@ pub async fn every_change_reaches_the_feed_with_all_its_digests<H: Harness>(harn
     let further = [Life::generate, Life::confirm, Life::roll_back, Life::generate, Life::cancel];
     let ended = [Life::generate, Life::confirm, Life::delete_backup, Life::revoke_all];
     for next in started.into_iter().chain(further).chain(ended) {
-        let before = life.digests();
-        let replacement = next(&mut life);
-        subject.replace(replacement).await;
-        reported(&subject, &mut watch, &before, life.account()).await;
+        step(&subject, &mut watch, &mut life, next).await;
     }
+    // Long enough for retired tokens to be forgotten, too.
+    for next in [Life::issue, Life::revoke_all].into_iter().cycle().take(30) {
+        life.wait(DAY * 40);
+        step(&subject, &mut watch, &mut life, next).await;
+    }
+}
+
+/// Makes the next change, and holds that the feed reports it.
+async fn step<S: AccountStore>(
+    subject: &Subject<S>,
+    watch: &mut Watch,
+    life: &mut Life,
+    next: fn(&mut Life) -> Replacement,
+) {
+    let before = life.digests();
+    subject.replace(next(life)).await;
+    reported(subject, watch, &before, life.account()).await;
 }
 
 /// A digest that the account no longer names is in the change that dropped it,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
 
 /// How long one case may take.
-const LIMIT: Duration = Duration::from_secs(120);
+const LIMIT: Duration = Duration::from_secs(300);
 
 /// How long tasks that a failed case has left behind may take to end.
 const END: Duration = Duration::from_secs(10);
@@ -15,7 +15,7 @@ const END: Duration = Duration::from_secs(10);
 ///
 /// # Panics
 ///
-/// If the case does, if it takes longer than two minutes, or if the operating
+/// If the case does, if it takes longer than five minutes, or if the operating
 /// system starts no thread.
 pub fn run(case: impl Future<Output = ()>) {
     let runtime = Builder::new_multi_thread().worker_threads(4).enable_all().build();

@@ -13,39 +13,35 @@
 /// `conformance_suite!(name, harness, Migrating + Nodes + Failing)`.
 #[macro_export]
 macro_rules! conformance_suite {
-    ($name:ident, $harness:expr $(, $extra:ident $(+ $more:ident)*)? $(,)?) => {
-        fn $name() -> impl $crate::store::conformance::Harness
-        $(+ $crate::store::conformance::$extra $(+ $crate::store::conformance::$more)*)? {
+    ($name:ident, $harness:expr $(,)?) => {
+        $crate::conformance_suite!(@suite $name, $harness; Harness; Harness);
+    };
+    ($name:ident, $harness:expr, $extra:ident $(+ $more:ident)* $(,)?) => {
+        $crate::conformance_suite!(
+            @suite $name, $harness; $extra $(+ $more)*; Harness $extra $($more)*
+        );
+    };
+    (@suite $name:ident, $harness:expr; $one:ident $(+ $more:ident)*; $($tested:ident)*) => {
+        fn $name() -> impl $crate::store::conformance::$one
+        $(+ $crate::store::conformance::$more)* {
             $harness
         }
 
         mod $name {
             mod plain {
-                $crate::conformance_suite!(@areas super::super::super::$name());
-                $(
-                    $crate::conformance_suite!(@$extra super::super::super::$name());
-                    $($crate::conformance_suite!(@$more super::super::super::$name());)*
-                )?
+                $($crate::conformance_suite!(@$tested super::super::super::$name());)*
             }
 
             mod behind_an_arc {
                 use $crate::store::conformance::Behind;
 
-                $crate::conformance_suite!(@areas super::Behind::arc(super::super::super::$name()));
-                $(
-                    $crate::conformance_suite!(
-                        @$extra super::Behind::arc(super::super::super::$name())
-                    );
-                    $(
-                        $crate::conformance_suite!(
-                            @$more super::Behind::arc(super::super::super::$name())
-                        );
-                    )*
-                )?
+                $($crate::conformance_suite!(
+                    @$tested super::Behind::arc(super::super::super::$name())
+                );)*
             }
         }
     };
-    (@areas $harness:expr) => {
+    (@Harness $harness:expr) => {
         $crate::conformance_suite! {
             @tests $harness;
             look_up {

@@ -12,7 +12,7 @@ use crate::store::{AccountStore, Change, Feed, FeedItem, HeartbeatId};
 use crate::token::TokenDigest;
 
 /// How long a case waits for one item.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A feed that is known to be open.
 pub(super) struct Watch {
@@ -42,7 +42,7 @@ impl Watch {
         match tokio::time::timeout(PATIENCE, item).await {
             Ok(Some(item)) => item,
             Ok(None) => self.fail("the feed ended before its store"),
-            Err(_) => self.fail("an item has not come through the feed within ten seconds"),
+            Err(_) => self.fail("an item has not come through the feed within half a minute"),
         }
     }
 

@@ -198,8 +198,8 @@ fn an_unknown_version_is_corrupt() {
 fn a_huge_length_is_corrupt() {
     let huge = [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f];
     let user = [&[VERSION][..], &huge].concat();
-    let methods = [&[VERSION, 1, b'a', 1][..], &huge].concat();
-    let retired = [&[VERSION, 1, b'a', 1, 0, 0, 0, 0][..], &huge].concat();
+    let methods = [&[VERSION, 1, b'a', 1, 0][..], &huge].concat();
+    let retired = [&[VERSION, 1, b'a', 1, 0, 0, 0, 0, 0][..], &huge].concat();
     for bytes in [user, methods, retired] {
         assert_corrupt(&bytes);
         assert_corrupt(&[&bytes[..], &[1; 300]].concat());

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, Error, ErrorCode, OpenFlags};
 
 use super::options::{SqliteOpenError, SqliteOptions};
@@ -25,7 +26,8 @@ pub(super) fn check_version(found: i32) -> Result<(), SqliteOpenError> {
     if found < OLDEST_VERSION { Err(SqliteOpenError::Version { found }) } else { Ok(()) }
 }
 
-/// Opens the connection that writes, and the file if there is none.
+/// Opens the connection that writes, and the file if there is none. It maps
+/// nothing: what it writes goes through its own memory anyway.
 pub(super) fn writer(path: &Path, options: &SqliteOptions) -> Result<Connection, SqliteOpenError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
     let connection = open(path, flags)?;
@@ -40,7 +42,6 @@ pub(super) fn writer(path: &Path, options: &SqliteOptions) -> Result<Connection,
     set("trusted_schema", 0)?;
     set("cache_size", -WRITER_CACHE)?;
     connection.query_row(&format!("PRAGMA journal_size_limit = {LOG_SIZE}"), [], |_| Ok(()))?;
-    map(&connection, options)?;
     limit(&connection, options)?;
     Ok(connection)
 }
@@ -65,6 +66,9 @@ fn open(path: &Path, flags: OpenFlags) -> Result<Connection, Error> {
     let flags = flags | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    // Else SQLite makes each statement anew for each value that it looks up, in
+    // case the value's frequency called for another plan.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     Ok(connection)
 }
 

@@ -78,8 +78,8 @@ impl SqliteOptions {
         self
     }
 
-    /// How many bytes of the file each connection maps into memory; zero for
-    /// none. Default: 1 GiB. A file that another program cuts short while it is
+    /// How many bytes of the file each connection that reads maps into memory;
+    /// zero for none. Default: 1 GiB. A file that another program cuts short while it is
     /// mapped ends this program.
     pub const fn mmap_size(mut self, bytes: u64) -> Self {
         self.mmap_size = bytes;

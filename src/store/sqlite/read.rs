@@ -14,9 +14,8 @@ use crate::time::Timestamp;
 use crate::token::{PepperVersion, TokenDigest, TokenId};
 use crate::usage::{ClientLabel, TokenUsage};
 
-const FIND: &str = "
-    SELECT accounts.record FROM digests
-    JOIN accounts ON accounts.number = digests.account WHERE digests.digest = ?1";
+/// The text is what a prepared statement is found by: it is kept short.
+const FIND: &str = "SELECT record FROM digests JOIN accounts ON number = account WHERE digest = ?1";
 
 const LOAD: &str = "SELECT record FROM accounts WHERE user_id = ?1";
 

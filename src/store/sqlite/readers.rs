@@ -1,7 +1,7 @@
 //! The connections that read.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rusqlite::Connection;
 
@@ -10,9 +10,16 @@ use super::schema;
 
 /// Connections that can only read, each used by one thread at a time.
 pub(super) struct Readers {
-    /// The last one given back is the next one taken: its memory is warm.
-    idle: Mutex<Vec<Reader>>,
+    state: Mutex<State>,
     given_back: Condvar,
+}
+
+struct State {
+    /// The last one given back is the next one taken: its memory is warm.
+    idle: Vec<Reader>,
+    /// How many threads wait for one: to wake nobody is a call to the system
+    /// too.
+    waiting: usize,
 }
 
 struct Reader {
@@ -24,7 +31,8 @@ impl Readers {
     pub(super) fn new(connections: Vec<Connection>) -> Self {
         let reader = |connection| Reader { connection, verified: false };
         let idle = connections.into_iter().map(reader).collect();
-        Self { idle: Mutex::new(idle), given_back: Condvar::new() }
+        let state = Mutex::new(State { idle, waiting: 0 });
+        Self { state, given_back: Condvar::new() }
     }
 
     /// Does the work on this thread at once; `None` if it would have to wait.
@@ -32,7 +40,7 @@ impl Readers {
         &self,
         work: impl Fn(&Connection) -> Result<T, Failure>,
     ) -> Option<Result<T, Failure>> {
-        let reader = self.idle().pop()?;
+        let reader = self.state().idle.pop()?;
         let result = self.run(reader, work);
         if result.as_ref().is_err_and(Failure::is_busy) { None } else { Some(result) }
     }
@@ -55,16 +63,13 @@ impl Readers {
     }
 
     fn wait(&self, patience: Duration) -> Option<Reader> {
-        let deadline = Instant::now() + patience;
-        let mut idle = self.idle();
-        loop {
-            if let Some(reader) = idle.pop() {
-                return Some(reader);
-            }
-            let left = deadline.checked_duration_since(Instant::now())?;
-            let waited = self.given_back.wait_timeout(idle, left);
-            idle = waited.unwrap_or_else(PoisonError::into_inner).0;
-        }
+        let mut state = self.state();
+        state.waiting += 1;
+        let none_idle = |state: &mut State| state.idle.is_empty();
+        let waited = self.given_back.wait_timeout_while(state, patience, none_idle);
+        let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        state.waiting -= 1;
+        state.idle.pop()
     }
 
     fn run<T>(
@@ -73,14 +78,17 @@ impl Readers {
         work: impl FnOnce(&Connection) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
         let result = reader.run(work);
-        self.idle().push(reader);
-        self.given_back.notify_one();
+        let mut state = self.state();
+        state.idle.push(reader);
+        if state.waiting > 0 {
+            self.given_back.notify_one();
+        }
         result
     }
 
     /// No code that holds this lock can panic half-way through a change.
-    fn idle(&self) -> MutexGuard<'_, Vec<Reader>> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -108,3 +116,70 @@ impl Reader {
 #[derive(Debug, thiserror::Error)]
 #[error("all connections that read are in use")]
 struct NoReader;
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Barrier;
+    use std::thread;
+
+    use super::*;
+    use crate::store::StoreErrorKind;
+
+    const PATIENCE: Duration = Duration::from_secs(60);
+    const READING: &str = "reading";
+
+    /// A file without a write-ahead log, which a writer can keep others from
+    /// reading, and one connection that reads it.
+    fn file() -> (tempfile::TempDir, Connection, Readers) {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("tokens.db");
+        let mut writer = Connection::open(&path).unwrap();
+        schema::migrate(&mut writer).unwrap();
+        let reader = Connection::open(&path).unwrap();
+        reader.busy_timeout(Duration::ZERO).unwrap();
+        (directory, writer, Readers::new(vec![reader]))
+    }
+
+    fn accounts(connection: &Connection) -> Result<i64, Failure> {
+        Ok(connection.query_row("SELECT count(*) FROM accounts", [], |row| row.get(0))?)
+    }
+
+    #[test]
+    fn work_on_a_busy_file_is_left_to_a_thread_that_can_wait() {
+        let (_directory, writer, readers) = file();
+        assert_eq!(readers.try_run(accounts).unwrap().unwrap(), 0);
+        writer.execute_batch("BEGIN EXCLUSIVE").unwrap();
+        assert!(readers.try_run(accounts).is_none());
+        let failure = readers.wait_and_run(Duration::from_millis(10), READING, accounts);
+        let error = failure.unwrap_err().store_error(READING);
+        assert_eq!(error.kind(), StoreErrorKind::Unavailable);
+        thread::scope(|scope| {
+            let waiting = scope.spawn(|| readers.wait_and_run(PATIENCE, READING, accounts));
+            writer.execute_batch("COMMIT").unwrap();
+            assert_eq!(waiting.join().unwrap().unwrap(), 0);
+        });
+        assert_eq!(readers.try_run(accounts).unwrap().unwrap(), 0);
+    }
+
+    #[test]
+    fn work_without_an_idle_connection_waits_for_one_with_a_bound() {
+        let (_directory, _writer, readers) = file();
+        let (taken, free) = (Barrier::new(2), Barrier::new(2));
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                readers.try_run(|connection| {
+                    taken.wait();
+                    free.wait();
+                    accounts(connection)
+                })
+            });
+            taken.wait();
+            assert!(readers.try_run(accounts).is_none());
+            let failure = readers.wait_and_run(Duration::from_millis(10), READING, accounts);
+            let error = failure.unwrap_err().store_error(READING);
+            assert_eq!(error.kind(), StoreErrorKind::Unavailable);
+            free.wait();
+            assert_eq!(readers.wait_and_run(PATIENCE, READING, accounts).unwrap(), 0);
+        });
+    }
+}

@@ -1,0 +1,55 @@
+-- Asks the forward-auth endpoint whether a request may pass.
+
+local http = require("socket.http")
+local sink = require("ltn12").sink
+
+local endpoint = "http://127.0.0.1:9180/auth/verify"
+
+-- In seconds.
+local patience = 2
+
+local function unavailable(r)
+    r.err_headers_out["Retry-After"] = "1"
+    return 503
+end
+
+function verify(r)
+    -- A client that lists a header in Connection has it removed on the way to
+    -- the API: also the one that tells the API who it is.
+    local connection = r.headers_in["Connection"]
+    if connection and connection:lower():find("x[-_.]auth") then
+        return 400
+    end
+
+    -- The headers of several lines arrive joined by commas, which the endpoint
+    -- refuses in a credential.
+    http.TIMEOUT = patience
+    local done, status, headers = http.request({
+        url = endpoint,
+        method = "GET",
+        redirect = false,
+        sink = sink.null(),
+        headers = {
+            ["authorization"] = r.headers_in["Authorization"],
+            ["user-agent"] = r.headers_in["User-Agent"],
+            ["x-original-method"] = r.method,
+            ["x-original-uri"] = r.unparsed_uri,
+            ["x-real-ip"] = r.useragent_ip,
+        },
+    })
+    if not done then
+        return unavailable(r)
+    end
+    local user = headers["x-auth-user"]
+    if status == 200 and user and user ~= "" then
+        r.headers_in["X-Auth-User"] = user
+        r.headers_in["X-Auth-Slot"] = headers["x-auth-slot"]
+        return apache2.OK
+    elseif status == 401 then
+        r.err_headers_out["WWW-Authenticate"] = headers["www-authenticate"]
+        return 401
+    elseif status == 400 or status == 403 or status == 429 then
+        return status
+    end
+    return unavailable(r)
+end

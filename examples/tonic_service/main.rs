@@ -1,0 +1,117 @@
+//! The layer around a tonic service: denials are gRPC statuses.
+//!
+//! ```sh
+//! cargo run --example tonic_service
+//! ```
+//!
+//! Every gRPC call is a POST, so that is the method to grant; which calls a user
+//! may make is the host's own check. The token goes into the call's metadata:
+//! `authorization: Bearer <token>`.
+
+mod greeter;
+
+use std::convert::Infallible;
+use std::error::Error;
+use std::future::{Ready, ready};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use http::request::Parts;
+use tokio::net::TcpListener;
+use tonic::body::Body;
+use tonic::server::{Grpc, NamedService, UnaryService};
+use tonic::transport::Server;
+use tonic::transport::server::TcpIncoming;
+use tonic::{Request, Response, Status};
+use tonic_prost::ProstCodec;
+use tower::Service;
+use tower_api_token::identity::{Actor, UserId};
+use tower_api_token::manage::Confirmation;
+use tower_api_token::method::MethodSet;
+use tower_api_token::store::MemoryStore;
+use tower_api_token::token::Token;
+use tower_api_token::{Identity, TokenAuthLayer, TokenManager};
+
+use greeter::{FORGET, GREET, GreetReply, GreetRequest};
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let store = Arc::new(MemoryStore::new());
+    let token = first_token(&store).await?;
+    let layer = TokenAuthLayer::new(store).grpc(true).also_require(may_call);
+
+    let listener = TcpListener::bind(address()?).await?;
+    println!("listening on {}", listener.local_addr()?);
+    println!("authorization: Bearer {}", token.expose_secret());
+    let server = Server::builder().layer(layer).add_service(Greeter);
+    Ok(server.serve_with_incoming(TcpIncoming::from(listener)).await?)
+}
+
+fn address() -> Result<String, Box<dyn Error>> {
+    let mut arguments = std::env::args().skip(1);
+    match (arguments.next().as_deref(), arguments.next()) {
+        (None, _) => Ok("127.0.0.1:0".to_owned()),
+        (Some("--listen"), Some(address)) => Ok(address),
+        _ => Err("usage: tonic_service [--listen ADDRESS]".into()),
+    }
+}
+
+fn may_call(identity: &Identity, call: &Parts) -> bool {
+    call.uri.path() != FORGET || identity.user().as_str() == "root"
+}
+
+/// What a host's administration does, here once at the start.
+async fn first_token(store: &Arc<MemoryStore>) -> Result<Token, Box<dyn Error>> {
+    let builder = TokenManager::builder(Arc::clone(store));
+    let manager = builder.confirmation(Confirmation::ByCaller).build().await?;
+    let (root, alice) = (Actor::administrator("root")?, UserId::new("alice")?);
+    manager.grant(&root, &alice, MethodSet::new(["POST"])?).await?;
+    Ok(manager.issue(&root, &alice).await?.token)
+}
+
+/// A method's implementation: the identity is in the call's extensions.
+struct Greet;
+
+impl UnaryService<GreetRequest> for Greet {
+    type Response = GreetReply;
+    type Future = Ready<Result<Response<GreetReply>, Status>>;
+
+    fn call(&mut self, call: Request<GreetRequest>) -> Self::Future {
+        let Some(identity) = call.extensions().get::<Identity>() else {
+            return ready(Err(Status::internal("the layer is missing")));
+        };
+        let text = format!("hello {}, says {}", call.get_ref().name, identity.user());
+        ready(Ok(Response::new(GreetReply { text })))
+    }
+}
+
+/// The service that a generator would make: it finds a call's method.
+#[derive(Clone)]
+struct Greeter;
+
+impl NamedService for Greeter {
+    const NAME: &'static str = "example.Greeter";
+}
+
+impl Service<http::Request<Body>> for Greeter {
+    type Response = http::Response<Body>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, call: http::Request<Body>) -> Self::Future {
+        Box::pin(async move {
+            match call.uri().path() {
+                GREET | FORGET => {
+                    let mut grpc = Grpc::new(ProstCodec::<GreetReply, GreetRequest>::default());
+                    Ok(grpc.unary(Greet, call).await)
+                }
+                _ => Ok(Status::unimplemented("no such method").into_http()),
+            }
+        })
+    }
+}

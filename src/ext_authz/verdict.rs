@@ -1,0 +1,116 @@
+//! What Envoy is told. A [`Verdict`] has no default, and only one is ever
+//! encoded: an empty `CheckResponse` would be an approval.
+
+use bytes::Bytes;
+use http::{HeaderMap, Response};
+use prost::Message;
+use tonic::Status;
+use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
+
+use super::message::{
+    CheckRequest, CheckResponse, DeniedHttpResponse, HeaderLine, HeaderValueOption, HttpResponse,
+    HttpStatus, OkHttpResponse, Status as RpcStatus,
+};
+use crate::denial::{Denial, grpc};
+use crate::forward_auth::gate::Admission;
+
+/// The gRPC status code that lets a request pass.
+const OK: u16 = 0;
+
+/// The outcome of a check.
+pub(super) enum Verdict {
+    Allowed {
+        admission: Admission,
+        /// Headers that the upstream must not see.
+        remove: Vec<String>,
+    },
+    Denied {
+        denial: Denial,
+        /// What the client shall see.
+        response: Response<Bytes>,
+    },
+}
+
+impl From<Verdict> for CheckResponse {
+    fn from(verdict: Verdict) -> Self {
+        match verdict {
+            Verdict::Allowed { admission, remove } => {
+                let headers = admission.into_iter().collect();
+                let headers = options(&headers);
+                let ok = OkHttpResponse { headers, headers_to_remove: remove };
+                Self::of(OK, "", HttpResponse::Ok(ok))
+            }
+            Verdict::Denied { denial, response } => {
+                let denied = HttpResponse::Denied(denied(&response));
+                Self::of(grpc::status(denial.kind()), denial.detail(), denied)
+            }
+        }
+    }
+}
+
+impl CheckResponse {
+    fn of(code: u16, message: &str, response: HttpResponse) -> Self {
+        let status = RpcStatus { code: code.into(), message: message.to_owned() };
+        Self { status: Some(status), http_response: Some(response) }
+    }
+}
+
+fn denied(response: &Response<Bytes>) -> DeniedHttpResponse {
+    let status = HttpStatus { code: response.status().as_u16().into() };
+    DeniedHttpResponse {
+        status: Some(status),
+        headers: options(response.headers()),
+        body: String::from_utf8_lossy(response.body()).into_owned(),
+    }
+}
+
+/// One option for each name, which replaces what is there: lines of one name
+/// are joined by commas, as RFC 9110 section 5.3 allows.
+fn options(headers: &HeaderMap) -> Vec<HeaderValueOption> {
+    let option = |name| {
+        let lines = headers.get_all(name).iter().map(http::HeaderValue::as_bytes);
+        let value = lines.collect::<Vec<_>>().join(&b", "[..]);
+        let value = String::from_utf8_lossy(&value).into_owned();
+        let header = HeaderLine { key: String::from(name), value, raw_value: Vec::new() };
+        HeaderValueOption { header: Some(header), append: Some(false) }
+    };
+    headers.keys().map(|name| option(name.as_str())).collect()
+}
+
+/// Reads checks and writes verdicts.
+pub(super) struct CheckCodec;
+
+impl Codec for CheckCodec {
+    type Encode = Verdict;
+    type Decode = CheckRequest;
+    type Encoder = Self;
+    type Decoder = Self;
+
+    fn encoder(&mut self) -> Self {
+        Self
+    }
+
+    fn decoder(&mut self) -> Self {
+        Self
+    }
+}
+
+impl Encoder for CheckCodec {
+    type Item = Verdict;
+    type Error = Status;
+
+    fn encode(&mut self, verdict: Verdict, buffer: &mut EncodeBuf<'_>) -> Result<(), Status> {
+        let encoded = CheckResponse::from(verdict).encode(buffer);
+        encoded.map_err(|_| Status::internal("the answer could not be written"))
+    }
+}
+
+impl Decoder for CheckCodec {
+    type Item = CheckRequest;
+    type Error = Status;
+
+    fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<CheckRequest>, Status> {
+        let check = CheckRequest::decode(buffer);
+        check.map(Some).map_err(|_| Status::invalid_argument("the check cannot be read"))
+    }
+}

@@ -1,0 +1,154 @@
+//! The decision as a service that a gateway asks for every request ("forward
+//! auth", "auth request", "external authorisation").
+//!
+//! ```
+//! use axum::Router;
+//! use tower_api_token::forward_auth::{ForwardAuth, Profile};
+//! use tower_api_token::store::MemoryStore;
+//!
+//! let verify = ForwardAuth::new(MemoryStore::new(), Profile::OriginalMethod);
+//! let router: Router = Router::new().route_service("/auth/verify", verify);
+//! ```
+//!
+//! # What it answers
+//!
+//! | situation | answer |
+//! |---|---|
+//! | live token, method granted | 200, no body, the [`IdentityHeaders`] |
+//! | no, unknown or ended token | 401 with a challenge |
+//! | malformed or repeated credential | 400 |
+//! | live token, method not granted or in doubt | 403 |
+//! | store down or slow | 503 with `Retry-After` |
+//! | stored record unreadable | 500 |
+//!
+//! Every answer is `Cache-Control: no-store`. The answer depends on the
+//! credential and the method alone: not on the request's own method (but for
+//! [`Profile::OwnRequestLine`]), its path, query, body or content type. No
+//! denial carries an identity or repeats anything that the request said.
+//!
+//! # What the gateway must do
+//!
+//! * Name the client's method in the one way that the [`Profile`] reads, over
+//!   whatever the client sent under that name.
+//! * Remove the identity headers from what the client sent, also where they are
+//!   written with underscores or dots, and set them to what this service said.
+//! * Remove the method override headers, which change the method after it was
+//!   decided on.
+//! * Take a failed or late answer for a denial.
+//!
+//! And the service must be reachable by the gateway alone, on a listener that
+//! serves nothing else: whoever reaches it learns which tokens are live. An
+//! upstream must refuse a request without an identity, never take it for
+//! anonymous: some gateways let a client remove the identity with `Connection`.
+//! The configurations in `examples/gateways` do all of this.
+//!
+//! Whoever lets the gateway keep answers for a time, against `no-store`, delays
+//! every revocation by that time, and must keep them apart by token *and*
+//! method.
+
+mod body;
+pub(crate) mod gate;
+mod identity;
+pub(crate) mod profile;
+mod service;
+
+use std::sync::Arc;
+
+pub use self::body::ForwardAuthBody;
+use self::gate::Gate;
+pub use self::identity::{IdentityHeaders, IdentityHeadersError};
+pub use self::profile::Profile;
+pub use self::service::ForwardAuthFuture;
+use crate::authenticate::Authenticator;
+use crate::denial::RealmError;
+use crate::store::TokenStore;
+
+/// Answers a gateway whether a request may pass: 200 with the user, or a
+/// denial. See [the module](self).
+///
+/// Clones are cheap and share everything.
+#[derive(Clone, Debug)]
+#[must_use = "a service answers nobody until it is mounted"]
+pub struct ForwardAuth {
+    settings: Arc<Settings>,
+}
+
+/// What every clone of one service shares.
+#[derive(Clone, Debug)]
+struct Settings {
+    gate: Gate,
+    profile: Profile,
+}
+
+impl ForwardAuth {
+    /// Decides by what `store` knows, for gateways that name the method as
+    /// `profile` says; every other setting has its default.
+    pub fn new(store: impl TokenStore, profile: Profile) -> Self {
+        Self::with_authenticator(Authenticator::new(store), profile)
+    }
+
+    /// Decides as `authenticator` does, for gateways that name the method as
+    /// `profile` says.
+    ///
+    /// A gateway has to be told who passes, so a request without a credential
+    /// is answered 401 even by one that is
+    /// [`optional`](Authenticator::optional) or
+    /// [lets preflights through](Authenticator::allow_preflight). The host's
+    /// own [check](Authenticator::also_require) and
+    /// [`client_of`](Authenticator::client_of) are given the gateway's request,
+    /// in whose headers the gateway may name the original address.
+    ///
+    /// ```
+    /// use tower_api_token::authenticate::Authenticator;
+    /// use tower_api_token::credentials::CredentialSource;
+    /// use tower_api_token::forward_auth::{ForwardAuth, Profile};
+    /// use tower_api_token::store::MemoryStore;
+    ///
+    /// let sources = [CredentialSource::Bearer, CredentialSource::Basic];
+    /// let authenticator = Authenticator::new(MemoryStore::new()).sources(sources);
+    /// let verify = ForwardAuth::with_authenticator(authenticator, Profile::ForwardedMethod);
+    /// ```
+    pub fn with_authenticator(authenticator: Authenticator, profile: Profile) -> Self {
+        Self { settings: Arc::new(Settings { gate: Gate::new(authenticator), profile }) }
+    }
+
+    fn change(self, change: impl FnOnce(&mut Gate)) -> Self {
+        let mut settings = Arc::unwrap_or_clone(self.settings);
+        change(&mut settings.gate);
+        Self { settings: Arc::new(settings) }
+    }
+
+    /// The headers that name the user to the gateway. Default: `X-Auth-User`
+    /// and `X-Auth-Slot`.
+    ///
+    /// ```
+    /// # use tower_api_token::{store::MemoryStore, forward_auth::{ForwardAuth, Profile}};
+    /// use http::HeaderName;
+    /// use tower_api_token::forward_auth::IdentityHeaders;
+    ///
+    /// let user = HeaderName::from_static("x-caller");
+    /// let headers = IdentityHeaders::new(user, HeaderName::from_static("x-caller-slot"))?;
+    /// let verify =
+    ///     ForwardAuth::new(MemoryStore::new(), Profile::OriginalMethod).identity_headers(headers);
+    /// # Ok::<(), tower_api_token::forward_auth::IdentityHeadersError>(())
+    /// ```
+    pub fn identity_headers(self, headers: IdentityHeaders) -> Self {
+        self.change(|gate| gate.identity_headers = headers)
+    }
+
+    /// The realm that challenges name (RFC 9110 section 11.5). Default: `api`.
+    ///
+    /// ```
+    /// # use tower_api_token::{store::MemoryStore, forward_auth::{ForwardAuth, Profile}};
+    /// let verify = ForwardAuth::new(MemoryStore::new(), Profile::OriginalMethod).realm("billing")?;
+    /// # Ok::<(), tower_api_token::denial::RealmError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`RealmError`] names the rule that the text breaks.
+    pub fn realm(self, realm: &str) -> Result<Self, RealmError> {
+        let realm = crate::denial::Realm::new(realm)?;
+        Ok(self.change(|gate| gate.set_realm(&realm)))
+    }
+}

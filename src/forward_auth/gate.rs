@@ -1,0 +1,100 @@
+//! What the services for gateways share: the decision of
+//! [`authenticate`](crate::authenticate), and what may be told of it.
+
+use bytes::Bytes;
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response};
+
+use super::IdentityHeaders;
+use crate::authenticate::{Authenticator, Pass, Question, Step};
+use crate::denial::{Denial, DenialKind, Realm, Renderer, keep_the_head};
+use crate::events;
+use crate::identity::Identity;
+use crate::method::Needed;
+
+/// Stands for a method that is in doubt. No set of methods holds the empty
+/// name, so the doubt is told, as 403, to the holder of a live token only.
+const DOUBT: &str = "";
+
+/// A user that the gateway may let through, as headers.
+pub(crate) type Admission = [(HeaderName, HeaderValue); 2];
+
+/// How far a decision has come without waiting.
+pub(crate) enum GateStep {
+    /// To its end.
+    Done(Decided),
+    /// A store has to be asked.
+    Ask(Box<Question>),
+}
+
+/// A decision, and whose request it is about.
+pub(crate) struct Decided {
+    decision: Result<Pass, Box<Denial>>,
+    identity: Option<Identity>,
+}
+
+/// Decides for a gateway.
+#[derive(Clone, Debug)]
+pub(crate) struct Gate {
+    pub(crate) authenticator: Authenticator,
+    renderer: Renderer,
+    pub(crate) identity_headers: IdentityHeaders,
+}
+
+impl Gate {
+    pub(crate) fn new(authenticator: Authenticator) -> Self {
+        let renderer = Renderer::new(&Realm::default(), authenticator.enabled_sources());
+        Self { authenticator, renderer, identity_headers: IdentityHeaders::default() }
+    }
+
+    pub(crate) fn set_realm(&mut self, realm: &Realm) {
+        self.renderer = Renderer::new(realm, self.authenticator.enabled_sources());
+    }
+
+    /// Decides as far as that is possible without waiting. `method` is the
+    /// client's, or `None` where it is in doubt.
+    pub(crate) fn begin(&self, method: Option<&str>, headers: &mut HeaderMap) -> GateStep {
+        let mut identity = None;
+        let method = Needed::named(method.unwrap_or(DOUBT));
+        match self.authenticator.begin(method, headers, &mut identity) {
+            Step::Done(decision) => GateStep::Done(Decided { decision, identity }),
+            Step::Ask(question) => GateStep::Ask(question),
+        }
+    }
+
+    /// Asks the store and decides by its answer.
+    pub(crate) async fn ask(&self, question: Box<Question>, method: Option<&str>) -> Decided {
+        let mut identity = None;
+        let method = Needed::named(method.unwrap_or(DOUBT));
+        let found = question.ask(&**self.authenticator.store()).await;
+        let decision = self.authenticator.conclude(&question, found, method, &mut identity);
+        Decided { decision, identity }
+    }
+
+    /// Does what needs the whole request, and names who may pass.
+    ///
+    /// # Errors
+    ///
+    /// [`Denial`], also for an anonymous request: a gateway that is told no
+    /// user may keep the one that the client claims to be. It repeats nothing
+    /// of the request.
+    pub(crate) fn settle(&self, decided: Decided, request: &Parts) -> Result<Admission, Denial> {
+        let Decided { decision, identity } = decided;
+        let settled = self.authenticator.settle(decision, identity.as_ref(), request);
+        let identity = settled
+            .map_err(|denial| Denial::new(denial.kind()))
+            .and_then(|_| identity.ok_or(Denial::new(DenialKind::MissingCredential)));
+        identity
+            .and_then(|identity| self.identity_headers.of(&identity))
+            .inspect_err(events::denied)
+    }
+
+    /// The denial as HTTP says it, to a request with that method.
+    pub(crate) fn render(&self, denial: &Denial, method: &Method) -> Response<Bytes> {
+        let mut response = self.renderer.render(denial);
+        if method == Method::HEAD {
+            keep_the_head(&mut response);
+        }
+        response
+    }
+}

@@ -1,0 +1,110 @@
+//! Where a gateway names the method that its client asked for.
+
+use http::request::Parts;
+use http::{HeaderMap, HeaderName};
+
+use crate::credentials::overrides::reads_as;
+use crate::method::is_method;
+
+const ORIGINAL: HeaderName = HeaderName::from_static("x-original-method");
+const FORWARDED: HeaderName = HeaderName::from_static("x-forwarded-method");
+
+/// Where a gateway names the client's method: one source, and no other is ever
+/// looked for in its place.
+///
+/// The method is in doubt, and the request is denied, if the source is missing,
+/// empty, repeated, a list or not a method, if it holds a lower-case letter
+/// (methods are case-sensitive, and some gateways pass `get` on), or if a
+/// header of another profile says something else: every gateway sets one of
+/// them and lets its client fill in the others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Profile {
+    /// `X-Original-Method`: nginx, HAProxy, Apache httpd, ingress-nginx. Their
+    /// configuration has to set it.
+    OriginalMethod,
+    /// `X-Forwarded-Method`: Caddy, Traefik, APISIX set it by themselves.
+    ForwardedMethod,
+    /// The method of the gateway's own request: Envoy with HTTP, and Traefik
+    /// with `preserveRequestMethod`.
+    OwnRequestLine,
+}
+
+impl Profile {
+    /// The client's method, or `None` where it is in doubt.
+    pub(super) fn method(self, request: &Parts) -> Option<&str> {
+        let method = match self {
+            Self::OriginalMethod => only_line(&request.headers, &ORIGINAL)?,
+            Self::ForwardedMethod => only_line(&request.headers, &FORWARDED)?,
+            Self::OwnRequestLine => request.method.as_str(),
+        };
+        (is_clear(method) && nothing_contradicts(&request.headers, method)).then_some(method)
+    }
+}
+
+/// The value of a header that stands there once.
+fn only_line<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h str> {
+    let mut lines = headers.get_all(name).iter();
+    let line = lines.next()?.to_str().ok()?;
+    lines.next().is_none().then_some(line)
+}
+
+/// Whether the text is a method without lower-case letters.
+pub(crate) fn is_clear(method: &str) -> bool {
+    is_method(method.as_bytes()) && !method.bytes().any(|byte| byte.is_ascii_lowercase())
+}
+
+/// Whether every header that reads as one of the profiles' says the same.
+fn nothing_contradicts(headers: &HeaderMap, method: &str) -> bool {
+    let names_a_method = |name: &HeaderName| {
+        let known = [ORIGINAL, FORWARDED];
+        known.iter().any(|known| reads_as(name.as_str(), known.as_str()))
+    };
+    headers.iter().filter(|(name, _)| names_a_method(name)).all(|(_, value)| value == method)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(method: &str, headers: &[(&str, &str)]) -> Parts {
+        let mut request = http::Request::builder().method(method);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        request.body(()).unwrap().into_parts().0
+    }
+
+    #[test]
+    fn each_profile_reads_its_own_source() {
+        let original = request("GET", &[("x-original-method", "DELETE")]);
+        let forwarded = request("GET", &[("x-forwarded-method", "PURGE")]);
+        let own = request("PUT", &[]);
+        assert_eq!(Profile::OriginalMethod.method(&original), Some("DELETE"));
+        assert_eq!(Profile::ForwardedMethod.method(&forwarded), Some("PURGE"));
+        assert_eq!(Profile::OwnRequestLine.method(&own), Some("PUT"));
+        assert_eq!(Profile::OriginalMethod.method(&forwarded), None);
+        assert_eq!(Profile::ForwardedMethod.method(&original), None);
+        assert_eq!(Profile::OwnRequestLine.method(&original), None);
+    }
+
+    #[test]
+    fn a_header_that_says_the_same_contradicts_nothing() {
+        let both = [("x-original-method", "PUT"), ("x-forwarded-method", "PUT")];
+        let both = request("PUT", &both);
+        for profile in [Profile::OriginalMethod, Profile::ForwardedMethod, Profile::OwnRequestLine]
+        {
+            assert_eq!(profile.method(&both), Some("PUT"));
+        }
+    }
+
+    #[test]
+    fn other_spellings_of_the_headers_are_heard_but_never_trusted() {
+        for name in ["x_original_method", "x.forwarded.method", "x-original_method"] {
+            let alone = request("GET", &[(name, "GET")]);
+            assert_eq!(Profile::OriginalMethod.method(&alone), None, "{name}");
+            let contradicted = request("GET", &[("x-original-method", "GET"), (name, "PUT")]);
+            assert_eq!(Profile::OriginalMethod.method(&contradicted), None, "{name}");
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! The service: a request of the gateway in, an answer out.
+
+use std::convert::Infallible;
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use compact_str::CompactString;
+use http::header::{CACHE_CONTROL, CONTENT_LENGTH};
+use http::request::Parts;
+use http::{HeaderValue, Request, Response};
+use tower_service::Service;
+
+use super::gate::{Decided, GateStep};
+use super::{ForwardAuth, ForwardAuthBody, Settings};
+
+impl<B> Service<Request<B>> for ForwardAuth {
+    type Response = Response<ForwardAuthBody>;
+    type Error = Infallible;
+    type Future = ForwardAuthFuture;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    /// Answers without looking at the body, which is dropped unread.
+    fn call(&mut self, request: Request<B>) -> ForwardAuthFuture {
+        let (mut head, _body) = request.into_parts();
+        let method = self.settings.profile.method(&head).map(CompactString::from);
+        match self.settings.gate.begin(method.as_deref(), &mut head.headers) {
+            GateStep::Done(decided) => {
+                ForwardAuthFuture(State::Answered(Some(self.settings.answer(decided, &head))))
+            }
+            GateStep::Ask(question) => {
+                let settings = Arc::clone(&self.settings);
+                ForwardAuthFuture(State::Asking(Box::pin(async move {
+                    let decided = settings.gate.ask(question, method.as_deref()).await;
+                    settings.answer(decided, &head)
+                })))
+            }
+        }
+    }
+}
+
+impl Settings {
+    fn answer(&self, decided: Decided, request: &Parts) -> Response<ForwardAuthBody> {
+        match self.gate.settle(decided, request) {
+            Ok(admission) => {
+                let mut response = Response::new(ForwardAuthBody::default());
+                let headers = response.headers_mut();
+                headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+                headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+                headers.extend(admission);
+                response
+            }
+            Err(denial) => {
+                let response = self.gate.render(&denial, &request.method);
+                let mut response = response.map(ForwardAuthBody::new);
+                response.extensions_mut().insert(denial);
+                response
+            }
+        }
+    }
+}
+
+/// The future of an answer of [`ForwardAuth`].
+///
+/// It may be dropped at any point.
+pub struct ForwardAuthFuture(State);
+
+enum State {
+    Answered(Option<Response<ForwardAuthBody>>),
+    /// The store is asked.
+    Asking(Pin<Box<dyn Future<Output = Response<ForwardAuthBody>> + Send>>),
+}
+
+impl Future for ForwardAuthFuture {
+    type Output = Result<Response<ForwardAuthBody>, Infallible>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match &mut self.0 {
+            // Polled after its end there is nothing left to answer.
+            State::Answered(answer) => {
+                answer.take().map_or(Poll::Pending, |it| Poll::Ready(Ok(it)))
+            }
+            State::Asking(answer) => answer.as_mut().poll(cx).map(Ok),
+        }
+    }
+}
+
+impl fmt::Debug for ForwardAuthFuture {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = match self.0 {
+            State::Answered(_) => "answered",
+            State::Asking(_) => "asking the store",
+        };
+        f.debug_tuple("ForwardAuthFuture").field(&state).finish()
+    }
+}

@@ -1,0 +1,377 @@
+//! Every rule of a token's life, a function each.
+
+use super::{Facts, NewToken, Policy, RotationError};
+use crate::account::{Account, Confirmed, Ending, Pending, Retired, Slot, TokenRecord};
+use crate::audit::Event;
+use crate::method::MethodSet;
+use crate::time::Timestamp;
+use crate::token::{CodeDigest, TokenId};
+
+/// An account on its way from one revision to the next.
+pub(super) struct Change<'a> {
+    account: Account,
+    facts: &'a Facts<'a>,
+}
+
+impl<'a> Change<'a> {
+    pub(super) fn of(account: &Account, facts: &'a Facts<'a>) -> Self {
+        Self { account: account.clone(), facts }
+    }
+
+    /// The account as it is from now on.
+    pub(super) fn into_account(mut self) -> Account {
+        self.forget_old_endings();
+        self.forget_most_that_never_lived();
+        self.account.revision = self.account.revision.next();
+        self.account
+    }
+
+    pub(super) fn grant(&mut self, methods: MethodSet) -> Result<Event, RotationError> {
+        if self.account.methods == methods {
+            return Err(RotationError::AlreadyDone);
+        }
+        self.account.methods = methods.clone();
+        Ok(Event::AccessGranted { methods })
+    }
+
+    pub(super) fn revoke_access(&mut self) -> Result<Event, RotationError> {
+        let had_tokens = self.retire_everything(Ending::AccessRevoked);
+        if !had_tokens && self.account.methods.is_empty() {
+            return Err(RotationError::AlreadyDone);
+        }
+        self.account.methods = MethodSet::empty();
+        Ok(Event::AccessRevoked)
+    }
+
+    pub(super) fn generate_primary(
+        &mut self,
+        token: NewToken,
+        code: CodeDigest,
+        replacing_backup: Option<TokenId>,
+    ) -> Result<Event, RotationError> {
+        self.require_access()?;
+        match (&self.account.backup, replacing_backup) {
+            (Some(backup), None) => return Err(RotationError::BackupExists { id: backup.id }),
+            (backup, named) if backup.as_ref().map(|backup| backup.id) != named => {
+                return Err(RotationError::Stale);
+            }
+            _ => {}
+        }
+        let Facts { now, policy, .. } = *self.facts;
+        let token = self.admit(token, now)?;
+        let id = token.id;
+        let superseded = self.retire_pending(Ending::Superseded);
+        self.account.pending = Some(Box::new(Pending {
+            token,
+            expires_at: now + policy.pending_lifetime,
+            code,
+            code_made_at: now,
+            code_expires_at: now + policy.code_lifetime,
+            replacing_backup,
+        }));
+        Ok(Event::PrimaryGenerated { id, superseded })
+    }
+
+    pub(super) fn resend_confirmation(
+        &mut self,
+        id: TokenId,
+        code: CodeDigest,
+    ) -> Result<Event, RotationError> {
+        let Facts { now, policy, .. } = *self.facts;
+        let pending = self.account.pending.as_deref_mut();
+        let pending =
+            pending.filter(|pending| pending.token.id == id).ok_or(RotationError::Stale)?;
+        if pending.expires_at <= now {
+            return Err(RotationError::ExpiredCode);
+        }
+        let retry_after = (pending.code_made_at + policy.resend_interval).since(now);
+        if !retry_after.is_zero() {
+            return Err(RotationError::TooSoon { retry_after });
+        }
+        pending.code = code;
+        pending.code_made_at = now;
+        pending.code_expires_at = now + policy.code_lifetime;
+        Ok(Event::ConfirmationResent { id })
+    }
+
+    pub(super) fn confirm(&mut self, code: CodeDigest) -> Result<Event, RotationError> {
+        let Facts { now, policy, .. } = *self.facts;
+        let Some(pending) = self.account.pending.take_if(|pending| pending.code == code) else {
+            return Err(self.not_pending(code));
+        };
+        if pending.code_expires_at <= now || pending.expires_at <= now {
+            return Err(RotationError::ExpiredCode);
+        }
+        let backup = self.account.backup.as_ref().map(|backup| backup.id);
+        if backup.is_some() && backup != pending.replacing_backup {
+            return Err(RotationError::Stale);
+        }
+        let replaced = self.retire_slot(Slot::Backup, Ending::Replaced);
+        self.account.backup = self.account.primary.take();
+        if let Some(backup) = &mut self.account.backup {
+            backup.expires_at =
+                earlier(backup.expires_at, policy.backup_lifetime.map(|life| now + life));
+        }
+        let id = pending.token.id;
+        self.activate(pending.token);
+        self.account.confirmed = Some(Box::new(Confirmed { id, code }));
+        let backup = self.account.backup.as_ref().map(|backup| backup.id);
+        Ok(Event::PrimaryConfirmed { id, backup, replaced })
+    }
+
+    /// What to say to a code that no pending token has.
+    fn not_pending(&self, code: CodeDigest) -> RotationError {
+        let live = |id| {
+            let mut slots = self.account.primary.iter().chain(&self.account.backup);
+            slots.any(|token| token.id == id && !token.is_expired(self.facts.now))
+        };
+        match self.account.confirmed() {
+            Some(confirmed) if confirmed.code == code && live(confirmed.id) => {
+                RotationError::AlreadyConfirmed { id: confirmed.id }
+            }
+            _ => RotationError::UnknownCode,
+        }
+    }
+
+    pub(super) fn cancel_pending(&mut self, id: TokenId) -> Result<Event, RotationError> {
+        if self.account.pending().is_none_or(|pending| pending.token.id != id) {
+            return Err(self.not_there(id, Ending::Cancelled));
+        }
+        self.retire_pending(Ending::Cancelled);
+        Ok(Event::PendingCancelled { id })
+    }
+
+    pub(super) fn delete_backup(
+        &mut self,
+        id: TokenId,
+        even_if_in_use: bool,
+    ) -> Result<Event, RotationError> {
+        let Facts { now, backup_used, .. } = *self.facts;
+        let backup = self.account.backup.as_ref().filter(|backup| backup.id == id);
+        let backup = backup.ok_or_else(|| self.not_there(id, Ending::Deleted))?;
+        if self.account.primary.as_ref().is_none_or(|primary| primary.is_expired(now)) {
+            return Err(RotationError::NoLivePrimary);
+        }
+        if !even_if_in_use {
+            self.require_unused(backup, backup_used)?;
+        }
+        self.retire_slot(Slot::Backup, Ending::Deleted);
+        Ok(Event::BackupDeleted { id })
+    }
+
+    pub(super) fn roll_back(
+        &mut self,
+        give_up: TokenId,
+        even_if_in_use: bool,
+    ) -> Result<Event, RotationError> {
+        let Facts { now, primary_used, policy, .. } = *self.facts;
+        let primary = self.account.primary.as_ref().filter(|primary| primary.id == give_up);
+        let primary = primary.ok_or_else(|| self.not_there(give_up, Ending::RolledBack))?;
+        let backup = self.account.backup.as_ref().filter(|backup| !backup.is_expired(now));
+        let backup = backup.ok_or(RotationError::NoLiveBackup)?.id;
+        if !even_if_in_use {
+            self.require_unused(primary, primary_used)?;
+        }
+        self.retire_slot(Slot::Primary, Ending::RolledBack);
+        self.account.primary = self.account.backup.take();
+        if let Some(primary) = &mut self.account.primary {
+            // The end that it had as a backup is none of the primary's.
+            primary.expires_at = policy.token_lifetime.map(|life| now + life);
+        }
+        Ok(Event::RolledBack { given_up: give_up, primary: backup })
+    }
+
+    pub(super) fn revoke_all(&mut self) -> Result<Event, RotationError> {
+        let had_tokens = self.retire_everything(Ending::Revoked);
+        had_tokens.then_some(Event::AllRevoked).ok_or(RotationError::AlreadyDone)
+    }
+
+    pub(super) fn issue(&mut self, token: NewToken) -> Result<Event, RotationError> {
+        self.require_access()?;
+        if self.account.primary.is_some() {
+            return Err(RotationError::PrimaryExists);
+        }
+        let token = self.admit(token, self.facts.now)?;
+        let id = token.id;
+        self.activate(token);
+        Ok(Event::TokenIssued { id })
+    }
+
+    pub(super) fn import(
+        &mut self,
+        slot: Slot,
+        token: NewToken,
+        made_at: Option<Timestamp>,
+    ) -> Result<Event, RotationError> {
+        self.require_access()?;
+        if self.account.slot(slot).is_some() {
+            return Err(RotationError::SlotTaken { slot });
+        }
+        let Facts { now, policy, .. } = *self.facts;
+        let mut token = self.admit(token, made_at.unwrap_or(now).min(now))?;
+        let id = token.id;
+        match slot {
+            Slot::Primary => self.activate(token),
+            Slot::Backup if self.account.primary.is_none() => {
+                return Err(RotationError::NoLivePrimary);
+            }
+            Slot::Backup => {
+                token.active_since = now;
+                token.expires_at = policy.backup_lifetime.map(|life| now + life);
+                self.account.backup = Some(token);
+            }
+        }
+        Ok(Event::TokenImported { id, slot })
+    }
+
+    fn require_access(&self) -> Result<(), RotationError> {
+        if self.account.methods.is_empty() { Err(RotationError::NoAccess) } else { Ok(()) }
+    }
+
+    /// The in-use guard of a token whose last recorded use was at `used`.
+    fn require_unused(
+        &self,
+        token: &TokenRecord,
+        used: Option<Timestamp>,
+    ) -> Result<(), RotationError> {
+        let Facts { now, policy, .. } = *self.facts;
+        let in_use = match used {
+            Some(used) => now.since(used) < policy.guard_window,
+            // A use may take one interval to be recorded here and one more on
+            // another node.
+            None => now.since(token.active_since) < policy.usage_interval * 2,
+        };
+        if in_use { Err(RotationError::InUse { id: token.id, last_used_at: used }) } else { Ok(()) }
+    }
+
+    /// What to say when the token `id` is not where the command supposes it.
+    fn not_there(&self, id: TokenId, effect: Ending) -> RotationError {
+        if self.account.ended(id) == Some(effect) {
+            RotationError::AlreadyDone
+        } else {
+            RotationError::Stale
+        }
+    }
+
+    /// The record of a token that is new to this account, under the next id.
+    fn admit(&mut self, token: NewToken, made_at: Timestamp) -> Result<TokenRecord, RotationError> {
+        if self.account.place_of(&token.digest.digest).is_some() {
+            return Err(RotationError::DigestInUse);
+        }
+        let id = TokenId::from_u64(self.account.next_token);
+        self.account.next_token += 1;
+        Ok(TokenRecord::new(id, token.digest, token.hint, made_at))
+    }
+
+    /// Puts `token` into the primary slot, live from now on.
+    fn activate(&mut self, mut token: TokenRecord) {
+        let Facts { now, policy, .. } = *self.facts;
+        token.active_since = now;
+        token.expires_at = policy.token_lifetime.map(|life| now + life);
+        self.account.primary = Some(token);
+    }
+
+    fn retire_everything(&mut self, ending: Ending) -> bool {
+        let pending = self.retire_pending(ending);
+        let backup = self.retire_slot(Slot::Backup, ending);
+        let primary = self.retire_slot(Slot::Primary, ending);
+        pending.is_some() || backup.is_some() || primary.is_some()
+    }
+
+    fn retire_pending(&mut self, ending: Ending) -> Option<TokenId> {
+        let pending = self.account.pending.take()?;
+        Some(self.retire(&pending.token, ending))
+    }
+
+    fn retire_slot(&mut self, slot: Slot, ending: Ending) -> Option<TokenId> {
+        let token = match slot {
+            Slot::Primary => self.account.primary.take(),
+            Slot::Backup => self.account.backup.take(),
+        }?;
+        Some(self.retire(&token, ending))
+    }
+
+    fn retire(&mut self, token: &TokenRecord, ending: Ending) -> TokenId {
+        let mut retired = std::mem::take(&mut self.account.retired).into_vec();
+        retired.push(Retired { id: token.id, digest: token.digest, at: self.facts.now, ending });
+        self.account.retired = retired.into();
+        token.id
+    }
+
+    /// Forgets retired tokens that are neither among the last sixteen nor young
+    /// enough.
+    fn forget_old_endings(&mut self) {
+        let Facts { now, policy, .. } = *self.facts;
+        let retired = &self.account.retired;
+        let before_last = retired.len().saturating_sub(Policy::RETIRED_KEPT);
+        let old = |retired: &&Retired| now.since(retired.at) > policy.retired_lifetime;
+        let forgotten = retired[..before_last].iter().take_while(old).count();
+        if forgotten > 0 {
+            self.account.retired = retired[forgotten..].into();
+        }
+    }
+
+    /// Keeps the latest of those that were never live: whoever may generate
+    /// could fill the record with them otherwise. No client ever held one that
+    /// worked.
+    fn forget_most_that_never_lived(&mut self) {
+        let never_lived =
+            |retired: &Retired| matches!(retired.ending, Ending::Superseded | Ending::Cancelled);
+        let count = self.account.retired.iter().filter(|retired| never_lived(retired)).count();
+        let mut excess = count.saturating_sub(Policy::NEVER_LIVED_KEPT);
+        if excess > 0 {
+            let mut retired = std::mem::take(&mut self.account.retired).into_vec();
+            retired.retain(|retired| {
+                let forgotten = excess > 0 && never_lived(retired);
+                excess -= usize::from(forgotten);
+                !forgotten
+            });
+            self.account.retired = retired.into();
+        }
+    }
+}
+
+fn earlier(a: Option<Timestamp>, b: Option<Timestamp>) -> Option<Timestamp> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (a, b) => a.or(b),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Command, apply};
+    use super::*;
+    use crate::identity::UserId;
+    use crate::token::{PepperVersion, StoredDigest, TokenDigest, TokenHint};
+
+    fn new_token(number: u64) -> NewToken {
+        let mut digest = [0; 32];
+        digest[..8].copy_from_slice(&number.to_le_bytes());
+        let digest = StoredDigest::new(TokenDigest::from_bytes(digest), PepperVersion::NONE);
+        NewToken::new(digest, TokenHint::unknown())
+    }
+
+    #[test]
+    fn generating_without_end_keeps_the_record_bounded_and_forgets_nothing_that_lived() {
+        let policy = Policy::default();
+        let facts = Facts::new(Timestamp::from_unix_millis(1), &policy);
+        let step = |account: &Account, command| apply(account, command, &facts).unwrap().0;
+        let methods = MethodSet::new(["GET"]).unwrap();
+        let account = Account::absent(UserId::new("alice").unwrap());
+        let account = step(&account, Command::Grant { methods });
+        let account = step(&account, Command::Issue { token: new_token(0) });
+        let account = step(&account, Command::RevokeAll);
+        let mut account = step(&account, Command::Issue { token: new_token(1) });
+        for number in 2..2 + 2 * Policy::NEVER_LIVED_KEPT as u64 {
+            let code = CodeDigest::from_bytes([7; 32]);
+            let token = new_token(number);
+            let generate = Command::GeneratePrimary { token, code, replacing_backup: None };
+            account = step(&account, generate);
+        }
+        assert_eq!(account.retired().len(), Policy::NEVER_LIVED_KEPT + 1);
+        assert_eq!(account.retired()[0].id, TokenId::from_u64(1), "it was live once");
+        let last = account.retired().last().unwrap().id.as_u64();
+        assert_eq!(last + 1, account.pending().unwrap().token.id.as_u64());
+    }
+}

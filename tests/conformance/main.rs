@@ -1,0 +1,199 @@
+//! The conformance suite on the stores of this crate, and the proof that it has
+//! teeth: every case fails on a store that has a flaw the case is there to find.
+
+mod flawed;
+#[cfg(feature = "sqlite")]
+mod sqlite;
+
+use std::collections::BTreeSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+
+use flawed::{Flaw, FlawedHarness};
+use tower_api_token::conformance_suite;
+use tower_api_token::store::MemoryStore;
+use tower_api_token::store::conformance::run;
+
+conformance_suite!(memory, || async { MemoryStore::new() });
+
+// The store of the teeth passes when it has no flaw, so it is the flaw that a
+// case fails for.
+conformance_suite!(sound, FlawedHarness::new(Flaw::None), Migrating + Nodes + Failing);
+
+/// One test for each case: it fails on a store with each of these flaws.
+macro_rules! teeth {
+    ($($area:ident { $($case:ident: $($flaw:ident)+;)+ })+) => {
+        mod teeth {
+            $(mod $area {
+                $(#[test]
+                fn $case() {
+                    use tower_api_token::store::conformance::$area;
+                    $(super::super::bites(super::super::Flaw::$flaw, |harness| {
+                        Box::pin(async move { $area::$case(&harness).await })
+                    });)+
+                }
+                )+
+            })+
+        }
+
+        /// The area and the name of every case in the table.
+        const TEETH: &[(&str, &str)] = &[$($((stringify!($area), stringify!($case)),)+)+];
+    };
+}
+
+teeth! {
+    look_up {
+        an_account_is_found_by_its_primary: PrimaryNotFound;
+        an_account_is_found_by_its_backup: BackupNotFound;
+        an_account_is_found_by_its_pending_token: PendingNotFound;
+        an_account_is_found_by_its_retired_tokens: RetiredNotFound;
+        an_unknown_digest_is_none: UnknownDigestFound;
+        digests_that_differ_in_one_byte_are_told_apart: DigestsCutShort;
+        peek_agrees_with_find_or_is_silent: PeekVisitsTwice PeekVisitsAndDenies PeekKnowsNone;
+        an_unknown_user_has_nothing: LoadCreates;
+    }
+    change {
+        a_change_is_seen_when_replace_returns: IndexLate StaleReadAfterReplace;
+        a_digest_no_longer_named_is_none: OldDigestsStay;
+        a_stale_revision_conflicts_and_changes_nothing: LostUpdate HistoryOfConflicts;
+        a_revision_to_come_conflicts_and_changes_nothing: LaterRevisionsAccepted;
+        creating_an_existing_account_conflicts: Upsert;
+        changing_a_missing_account_conflicts: MissingCreated;
+        a_change_touches_no_other_account: NeighboursDropped;
+    }
+    uniqueness {
+        a_live_digest_of_another_account_conflicts: UniquenessOff RefusedClaimTakes;
+        a_pending_digest_of_another_account_conflicts: OnlyLiveUnique;
+        a_retired_digest_of_another_account_conflicts: RetiredNotUnique;
+        a_released_digest_can_be_used_again: ReleasedStaysTaken;
+        a_digest_may_move_within_its_account: NoMoveWithinAccount;
+    }
+    life {
+        a_promotion_keeps_both_tokens: BackupNotFound StaleReadAfterReplace;
+        a_token_that_ended_is_found_as_retired: RetiredNotFound;
+        a_retired_token_is_found_until_it_is_forgotten: RetiredForgottenEarly OldDigestsStay;
+    }
+    concurrency {
+        concurrent_changes_have_exactly_one_winner: ChecksBeforeLock;
+        concurrent_claims_of_a_digest_have_exactly_one_winner: ChecksBeforeLock;
+        a_reader_during_promotions_always_finds_a_live_token: IndexGap;
+        a_reader_sees_whole_changes: IndexHalfWritten;
+    }
+    failure {
+        a_dropped_change_leaves_the_store_usable: DroppedStaysBusy DroppedHalfWritten;
+        a_change_that_is_timed_out_leaves_the_store_usable: DroppedStaysBusy DroppedHalfWritten;
+    }
+    batch {
+        each_change_of_a_batch_is_answered_in_order: BatchAnswersSorted BatchEndsAtConflict;
+        a_conflict_in_a_batch_leaves_the_others_alone: BatchAllOrNothing HistoryOfConflicts;
+        a_batch_is_carried_out_in_its_order: BatchReversed;
+        an_empty_batch_is_answered: EmptyBatchFails;
+        a_long_batch_is_written_whole: BatchCutShort;
+    }
+    usage {
+        recorded_uses_change_no_account: UsageOverwritesAccount UsageReachesFeed;
+        the_latest_use_is_kept: LastRecordedUseKept EarlierClientKept;
+        uses_are_kept_per_token: UsagePerUser;
+        a_use_by_an_unknown_user_is_harmless: UnknownUseFails UnknownUseCreates;
+        a_change_keeps_the_recorded_uses: ChangeForgetsUses;
+        a_long_batch_of_uses_is_recorded_whole: BatchCutShort;
+    }
+    paging {
+        a_list_is_complete_and_in_byte_order: ListSkips ListRepeats ListFolded;
+        a_page_says_whether_more_follow: FullPageHasMore;
+        a_list_goes_on_after_any_name: ListNeedsUser;
+        a_list_gives_each_account_as_it_is: ListStale;
+    }
+    history {
+        a_history_begins_with_the_latest: HistoryOldestFirst HistoryEndsEarly;
+        a_history_goes_on_before_a_revision: HistoryRepeats HistoryEndsEarly;
+        a_history_belongs_to_one_user: HistoryOfNeighbours;
+        every_event_reads_back: EventLosesPart;
+        every_actor_reads_back: ActorsConflated;
+    }
+    names {
+        every_name_is_a_user_of_its_own: NamesFolded NamesTrimmed NamesCutShort;
+        every_name_is_listed_in_byte_order: ListFolded;
+        every_name_has_a_history_and_uses_of_its_own: UsesFolded HistoryOfNeighbours;
+        every_name_reaches_the_feed: FeedCutsNames;
+    }
+    record {
+        every_field_of_an_account_reads_back:
+            LosesConfirmation LosesExtensions LosesNextToken LosesReplacedBackup;
+        every_field_of_an_account_in_a_batch_reads_back: BatchLosesPending;
+        an_emptied_account_reads_back: EmptiedNotWritten;
+        a_large_revision_is_compared_exactly: RevisionsAsFloats;
+    }
+    feed {
+        every_change_reaches_the_feed_with_all_its_digests:
+            FeedSkipsConfirmations FeedOmitsOldDigests;
+        a_change_in_the_feed_has_the_digests_of_before: FeedOmitsOldDigests;
+        changes_of_an_account_arrive_in_order: FeedLatestFirst;
+        concurrent_changes_arrive_in_order: FeedLatestFirst FeedAfterLock;
+        the_changes_of_a_batch_reach_the_feed: FeedSkipsBatches FeedOmitsOldDigests;
+        a_conflict_does_not_reach_the_feed: FeedReportsConflicts;
+        heartbeats_arrive_in_order_with_changes: HeartbeatOvertakes HeartbeatCutShort;
+        two_feeds_both_deliver_everything: OneFeedOnly;
+        a_dropped_feed_disturbs_nobody: DroppedFeedFails;
+        a_change_with_many_digests_arrives_whole_or_as_lost: FeedCutsDigests;
+        a_feed_delivers_what_follows_its_opening: FeedOpensLate;
+    }
+    clock {
+        the_time_does_not_go_backwards: ClockBackwards;
+        the_time_is_the_true_one: ClockInSeconds;
+    }
+    peppers {
+        tokens_in_use_are_counted_by_pepper: PeppersCountRetired;
+    }
+    migration {
+        migrating_twice_changes_nothing: MigrationEmpties;
+        concurrent_migrations_all_succeed: MigrationRaces;
+    }
+    node {
+        a_change_is_seen_by_another_node: NodesApart;
+        a_change_of_another_node_conflicts: NodesApart;
+        concurrent_changes_of_nodes_have_exactly_one_winner: NodesApart ChecksBeforeLock;
+        a_feed_carries_the_changes_of_every_node: FeedOfOwnNode;
+        uses_of_every_node_come_together: NodesApart;
+    }
+    outage {
+        an_outage_is_an_error_and_never_an_answer: OutageAsNone OutagePeeksNone;
+        an_error_keeps_its_source: SourceForgotten;
+    }
+}
+
+/// Holds that a case fails on a store with that flaw, and names the rule.
+fn bites(flaw: Flaw, case: fn(FlawedHarness) -> std::pin::Pin<Box<dyn Future<Output = ()>>>) {
+    let outcome = catch_unwind(AssertUnwindSafe(|| run(case(FlawedHarness::new(flaw)))));
+    let panic = outcome.expect_err(&format!("the case passes on a store with {flaw:?}"));
+    let message = panic.downcast_ref::<String>().expect("a case panics with a formatted message");
+    assert!(message.starts_with("broken rule: "), "{flaw:?} is not named: {message}");
+}
+
+#[test]
+fn every_case_has_teeth_and_is_in_the_suite() {
+    let written = cases_in_the_source();
+    let proven: BTreeSet<_> =
+        TEETH.iter().map(|(area, case)| (String::from(*area), String::from(*case))).collect();
+    assert_eq!(proven, written);
+    let suite = include_str!("../../src/store/conformance/suite.rs");
+    for (area, case) in &written {
+        let named = suite.lines().any(|line| line.trim() == case);
+        assert!(named, "{area}::{case} is missing from the macro");
+    }
+}
+
+/// The area and the name of every public function of the suite's modules.
+fn cases_in_the_source() -> BTreeSet<(String, String)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/store/conformance");
+    let mut cases = BTreeSet::new();
+    for file in std::fs::read_dir(folder).unwrap() {
+        let file = file.unwrap().path();
+        let area = file.file_stem().unwrap().to_str().unwrap().to_owned();
+        let text = std::fs::read_to_string(&file).unwrap();
+        let names = text.lines().filter_map(|line| line.strip_prefix("pub async fn "));
+        cases.extend(names.map(|name| (area.clone(), name.split('<').next().unwrap().to_owned())));
+    }
+    assert!(!cases.is_empty());
+    cases
+}

@@ -1,0 +1,4 @@
+//! Envoy's external authorisation service: what a check is answered.
+
+mod checks;
+mod envoy;

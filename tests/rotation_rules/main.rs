@@ -1,0 +1,12 @@
+//! Every rule of a token's life, without a store: each guard in each state of an
+//! account, each boundary in time, and the adversarial cases that are a matter
+//! of the rules alone.
+
+mod adversarial;
+mod boundaries;
+mod endings;
+mod imports;
+mod lifetimes;
+mod repetition;
+mod table;
+mod world;

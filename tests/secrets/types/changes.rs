@@ -1,0 +1,77 @@
+//! The manager, what it answers, and what it tells users.
+
+use tower_api_token::account::Slot;
+use tower_api_token::audit::Event;
+use tower_api_token::events::Events;
+use tower_api_token::identity::Actor;
+use tower_api_token::manage::{
+    Confirmation, Guard, ImportError, ImportItem, ImportedToken, ManageError, StartError,
+    TokenManager,
+};
+use tower_api_token::notify::{
+    ConfirmationMessage, DirectoryError, DirectoryNotifier, Notice, NotifyError, NotifyFn,
+};
+use tower_api_token::store::PageSize;
+use tower_api_token::time::Timestamp;
+
+use super::List;
+use crate::life::Life;
+use crate::needles::sha256;
+
+pub(super) async fn show(life: &Life, list: &mut List) {
+    manager(life, list).await;
+    answers(life, list);
+    messages(life, list);
+}
+
+async fn manager(life: &Life, list: &mut List) {
+    let builder = TokenManager::builder(life.store.clone());
+    let view = life.manager.view(&life.alice).await.unwrap();
+    let accounts = life.manager.list(None, PageSize::clamped(10)).await.unwrap();
+    list.add("TokenManager", &life.manager);
+    list.add("TokenManagerBuilder", &builder.usage(life.usage.clone()));
+    list.add("StartError", &StartError::NoNotifier);
+    list.add("ManageError", &ManageError::RepeatedToken);
+    list.add("Confirmation", &Confirmation::ByCaller);
+    list.add("Guard", &Guard::EvenIfInUse);
+    list.add("TokenView", &view.primary);
+    list.add("PendingView", &view.pending);
+    list.add("AccountView", &view);
+    list.add("AccountSummary", &accounts.accounts);
+    list.add("SummaryPage", &accounts);
+    let (user, alice) = (Actor::User, &life.alice);
+    list.add("GeneratePrimary", &life.manager.generate_primary(&user, alice));
+    let resend = life.manager.resend_confirmation(&user, alice, life.generated.id);
+    list.add("ResendConfirmation", &resend);
+}
+
+fn answers(life: &Life, list: &mut List) {
+    list.add("IssuedToken", &life.issued);
+    list.add("GeneratedPrimary", &life.generated);
+    list.add("ResentConfirmation", &life.resent);
+    list.add("Delivery", &tower_api_token::manage::Delivery::ToCaller(life.code.clone()));
+    let sha256 = ImportedToken::Sha256(sha256(life.issued.token.expose_secret()));
+    let token = ImportedToken::Token(life.issued.token.clone());
+    list.add("ImportItem", &ImportItem::new(life.alice.clone(), Slot::Primary, sha256.clone()));
+    list.add("ImportedToken", &[token, sha256]);
+    list.add("ImportError", &ImportError::Weak);
+}
+
+fn messages(life: &Life, list: &mut List) {
+    let directory = tempfile::tempdir().expect("a directory");
+    let event = Event::BackupDeleted { id: life.issued.id };
+    let notice = Notice::new(life.alice.clone(), event, Actor::User, Timestamp::default());
+    let code = life.code.clone();
+    let sending = move |_: ConfirmationMessage| {
+        let sent = code.expose_secret().is_empty();
+        std::future::ready(if sent { Err(NotifyError::new("no code")) } else { Ok(()) })
+    };
+    list.add("ConfirmationMessage", &life.message);
+    list.add("Notice", &notice);
+    list.add("NotifyError", &NotifyError::new("the mail server is gone"));
+    list.add("NotifyFn", &NotifyFn::new(sending));
+    list.add("DirectoryNotifier", &DirectoryNotifier::new(directory.path()));
+    list.add("DirectoryError", &DirectoryError::Missing);
+    list.add("Events", &Events::default());
+    list.add("UsageRecorder", &life.usage);
+}

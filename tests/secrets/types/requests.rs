@@ -1,0 +1,69 @@
+//! The layer, and what it gives to handlers and clients.
+
+use axum::response::IntoResponse;
+use bytes::Bytes;
+use futures_util::FutureExt;
+use http::{HeaderName, Request, Response};
+use http_body_util::Full;
+use tower::{Layer, Service, ServiceExt, service_fn};
+use tower_api_token::authenticate::Authenticator;
+use tower_api_token::credentials::CredentialSource;
+use tower_api_token::denial::{Denial, DenialKind, RealmError, RequestFault};
+use tower_api_token::extract::IdentityRejection;
+use tower_api_token::middleware::Anonymous;
+use tower_api_token::{Identity, TokenAuthLayer};
+
+use super::List;
+use crate::life::Life;
+
+async fn handle(request: Request<String>) -> Result<Response<Full<Bytes>>, &'static str> {
+    let mut response = Response::new(Full::default());
+    *response.extensions_mut() = request.extensions().clone();
+    Ok(response)
+}
+
+fn request(method: &str, token: Option<&str>) -> Request<String> {
+    let mut request = Request::builder().method(method);
+    if let Some(token) = token {
+        request = request.header("authorization", format!("Bearer {token}"));
+    }
+    request.body(String::new()).unwrap()
+}
+
+pub(super) async fn show(life: &Life, list: &mut List) {
+    let token = life.live.expose_secret();
+    let layer = TokenAuthLayer::new(life.store.clone()).usage(life.usage.clone());
+    let mut service = layer.clone().optional(true).layer(service_fn(handle));
+    let passed = service.clone().oneshot(request("GET", Some(token))).await.unwrap();
+    let anonymous = service.clone().oneshot(request("GET", None)).await.unwrap();
+    let denied = service.clone().oneshot(request("POST", Some(token))).await.unwrap();
+    list.add("Identity", passed.extensions().get::<Identity>().expect("an identity"));
+    list.add("Anonymous", anonymous.extensions().get::<Anonymous>().expect("the layer's mark"));
+    list.add("Denial", denied.extensions().get::<Denial>().expect("a denial"));
+    list.add("ResponseBody", &(denied.body(), passed.body()));
+    let running = service.call(request("GET", Some(token)));
+    let refused = service.call(request("POST", Some(token)));
+    list.add("ResponseFuture", &(running, refused));
+    list.add("TokenAuthLayer", &layer);
+    list.add("TokenAuth", &layer.layer("inner"));
+    list.add("Authenticator", &Authenticator::new(life.store.clone()));
+    let header = HeaderName::from_static("x-api-key");
+    list.add("CredentialSource", &CredentialSource::Header(header));
+    list.add("DenialKind", &DenialKind::InvalidToken);
+    list.add("RequestFault", &RequestFault::MalformedCredential);
+    list.add("RealmError", &RealmError::Empty);
+    list.add("IdentityRejection", &rejection(anonymous.extensions().clone()));
+}
+
+/// What a handler gets that wants an identity of an anonymous request.
+fn rejection(extensions: http::Extensions) -> (IdentityRejection, axum::response::Response) {
+    use axum::extract::FromRequestParts;
+
+    let (mut parts, _) = Request::new(()).into_parts();
+    parts.extensions = extensions;
+    let mut extract = || {
+        let identity = Identity::from_request_parts(&mut parts, &()).now_or_never();
+        identity.expect("ready").expect_err("no identity")
+    };
+    (extract(), extract().into_response())
+}

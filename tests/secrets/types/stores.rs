@@ -1,0 +1,57 @@
+//! Stores, what they are given and what they answer.
+
+use std::future::{Ready, ready};
+use std::sync::Arc;
+
+use tower_api_token::account::Account;
+use tower_api_token::store::conformance::Behind;
+use tower_api_token::store::{
+    AccountPage, AccountStore, Change, FeedItem, HeartbeatId, HistoryPage, Loaded, MemoryStore,
+    PageSize, Replacement, SchemaError, SqliteOpenError, SqliteOptions, SqliteStore,
+    StoreErrorKind,
+};
+use tower_api_token::time::Timestamp;
+
+use super::List;
+use crate::life::Life;
+
+pub(super) async fn show(life: &Life, list: &mut List) {
+    let account: &Account = &life.account;
+    let entry = life.entries[0].clone();
+    let replacement = Replacement::new(account.clone(), None, entry.clone());
+    let refused = life.store.replace(replacement.clone()).await.expect_err("it is there already");
+    let change = Change::between(None, account);
+    let page = AccountPage::of(vec![Arc::clone(&life.account)], PageSize::clamped(1));
+    list.add("Loaded", &Loaded::new(Some(Arc::clone(&life.account)), Timestamp::default()));
+    list.add("Replacement", &replacement);
+    list.add("StoreError", &refused);
+    list.add("StoreErrorKind", &StoreErrorKind::Corrupt);
+    list.add("Change", &change);
+    list.add("FeedItem", &FeedItem::Change(change));
+    list.add("HeartbeatId", &HeartbeatId::from_u64(1));
+    list.add("Feed", &life.store.changes().await.unwrap());
+    list.add("AccountPage", &page);
+    list.add("HistoryPage", &HistoryPage::of(vec![entry], PageSize::clamped(1)));
+    list.add("PageSize", &PageSize::clamped(1));
+    list.add("MemoryStore", &life.store);
+    let harness: fn() -> Ready<MemoryStore> = || ready(MemoryStore::new());
+    list.add("Behind", &Behind::arc(harness));
+    sqlite(&replacement, list).await;
+}
+
+async fn sqlite(replacement: &Replacement, list: &mut List) {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("accounts.db");
+    let store = SqliteStore::open(&path).unwrap();
+    let unmigrated = store.replace(replacement.clone()).await.expect_err("no tables");
+    store.migrate().await.unwrap();
+    store.replace(replacement.clone()).await.unwrap();
+    let conflict = store.replace(replacement.clone()).await.expect_err("it is there already");
+    let durability = store.durability().await.unwrap();
+    list.add("SqliteStore", &(&store, unmigrated, conflict));
+    list.add("Synchronous", &durability.synchronous);
+    list.add("Durability", &durability);
+    list.add("SqliteOptions", &SqliteOptions::new());
+    list.add("SqliteOpenError", &SqliteStore::open(":memory:").err().map(|it: SqliteOpenError| it));
+    list.add("SchemaError", &SchemaError::Missing);
+}

@@ -1,0 +1,107 @@
+//! Tokens, accounts, methods, users and time.
+
+use std::time::Duration;
+
+use tower_api_token::account::{
+    Account, AccountError, Confirmed, Ending, Pending, Place, Revision, Slot,
+};
+use tower_api_token::audit::Event;
+use tower_api_token::identity::UserIdError;
+use tower_api_token::method::MethodError;
+use tower_api_token::rotation::{Command, Facts, NewToken, Policy, PolicyError, RotationError};
+use tower_api_token::time::{ManualClock, SystemClock, Timestamp};
+use tower_api_token::token::{
+    Pepper, PepperError, PrefixError, RandomError, SchemeError, SystemRandom, TokenError,
+    TokenForm, TokenPrefix, TokenScheme,
+};
+use tower_api_token::usage::{ClientLabel, ClientLabelError, TokenUsage, TokenUse};
+
+use super::List;
+use crate::life::Life;
+
+pub(super) fn show(life: &Life, list: &mut List) {
+    tokens(life, list);
+    accounts(life, list);
+    rules(life, list);
+    list.add("UserId", &life.alice);
+    list.add("UserIdError", &UserIdError::Empty);
+    list.add("Actor", &life.entries[0].actor);
+    list.add("MethodSet", life.account.methods());
+    list.add("MethodError", &MethodError::Wildcard);
+    list.add("AuditEntry", &life.entries);
+    list.add("Event", &life.entries.iter().map(|it| &it.event).collect::<Vec<&Event>>());
+    list.add("Timestamp", &Timestamp::default());
+    list.add("SystemClock", &SystemClock::default());
+    list.add("ManualClock", &ManualClock::default());
+}
+
+fn tokens(life: &Life, list: &mut List) {
+    let stored = life.account.primary().expect("a primary").digest;
+    let pepper = Pepper::new(1, life.issued.token.expose_secret().as_bytes()).unwrap();
+    let scheme = TokenScheme::default().pepper(pepper.clone()).unwrap();
+    list.add("Token", &life.issued.token);
+    list.add("TokenError", &TokenError::Syntax);
+    list.add("TokenId", &life.issued.id);
+    list.add("TokenHint", &life.account.primary().expect("a primary").hint);
+    list.add("TokenDigest", &stored.digest);
+    list.add("StoredDigest", &stored);
+    list.add("PepperVersion", &stored.pepper);
+    list.add("Pepper", &pepper);
+    list.add("PepperError", &PepperError::ShortKey);
+    list.add("TokenScheme", &scheme);
+    list.add("SchemeError", &SchemeError::SameVersion);
+    list.add("TokenPrefix", &TokenPrefix::standard());
+    list.add("PrefixError", &PrefixError::Length);
+    list.add("TokenForm", &TokenForm::Generated);
+    list.add("ConfirmationCode", &life.code);
+    list.add("CodeDigest", &life.code.digest(&life.alice));
+    list.add("SystemRandom", &SystemRandom::default());
+    list.add("RandomError", &RandomError::new("no entropy"));
+}
+
+fn accounts(life: &Life, list: &mut List) {
+    let account = &life.account;
+    let pending: &Pending = account.pending().expect("a pending token");
+    let confirmed: &Confirmed = account.confirmed().expect("a confirmation");
+    let builder = Account::builder(life.alice.clone())
+        .primary(account.primary().expect("a primary").clone())
+        .backup(account.backup().expect("a backup").clone())
+        .pending(pending.clone())
+        .confirmed(*confirmed);
+    list.add("Account", account);
+    list.add("AccountBuilder", &builder);
+    list.add("AccountError", &AccountError::RepeatedDigest);
+    list.add("TokenRecord", account.primary().expect("a primary"));
+    list.add("Pending", pending);
+    list.add("Retired", account.retired().first().expect("a retired token"));
+    list.add("Confirmed", confirmed);
+    list.add("Ending", &Ending::Deleted);
+    list.add("Slot", &Slot::Backup);
+    list.add("Place", &account.place_of(&pending.token.digest.digest).map(|it: Place| it));
+    list.add("Revision", &Revision::ABSENT);
+    let client = ClientLabel::new("curl/8.5.0").unwrap();
+    let usage = TokenUsage::new(life.issued.id, Timestamp::default(), Some(client.clone()));
+    list.add("ClientLabel", &client);
+    list.add("ClientLabelError", &ClientLabelError::Empty);
+    list.add("TokenUse", &TokenUse::new(life.alice.clone(), usage.clone()));
+    list.add("TokenUsage", &usage);
+}
+
+fn rules(life: &Life, list: &mut List) {
+    let token = life.account.backup().expect("a backup");
+    let new = NewToken::new(token.digest, token.hint.clone());
+    let code = life.code.digest(&life.alice);
+    let commands = [
+        Command::GeneratePrimary { token: new.clone(), code, replacing_backup: None },
+        Command::ResendConfirmation { id: token.id, code },
+        Command::Confirm { code },
+        Command::Issue { token: new.clone() },
+        Command::Import { slot: Slot::Backup, token: new.clone(), made_at: None },
+    ];
+    list.add("Command", &commands);
+    list.add("NewToken", &new);
+    list.add("Facts", &Facts::new(Timestamp::default(), &Policy::default()));
+    list.add("Policy", &Policy::default());
+    list.add("PolicyError", &PolicyError::TooShort { shortest: Duration::ZERO });
+    list.add("RotationError", &RotationError::UnknownCode);
+}
