@@ -5,6 +5,7 @@
 //! | [`MemoryStore`] | | tests, and hosts that fill it at start |
 //! | `SqliteStore` | `sqlite` | one file, shared by the processes of a machine |
 //! | `PostgresStore` | `postgres` | several nodes on one PostgreSQL database |
+//! | `RedisStore` | `redis` | several nodes on one Redis server that keeps what it is given |
 //!
 //! [`TokenStore`] is what the layer needs, with one method to write; a host
 //! that has tokens of its own implements it over its own tables.
@@ -15,14 +16,20 @@
 
 #[cfg(feature = "conformance")]
 pub mod conformance;
+#[cfg(any(feature = "postgres", feature = "redis"))]
+mod detached;
 mod error;
 mod feed;
+#[cfg(any(feature = "postgres", feature = "redis"))]
+mod listener;
 mod memory;
 mod page;
 #[cfg(feature = "postgres")]
 mod postgres;
-#[cfg(any(feature = "postgres", feature = "sqlite"))]
+#[cfg(any(feature = "postgres", feature = "redis", feature = "sqlite"))]
 pub(crate) mod record;
+#[cfg(feature = "redis")]
+mod redis;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 
@@ -36,6 +43,8 @@ pub use self::memory::MemoryStore;
 pub use self::page::{AccountPage, HistoryPage, PageSize};
 #[cfg(feature = "postgres")]
 pub use self::postgres::PostgresStore;
+#[cfg(feature = "redis")]
+pub use self::redis::{RedisOpenError, RedisOptions, RedisStore};
 #[cfg(feature = "sqlite")]
 pub use self::sqlite::{
     Durability, SchemaError, SqliteOpenError, SqliteOptions, SqliteStore, Synchronous,

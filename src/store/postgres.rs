@@ -3,7 +3,6 @@
 mod change;
 mod failure;
 mod hidden;
-mod listener;
 mod message;
 mod read;
 mod schema;
@@ -17,9 +16,9 @@ use deadpool_postgres::{Client, Pool};
 use tokio_postgres::Socket;
 use tokio_postgres::tls::{MakeTlsConnect, TlsConnect};
 
-use self::failure::to_its_end;
-use self::listener::Listener;
-use self::session::{ByConfig, Connect};
+use self::session::{ByConfig, Connector};
+use super::detached::to_its_end;
+use super::listener::LazyListener;
 use super::{
     AccountPage, AccountStore, Feed, HeartbeatId, HistoryPage, Loaded, PageSize, Replacement,
     StoreError, TokenStore,
@@ -73,8 +72,8 @@ use crate::usage::{TokenUsage, TokenUse};
 /// ```
 pub struct PostgresStore {
     pool: Pool,
-    connect: Option<Arc<dyn Connect>>,
-    listener: tokio::sync::Mutex<Option<Listener>>,
+    connector: Option<Arc<Connector>>,
+    listener: LazyListener,
 }
 
 impl fmt::Debug for PostgresStore {
@@ -88,7 +87,7 @@ impl PostgresStore {
     /// [`listen_with`](Self::listen_with) it has no feed.
     #[must_use]
     pub fn new(pool: Pool) -> Self {
-        Self { pool, connect: None, listener: tokio::sync::Mutex::default() }
+        Self { pool, connector: None, listener: LazyListener::default() }
     }
 
     /// Gives the store a way to open one connection of its own, on which it
@@ -104,7 +103,7 @@ impl PostgresStore {
         T::TlsConnect: Send,
         <T::TlsConnect as TlsConnect<Socket>>::Future: Send,
     {
-        self.connect = Some(Arc::new(ByConfig::new(config, tls)));
+        self.connector = Some(Arc::new(Connector(Box::new(ByConfig::new(config, tls)))));
         self
     }
 
@@ -127,17 +126,6 @@ impl PostgresStore {
 
     async fn client(&self, doing: &'static str) -> Result<Client, StoreError> {
         self.pool.get().await.map_err(|error| failure::no_connection(doing, error))
-    }
-
-    /// The listener: the one there is, or a new one.
-    async fn listen(&self) -> Result<Feed, StoreError> {
-        let connect = self.connect.clone().ok_or_else(listener::not_configured)?;
-        let mut listener = self.listener.lock().await;
-        let listener = match &mut *listener {
-            Some(listener) => listener,
-            none => none.insert(Listener::start(connect).await?),
-        };
-        Ok(listener.subscribe())
     }
 }
 
@@ -198,11 +186,8 @@ impl AccountStore for PostgresStore {
     /// back, at most five seconds: a pooler that swallows messages is found
     /// here.
     async fn changes(&self) -> Result<Feed, StoreError> {
-        let mut feed = self.listen().await?;
-        let probe = HeartbeatId::from_u64(listener::probe());
-        self.heartbeat(probe).await?;
-        listener::wait_for(&mut feed, probe).await?;
-        Ok(feed)
+        let connector = self.connector.clone().ok_or_else(session::not_configured)?;
+        self.listener.feed(connector, self).await
     }
 
     async fn heartbeat(&self, id: HeartbeatId) -> Result<(), StoreError> {

@@ -1,4 +1,4 @@
-//! What the driver's errors mean, and tasks that outlive their caller.
+//! What the driver's errors mean.
 
 use deadpool_postgres::PoolError;
 use tokio_postgres::Error;
@@ -54,17 +54,4 @@ pub(super) fn gave_way(error: &Error) -> bool {
     let code = error.code();
     code == Some(&SqlState::T_R_SERIALIZATION_FAILURE)
         || code == Some(&SqlState::T_R_DEADLOCK_DETECTED)
-}
-
-/// Runs `work` in a task of its own, so that a caller that is dropped half-way
-/// cannot stop it.
-pub(super) async fn to_its_end<T: Send + 'static>(
-    doing: &'static str,
-    work: impl Future<Output = Result<T, StoreError>> + Send + 'static,
-) -> Result<T, StoreError> {
-    let stopped = |error| {
-        // Only a runtime that is being shut down stops it.
-        Err(StoreError::new(StoreErrorKind::Unavailable, doing).with_source(error))
-    };
-    tokio::spawn(work).await.unwrap_or_else(stopped)
 }

@@ -4,26 +4,16 @@ use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use tokio::time::{sleep, timeout};
 use tokio_postgres::tls::{MakeTlsConnect, TlsConnect};
-use tokio_postgres::{AsyncMessage, Client, Config, Error, NoTls, Socket};
+use tokio_postgres::{AsyncMessage, Client, Config, Error, Socket};
 
 use super::failure::unavailable;
 use super::message;
 use crate::store::feed::FeedHub;
+use crate::store::listener::{LISTENING, Listen, PATIENCE, PAUSE};
 use crate::store::{StoreError, StoreErrorKind};
-
-pub(super) const LISTENING: &str = "listening for changes";
-
-/// How long opening a connection may take, and how long the server may take to
-/// answer on it.
-const PATIENCE: Duration = Duration::from_secs(2);
-
-/// The pause between two questions whether the server is still there. The
-/// operating system would notice a cut connection after minutes only.
-const PAUSE: Duration = Duration::from_secs(1);
 
 /// A way to open connections.
 pub(super) trait Connect: Send + Sync {
@@ -35,6 +25,9 @@ pub(super) struct Opened {
     client: Client,
     messages: Messages,
 }
+
+/// What a store has been told of how to open connections.
+pub(super) struct Connector(pub(super) Box<dyn Connect>);
 
 type Messages =
     Box<dyn FnMut(&mut Context<'_>) -> Poll<Option<Result<AsyncMessage, Error>>> + Send>;
@@ -66,35 +59,36 @@ where
     }
 }
 
-/// A connection that listens, and hands what it hears to a hub.
+/// A connection that listens.
 pub(super) struct Session {
     client: Client,
     ear: Ear,
 }
 
-impl Session {
-    /// Opens a connection and listens: every change that commits from then on
-    /// is heard.
-    pub(super) async fn open(connect: &dyn Connect, hub: Arc<FeedHub>) -> Result<Self, StoreError> {
-        let opened = timeout(PATIENCE, connect.connect()).await.map_err(late)?;
+impl Listen for Connector {
+    type Session = Session;
+
+    async fn open(&self, hub: Arc<FeedHub>) -> Result<Session, StoreError> {
+        let opened = timeout(PATIENCE, self.0.connect()).await.map_err(late)?;
         let Opened { client, messages } = opened.map_err(|error| unavailable(LISTENING, error))?;
-        let mut session = Self { client, ear: Ear { messages, hub } };
+        let mut session = Session { client, ear: Ear { messages, hub } };
         session.ask(&format!("LISTEN {}", message::CHANNEL)).await?;
         Ok(session)
     }
 
-    /// Hears what comes until the connection breaks.
-    pub(super) async fn listen(mut self) -> StoreError {
+    async fn listen(mut session: Session) -> StoreError {
         loop {
-            if let Err(error) = self.ear.during(sleep(PAUSE)).await {
+            if let Err(error) = session.ear.during(sleep(PAUSE)).await {
                 return error;
             }
-            if let Err(error) = self.ask("").await {
+            if let Err(error) = session.ask("").await {
                 return error;
             }
         }
     }
+}
 
+impl Session {
     async fn ask(&mut self, statement: &str) -> Result<(), StoreError> {
         let answer = timeout(PATIENCE, self.client.batch_execute(statement));
         let answer = self.ear.during(answer).await?.map_err(late)?;
@@ -143,5 +137,11 @@ impl Ear {
     }
 }
 
-/// Keeps the bound of [`ByConfig`] honest: without TLS it must be one, too.
-const _: fn(ByConfig<NoTls>) -> Box<dyn Connect> = |connect| Box::new(connect);
+pub(super) fn not_configured() -> StoreError {
+    StoreError::new(StoreErrorKind::Unavailable, LISTENING).with_source(NotConfigured)
+}
+
+/// Why a store has no feed.
+#[derive(Debug, thiserror::Error)]
+#[error("the store was not told how to open a connection to listen on")]
+struct NotConfigured;
