@@ -1,7 +1,9 @@
 //! Runs an example of this crate as a process of its own.
 
+#[path = "build.rs"]
+mod build;
+
 use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
@@ -18,7 +20,7 @@ pub(crate) struct Example {
 impl Example {
     /// Starts the example `name` with `variables` in its environment.
     pub(crate) fn start(name: &str, variables: &[(&str, &str)]) -> Self {
-        let mut command = Command::new(built(name));
+        let mut command = Command::new(build::example(name));
         command.args(["--listen", "127.0.0.1:0"]).envs(variables.iter().copied());
         let mut child = command.stdout(Stdio::piped()).spawn().expect("the example starts");
         let output = BufReader::new(child.stdout.take().expect("a pipe"));
@@ -48,21 +50,4 @@ impl Drop for Example {
         drop(self.child.kill());
         drop(self.child.wait());
     }
-}
-
-/// The example's program, built anew if its sources have changed: `cargo test`
-/// builds no examples when it is told which tests to run.
-fn built(name: &str) -> PathBuf {
-    // target/<profile>/deps/<test>
-    let this_test = std::env::current_exe().expect("the path of this test");
-    let profile = this_test.ancestors().nth(2).expect("the profile's directory");
-    let mut cargo = Command::new(env!("CARGO"));
-    cargo.args(["build", "--quiet", "--locked", "--all-features", "--example", name]);
-    cargo.arg("--target-dir").arg(profile.parent().expect("the target directory"));
-    if profile.ends_with("release") {
-        cargo.arg("--release");
-    }
-    let built = cargo.current_dir(Path::new(env!("CARGO_MANIFEST_DIR"))).status();
-    assert!(built.expect("cargo runs").success(), "the example {name} does not build");
-    profile.join("examples").join(name)
 }
