@@ -35,10 +35,16 @@ async fn agree<S: AccountStore>(
 ) {
     let watch = Watch::open(&*nodes[0]).await;
     let shared = Shared { clock: Arc::clone(clock), codes: Arc::default() };
+    // Together: on a busy machine the first could end before the last begins.
+    let start_line = Arc::new(tokio::sync::Barrier::new(TASKS as usize));
     let start = |task: u64| {
         let node = Arc::clone(&nodes[task as usize % nodes.len()]);
         let worker = Worker::new(node, shared.clone(), task, seed * TASKS + task);
-        tokio::spawn(worker.work(acts))
+        let start_line = Arc::clone(&start_line);
+        tokio::spawn(async move {
+            start_line.wait().await;
+            worker.work(acts).await
+        })
     };
     let mut logs = Vec::new();
     for task in (0..TASKS).map(start).collect::<Vec<_>>() {
