@@ -10,6 +10,8 @@
 //! | `WARN` | `retired_token_used`, `confirmation_not_sent` | as [`Event`] says |
 //! | `WARN` | `notice not sent` | a change is committed, but the user could not be told |
 //! | `WARN` | `store unavailable` | a request was answered 503, or last uses could not be written |
+//! | `WARN` | `cache bypassed` | a cache stopped to be trusted; every request asks the store |
+//! | `INFO` | `cache trusted` | a cache is trusted, at the start and again |
 //! | `ERROR` | `unreadable record` | a request was answered 500 |
 //! | `DEBUG` | `denied` | a request was answered 400, 401 or 403 |
 
@@ -110,6 +112,16 @@ pub(crate) fn notice_not_sent(entry: &AuditEntry, error: &NotifyError) {
     // A notice holds no secret, so its error cannot repeat one.
     let source = error.source().map(tracing::field::display);
     tracing::warn!(target: TARGET, user, event, source, "notice not sent");
+}
+
+/// A cache is trusted from now on, or is not.
+#[cfg(feature = "cache")]
+pub(crate) fn cache_trust_changed(trusted: bool) {
+    if trusted {
+        tracing::info!(target: TARGET, "cache trusted");
+    } else {
+        tracing::warn!(target: TARGET, "cache bypassed");
+    }
 }
 
 impl fmt::Debug for Events {

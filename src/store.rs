@@ -4,6 +4,8 @@
 //! |---|---|---|
 //! | [`MemoryStore`] | | tests, and hosts that fill it at start |
 //! | `SqliteStore` | `sqlite` | one file, shared by the processes of a machine |
+//! | `CachedStore` | `cache` | in front of a store that several nodes share |
+//! | `WithTimeout` | `tokio` | around a store that may hang |
 //!
 //! [`TokenStore`] is what the layer needs, with one method to write; a host
 //! that has tokens of its own implements it over its own tables.
@@ -12,21 +14,30 @@
 //! rule of a token's life stands in [`rotation`](crate::rotation) and no two
 //! stores can disagree.
 
+#[cfg(feature = "cache")]
+mod cached;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod error;
 mod feed;
+mod hashing;
 mod memory;
 mod page;
 #[cfg(feature = "sqlite")]
 pub(crate) mod record;
 #[cfg(feature = "sqlite")]
 mod sqlite;
+#[cfg(feature = "tokio")]
+mod timeout;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 
+#[cfg(feature = "cache")]
+pub use self::cached::{
+    CacheError, CacheOptions, CacheStatistics, CachedStore, MonotonicClock, SuspendAwareClock,
+};
 pub use self::error::{StoreError, StoreErrorKind};
 pub use self::feed::{Change, Feed, FeedItem, HeartbeatId};
 pub use self::memory::MemoryStore;
@@ -35,6 +46,8 @@ pub use self::page::{AccountPage, HistoryPage, PageSize};
 pub use self::sqlite::{
     Durability, SchemaError, SqliteOpenError, SqliteOptions, SqliteStore, Synchronous,
 };
+#[cfg(feature = "tokio")]
+pub use self::timeout::WithTimeout;
 use crate::account::{Account, Revision};
 use crate::audit::AuditEntry;
 use crate::identity::UserId;

@@ -4,7 +4,7 @@ use super::Harness;
 use super::lives::Life;
 use super::sample::{DAY, account, built, change, digest, everywhere, holder, retired, user};
 use super::subject::Subject;
-use super::watch::{Watch, sorted};
+use super::watch::{Watch, send, sorted};
 use crate::account::{Account, Ending, Revision};
 use crate::store::{AccountStore, Change, FeedItem, HeartbeatId, Replacement};
 use crate::token::TokenDigest;
@@ -173,7 +173,7 @@ pub async fn heartbeats_arrive_in_order_with_changes<H: Harness>(harness: &H) {
         let account = holder("alice", revision, 1);
         subject.put(&account).await;
         let beat = HeartbeatId::from_u64(beat);
-        subject.rule.answered(subject.store.heartbeat(beat).await, "sending a heartbeat");
+        send(&*subject.store, beat, subject.rule).await;
         let change = Change::new(user("alice"), account.revision(), [digest(1)]);
         expected.extend([FeedItem::Change(change), FeedItem::Heartbeat(beat)]);
     }
@@ -188,7 +188,7 @@ pub async fn two_feeds_both_deliver_everything<H: Harness>(harness: &H) {
     let mut watches = [subject.watch().await, subject.watch().await];
     subject.put(&holder("alice", 1, 1)).await;
     let beat = HeartbeatId::from_u64(3);
-    subject.rule.answered(subject.store.heartbeat(beat).await, "sending a heartbeat");
+    send(&*subject.store, beat, subject.rule).await;
     subject.put(&holder("alice", 2, 2)).await;
     for (place, watch) in watches.iter_mut().enumerate() {
         let what = format_args!("feed {place}");

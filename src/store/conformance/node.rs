@@ -9,7 +9,7 @@ use super::Nodes;
 use super::concurrency::{WRITERS, only_winner};
 use super::sample::{NOW, change, digest, everywhere, holder, user};
 use super::subject::Subject;
-use super::watch::Watch;
+use super::watch::{Watch, send};
 use crate::account::Account;
 use crate::store::{AccountStore, Change, FeedItem, HeartbeatId};
 use crate::token::{TokenDigest, TokenId};
@@ -88,7 +88,7 @@ pub async fn a_feed_carries_the_changes_of_every_node<H: Nodes>(harness: &H) {
         let account = holder("alice", revision, 1);
         node.put(&account).await;
         let beat = HeartbeatId::from_u64(revision);
-        node.rule.answered(node.store.heartbeat(beat).await, "sending a heartbeat");
+        send(&*node.store, beat, node.rule).await;
         let change = Change::new(user("alice"), account.revision(), [digest(1)]);
         expected.extend([FeedItem::Change(change), FeedItem::Heartbeat(beat)]);
     }

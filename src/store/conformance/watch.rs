@@ -1,8 +1,10 @@
 //! Reading a feed with a bounded patience.
 
+use std::collections::HashSet;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_core::Stream;
@@ -36,8 +38,18 @@ impl Watch {
         Self { feed, rule }
     }
 
-    /// The next item.
+    /// The next item. A heartbeat that no case has sent is passed over: a cache
+    /// sends its own through the store that it stands before.
     pub(super) async fn next(&mut self) -> FeedItem {
+        loop {
+            match self.any().await {
+                FeedItem::Heartbeat(id) if !sent().contains(&id) => {}
+                item => return item,
+            }
+        }
+    }
+
+    async fn any(&mut self) -> FeedItem {
         let item = poll_fn(|cx| Pin::new(&mut self.feed).poll_next(cx));
         match tokio::time::timeout(PATIENCE, item).await {
             Ok(Some(item)) => item,
@@ -88,8 +100,20 @@ async fn beat(store: &impl AccountStore, rule: Rule) -> HeartbeatId {
     static NEXT: AtomicU64 = AtomicU64::new(1);
     let number = NEXT.fetch_add(1, Ordering::Relaxed).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     let id = HeartbeatId::from_u64(number);
-    rule.answered(store.heartbeat(id).await, "sending a heartbeat");
+    send(store, id, rule).await;
     id
+}
+
+/// Sends this heartbeat, so that watches do not pass it over.
+pub(super) async fn send(store: &impl AccountStore, id: HeartbeatId, rule: Rule) {
+    sent().insert(id);
+    rule.answered(store.heartbeat(id).await, "sending a heartbeat");
+}
+
+/// The heartbeats that the cases of this process have sent.
+fn sent() -> MutexGuard<'static, HashSet<HeartbeatId>> {
+    static SENT: LazyLock<Mutex<HashSet<HeartbeatId>>> = LazyLock::new(Mutex::default);
+    SENT.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Digests in an order in which they can be compared.

@@ -1,0 +1,227 @@
+//! A cache that never serves a revoked token for longer than it promises.
+
+mod clock;
+mod counters;
+mod entries;
+mod follow;
+mod lease;
+mod load;
+mod map;
+mod options;
+mod room;
+mod shared;
+mod stripes;
+mod sync;
+mod tables;
+
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use tokio::runtime::Handle;
+use tokio::task::JoinSet;
+
+pub use self::clock::{MonotonicClock, SuspendAwareClock};
+pub use self::counters::CacheStatistics;
+pub use self::options::{CacheError, CacheOptions};
+use self::shared::Shared;
+use super::{
+    AccountPage, AccountStore, Change, Feed, HeartbeatId, HistoryPage, Loaded, PageSize,
+    Replacement, StoreError, TokenStore,
+};
+use crate::account::{Account, Revision};
+use crate::identity::UserId;
+use crate::token::{PepperVersion, TokenDigest};
+use crate::usage::{TokenUsage, TokenUse};
+
+/// Remembers in this process what a store further away has answered.
+///
+/// # How fresh an answer is
+///
+/// After a change has returned, on whichever node, no node decides a new
+/// request by the old state later than the
+/// [staleness bound](CacheOptions::staleness_bound) D. What a
+/// [feed](AccountStore::changes) that is live brings takes effect at once; what
+/// this node changes itself takes effect before the call returns, whatever its
+/// outcome.
+///
+/// * An answer is remembered for less than D, counted from before the store was
+///   asked. Use does not prolong it.
+/// * Nothing is answered from memory unless a heartbeat, sent less than D ago
+///   through the channel that carries the changes, has come back through it.
+///   The clock that this is measured by counts the time for which the machine
+///   was suspended.
+/// * Where the feed is lost, late or opened anew, all is forgotten, and every
+///   look-up goes to the store until a heartbeat sent after that has come back;
+///   so at the start. At most
+///   [`CacheOptions::bypass_loads`] are then under way at once, and the others
+///   are [`Unavailable`](super::StoreErrorKind::Unavailable) after
+///   [`CacheOptions::bypass_wait`].
+/// * An error of the store is never remembered, and never taken for an answer.
+///
+/// # What it costs
+///
+/// [`peek`](TokenStore::peek) answers for a remembered account and takes no
+/// lock, allocates nothing and writes nothing that two threads share. That a
+/// digest is named by nobody is remembered too, in a bound of its own, and told
+/// by [`find`](TokenStore::find). Requests for one digest share one look-up.
+/// `peek` of the store behind is not asked, or nothing would ever be
+/// remembered.
+///
+/// The cache waits for the store for as long as that takes: put a
+/// [`WithTimeout`](super::WithTimeout) around the store.
+///
+/// ```
+/// use tower_api_token::store::{CacheOptions, CachedStore, MemoryStore, WithTimeout};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let store = WithTimeout::new(MemoryStore::new());
+/// let store = CachedStore::start(store, CacheOptions::new())?;
+/// # Ok(())
+/// # }
+/// ```
+pub struct CachedStore<S> {
+    shared: Arc<Shared<S>>,
+    /// They end with the store.
+    _tasks: JoinSet<()>,
+}
+
+impl<S: AccountStore> CachedStore<S> {
+    /// A cache in front of `store`, and the two tasks that follow the store's
+    /// feed and send heartbeats through it, until the cache is dropped.
+    ///
+    /// The runtime must have its timer enabled.
+    ///
+    /// # Errors
+    ///
+    /// [`CacheError`] names the rule that an option breaks, or that no runtime
+    /// is there.
+    pub fn start(store: S, options: CacheOptions) -> Result<Self, CacheError> {
+        options.check()?;
+        let runtime = Handle::try_current().map_err(|_| CacheError::NoRuntime)?;
+        let shared = Arc::new(Shared::new(store, options));
+        let mut tasks = JoinSet::new();
+        tasks.spawn_on(follow::follow(Arc::clone(&shared)), &runtime);
+        tasks.spawn_on(follow::send_heartbeats(Arc::clone(&shared)), &runtime);
+        Ok(Self { shared, _tasks: tasks })
+    }
+
+    /// The store behind.
+    #[must_use]
+    pub fn inner(&self) -> &S {
+        &self.shared.inner
+    }
+
+    /// Whether answers may come from memory now. Not so before the first
+    /// heartbeat has come back.
+    #[must_use]
+    pub fn is_trusted(&self) -> bool {
+        self.shared.entries.is_trusted()
+    }
+
+    /// What the cache has done, and how it stands.
+    #[must_use]
+    pub fn statistics(&self) -> CacheStatistics {
+        self.shared.statistics()
+    }
+
+    /// Forgets, when it is dropped, what these changes make untrue. So it is
+    /// done whether they are written or not, and also if the caller hangs up.
+    fn forgetting<'a>(&self, changes: impl Iterator<Item = &'a Replacement>) -> Forgetting<'_, S> {
+        let changed = |change: &Replacement| Change::between(None, &change.account);
+        Forgetting { shared: &self.shared, changes: changes.map(changed).collect() }
+    }
+}
+
+struct Forgetting<'a, S> {
+    shared: &'a Shared<S>,
+    changes: Vec<Change>,
+}
+
+impl<S> Drop for Forgetting<'_, S> {
+    fn drop(&mut self) {
+        self.shared.wrote(&self.changes);
+    }
+}
+
+impl<S> fmt::Debug for CachedStore<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CachedStore").finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl<S: AccountStore> TokenStore for CachedStore<S> {
+    #[inline]
+    fn peek(&self, digest: &TokenDigest, visit: &mut dyn FnMut(Option<&Account>)) -> bool {
+        let answered = self.shared.entries.peek(digest, |account| visit(Some(account)));
+        if answered.is_some() {
+            self.shared.counters.hits.add();
+        }
+        answered.is_some()
+    }
+
+    async fn find(&self, digest: &TokenDigest) -> Result<Option<Arc<Account>>, StoreError> {
+        self.shared.find(digest).await
+    }
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl<S: AccountStore> AccountStore for CachedStore<S> {
+    async fn load(&self, user: &UserId) -> Result<Loaded, StoreError> {
+        self.shared.inner.load(user).await
+    }
+
+    async fn replace(&self, replacement: Replacement) -> Result<(), StoreError> {
+        let _forgetting = self.forgetting(std::iter::once(&replacement));
+        self.shared.inner.replace(replacement).await
+    }
+
+    async fn replace_many(
+        &self,
+        replacements: Vec<Replacement>,
+    ) -> Result<Vec<Result<(), StoreError>>, StoreError> {
+        let _forgetting = self.forgetting(replacements.iter());
+        self.shared.inner.replace_many(replacements).await
+    }
+
+    async fn list(
+        &self,
+        after: Option<&UserId>,
+        size: PageSize,
+    ) -> Result<AccountPage, StoreError> {
+        self.shared.inner.list(after, size).await
+    }
+
+    async fn record_usage(&self, batch: &[TokenUse]) -> Result<(), StoreError> {
+        self.shared.inner.record_usage(batch).await
+    }
+
+    async fn usage(&self, user: &UserId) -> Result<Vec<TokenUsage>, StoreError> {
+        self.shared.inner.usage(user).await
+    }
+
+    async fn history(
+        &self,
+        user: &UserId,
+        before: Option<Revision>,
+        size: PageSize,
+    ) -> Result<HistoryPage, StoreError> {
+        self.shared.inner.history(user, before, size).await
+    }
+
+    async fn changes(&self) -> Result<Feed, StoreError> {
+        self.shared.inner.changes().await
+    }
+
+    async fn heartbeat(&self, id: HeartbeatId) -> Result<(), StoreError> {
+        self.shared.inner.heartbeat(id).await
+    }
+
+    async fn pepper_versions(&self) -> Result<Vec<(PepperVersion, u64)>, StoreError> {
+        self.shared.inner.pepper_versions().await
+    }
+}

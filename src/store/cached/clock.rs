@@ -1,0 +1,110 @@
+//! The clock that the cache's trust runs out by.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::time::{Clock, ManualClock, Timestamp};
+
+/// A clock that only goes forwards, and goes on while the machine is suspended.
+///
+/// [`CachedStore`](super::CachedStore) measures by it how old an answer is.
+/// Hosts need not implement it; tests put a [`ManualClock`] in its place.
+pub trait MonotonicClock: fmt::Debug + Send + Sync + 'static {
+    /// The time since a fixed moment; never less than an earlier reading, on
+    /// whichever thread that was taken.
+    fn elapsed(&self) -> Duration;
+}
+
+impl<C: MonotonicClock + ?Sized> MonotonicClock for Arc<C> {
+    fn elapsed(&self) -> Duration {
+        (**self).elapsed()
+    }
+}
+
+/// Good for as long as it is only moved forwards.
+impl MonotonicClock for ManualClock {
+    fn elapsed(&self) -> Duration {
+        self.now().since(Timestamp::default())
+    }
+}
+
+/// The operating system's clock of this kind.
+///
+/// On Linux and Android it is `CLOCK_BOOTTIME`, which counts the time for which
+/// a virtual machine or a laptop was suspended. Elsewhere it is
+/// [`Instant`](std::time::Instant): that counts suspended time on Windows, but
+/// not on macOS and some others. A host that may be suspended *there* can serve
+/// an answer that was revoked meanwhile for as long after it wakes as its lease
+/// had left, at most the staleness bound of its own waking time, unless it
+/// gives [`CacheOptions::clock`](super::CacheOptions::clock) a better clock.
+#[derive(Clone, Copy, Debug, Default)]
+#[non_exhaustive]
+pub struct SuspendAwareClock;
+
+impl MonotonicClock for SuspendAwareClock {
+    fn elapsed(&self) -> Duration {
+        Duration::from_nanos(system_nanos())
+    }
+}
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+#[inline]
+fn system_nanos() -> u64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    (time.tv_sec as u64).wrapping_mul(1_000_000_000).wrapping_add(time.tv_nsec as u64)
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+fn system_nanos() -> u64 {
+    use std::sync::LazyLock;
+    use std::time::Instant;
+
+    static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+    nanos(START.elapsed())
+}
+
+/// The clock in use, read in nanoseconds: a request pays no call through a
+/// table for the usual one.
+#[derive(Clone, Debug)]
+pub(super) enum Ticker {
+    System,
+    Other(Arc<dyn MonotonicClock>),
+}
+
+impl Ticker {
+    #[inline]
+    pub(super) fn nanos(&self) -> u64 {
+        match self {
+            Self::System => system_nanos(),
+            Self::Other(clock) => nanos(clock.elapsed()),
+        }
+    }
+}
+
+/// A span in nanoseconds; 584 years at most.
+pub(super) fn nanos(span: Duration) -> u64 {
+    u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_system_clock_goes_forwards_in_real_time() {
+        let (clock, start) = (SuspendAwareClock, std::time::Instant::now());
+        let first = clock.elapsed();
+        std::thread::sleep(Duration::from_millis(20));
+        let (passed, real) = (clock.elapsed() - first, start.elapsed());
+        assert!(passed >= Duration::from_millis(20) && passed <= real, "{passed:?} of {real:?}");
+    }
+
+    #[test]
+    fn every_ticker_reads_its_clock() {
+        let manual = Arc::new(ManualClock::new(Timestamp::from_unix_millis(7)));
+        assert_eq!(Ticker::Other(manual).nanos(), 7_000_000);
+        assert!(Ticker::System.nanos() > 0);
+        assert_eq!(nanos(Duration::MAX), u64::MAX);
+    }
+}

@@ -1,0 +1,16 @@
+//! What the cache needs of a map.
+
+use crate::token::TokenDigest;
+
+/// A map that is read beside one writer at a time.
+pub(super) trait DigestMap<V> {
+    /// Lends the value of a digest.
+    fn read<R>(&self, digest: &TokenDigest, read: impl FnOnce(&V) -> R) -> Option<R>;
+
+    fn insert(&self, digest: TokenDigest, value: V);
+
+    fn remove(&self, digest: &TokenDigest);
+
+    /// Removes whatever was inserted before.
+    fn clear(&self);
+}

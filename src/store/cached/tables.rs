@@ -1,0 +1,65 @@
+//! The maps of the cache.
+
+use quick_cache::sync::{Cache, DefaultLifecycle};
+use quick_cache::{OptionsBuilder, UnitWeighter};
+
+use super::map::DigestMap;
+use crate::store::hashing::DigestHashing;
+use crate::token::TokenDigest;
+
+/// The known accounts: readers take no lock.
+pub(super) type Accounts<V> = papaya::HashMap<TokenDigest, V, DigestHashing>;
+
+pub(super) fn accounts<V>() -> Accounts<V> {
+    papaya::HashMap::with_hasher(DigestHashing::default())
+}
+
+impl<V> DigestMap<V> for Accounts<V> {
+    #[inline]
+    fn read<R>(&self, digest: &TokenDigest, read: impl FnOnce(&V) -> R) -> Option<R> {
+        self.pin().get(digest).map(read)
+    }
+
+    fn insert(&self, digest: TokenDigest, value: V) {
+        self.pin().insert(digest, value);
+    }
+
+    fn remove(&self, digest: &TokenDigest) {
+        self.pin().remove(digest);
+    }
+
+    fn clear(&self) {
+        self.pin().clear();
+    }
+}
+
+/// The strings that are no tokens, within a bound of its own.
+pub(super) type Strangers<V> =
+    Cache<TokenDigest, V, UnitWeighter, DigestHashing, DefaultLifecycle<TokenDigest, V>>;
+
+/// Room for `capacity` strangers. One shard, so that the bound is exact.
+pub(super) fn strangers<V: Clone>(capacity: usize) -> Strangers<V> {
+    let mut options = OptionsBuilder::new();
+    options.shards(1).estimated_items_capacity(capacity).weight_capacity(capacity as u64);
+    let options = options.build().expect("both capacities are set");
+    let (hashing, lifecycle) = (DigestHashing::default(), DefaultLifecycle::default());
+    Cache::with_options(options, UnitWeighter, hashing, lifecycle)
+}
+
+impl<V: Clone> DigestMap<V> for Strangers<V> {
+    fn read<R>(&self, digest: &TokenDigest, read: impl FnOnce(&V) -> R) -> Option<R> {
+        self.get(digest).map(|value| read(&value))
+    }
+
+    fn insert(&self, digest: TokenDigest, value: V) {
+        Self::insert(self, digest, value);
+    }
+
+    fn remove(&self, digest: &TokenDigest) {
+        Self::remove(self, digest);
+    }
+
+    fn clear(&self) {
+        Self::clear(self);
+    }
+}

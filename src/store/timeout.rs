@@ -1,0 +1,201 @@
+//! A limit on how long a store may take.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, timeout_at};
+
+use super::{
+    AccountPage, AccountStore, Feed, HeartbeatId, HistoryPage, Loaded, PageSize, Replacement,
+    StoreError, StoreErrorKind, TokenStore,
+};
+use crate::account::{Account, Revision};
+use crate::identity::UserId;
+use crate::token::{PepperVersion, TokenDigest};
+use crate::usage::{TokenUsage, TokenUse};
+
+/// How many writes may be under way at once, those included that nobody waits
+/// for any more.
+const WRITES: usize = 256;
+
+/// Gives up waiting for a store after a limit: the answer is then
+/// [`StoreErrorKind::Unavailable`].
+///
+/// Reading is dropped when the limit has passed or the caller hangs up.
+/// Writing is not: it goes on in its own task, so that no store ever sees a
+/// write broken off half-way, and an answer that says `Unavailable` means that
+/// it may still happen. At most 256 writes are under way at once; a further one
+/// waits for its turn within its limit, and is not begun if that passes.
+///
+/// [`peek`](TokenStore::peek) does not wait and has no limit.
+///
+/// ```
+/// use std::time::Duration;
+/// use tower_api_token::store::{MemoryStore, WithTimeout};
+///
+/// let store = WithTimeout::new(MemoryStore::new()).limit(Duration::from_millis(500));
+/// ```
+///
+/// # Panics
+///
+/// Its methods panic outside a tokio runtime whose timer is enabled.
+pub struct WithTimeout<S> {
+    inner: Arc<S>,
+    limit: Duration,
+    writes: Arc<Semaphore>,
+}
+
+impl<S> WithTimeout<S> {
+    /// Waits for `store` for two seconds at most.
+    #[must_use]
+    pub fn new(store: S) -> Self {
+        let (inner, writes) = (Arc::new(store), Arc::new(Semaphore::new(WRITES)));
+        Self { inner, limit: Duration::from_secs(2), writes }
+    }
+
+    /// Waits for `limit` at most, by default two seconds.
+    #[must_use]
+    pub const fn limit(mut self, limit: Duration) -> Self {
+        self.limit = limit;
+        self
+    }
+
+    /// The store behind.
+    #[must_use]
+    pub fn inner(&self) -> &S {
+        &self.inner
+    }
+
+    async fn read<T>(
+        &self,
+        doing: &'static str,
+        work: impl Future<Output = Result<T, StoreError>> + Send,
+    ) -> Result<T, StoreError> {
+        let answer = tokio::time::timeout(self.limit, work).await;
+        answer.unwrap_or_else(|elapsed| Err(unavailable(doing).with_source(elapsed)))
+    }
+}
+
+impl<S: AccountStore> WithTimeout<S> {
+    /// Writes in a task of its own; `work` gets the store.
+    async fn write<T, F>(
+        &self,
+        doing: &'static str,
+        work: impl FnOnce(Arc<S>) -> F + Send,
+    ) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, StoreError>> + Send + 'static,
+    {
+        let limit = Instant::now().checked_add(self.limit);
+        let turn = within(limit, doing, Arc::clone(&self.writes).acquire_owned()).await?;
+        let work = work(Arc::clone(&self.inner));
+        let task = tokio::spawn(async move {
+            let _turn = turn;
+            work.await
+        });
+        within(limit, doing, task).await?
+    }
+}
+
+/// What comes of `work` until `limit`, for which `None` is never. The message
+/// of a panic is left out: it may quote anything.
+async fn within<T, E>(
+    limit: Option<Instant>,
+    doing: &'static str,
+    work: impl Future<Output = Result<T, E>>,
+) -> Result<T, StoreError> {
+    let done = match limit {
+        Some(limit) => timeout_at(limit, work).await,
+        None => Ok(work.await),
+    };
+    match done {
+        Ok(done) => done.map_err(|_| unavailable(doing)),
+        Err(elapsed) => Err(unavailable(doing).with_source(elapsed)),
+    }
+}
+
+const fn unavailable(doing: &'static str) -> StoreError {
+    StoreError::new(StoreErrorKind::Unavailable, doing)
+}
+
+impl<S> fmt::Debug for WithTimeout<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WithTimeout").field("limit", &self.limit).finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl<S: TokenStore> TokenStore for WithTimeout<S> {
+    fn peek(&self, digest: &TokenDigest, visit: &mut dyn FnMut(Option<&Account>)) -> bool {
+        self.inner.peek(digest, visit)
+    }
+
+    async fn find(&self, digest: &TokenDigest) -> Result<Option<Arc<Account>>, StoreError> {
+        self.read("looking up a token", self.inner.find(digest)).await
+    }
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl<S: AccountStore> AccountStore for WithTimeout<S> {
+    async fn load(&self, user: &UserId) -> Result<Loaded, StoreError> {
+        self.read("loading an account", self.inner.load(user)).await
+    }
+
+    async fn replace(&self, replacement: Replacement) -> Result<(), StoreError> {
+        let work = |store: Arc<S>| async move { store.replace(replacement).await };
+        self.write("replacing an account", work).await
+    }
+
+    async fn replace_many(
+        &self,
+        replacements: Vec<Replacement>,
+    ) -> Result<Vec<Result<(), StoreError>>, StoreError> {
+        let work = |store: Arc<S>| async move { store.replace_many(replacements).await };
+        self.write("replacing accounts", work).await
+    }
+
+    async fn list(
+        &self,
+        after: Option<&UserId>,
+        size: PageSize,
+    ) -> Result<AccountPage, StoreError> {
+        self.read("listing accounts", self.inner.list(after, size)).await
+    }
+
+    async fn record_usage(&self, batch: &[TokenUse]) -> Result<(), StoreError> {
+        let batch = batch.to_vec();
+        let work = |store: Arc<S>| async move { store.record_usage(&batch).await };
+        self.write("recording last uses", work).await
+    }
+
+    async fn usage(&self, user: &UserId) -> Result<Vec<TokenUsage>, StoreError> {
+        self.read("reading last uses", self.inner.usage(user)).await
+    }
+
+    async fn history(
+        &self,
+        user: &UserId,
+        before: Option<Revision>,
+        size: PageSize,
+    ) -> Result<HistoryPage, StoreError> {
+        self.read("reading a history", self.inner.history(user, before, size)).await
+    }
+
+    async fn changes(&self) -> Result<Feed, StoreError> {
+        self.read("opening the feed of changes", self.inner.changes()).await
+    }
+
+    async fn heartbeat(&self, id: HeartbeatId) -> Result<(), StoreError> {
+        self.read("sending a heartbeat", self.inner.heartbeat(id)).await
+    }
+
+    async fn pepper_versions(&self) -> Result<Vec<(PepperVersion, u64)>, StoreError> {
+        self.read("counting tokens by pepper", self.inner.pepper_versions()).await
+    }
+}
