@@ -9,7 +9,7 @@
 //! | `INFO` | the event's [name](crate::audit::Event::name) | an account has changed |
 //! | `WARN` | `retired_token_used`, `confirmation_not_sent` | as [`Event`] says |
 //! | `WARN` | `notice not sent` | a change is committed, but the user could not be told |
-//! | `WARN` | `store unavailable` | a request was answered 503, or last uses could not be written |
+//! | `WARN` | `store unavailable` | a request was answered 503, last uses could not be written, or a feed broke |
 //! | `WARN` | `cache bypassed` | a cache stopped to be trusted; every request asks the store |
 //! | `INFO` | `cache trusted` | a cache is trusted, at the start and again |
 //! | `ERROR` | `unreadable record` | a request was answered 500 |
@@ -87,7 +87,8 @@ impl Events {
     }
 }
 
-/// A store failed while a request waited for it, or last uses were written.
+/// A store failed while a request waited for it, last uses were written, or
+/// changes were listened for.
 pub(crate) fn store_failed(error: &StoreError) {
     let source = error.source().map(tracing::field::display);
     match error.kind() {

@@ -4,6 +4,8 @@
 //! |---|---|---|
 //! | [`MemoryStore`] | | tests, and hosts that fill it at start |
 //! | `SqliteStore` | `sqlite` | one file, shared by the processes of a machine |
+//! | `PostgresStore` | `postgres` | several nodes on one PostgreSQL database |
+//! | `RedisStore` | `redis` | several nodes on one Redis server that keeps what it is given |
 //! | `CachedStore` | `cache` | in front of a store that several nodes share |
 //! | `WithTimeout` | `tokio` | around a store that may hang |
 //!
@@ -18,13 +20,21 @@
 mod cached;
 #[cfg(feature = "conformance")]
 pub mod conformance;
+#[cfg(any(feature = "postgres", feature = "redis"))]
+mod detached;
 mod error;
 mod feed;
 mod hashing;
+#[cfg(any(feature = "postgres", feature = "redis"))]
+mod listener;
 mod memory;
 mod page;
-#[cfg(feature = "sqlite")]
+#[cfg(feature = "postgres")]
+mod postgres;
+#[cfg(any(feature = "postgres", feature = "redis", feature = "sqlite"))]
 pub(crate) mod record;
+#[cfg(feature = "redis")]
+mod redis;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 #[cfg(feature = "tokio")]
@@ -42,6 +52,10 @@ pub use self::error::{StoreError, StoreErrorKind};
 pub use self::feed::{Change, Feed, FeedItem, HeartbeatId};
 pub use self::memory::MemoryStore;
 pub use self::page::{AccountPage, HistoryPage, PageSize};
+#[cfg(feature = "postgres")]
+pub use self::postgres::PostgresStore;
+#[cfg(feature = "redis")]
+pub use self::redis::{RedisOpenError, RedisOptions, RedisStore};
 #[cfg(feature = "sqlite")]
 pub use self::sqlite::{
     Durability, SchemaError, SqliteOpenError, SqliteOptions, SqliteStore, Synchronous,

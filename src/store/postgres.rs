@@ -1,0 +1,200 @@
+//! Accounts in a PostgreSQL database that several nodes share.
+
+mod change;
+mod failure;
+mod hidden;
+mod message;
+mod read;
+mod schema;
+mod session;
+
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use deadpool_postgres::{Client, Pool};
+use tokio_postgres::Socket;
+use tokio_postgres::tls::{MakeTlsConnect, TlsConnect};
+
+use self::session::{ByConfig, Connector};
+use super::detached::to_its_end;
+use super::listener::LazyListener;
+use super::{
+    AccountPage, AccountStore, Feed, HeartbeatId, HistoryPage, Loaded, PageSize, Replacement,
+    StoreError, TokenStore,
+};
+use crate::account::{Account, Revision};
+use crate::identity::UserId;
+use crate::token::{PepperVersion, TokenDigest};
+use crate::usage::{TokenUsage, TokenUse};
+
+/// Accounts in a PostgreSQL database, shared by any number of nodes.
+///
+/// The tables stand in the schema `tower_api_token`, so one database holds one
+/// deployment; [`migrate`](Self::migrate) makes them. Messages to the feed use
+/// the channel of that name.
+///
+/// # What the host decides
+///
+/// * The pool: its size, its time-outs and its TLS. A request waits for a
+///   connection as long as the pool says; put
+///   `WithTimeout` around the store to bound every
+///   call.
+/// * The server. The pool must lead to the primary, never to a standby, which
+///   would answer by the past. A change is as durable as `fsync` and
+///   `synchronous_commit` make it: leave both on. The database's encoding must
+///   be UTF-8.
+/// * What stands between. [`listen_with`](Self::listen_with) must bypass a
+///   pooler that gives a connection away after each transaction;
+///   [`changes`](AccountStore::changes) fails if no message comes through.
+///
+/// # What a dropped call leaves behind
+///
+/// A change is one statement, or for
+/// [`replace_many`](AccountStore::replace_many) one transaction, which runs to
+/// its end in a task of its own. No connection goes back to the pool inside a
+/// transaction, and there are never more such tasks than the pool has
+/// connections.
+///
+/// ```no_run
+/// use tower_api_token::store::PostgresStore;
+///
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// let config: tokio_postgres::Config = "host=db.internal user=api dbname=api".parse()?;
+/// let tls = tokio_postgres::NoTls;
+/// let manager = deadpool_postgres::Manager::new(config.clone(), tls);
+/// let pool = deadpool_postgres::Pool::builder(manager).max_size(16).build()?;
+///
+/// let store = PostgresStore::new(pool).listen_with(config, tls);
+/// store.migrate().await?;
+/// # Ok(())
+/// # }
+/// ```
+pub struct PostgresStore {
+    pool: Pool,
+    connector: Option<Arc<Connector>>,
+    listener: LazyListener,
+}
+
+impl fmt::Debug for PostgresStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PostgresStore").finish_non_exhaustive()
+    }
+}
+
+impl PostgresStore {
+    /// Accounts in the database that the pool's connections lead to. Without
+    /// [`listen_with`](Self::listen_with) it has no feed.
+    #[must_use]
+    pub fn new(pool: Pool) -> Self {
+        Self { pool, connector: None, listener: LazyListener::default() }
+    }
+
+    /// Gives the store a way to open one connection of its own, on which it
+    /// waits for changes. It opens it with the first
+    /// [`changes`](AccountStore::changes), opens it again whenever it breaks,
+    /// and closes it when the store is dropped. Default: none, and `changes`
+    /// fails.
+    #[must_use]
+    pub fn listen_with<T>(mut self, config: tokio_postgres::Config, tls: T) -> Self
+    where
+        T: MakeTlsConnect<Socket> + Clone + Send + Sync + 'static,
+        T::Stream: Send + 'static,
+        T::TlsConnect: Send,
+        <T::TlsConnect as TlsConnect<Socket>>::Future: Send,
+    {
+        self.connector = Some(Arc::new(Connector(Box::new(ByConfig::new(config, tls)))));
+        self
+    }
+
+    /// Makes the schema, or brings an older one up to date.
+    ///
+    /// It may be called at every start and by several nodes at the same time.
+    /// The pool's user needs the right to create tables in the schema
+    /// `tower_api_token` and, unless that exists, to create it.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreErrorKind::Unavailable`](super::StoreErrorKind::Unavailable) if
+    /// the database refuses or cannot be reached: the schema is as it was.
+    /// [`StoreErrorKind::Corrupt`](super::StoreErrorKind::Corrupt) if a newer
+    /// version of this crate has made it.
+    pub async fn migrate(&self) -> Result<(), StoreError> {
+        let client = self.client("migrating").await?;
+        to_its_end("migrating", schema::migrate(client)).await
+    }
+
+    async fn client(&self, doing: &'static str) -> Result<Client, StoreError> {
+        self.pool.get().await.map_err(|error| failure::no_connection(doing, error))
+    }
+}
+
+#[async_trait]
+impl TokenStore for PostgresStore {
+    async fn find(&self, digest: &TokenDigest) -> Result<Option<Arc<Account>>, StoreError> {
+        read::find(&self.client(read::ACCOUNT).await?, digest).await
+    }
+}
+
+#[async_trait]
+impl AccountStore for PostgresStore {
+    async fn load(&self, user: &UserId) -> Result<Loaded, StoreError> {
+        read::load(&self.client(read::ACCOUNT).await?, user).await
+    }
+
+    async fn replace(&self, replacement: Replacement) -> Result<(), StoreError> {
+        let client = self.client(change::ONE).await?;
+        to_its_end(change::ONE, change::replace(client, replacement)).await
+    }
+
+    async fn replace_many(
+        &self,
+        replacements: Vec<Replacement>,
+    ) -> Result<Vec<Result<(), StoreError>>, StoreError> {
+        let client = self.client(change::MANY).await?;
+        to_its_end(change::MANY, change::replace_many(client, replacements)).await
+    }
+
+    async fn list(
+        &self,
+        after: Option<&UserId>,
+        size: PageSize,
+    ) -> Result<AccountPage, StoreError> {
+        read::list(&self.client(read::LIST).await?, after, size).await
+    }
+
+    async fn record_usage(&self, batch: &[TokenUse]) -> Result<(), StoreError> {
+        let batch = change::UsageColumns::of(batch);
+        let client = self.client(change::USAGE).await?;
+        to_its_end(change::USAGE, change::record_usage(client, batch)).await
+    }
+
+    async fn usage(&self, user: &UserId) -> Result<Vec<TokenUsage>, StoreError> {
+        read::usage(&self.client(read::USAGE).await?, user).await
+    }
+
+    async fn history(
+        &self,
+        user: &UserId,
+        before: Option<Revision>,
+        size: PageSize,
+    ) -> Result<HistoryPage, StoreError> {
+        read::history(&self.client(read::HISTORY).await?, user, before, size).await
+    }
+
+    /// Sends itself a message through the pool and waits until it has come
+    /// back, at most five seconds: a pooler that swallows messages is found
+    /// here.
+    async fn changes(&self) -> Result<Feed, StoreError> {
+        let connector = self.connector.clone().ok_or_else(session::not_configured)?;
+        self.listener.feed(connector, self).await
+    }
+
+    async fn heartbeat(&self, id: HeartbeatId) -> Result<(), StoreError> {
+        change::notify(&self.client(change::HEARTBEAT).await?, &message::heartbeat(id)).await
+    }
+
+    async fn pepper_versions(&self) -> Result<Vec<(PepperVersion, u64)>, StoreError> {
+        read::pepper_versions(&self.client(read::PEPPERS).await?).await
+    }
+}

@@ -1,0 +1,246 @@
+//! What is written: each change as one statement, so that it is one transaction
+//! without a beginning that could be left without an end.
+
+use std::collections::BTreeMap;
+
+use deadpool_postgres::Client;
+use tokio_postgres::types::ToSql;
+use tokio_postgres::{Error, GenericClient, IsolationLevel, Statement};
+
+use super::failure::{gave_way, is_taken, unavailable};
+use super::hidden::Hidden;
+use super::message::CHANNEL;
+use crate::account::Account;
+use crate::store::record::{encode, encode_actor, encode_event};
+use crate::store::{Replacement, StoreError, StoreErrorKind};
+use crate::token::TokenId;
+use crate::usage::TokenUse;
+
+pub(super) const ONE: &str = "replacing an account";
+pub(super) const MANY: &str = "replacing many accounts";
+pub(super) const USAGE: &str = "recording last uses";
+pub(super) const HEARTBEAT: &str = "sending a heartbeat";
+
+/// How often a transaction is tried that gave way to others.
+const ATTEMPTS: usize = 8;
+
+/// Parameters: user, expected revision or null, revision, record, pepper versions,
+/// digests, and the entry's revision, time, actor and event.
+///
+/// Every part hangs on `changed`, which is empty if the revision is another or
+/// if another account names one of the digests; the unique key catches one that
+/// comes to be named at the same moment. All parts see the database as it was
+/// before, so the message names the digests of before and after. It must be
+/// shorter than 8 000 bytes.
+const CHANGE: &str = "
+    WITH inserted AS (
+        INSERT INTO tower_api_token.account (user_id, revision, record, peppers)
+        SELECT $1::text, $3::int8, $4::bytea, $5::int4[]
+        WHERE $2::int8 IS NULL AND NOT EXISTS (
+            SELECT FROM tower_api_token.digest WHERE digest = ANY ($6::bytea[]))
+        ON CONFLICT DO NOTHING
+        RETURNING user_id
+    ), updated AS (
+        UPDATE tower_api_token.account SET revision = $3, record = $4, peppers = $5
+        WHERE user_id = $1 AND revision = $2 AND NOT EXISTS (
+            SELECT FROM tower_api_token.digest WHERE digest = ANY ($6) AND digest.user_id <> $1)
+        RETURNING user_id
+    ), changed AS (
+        SELECT user_id FROM inserted UNION ALL SELECT user_id FROM updated
+    ), forgotten AS (
+        DELETE FROM tower_api_token.digest USING changed
+        WHERE digest.user_id = changed.user_id AND digest.digest <> ALL ($6)
+    ), named AS (
+        INSERT INTO tower_api_token.digest (digest, user_id)
+        SELECT fresh, changed.user_id FROM changed, unnest($6) AS fresh
+        WHERE NOT EXISTS (SELECT FROM tower_api_token.digest WHERE digest = fresh)
+    ), noted AS (
+        INSERT INTO tower_api_token.history (user_id, revision, at_millis, actor, event)
+        SELECT user_id, $7::int8, $8::int8, $9::text, $10::text::jsonb FROM changed
+    ), affected AS (
+        SELECT digest FROM tower_api_token.digest WHERE user_id = $1 UNION SELECT unnest($6)
+    ), message AS (
+        SELECT concat('c', $3, ' ', translate(
+            encode(string_agg(digest, '' ORDER BY digest), 'base64'), E'\\n', ''), ' ', $1) AS text
+        FROM affected
+    )
+    SELECT pg_notify('tower_api_token', CASE WHEN octet_length(text) < 8000 THEN text ELSE 'l' END)
+    FROM changed, message";
+
+struct Parameters {
+    user: String,
+    expected: Option<i64>,
+    revision: i64,
+    record: Hidden<Vec<u8>>,
+    peppers: Vec<i32>,
+    digests: Hidden<Vec<Vec<u8>>>,
+    entry_revision: i64,
+    at: i64,
+    actor: String,
+    event: String,
+}
+
+impl Parameters {
+    fn of(Replacement { account, expected, entry }: &Replacement) -> Self {
+        Self {
+            user: account.user().as_str().to_owned(),
+            expected: expected.map(|expected| signed(expected.as_u64())),
+            revision: signed(account.revision().as_u64()),
+            record: Hidden(encode(account)),
+            peppers: account
+                .pepper_versions_in_use()
+                .map(|pepper| pepper.as_u16().into())
+                .collect(),
+            digests: Hidden(digests(account)),
+            entry_revision: signed(entry.revision.as_u64()),
+            at: signed(entry.at.unix_millis()),
+            actor: encode_actor(&entry.actor),
+            event: encode_event(&entry.event),
+        }
+    }
+
+    /// Whether the change was made.
+    async fn write(
+        &self,
+        client: &impl GenericClient,
+        statement: &Statement,
+    ) -> Result<bool, Error> {
+        let Self { user, expected, revision, record, peppers, .. } = self;
+        let Self { digests, entry_revision, at, actor, event, .. } = self;
+        let all: [&(dyn ToSql + Sync); 10] =
+            [user, expected, revision, record, peppers, digests, entry_revision, at, actor, event];
+        Ok(client.query_opt(statement, &all).await?.is_some())
+    }
+}
+
+fn digests(account: &Account) -> Vec<Vec<u8>> {
+    account.digests().map(|stored| stored.digest.as_bytes().to_vec()).collect()
+}
+
+pub(super) async fn replace(client: Client, replacement: Replacement) -> Result<(), StoreError> {
+    let parameters = Parameters::of(&replacement);
+    let failed = |error| unavailable(ONE, error);
+    let statement = client.prepare_cached(CHANGE).await.map_err(failed)?;
+    for _ in 1..ATTEMPTS {
+        match parameters.write(&**client, &statement).await {
+            Err(error) if gave_way(&error) => {}
+            answer => return answer_of(answer),
+        }
+    }
+    answer_of(parameters.write(&**client, &statement).await)
+}
+
+fn answer_of(answer: Result<bool, Error>) -> Result<(), StoreError> {
+    match answer {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(conflict()),
+        Err(error) if is_taken(&error) => Err(conflict()),
+        Err(error) => Err(unavailable(ONE, error)),
+    }
+}
+
+const fn conflict() -> StoreError {
+    StoreError::new(StoreErrorKind::Conflict, ONE)
+}
+
+pub(super) async fn replace_many(
+    mut client: Client,
+    replacements: Vec<Replacement>,
+) -> Result<Vec<Result<(), StoreError>>, StoreError> {
+    let parameters: Vec<_> = replacements.iter().map(Parameters::of).collect();
+    let failed = |error| unavailable(MANY, error);
+    for _ in 1..ATTEMPTS {
+        match write_all(&mut client, &parameters).await {
+            // One that conflicts without having been seen to has made all of
+            // them fail; it is seen the next time.
+            Err(error) if gave_way(&error) || is_taken(&error) => {}
+            answers => return answers.map_err(failed),
+        }
+    }
+    write_all(&mut client, &parameters).await.map_err(failed)
+}
+
+async fn write_all(
+    client: &mut Client,
+    parameters: &[Parameters],
+) -> Result<Vec<Result<(), StoreError>>, Error> {
+    let statement = client.prepare_cached(CHANGE).await?;
+    let transaction = client.build_transaction().isolation_level(IsolationLevel::ReadCommitted);
+    let transaction = transaction.start().await?;
+    let mut answers = Vec::with_capacity(parameters.len());
+    for parameters in parameters {
+        let written = parameters.write(&*transaction, &statement).await?;
+        answers.push(written.then_some(()).ok_or_else(conflict));
+    }
+    transaction.commit().await?;
+    Ok(answers)
+}
+
+/// A batch of uses, column by column: each token once, since one statement
+/// writes a row once, and in order, so that two nodes never wait for each other
+/// in a circle.
+#[derive(Default)]
+pub(super) struct UsageColumns {
+    users: Vec<String>,
+    tokens: Vec<i64>,
+    times: Vec<i64>,
+    clients: Vec<Option<String>>,
+}
+
+impl UsageColumns {
+    pub(super) fn of(batch: &[TokenUse]) -> Self {
+        let mut latest = BTreeMap::new();
+        for TokenUse { user, usage } in batch {
+            let kept = latest.entry((user, usage.id)).or_insert(usage);
+            if kept.at < usage.at {
+                *kept = usage;
+            }
+        }
+        let mut columns = Self::default();
+        for ((user, token), usage) in latest {
+            columns.users.push(user.as_str().to_owned());
+            columns.tokens.push(token_number(token));
+            columns.times.push(signed(usage.at.unix_millis()));
+            columns.clients.push(usage.client.as_ref().map(|client| client.as_str().to_owned()));
+        }
+        columns
+    }
+}
+
+pub(super) async fn record_usage(client: Client, uses: UsageColumns) -> Result<(), StoreError> {
+    const RECORD: &str = "
+        INSERT INTO tower_api_token.token_use (user_id, token_id, at_millis, client)
+        SELECT * FROM unnest($1::text[], $2::int8[], $3::int8[], $4::text[])
+        ON CONFLICT (user_id, token_id)
+        DO UPDATE SET at_millis = excluded.at_millis, client = excluded.client
+        WHERE token_use.at_millis < excluded.at_millis";
+    let failed = |error| unavailable(USAGE, error);
+    let UsageColumns { users, tokens, times, clients } = &uses;
+    let statement = client.prepare_cached(RECORD).await.map_err(failed)?;
+    client.execute(&statement, &[users, tokens, times, clients]).await.map_err(failed)?;
+    Ok(())
+}
+
+/// Sends a message that is no change.
+pub(super) async fn notify(client: &Client, message: &str) -> Result<(), StoreError> {
+    let failed = |error| unavailable(HEARTBEAT, error);
+    let statement = client.prepare_cached("SELECT pg_notify($1, $2)").await.map_err(failed)?;
+    client.query_opt(&statement, &[&CHANNEL, &message]).await.map_err(failed)?;
+    Ok(())
+}
+
+/// A counter or a time as the database keeps it. Both stay below the limit for
+/// longer than anything here will run.
+pub(super) fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// A counter or a time as it is.
+pub(super) fn number(signed: i64) -> u64 {
+    u64::try_from(signed).unwrap_or_default()
+}
+
+/// A token's number in the same bits: it only has to be the same again.
+const fn token_number(token: TokenId) -> i64 {
+    token.as_u64().cast_signed()
+}

@@ -1,0 +1,153 @@
+//! Questions to the database, each of them one statement.
+
+use std::sync::Arc;
+
+use deadpool_postgres::Client;
+use tokio_postgres::Row;
+use tokio_postgres::types::{FromSql, ToSql};
+
+use super::change::{number, signed};
+use super::failure::{corrupt, unavailable};
+use super::hidden::Hidden;
+use crate::account::{Account, Revision};
+use crate::audit::AuditEntry;
+use crate::identity::UserId;
+use crate::store::record::{decode, decode_actor, decode_event};
+use crate::store::{AccountPage, HistoryPage, Loaded, PageSize, StoreError, StoreErrorKind};
+use crate::time::Timestamp;
+use crate::token::{PepperVersion, TokenDigest, TokenId};
+use crate::usage::{ClientLabel, TokenUsage};
+
+pub(super) const ACCOUNT: &str = "reading an account";
+pub(super) const LIST: &str = "listing accounts";
+pub(super) const USAGE: &str = "reading last uses";
+pub(super) const HISTORY: &str = "reading a history";
+pub(super) const PEPPERS: &str = "counting pepper versions";
+
+pub(super) async fn find(
+    client: &Client,
+    digest: &TokenDigest,
+) -> Result<Option<Arc<Account>>, StoreError> {
+    const FIND: &str = "
+        SELECT account.record
+        FROM tower_api_token.digest JOIN tower_api_token.account USING (user_id)
+        WHERE digest.digest = $1";
+    let digest = Hidden(&digest.as_bytes()[..]);
+    let rows = ask(client, ACCOUNT, FIND, &[&digest]).await?;
+    rows.first().map(account).transpose()
+}
+
+pub(super) async fn load(client: &Client, user: &UserId) -> Result<Loaded, StoreError> {
+    const LOAD: &str = "
+        SELECT account.record, (extract(epoch FROM clock_timestamp()) * 1000)::int8
+        FROM (VALUES ($1::text)) AS asked (user_id)
+        LEFT JOIN tower_api_token.account ON account.user_id = asked.user_id";
+    let rows = ask(client, ACCOUNT, LOAD, &[&user.as_str()]).await?;
+    let row = rows.first().ok_or_else(|| StoreError::new(StoreErrorKind::Corrupt, ACCOUNT))?;
+    let record: Option<&[u8]> = column(row, 0, ACCOUNT)?;
+    let account = record.map(decode).transpose()?.map(Arc::new);
+    Ok(Loaded::new(account, time(column(row, 1, ACCOUNT)?)))
+}
+
+pub(super) async fn list(
+    client: &Client,
+    after: Option<&UserId>,
+    size: PageSize,
+) -> Result<AccountPage, StoreError> {
+    const LIST_AFTER: &str = "
+        SELECT record FROM tower_api_token.account WHERE user_id > $1 ORDER BY user_id LIMIT $2";
+    let after = after.map_or("", UserId::as_str);
+    let rows = ask(client, LIST, LIST_AFTER, &[&after, &one_further(size)]).await?;
+    let accounts = rows.iter().map(account).collect::<Result<_, _>>()?;
+    Ok(AccountPage::of(accounts, size))
+}
+
+pub(super) async fn usage(client: &Client, user: &UserId) -> Result<Vec<TokenUsage>, StoreError> {
+    const LAST_USES: &str = "
+        SELECT token_id, at_millis, client FROM tower_api_token.token_use
+        WHERE user_id = $1 ORDER BY token_id";
+    let rows = ask(client, USAGE, LAST_USES, &[&user.as_str()]).await?;
+    rows.iter().map(token_usage).collect()
+}
+
+pub(super) async fn history(
+    client: &Client,
+    user: &UserId,
+    before: Option<Revision>,
+    size: PageSize,
+) -> Result<HistoryPage, StoreError> {
+    const ENTRIES: &str = "
+        SELECT revision, at_millis, actor, event::text FROM tower_api_token.history
+        WHERE user_id = $1 AND revision < $2 ORDER BY revision DESC LIMIT $3";
+    let before = before.map_or(i64::MAX, |before| signed(before.as_u64()));
+    let parameters: [&(dyn ToSql + Sync); 3] = [&user.as_str(), &before, &one_further(size)];
+    let rows = ask(client, HISTORY, ENTRIES, &parameters).await?;
+    let entries = rows.iter().map(|row| audit_entry(user, row)).collect::<Result<_, _>>()?;
+    Ok(HistoryPage::of(entries, size))
+}
+
+pub(super) async fn pepper_versions(
+    client: &Client,
+) -> Result<Vec<(PepperVersion, u64)>, StoreError> {
+    const COUNT: &str = "
+        SELECT pepper, count(*) FROM tower_api_token.account, unnest(peppers) AS pepper
+        GROUP BY pepper ORDER BY pepper";
+    let rows = ask(client, PEPPERS, COUNT, &[]).await?;
+    rows.iter().map(pepper_count).collect()
+}
+
+async fn ask(
+    client: &Client,
+    doing: &'static str,
+    statement: &str,
+    parameters: &[&(dyn ToSql + Sync)],
+) -> Result<Vec<Row>, StoreError> {
+    let failed = |error| unavailable(doing, error);
+    let statement = client.prepare_cached(statement).await.map_err(failed)?;
+    client.query(&statement, parameters).await.map_err(failed)
+}
+
+fn column<'a, T: FromSql<'a>>(
+    row: &'a Row,
+    place: usize,
+    doing: &'static str,
+) -> Result<T, StoreError> {
+    row.try_get(place).map_err(|error| corrupt(doing, error))
+}
+
+/// The account in the row's first column.
+fn account(row: &Row) -> Result<Arc<Account>, StoreError> {
+    column(row, 0, ACCOUNT).and_then(decode).map(Arc::new)
+}
+
+fn token_usage(row: &Row) -> Result<TokenUsage, StoreError> {
+    let id = TokenId::from_u64(column::<i64>(row, 0, USAGE)?.cast_unsigned());
+    let client: Option<&str> = column(row, 2, USAGE)?;
+    // What cannot be a label says nothing; the time of the use still does.
+    let client = client.and_then(|client| ClientLabel::new(client).ok());
+    Ok(TokenUsage::new(id, time(column(row, 1, USAGE)?), client))
+}
+
+fn audit_entry(user: &UserId, row: &Row) -> Result<AuditEntry, StoreError> {
+    let revision = Revision::from_u64(number(column(row, 0, HISTORY)?));
+    let at = time(column(row, 1, HISTORY)?);
+    let actor = decode_actor(column(row, 2, HISTORY)?)?;
+    let event = decode_event(column(row, 3, HISTORY)?)?;
+    Ok(AuditEntry::new(user.clone(), revision, at, actor, event))
+}
+
+fn pepper_count(row: &Row) -> Result<(PepperVersion, u64), StoreError> {
+    let version = u16::try_from(column::<i32>(row, 0, PEPPERS)?);
+    let corrupt = |_| StoreError::new(StoreErrorKind::Corrupt, PEPPERS);
+    let version = PepperVersion::from_u16(version.map_err(corrupt)?);
+    Ok((version, number(column(row, 1, PEPPERS)?)))
+}
+
+fn time(millis: i64) -> Timestamp {
+    Timestamp::from_unix_millis(number(millis))
+}
+
+/// One more than fits, to know whether more follow.
+fn one_further(size: PageSize) -> i64 {
+    signed(size.get() as u64 + 1)
+}

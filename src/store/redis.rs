@@ -1,0 +1,163 @@
+//! Accounts on a Redis server that several nodes share.
+
+mod change;
+mod keys;
+mod link;
+mod message;
+mod open;
+mod read;
+mod scripts;
+mod session;
+
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use self::link::Link;
+pub use self::open::{RedisOpenError, RedisOptions};
+use self::session::Subscriber;
+use super::detached::to_its_end;
+use super::listener::LazyListener;
+use super::{
+    AccountPage, AccountStore, Feed, HeartbeatId, HistoryPage, Loaded, PageSize, Replacement,
+    StoreError, TokenStore,
+};
+use crate::account::{Account, Revision};
+use crate::identity::UserId;
+use crate::token::{PepperVersion, TokenDigest};
+use crate::usage::{TokenUsage, TokenUse};
+
+/// Accounts on a Redis server, shared by any number of nodes; 7.0 or later.
+///
+/// Each change is one script, so it happens as a whole or not at all, and no
+/// reader sees a half of it. All keys of a deployment carry one hash tag: in a
+/// cluster they lie in one slot, which gives availability and no spread. The
+/// client must lead to the primary that serves this slot. A replica is never
+/// read.
+///
+/// # What is kept, and what can be lost
+///
+/// [`RedisOptions::open`] refuses a server that does not write each change to
+/// its disk before it answers (`appendonly yes`, `appendfsync always`), or that
+/// may throw away accounts for want of memory (`maxmemory-policy` other than
+/// `noeviction`): with `appendfsync everysec` a crash within a second of a
+/// revocation would undo it.
+///
+/// Where the server has replicas, a change is acknowledged when enough of them
+/// have it, and else reported as
+/// [`Unavailable`](super::StoreErrorKind::Unavailable). Redis is not a consensus
+/// system: a failover to a replica that was behind can still lose a change that
+/// was acknowledged by another one, and a primary that was cut off can accept
+/// changes until it is told. Wait for all replicas, let the failover choose
+/// among those, and set `min-replicas-to-write`; where a revocation must never
+/// be undone, use `PostgresStore`.
+///
+/// A server that has lost everything (`FLUSHALL`, an empty disk) is noticed: the
+/// deployment has a name of its own, and where that is gone every operation
+/// fails as unavailable instead of answering that there is no such token. Only
+/// [`create`](Self::create) begins a deployment.
+///
+/// ```no_run
+/// use tower_api_token::store::{RedisOptions, RedisStore};
+///
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// let client = redis::Client::open("redis://redis.internal/")?;
+/// let store: RedisStore = RedisOptions::new(client).open().await?;
+/// # Ok(())
+/// # }
+/// ```
+pub struct RedisStore {
+    link: Arc<Link>,
+    listener: LazyListener,
+}
+
+impl fmt::Debug for RedisStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisStore").finish_non_exhaustive()
+    }
+}
+
+impl RedisStore {
+    /// Begins the deployment, if nobody has. It may be called again, and by
+    /// several nodes at the same time.
+    ///
+    /// Call it when a deployment is set up, as one creates a database, and not
+    /// at every start: after a loss of all data it would begin an empty one,
+    /// and every token would be unknown. This store itself refuses to do so
+    /// once it has seen the deployment.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreErrorKind::Unavailable`](super::StoreErrorKind::Unavailable) if
+    /// the server cannot be reached, or has lost the deployment.
+    pub async fn create(&self) -> Result<(), StoreError> {
+        change::create(&self.link).await
+    }
+}
+
+#[async_trait]
+impl TokenStore for RedisStore {
+    async fn find(&self, digest: &TokenDigest) -> Result<Option<Arc<Account>>, StoreError> {
+        read::find(&self.link, digest).await
+    }
+}
+
+#[async_trait]
+impl AccountStore for RedisStore {
+    async fn load(&self, user: &UserId) -> Result<Loaded, StoreError> {
+        read::load(&self.link, user).await
+    }
+
+    async fn replace(&self, replacement: Replacement) -> Result<(), StoreError> {
+        let link = Arc::clone(&self.link);
+        to_its_end(change::ONE, async move { change::replace(&link, &replacement).await }).await
+    }
+
+    async fn replace_many(
+        &self,
+        replacements: Vec<Replacement>,
+    ) -> Result<Vec<Result<(), StoreError>>, StoreError> {
+        let link = Arc::clone(&self.link);
+        let work = async move { change::replace_many(&link, &replacements).await };
+        to_its_end(change::MANY, work).await
+    }
+
+    async fn list(
+        &self,
+        after: Option<&UserId>,
+        size: PageSize,
+    ) -> Result<AccountPage, StoreError> {
+        read::list(&self.link, after, size).await
+    }
+
+    async fn record_usage(&self, batch: &[TokenUse]) -> Result<(), StoreError> {
+        change::record_usage(&self.link, batch).await
+    }
+
+    async fn usage(&self, user: &UserId) -> Result<Vec<TokenUsage>, StoreError> {
+        read::usage(&self.link, user).await
+    }
+
+    async fn history(
+        &self,
+        user: &UserId,
+        before: Option<Revision>,
+        size: PageSize,
+    ) -> Result<HistoryPage, StoreError> {
+        read::history(&self.link, user, before, size).await
+    }
+
+    async fn changes(&self) -> Result<Feed, StoreError> {
+        let subscriber = Arc::new(Subscriber::new(&self.link));
+        self.listener.feed(subscriber, self).await
+    }
+
+    async fn heartbeat(&self, id: HeartbeatId) -> Result<(), StoreError> {
+        change::heartbeat(&self.link, id).await
+    }
+
+    async fn pepper_versions(&self) -> Result<Vec<(PepperVersion, u64)>, StoreError> {
+        read::pepper_versions(&self.link).await
+    }
+}

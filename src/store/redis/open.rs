@@ -1,0 +1,191 @@
+//! Opening a store, and what a server must be like.
+
+use redis::{Client, RedisError, Value};
+
+use super::RedisStore;
+use super::keys::Keys;
+use super::link::{Link, Replication, text};
+use crate::store::listener::LazyListener;
+
+/// How to open a [`RedisStore`].
+#[derive(Debug)]
+#[must_use = "nothing is opened until `open` is called"]
+pub struct RedisOptions {
+    client: Client,
+    deployment: String,
+    replicas: Option<u32>,
+    accept_data_loss: bool,
+}
+
+impl RedisOptions {
+    /// Opens the server that the client leads to. How it is reached, with TLS or
+    /// without, is the client's business.
+    pub fn new(client: Client) -> Self {
+        let deployment = "main".to_owned();
+        Self { client, deployment, replicas: None, accept_data_loss: false }
+    }
+
+    /// The name of the deployment, where a server holds more than one: 1 to 64
+    /// letters and digits of ASCII, `-` and `_`. Default: `main`.
+    ///
+    /// ```
+    /// # fn example(client: redis::Client) {
+    /// use tower_api_token::store::RedisOptions;
+    ///
+    /// let options = RedisOptions::new(client).deployment("staging");
+    /// # }
+    /// ```
+    pub fn deployment(mut self, name: impl Into<String>) -> Self {
+        self.deployment = name.into();
+        self
+    }
+
+    /// How many replicas must have a change before it is acknowledged. Default:
+    /// one if the server has any when it is opened, else none.
+    ///
+    /// ```
+    /// # fn example(client: redis::Client) {
+    /// use tower_api_token::store::RedisOptions;
+    ///
+    /// let options = RedisOptions::new(client).replicas(2);
+    /// # }
+    /// ```
+    pub const fn replicas(mut self, count: u32) -> Self {
+        self.replicas = Some(count);
+        self
+    }
+
+    /// Opens a server that may lose acknowledged changes in a crash, or throw
+    /// accounts away: tokens that were revoked may work again, and live ones
+    /// may be gone. Default: off, such a server is refused.
+    ///
+    /// ```
+    /// # fn example(client: redis::Client) {
+    /// use tower_api_token::store::RedisOptions;
+    ///
+    /// let for_tests = RedisOptions::new(client).dangerous_accept_data_loss(true);
+    /// # }
+    /// ```
+    pub const fn dangerous_accept_data_loss(mut self, accept: bool) -> Self {
+        self.accept_data_loss = accept;
+        self
+    }
+
+    /// Opens the store, and looks at how the server is configured.
+    ///
+    /// # Errors
+    ///
+    /// [`RedisOpenError`] says what the server would have to be like.
+    pub async fn open(self) -> Result<RedisStore, RedisOpenError> {
+        if !is_name(&self.deployment) {
+            return Err(RedisOpenError::DeploymentName);
+        }
+        let keys = Keys::of(&self.deployment);
+        let mut link = Link::new(self.client, keys, Replication::None)?;
+        let info = Information::of(&link).await?;
+        if !self.accept_data_loss {
+            keeps_what_it_is_given(&link).await?;
+        }
+        link.replication = info.replication(self.replicas);
+        Ok(RedisStore { link: link.into(), listener: LazyListener::default() })
+    }
+}
+
+fn is_name(name: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+    (1..=64).contains(&name.len()) && name.bytes().all(allowed)
+}
+
+/// What the server says of itself.
+struct Information {
+    version: (u32, u32),
+    replicas: u32,
+}
+
+impl Information {
+    async fn of(link: &Link) -> Result<Self, RedisOpenError> {
+        let answer = link.command(&redis::cmd("INFO")).await?;
+        let answer = match &answer {
+            Value::VerbatimString { text, .. } => text,
+            value => text(value).unwrap_or_default(),
+        };
+        let field =
+            |name| answer.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+        if field("role") != Some("master") {
+            return Err(RedisOpenError::Replica);
+        }
+        let version = field("redis_version").unwrap_or_default();
+        let mut numbers = version.split('.').map_while(|number| number.parse().ok());
+        let version = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
+        if version < (7, 0) {
+            return Err(RedisOpenError::Version);
+        }
+        let replicas = field("connected_slaves").and_then(|count| count.parse().ok());
+        Ok(Self { version, replicas: replicas.unwrap_or(0) })
+    }
+
+    fn replication(&self, wanted: Option<u32>) -> Replication {
+        match wanted.unwrap_or(self.replicas.min(1)) {
+            0 => Replication::None,
+            enough if self.version >= (7, 2) => Replication::Written(enough),
+            enough => Replication::Received(enough),
+        }
+    }
+}
+
+/// The settings without which an acknowledged change can be lost.
+const SETTINGS: [(&str, &str); 3] =
+    [("appendonly", "yes"), ("appendfsync", "always"), ("maxmemory-policy", "noeviction")];
+
+async fn keeps_what_it_is_given(link: &Link) -> Result<(), RedisOpenError> {
+    for (setting, needed) in SETTINGS {
+        let mut ask = redis::cmd("CONFIG");
+        let answer = link.command(ask.arg("GET").arg(setting)).await;
+        let answer = answer.map_err(RedisOpenError::SettingsUnknown)?;
+        let found = match &answer {
+            Value::Array(pair) => pair.get(1).and_then(text),
+            Value::Map(pairs) => pairs.first().and_then(|(_, value)| text(value)),
+            _ => None,
+        };
+        if found != Some(needed) {
+            let found = found.unwrap_or_default().to_owned();
+            return Err(RedisOpenError::Setting { setting, needed, found });
+        }
+    }
+    Ok(())
+}
+
+/// Why a [`RedisStore`] was not opened.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RedisOpenError {
+    /// The deployment's name is not 1 to 64 letters and digits of ASCII, `-` and
+    /// `_`.
+    #[error("a deployment's name must be 1 to 64 of the characters A-Z a-z 0-9 - _")]
+    DeploymentName,
+    /// The server cannot be reached.
+    #[error("the server cannot be reached")]
+    Unreachable(#[from] RedisError),
+    /// The server is a replica, which can be behind.
+    #[error("the server must be a primary, not a replica")]
+    Replica,
+    /// The server is older than 7.0, which has sharded channels.
+    #[error("the server must be Redis 7.0 or later")]
+    Version,
+    /// The server does not tell how it is configured.
+    #[error(
+        "the server refuses `CONFIG GET`, so nobody knows whether it keeps what it is given; \
+         say `dangerous_accept_data_loss` if you do"
+    )]
+    SettingsUnknown(#[source] RedisError),
+    /// The server is configured to lose data.
+    #[error("the server must have `{setting} {needed}`, and has `{setting} {found}`")]
+    Setting {
+        /// The setting's name.
+        setting: &'static str,
+        /// What it must be.
+        needed: &'static str,
+        /// What it is.
+        found: String,
+    },
+}

@@ -1,0 +1,166 @@
+//! Questions to the server, each of them one round trip.
+
+use std::sync::Arc;
+
+use redis::Value;
+
+use super::link::{Link, Loss, call, corrupt, lost, text, unavailable, unless_lost};
+use super::scripts::{FIND, LIST, LOAD, ONE_COMMAND};
+use crate::account::{Account, Revision};
+use crate::audit::AuditEntry;
+use crate::identity::UserId;
+use crate::store::record::{decode, decode_actor, decode_event};
+use crate::store::{AccountPage, HistoryPage, Loaded, PageSize, StoreError};
+use crate::time::Timestamp;
+use crate::token::{PepperVersion, TokenDigest, TokenId};
+use crate::usage::{ClientLabel, TokenUsage};
+
+pub(super) const ACCOUNT: &str = "reading an account";
+const LISTING: &str = "listing accounts";
+const USAGE: &str = "reading last uses";
+const HISTORY: &str = "reading a history";
+const PEPPERS: &str = "counting pepper versions";
+
+pub(super) async fn find(
+    link: &Link,
+    digest: &TokenDigest,
+) -> Result<Option<Arc<Account>>, StoreError> {
+    let deployment = link.deployment(ACCOUNT).await?;
+    let mut find = call(&FIND, 2);
+    find.arg(&link.keys.marker).arg(link.keys.digest(digest));
+    find.arg(deployment).arg(&link.keys.account);
+    match link.script(&FIND, &find).await.map_err(|error| unavailable(ACCOUNT, error))? {
+        Value::BulkString(record) => Ok(Some(Arc::new(decode(&record)?))),
+        Value::Nil => Ok(None),
+        Value::Int(0) => Err(lost(ACCOUNT, Loss::Lost)),
+        _ => Err(corrupt(ACCOUNT)),
+    }
+}
+
+pub(super) async fn load(link: &Link, user: &UserId) -> Result<Loaded, StoreError> {
+    let deployment = link.deployment(ACCOUNT).await?;
+    let mut load = call(&LOAD, 2);
+    load.arg(&link.keys.marker).arg(link.keys.account(user)).arg(deployment);
+    let answer = link.script(&LOAD, &load).await.map_err(|error| unavailable(ACCOUNT, error))?;
+    let Value::Array(answer) = unless_lost(ACCOUNT, answer)? else { return Err(corrupt(ACCOUNT)) };
+    let [Value::Array(time), record] = &answer[..] else { return Err(corrupt(ACCOUNT)) };
+    let account = match record {
+        Value::BulkString(record) => Some(Arc::new(decode(record)?)),
+        _ => None,
+    };
+    let now = read_time(time).ok_or_else(|| corrupt(ACCOUNT))?;
+    Ok(Loaded::new(account, now))
+}
+
+/// Seconds and microseconds.
+fn read_time(time: &[Value]) -> Option<Timestamp> {
+    let [seconds, micros] = time else { return None };
+    let (seconds, micros): (u64, u64) = (number(seconds)?, number(micros)?);
+    Some(Timestamp::from_unix_millis(seconds * 1_000 + micros / 1_000))
+}
+
+fn number<T: std::str::FromStr>(value: &Value) -> Option<T> {
+    text(value)?.parse().ok()
+}
+
+pub(super) async fn list(
+    link: &Link,
+    after: Option<&UserId>,
+    size: PageSize,
+) -> Result<AccountPage, StoreError> {
+    let deployment = link.deployment(LISTING).await?;
+    let start = after.map_or_else(|| "-".to_owned(), |after| format!("({after}"));
+    let mut list = call(&LIST, 2);
+    list.arg(&link.keys.marker).arg(&link.keys.users);
+    list.arg(deployment).arg(&link.keys.account).arg(start).arg(size.get() + 1);
+    let answer = link.script(&LIST, &list).await.map_err(|error| unavailable(LISTING, error))?;
+    let Value::Array(records) = unless_lost(LISTING, answer)? else { return Err(corrupt(LISTING)) };
+    let accounts = records.iter().map(account).collect::<Result<_, _>>()?;
+    Ok(AccountPage::of(accounts, size))
+}
+
+fn account(record: &Value) -> Result<Arc<Account>, StoreError> {
+    match record {
+        Value::BulkString(record) => decode(record).map(Arc::new),
+        _ => Err(corrupt(LISTING)),
+    }
+}
+
+/// What the server answers to a single command, unless all is lost.
+async fn ask(
+    link: &Link,
+    doing: &'static str,
+    key: String,
+    command: &[&str],
+) -> Result<Vec<Value>, StoreError> {
+    let deployment = link.deployment(doing).await?;
+    let (name, rest) = command.split_first().ok_or_else(|| corrupt(doing))?;
+    let mut ask = call(&ONE_COMMAND, 2);
+    ask.arg(&link.keys.marker).arg(&key).arg(deployment).arg(*name).arg(&key).arg(rest);
+    let answer =
+        link.script(&ONE_COMMAND, &ask).await.map_err(|error| unavailable(doing, error))?;
+    match unless_lost(doing, answer)? {
+        Value::Array(mut answer) => match answer.pop() {
+            Some(Value::Array(items)) => Ok(items),
+            _ => Err(corrupt(doing)),
+        },
+        _ => Err(corrupt(doing)),
+    }
+}
+
+pub(super) async fn usage(link: &Link, user: &UserId) -> Result<Vec<TokenUsage>, StoreError> {
+    let fields = ask(link, USAGE, link.keys.usage(user), &["HGETALL"]).await?;
+    let uses = fields.as_chunks::<2>().0.iter().map(token_usage);
+    let mut uses: Vec<_> = uses.collect::<Option<_>>().ok_or_else(|| corrupt(USAGE))?;
+    uses.sort_unstable_by_key(|usage: &TokenUsage| usage.id);
+    Ok(uses)
+}
+
+/// A token's number; the time in twenty digits, and the client.
+fn token_usage([token, usage]: &[Value; 2]) -> Option<TokenUsage> {
+    let (at, client) = text(usage)?.split_at_checked(20)?;
+    // What cannot be a label says nothing; the time of the use still does.
+    let client = ClientLabel::new(client).ok();
+    let at = Timestamp::from_unix_millis(at.parse().ok()?);
+    Some(TokenUsage::new(TokenId::from_u64(number(token)?), at, client))
+}
+
+pub(super) async fn history(
+    link: &Link,
+    user: &UserId,
+    before: Option<Revision>,
+    size: PageSize,
+) -> Result<HistoryPage, StoreError> {
+    let before = before.map_or_else(|| "+".to_owned(), |before| format!("({before}-0"));
+    let count = (size.get() + 1).to_string();
+    let command = ["XREVRANGE", &before, "-", "COUNT", &count];
+    let entries = ask(link, HISTORY, link.keys.history(user), &command).await?;
+    let entries = entries.iter().map(|entry| audit_entry(user, entry));
+    Ok(HistoryPage::of(entries.collect::<Result<_, _>>()?, size))
+}
+
+fn audit_entry(user: &UserId, entry: &Value) -> Result<AuditEntry, StoreError> {
+    let parts = || {
+        let Value::Array(entry) = entry else { return None };
+        let [id, Value::Array(fields)] = &entry[..] else { return None };
+        let [_, at, _, actor, _, event] = &fields[..] else { return None };
+        let (revision, _) = text(id)?.split_once('-')?;
+        Some((revision.parse().ok()?, number(at)?, text(actor)?, text(event)?))
+    };
+    let (revision, at, actor, event) = parts().ok_or_else(|| corrupt(HISTORY))?;
+    let (revision, at) = (Revision::from_u64(revision), Timestamp::from_unix_millis(at));
+    Ok(AuditEntry::new(user.clone(), revision, at, decode_actor(actor)?, decode_event(event)?))
+}
+
+pub(super) async fn pepper_versions(link: &Link) -> Result<Vec<(PepperVersion, u64)>, StoreError> {
+    let fields = ask(link, PEPPERS, link.keys.peppers.clone(), &["HGETALL"]).await?;
+    let counts =
+        fields.as_chunks::<2>().0.iter().map(|[version, count]| {
+            Some((PepperVersion::from_u16(number(version)?), number(count)?))
+        });
+    let mut counts: Vec<(_, u64)> =
+        counts.collect::<Option<_>>().ok_or_else(|| corrupt(PEPPERS))?;
+    counts.retain(|(_, count)| *count > 0);
+    counts.sort_unstable();
+    Ok(counts)
+}

@@ -1,0 +1,267 @@
+//! Changes that meet each other, and changes that are cut off.
+
+use std::error::Error;
+use std::fmt::Write;
+use std::sync::Arc;
+use std::time::Duration;
+
+use deadpool_postgres::{Manager, Pool, Runtime};
+use tokio::task::JoinHandle;
+use tokio_postgres::NoTls;
+use tower_api_token::TokenManager;
+use tower_api_token::account::Account;
+use tower_api_token::identity::Actor;
+use tower_api_token::manage::{Confirmation, Delivery};
+use tower_api_token::method::MethodSet;
+use tower_api_token::rotation::RotationError;
+use tower_api_token::store::{
+    AccountStore, PageSize, PostgresStore, StoreError, StoreErrorKind, TokenStore,
+};
+use tower_api_token::time::Timestamp;
+use tower_api_token::token::TokenId;
+use tower_api_token::usage::{TokenUsage, TokenUse};
+
+use crate::postgres::{Database, Server};
+use crate::relay::Relay;
+use crate::sample::{account, change, digest, user};
+
+/// A connection that is inside a transaction and holds a lock.
+struct Blocker(tokio_postgres::Client);
+
+impl Blocker {
+    async fn holding(database: &Database, statement: &str) -> Self {
+        let client = database.client().await;
+        client.batch_execute(&format!("BEGIN; {statement}")).await.unwrap();
+        Self(client)
+    }
+
+    /// Waits until that many others wait for a lock.
+    async fn has_blocked(&self, others: i64) {
+        let count = "SELECT count(*) FROM pg_stat_activity
+            WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        for _ in 0..10_000 {
+            // Else the transaction would see the same rows for ever.
+            self.0.batch_execute("SELECT pg_stat_clear_snapshot()").await.unwrap();
+            let waiting: i64 = self.0.query_one(count, &[]).await.unwrap().get(0);
+            if waiting >= others {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        panic!("{others} others should wait for a lock");
+    }
+
+    async fn release(self) {
+        self.0.batch_execute("COMMIT").await.unwrap();
+    }
+}
+
+type Answer = Result<(), StoreError>;
+
+fn replacing(store: &Arc<PostgresStore>, account: Account) -> JoinHandle<Answer> {
+    let store = Arc::clone(store);
+    tokio::spawn(async move { store.replace(change(account)).await })
+}
+
+/// The kinds of the failures among the answers.
+async fn failures(answers: impl IntoIterator<Item = JoinHandle<Answer>>) -> Vec<StoreErrorKind> {
+    let mut kinds = Vec::new();
+    for answer in answers {
+        kinds.extend(answer.await.unwrap().err().map(|error| error.kind()));
+    }
+    kinds
+}
+
+/// Both statements have begun, and have seen the old revision, before either
+/// goes on.
+#[tokio::test]
+async fn store_011_of_two_interleaved_changes_one_wins_by_its_revision() {
+    let database = Server::shared().database().await;
+    let store = Arc::new(database.store().await);
+    store.replace(change(account("alice", 1, 1))).await.unwrap();
+    for revision in 2..30 {
+        let lock = "SELECT FROM tower_api_token.account FOR UPDATE";
+        let blocker = Blocker::holding(&database, lock).await;
+        let rivals = [10, 20].map(|base| account("alice", revision, base * 100 + revision));
+        let answers = rivals.map(|account| replacing(&store, account));
+        blocker.has_blocked(2).await;
+        blocker.release().await;
+        assert_eq!(failures(answers).await, [StoreErrorKind::Conflict]);
+    }
+}
+
+#[tokio::test]
+async fn store_011_of_two_interleaved_confirmations_one_wins() {
+    let database = Server::shared().database().await;
+    let store = Arc::new(database.store().await);
+    let manager = TokenManager::builder(Arc::clone(&store)).confirmation(Confirmation::ByCaller);
+    let manager = manager.build().await.unwrap();
+    let (actor, alice) = (Actor::User, user("alice"));
+    manager.grant(&actor, &alice, MethodSet::new(["GET"]).unwrap()).await.unwrap();
+    let generated = manager.generate_primary(&actor, &alice).await.unwrap();
+    let Delivery::ToCaller(code) = generated.delivery else { panic!("the code comes back") };
+    let lock = "SELECT FROM tower_api_token.account FOR UPDATE";
+    let blocker = Blocker::holding(&database, lock).await;
+    let confirming = [(); 2].map(|()| {
+        let (manager, code, alice) = (manager.clone(), code.clone(), alice.clone());
+        tokio::spawn(async move { manager.confirm(&Actor::User, &alice, &code).await })
+    });
+    blocker.has_blocked(2).await;
+    blocker.release().await;
+    let mut refusals = Vec::new();
+    for answer in confirming {
+        refusals.extend(answer.await.unwrap().err().map(|error| error.refusal()));
+    }
+    let again = RotationError::AlreadyConfirmed { id: generated.id };
+    assert_eq!(refusals, [Some(again)]);
+}
+
+/// None of them can see the others' digest when it looks; the unique key does.
+#[tokio::test]
+async fn accounts_that_name_one_digest_at_the_same_moment_have_one_winner() {
+    let database = Server::shared().database().await;
+    let store = Arc::new(database.store().await);
+    for round in 0..20 {
+        let lock = "LOCK TABLE tower_api_token.account IN SHARE MODE";
+        let blocker = Blocker::holding(&database, lock).await;
+        let name = |number| format!("user {round} {number}");
+        let answers = [1, 2, 3].map(|number| replacing(&store, account(&name(number), 1, round)));
+        blocker.has_blocked(3).await;
+        blocker.release().await;
+        assert_eq!(failures(answers).await, [StoreErrorKind::Conflict; 2]);
+    }
+}
+
+#[tokio::test]
+async fn a_batch_that_loses_a_digest_at_the_same_moment_keeps_the_rest() {
+    let database = Server::shared().database().await;
+    let store = Arc::new(database.store().await);
+    let insert = "INSERT INTO tower_api_token.account VALUES ('rival', 1, '{}', '');
+        INSERT INTO tower_api_token.digest VALUES (decode($$DIGEST$$, 'hex'), 'rival')";
+    let hex = digest(2).as_bytes().iter().fold(String::new(), |mut hex, byte| {
+        write!(hex, "{byte:02x}").unwrap();
+        hex
+    });
+    let blocker = Blocker::holding(&database, &insert.replace("DIGEST", &hex)).await;
+    let batch = tokio::spawn({
+        let changes: Vec<_> =
+            (1..=3).map(|number| change(account(&format!("user {number}"), 1, number))).collect();
+        async move { store.replace_many(changes).await }
+    });
+    blocker.has_blocked(1).await;
+    blocker.release().await;
+    let answers = batch.await.unwrap().unwrap().into_iter();
+    let answers: Vec<_> = answers.map(|answer| answer.map_err(|error| error.kind())).collect();
+    assert_eq!(answers, [Ok(()), Err(StoreErrorKind::Conflict), Ok(())]);
+}
+
+/// Where a host's database makes every transaction serialisable, one that gives
+/// way is tried again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stricter_isolation_level_makes_no_difference() {
+    let database = Server::shared().database().await;
+    let strict = "SET default_transaction_isolation = 'serializable'";
+    let statement = format!("ALTER DATABASE {} {strict}", database.name);
+    database.client().await.batch_execute(&statement).await.unwrap();
+    let store = Arc::new(database.store().await);
+    store.migrate().await.unwrap();
+    store.replace(change(account("alice", 1, 1))).await.unwrap();
+    for revision in 2..20 {
+        let rivals = (0..8).map(|number| account("alice", revision, revision * 10 + number));
+        let answers: Vec<_> = rivals.map(|account| replacing(&store, account)).collect();
+        assert_eq!(failures(answers).await, [StoreErrorKind::Conflict; 7]);
+    }
+}
+
+/// A batch of uses waits for no change, and no change for it.
+#[tokio::test]
+async fn recording_uses_never_touches_an_account() {
+    let database = Server::shared().database().await;
+    let store = database.store().await;
+    store.replace(change(account("alice", 1, 1))).await.unwrap();
+    let lock = "SELECT FROM tower_api_token.account FOR UPDATE";
+    let blocker = Blocker::holding(&database, lock).await;
+    let used = |at| {
+        let usage = TokenUsage::new(TokenId::from_u64(1), Timestamp::from_unix_millis(at), None);
+        TokenUse::new(user("alice"), usage)
+    };
+    store.record_usage(&[used(5), used(9), used(7)]).await.unwrap();
+    store.record_usage(&[used(8)]).await.unwrap();
+    blocker.release().await;
+    let lock = "SELECT FROM tower_api_token.token_use FOR UPDATE";
+    let blocker = Blocker::holding(&database, lock).await;
+    store.replace(change(account("alice", 2, 1))).await.unwrap();
+    blocker.release().await;
+    let usage = store.usage(&user("alice")).await.unwrap();
+    assert_eq!(usage, [used(9).usage]);
+}
+
+#[tokio::test]
+async fn store_003_an_exhausted_pool_is_unavailable() {
+    let database = Server::shared().database().await;
+    let store = Arc::new(database.store().await);
+    store.replace(change(account("alice", 1, 1))).await.unwrap();
+    let manager = Manager::new(database.config.clone(), NoTls);
+    let pool = Pool::builder(manager).max_size(1).runtime(Runtime::Tokio1);
+    let pool = pool.wait_timeout(Some(Duration::from_millis(50))).build().unwrap();
+    let small = Arc::new(PostgresStore::new(pool));
+    let lock = "SELECT FROM tower_api_token.account FOR UPDATE";
+    let blocker = Blocker::holding(&database, lock).await;
+    let slow = replacing(&small, account("alice", 2, 2));
+    blocker.has_blocked(1).await;
+    for _ in 0..20 {
+        let error = small.find(&digest(1)).await.unwrap_err();
+        assert_eq!(error.kind(), StoreErrorKind::Unavailable);
+    }
+    blocker.release().await;
+    slow.await.unwrap().unwrap();
+    assert!(small.find(&digest(2)).await.unwrap().is_some());
+}
+
+/// The commit happens, and its answer is lost: the manager reads the account
+/// back and reports what is true.
+#[tokio::test]
+async fn store_021_a_lost_answer_to_a_commit_is_found_out() {
+    let server = Server::shared();
+    let database = server.database().await;
+    let direct = database.store().await;
+    let relay = Relay::to(server.address()).await;
+    let store = Arc::new(database.through(relay.address).unmigrated());
+    let manager = TokenManager::builder(Arc::clone(&store)).confirmation(Confirmation::ByCaller);
+    let manager = manager.build().await.unwrap();
+    let (actor, alice) = (Actor::User, user("alice"));
+    manager.grant(&actor, &alice, MethodSet::new(["GET"]).unwrap()).await.unwrap();
+    for _ in 0..20 {
+        let generated = manager.generate_primary(&actor, &alice).await.unwrap();
+        let Delivery::ToCaller(code) = generated.delivery else { panic!("the code comes back") };
+        relay.lose_answer_to(b"primary_confirmed");
+        manager.confirm(&actor, &alice, &code).await.unwrap();
+        assert!(!relay.is_armed(), "the answer was lost");
+        let account = direct.load(&alice).await.unwrap().account.unwrap();
+        assert_eq!(account.primary().unwrap().id, generated.id);
+        relay.lose_answer_to(b"all_revoked");
+        manager.revoke_all(&actor, &alice).await.unwrap();
+    }
+    let history = direct.history(&alice, None, PageSize::MAX).await.unwrap().entries;
+    assert_eq!(history.len(), 1 + 20 * 3, "every change was made once");
+}
+
+/// The server names the whole row in the detail of such a refusal.
+#[tokio::test]
+async fn a_refusal_that_names_a_digest_is_told_without_it() {
+    let database = Server::shared().database().await;
+    let store = database.store().await;
+    let client = database.client().await;
+    let rule = "ALTER TABLE tower_api_token.digest ADD CHECK (user_id <> 'mallory')";
+    client.batch_execute(rule).await.unwrap();
+    let error = store.replace(change(account("mallory", 1, 7))).await.unwrap_err();
+    let mut told = format!("{error:?} {error}");
+    let mut source = error.source();
+    assert!(source.is_some());
+    while let Some(cause) = source {
+        write!(told, " {cause:?} {cause}").unwrap();
+        source = cause.source();
+    }
+    assert!(told.contains("23514"), "{told}");
+    assert!(!told.contains("d1d1") && !told.contains("209, 209"), "{told}");
+}

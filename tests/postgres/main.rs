@@ -1,0 +1,26 @@
+//! What is particular to `PostgresStore`, on a real server: its tables, its
+//! transactions, its listener, and what becomes of them when things break. What
+//! every store does is the conformance suite's.
+//!
+//! A test whose name begins with `cache_`, `store_` or `rotation_` and a number
+//! is the adversarial case of that id.
+
+mod cancel;
+mod change;
+#[cfg(feature = "conformance")]
+mod conformance;
+mod crash;
+mod feed;
+mod log;
+#[path = "../support/postgres.rs"]
+mod postgres;
+#[path = "../support/relay.rs"]
+mod relay;
+#[path = "../support/rotation.rs"]
+mod rotation;
+mod sample;
+mod schema;
+#[path = "../support/server.rs"]
+mod server;
+#[path = "../support/watch.rs"]
+mod watch;

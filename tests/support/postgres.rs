@@ -1,0 +1,243 @@
+//! A private PostgreSQL server.
+
+use std::fs::{self, File};
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::PathBuf;
+use std::process::{Child, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
+
+use deadpool_postgres::{Manager, Pool, Runtime};
+use rustix::process::Signal;
+use tokio_postgres::{Config, NoTls};
+use tower_api_token::store::PostgresStore;
+
+use super::server::{
+    Home, PATIENCE, children_of, command_as, free_address, is_stopped, owner, run, send, wait_until,
+};
+
+/// A server with a data directory of its own.
+pub(crate) struct Server {
+    home: Home,
+    address: SocketAddr,
+    owner: Option<&'static str>,
+    settings: &'static [&'static str],
+    /// The running server; it is started and killed through a shared reference.
+    process: Mutex<Option<Child>>,
+    /// Databases that no test uses any more.
+    unused: Arc<Mutex<Vec<String>>>,
+}
+
+impl Server {
+    /// The server that the tests of this program share. It does not wait for
+    /// the disk, which matters to nobody but a machine that loses its power.
+    pub(crate) fn shared() -> &'static Self {
+        static SHARED: OnceLock<Server> = OnceLock::new();
+        SHARED.get_or_init(|| Self::start(&["fsync=off"]))
+    }
+
+    /// A new server with these settings, ready.
+    pub(crate) fn start(settings: &'static [&'static str]) -> Self {
+        let owner = owner("postgres");
+        let home = Home::new(owner, "data/postmaster.pid");
+        let mut initdb = command_as(owner, program("initdb"));
+        initdb.arg("-D").arg(home.directory().join("data"));
+        // A collation that puts `alice` beside `Alice`, so that tests see
+        // whether it is used where bytes count.
+        initdb.args(["--locale-provider=icu", "--icu-locale=und", "--locale=C.UTF-8"]);
+        initdb.args(["--encoding=UTF8", "--username=postgres", "--auth=trust", "--no-sync"]);
+        run(initdb.current_dir(home.directory()));
+        let server = Self {
+            home,
+            address: free_address(),
+            owner,
+            settings,
+            process: Mutex::default(),
+            unused: Arc::default(),
+        };
+        server.start_again();
+        server
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Starts the server after [`kill`](Self::kill), and waits until it answers.
+    pub(crate) fn start_again(&self) {
+        let mut process = self.process.lock().unwrap();
+        let mut exited = true;
+        wait_until("the server answers", || {
+            // Until the last process of a killed server has noticed it, a new
+            // one refuses to start.
+            if exited {
+                *process = Some(self.spawn());
+            }
+            let child = process.as_mut().expect("it was spawned");
+            exited = child.try_wait().expect("its state").is_some();
+            !exited && self.answers()
+        });
+    }
+
+    fn spawn(&self) -> Child {
+        let directory = self.home.directory();
+        let log = File::options().create(true).append(true).open(directory.join("log"));
+        let log = log.expect("a log file");
+        let mut postgres = command_as(self.owner, program("postgres"));
+        postgres.arg("-D").arg(directory.join("data")).current_dir(directory);
+        let port = format!("port={}", self.address.port());
+        let usual = ["listen_addresses=127.0.0.1", &port, "unix_socket_directories="];
+        let sizes = ["max_connections=200", "shared_buffers=16MB"];
+        for setting in usual.iter().chain(&sizes).chain(self.settings) {
+            postgres.args(["-c", setting]);
+        }
+        postgres.stdin(Stdio::null()).stdout(log.try_clone().expect("the log file")).stderr(log);
+        postgres.spawn().expect("postgres starts")
+    }
+
+    /// Whether it lets somebody in; while it starts, it says that it does not
+    /// yet.
+    fn answers(&self) -> bool {
+        let startup = b"\0\0\0\x29\0\x03\0\0user\0postgres\0database\0postgres\0\0";
+        let mut answer = [0];
+        let ask = TcpStream::connect(self.address).and_then(|mut server| {
+            server.write_all(startup)?;
+            server.read_exact(&mut answer)
+        });
+        ask.is_ok() && answer == *b"R"
+    }
+
+    /// Stops all processes of the server, or lets them go on.
+    pub(crate) fn freeze(&self, freeze: bool) {
+        let pid = self.process.lock().unwrap().as_ref().expect("a running server").id();
+        let mut pids = children_of(pid);
+        pids.insert(0, pid);
+        send(&pids, if freeze { Signal::STOP } else { Signal::CONT });
+        wait_until("it has done so", || pids.iter().all(|&pid| is_stopped(pid) == freeze));
+    }
+
+    /// Kills all processes of the server at once, as a crash would. The first
+    /// one alone would not do: the others end only when they notice.
+    pub(crate) fn kill(&self) {
+        let mut process = self.process.lock().unwrap();
+        let mut child = process.take().expect("a running server");
+        let mut pids = children_of(child.id());
+        pids.insert(0, child.id());
+        send(&pids, Signal::KILL);
+        child.wait().expect("it ends");
+    }
+
+    /// How to reach the database `postgres`, which no test uses.
+    pub(crate) fn config(&self) -> Config {
+        let mut config = Config::new();
+        config.host("127.0.0.1").port(self.address.port()).user("postgres").dbname("postgres");
+        config.connect_timeout(PATIENCE);
+        config
+    }
+
+    /// An empty database: one that another test has done with, or a new one.
+    pub(crate) async fn database(&self) -> Database {
+        let client = connect(&self.config()).await;
+        let used = self.unused.lock().unwrap().pop();
+        let name = match used {
+            Some(name) => clear(&client, name).await,
+            None => create(&client).await,
+        };
+        let mut config = self.config();
+        config.dbname(&name);
+        let lease = Lease { name: name.clone(), unused: Arc::clone(&self.unused) };
+        let database = Database { name, config, _lease: Arc::new(lease) };
+        let schema = "DROP SCHEMA IF EXISTS tower_api_token CASCADE";
+        database.client().await.batch_execute(schema).await.expect("an empty database");
+        database
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if self.process.lock().unwrap().is_some() {
+            self.kill();
+        }
+    }
+}
+
+async fn create(client: &tokio_postgres::Client) -> String {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let name = format!("test_{}", NEXT.fetch_add(1, Ordering::Relaxed));
+    client.batch_execute(&format!("CREATE DATABASE {name}")).await.expect("a database");
+    name
+}
+
+async fn clear(client: &tokio_postgres::Client, name: String) -> String {
+    let left = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1";
+    client.execute(left, &[&name]).await.expect("an end to what is left");
+    client.batch_execute(&format!("ALTER DATABASE {name} RESET ALL")).await.expect("defaults");
+    name
+}
+
+/// One test's database.
+#[derive(Clone)]
+pub(crate) struct Database {
+    pub(crate) name: String,
+    pub(crate) config: Config,
+    _lease: Arc<Lease>,
+}
+
+/// Gives a database back when no test uses it any more.
+struct Lease {
+    name: String,
+    unused: Arc<Mutex<Vec<String>>>,
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.unused.lock().unwrap().push(std::mem::take(&mut self.name));
+    }
+}
+
+impl Database {
+    /// The same database, reached through another address.
+    pub(crate) fn through(&self, relay: SocketAddr) -> Self {
+        let mut config = Config::new();
+        config.host("127.0.0.1").port(relay.port()).user("postgres").connect_timeout(PATIENCE);
+        config.dbname(&self.name);
+        Self { config, ..self.clone() }
+    }
+
+    pub(crate) fn pool(&self, size: usize) -> Pool {
+        let manager = Manager::new(self.config.clone(), NoTls);
+        Pool::builder(manager).max_size(size).runtime(Runtime::Tokio1).build().expect("a pool")
+    }
+
+    /// A store over this database, which may have no tables yet.
+    pub(crate) fn unmigrated(&self) -> PostgresStore {
+        PostgresStore::new(self.pool(8)).listen_with(self.config.clone(), NoTls)
+    }
+
+    pub(crate) async fn store(&self) -> PostgresStore {
+        let store = self.unmigrated();
+        store.migrate().await.expect("the tables");
+        store
+    }
+
+    pub(crate) async fn client(&self) -> tokio_postgres::Client {
+        connect(&self.config).await
+    }
+}
+
+async fn connect(config: &Config) -> tokio_postgres::Client {
+    let (client, connection) = config.connect(NoTls).await.expect("a connection");
+    tokio::spawn(connection);
+    client
+}
+
+/// A program of the server, from the search path or where Debian keeps it.
+fn program(name: &str) -> PathBuf {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let in_path = std::env::split_paths(&path).map(|directory| directory.join(name));
+    let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let in_version = versions.map(|version| version.path().join("bin").join(name));
+    let found = in_path.chain(in_version).find(|program| program.exists());
+    found.unwrap_or_else(|| panic!("`{name}` is missing: install the package postgresql"))
+}
