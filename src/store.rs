@@ -28,6 +28,8 @@ mod feed;
 mod hashing;
 #[cfg(any(feature = "postgres", feature = "redis"))]
 mod listener;
+mod lock_free;
+mod map;
 mod memory;
 #[cfg(feature = "metrics")]
 mod metrics;
