@@ -61,7 +61,7 @@ import primary     | NoAccess    | NoAccess    | mp          | mp          | mpw
 import backup      | NoAccess    | NoAccess    | NoLivePrimary | NoLivePrimary | NoLivePrimary | mpb        | mpbw         | SlotTaken   | SlotTaken
 reveal primary     | NoAccess    | NoAccess    | Stale       | Stale       | Stale        | mp            | mpw          | mpb         | mpbw
 reveal backup      | NoAccess    | NoAccess    | Stale       | Stale       | mw           | mp            | mpw          | mpb         | mpbw
-reveal pending     | NoAccess    | NoAccess    | Stale       | Stale       | mw           | Stale         | mpw          | Stale       | mpbw
+reveal pending     | NoAccess    | NoAccess    | Stale       | Stale       | mw           | Stale         | mpw          | mpb         | mpbw
 reveal other       | NoAccess    | NoAccess    | Stale       | Stale       | Stale        | Stale         | Stale        | Stale       | Stale
 ";
 
