@@ -32,6 +32,8 @@ pub mod manage;
 pub mod method;
 pub mod middleware;
 pub mod notify;
+#[cfg(feature = "portal")]
+pub mod portal;
 pub mod rotation;
 pub mod store;
 pub mod time;

@@ -46,6 +46,7 @@ mod error;
 mod generate;
 mod import;
 mod outcome;
+mod preview;
 mod view;
 
 use std::fmt;
