@@ -33,6 +33,7 @@
 //! | path under [`at`](Portal::at) | what |
 //! |---|---|
 //! | (itself) | Profile: both tokens, what is pending, recent activity |
+//! | `/reveal` | a token once more, where the host keeps tokens sealed |
 //! | `/edit`, `/edit/{action}` | Edit: each change says what will happen, asks for confirmation and takes effect on Save |
 //! | `/verify?code=` | where a mailed link leads; it has a button and does nothing by itself |
 //! | `/advice` | how to keep tokens safe |
@@ -49,7 +50,7 @@
 //! | request | what |
 //! |---|---|
 //! | `GET /api/tokens`, `GET /api/history` | what the profile shows |
-//! | `POST /api/generate`, `resend`, `confirm`, `cancel-pending`, `delete-backup`, `roll-back`, `revoke-all` | the user's own changes |
+//! | `POST /api/generate`, `resend`, `confirm`, `cancel-pending`, `delete-backup`, `roll-back`, `revoke-all`, `reveal` | the user's own changes |
 //! | `GET /api/admin/users`, `GET /api/admin/user` | for administrators: accounts, and one with its history |
 //! | `POST /api/admin/methods`, `POST /api/admin/revoke-all` | for administrators: the granted methods (none revokes), every token's end |
 //!
@@ -86,6 +87,8 @@ mod layout;
 mod limit;
 mod pages;
 mod refusal;
+#[cfg_attr(not(feature = "reveal"), path = "portal/no_reveal.rs")]
+mod reveal;
 mod router;
 mod session;
 mod show;

@@ -6,6 +6,7 @@ mod ask;
 pub(super) mod edit;
 mod plan;
 pub(super) mod profile;
+pub(super) mod reveal;
 pub(super) mod verify;
 
 use askama::Template;

@@ -108,6 +108,13 @@ impl Refusal {
         "There is no such account",
         "This user has never been granted API access.",
     );
+    pub(super) const NOT_KEPT: Self = Self::new(
+        StatusCode::CONFLICT,
+        "not_kept",
+        "This token cannot be shown again",
+        "Nobody has it but you: the system keeps only a digest of it, which no token can be made \
+         of. If you have lost it, generate a new one.",
+    );
     pub(super) const NOT_SENT: Self = Self::new(
         StatusCode::BAD_GATEWAY,
         "not_sent",

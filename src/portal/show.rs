@@ -51,6 +51,8 @@ pub(super) struct TokenCard {
     pub(super) client: Option<String>,
     pub(super) expires: Option<Moment>,
     pub(super) is_expired: bool,
+    /// Whether the host can show the token itself.
+    pub(super) is_revealable: bool,
 }
 
 impl TokenCard {
@@ -64,6 +66,7 @@ impl TokenCard {
             client: token.client.as_ref().map(ToString::to_string),
             expires: token.expires_at.map(moment),
             is_expired: token.expires_at.is_some_and(|at| at <= now),
+            is_revealable: token.revealable,
         }
     }
 
@@ -147,6 +150,7 @@ pub(super) fn sentence(event: &Event) -> String {
         Event::TokenIssued { id } => format!("First token issued: token {id}"),
         Event::TokenImported { id, slot } => format!("Token {id} imported as the {slot}"),
         Event::RetiredTokenUsed { id, .. } => format!("Token {id}, which has ended, was tried"),
+        Event::TokenRevealed { id } => format!("Token {id} shown again"),
         Event::ConfirmationNotSent { id } => format!("Mail for token {id} could not be sent"),
         #[expect(unreachable_patterns, reason = "an event added later")]
         _ => event.name().replace('_', " "),

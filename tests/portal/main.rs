@@ -9,6 +9,7 @@ mod forms;
 mod links;
 mod pages;
 mod protection;
+mod reveal;
 mod world;
 
 #[path = "../support/generated.rs"]

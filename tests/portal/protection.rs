@@ -3,7 +3,7 @@
 use crate::world::{ALICE, Answer, BOB, ROOT, Session, World};
 
 /// Every path that a link can lead to.
-pub(crate) const PATHS: [&str; 24] = [
+pub(crate) const PATHS: [&str; 25] = [
     "/tokens",
     "/tokens/",
     "/tokens/edit",
@@ -13,6 +13,7 @@ pub(crate) const PATHS: [&str; 24] = [
     "/tokens/edit/cancel-pending",
     "/tokens/edit/revoke-all",
     "/tokens/resend",
+    "/tokens/reveal",
     "/tokens/verify",
     "/tokens/advice",
     "/tokens/admin",

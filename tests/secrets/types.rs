@@ -1,8 +1,10 @@
 //! `Debug` of every public type, each of an instance that holds secrets or was
 //! made with them, where the type can.
 
+mod caches;
 mod changes;
 mod gateways;
+mod pages;
 mod requests;
 mod stores;
 mod vocabulary;
@@ -27,7 +29,9 @@ pub(crate) async fn shown(life: &Life) -> Vec<(&'static str, String)> {
     vocabulary::show(life, &mut list);
     changes::show(life, &mut list).await;
     stores::show(life, &mut list).await;
+    caches::show(life, &mut list).await;
     requests::show(life, &mut list).await;
     gateways::show(life, &mut list).await;
+    pages::show(life, &mut list);
     list.0
 }

@@ -153,6 +153,15 @@ pub(in crate::portal) async fn roll_back(
     Ok(StatusCode::NO_CONTENT)
 }
 
+pub(in crate::portal) async fn reveal(
+    State(portal): State<Arc<Shared>>,
+    SignedIn(user): SignedIn,
+    Body(body): Body<Named>,
+) -> Result<Json<Value>, Refusal> {
+    let token = portal.reveal(user.user(), TokenId::from_u64(body.id)).await?;
+    Ok(Json(json!({ "id": body.id, "token": token.expose_secret() })))
+}
+
 /// Every token that there is, as the caller has seen them.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -61,6 +61,7 @@ fn token(token: &TokenView) -> Value {
         "expires_at": token.expires_at.map(|at| at.to_string()),
         "last_used_at": token.last_used_at.map(|at| at.to_string()),
         "client": token.client.as_ref().map(ToString::to_string),
+        "revealable": token.revealable,
     })
 }
 
@@ -72,5 +73,6 @@ fn pending(pending: &PendingView) -> Value {
         "expires_at": pending.expires_at.to_string(),
         "code_expires_at": pending.code_expires_at.to_string(),
         "replacing_backup": pending.replacing_backup.map(TokenId::as_u64),
+        "revealable": pending.revealable,
     })
 }

@@ -43,6 +43,10 @@ pub(super) struct Tokens {
 }
 
 impl Tokens {
+    fn is_some_unrevealable(&self) -> bool {
+        self.primary.iter().chain(&self.backup).any(|card| !card.is_revealable)
+    }
+
     pub(super) async fn of(portal: &Shared, view: &AccountView) -> Result<Self, Refusal> {
         let (primary, backup) = TokenCard::slots(view);
         Ok(Self {

@@ -9,8 +9,10 @@ use tower_api_token::manage::{
     TokenManager,
 };
 use tower_api_token::notify::{
-    ConfirmationMessage, DirectoryError, DirectoryNotifier, Notice, NotifyError, NotifyFn,
+    ConfirmationMessage, DirectoryError, DirectoryNotifier, LinkBase, LinkBaseError, Notice,
+    NotifyError, NotifyFn,
 };
+use tower_api_token::reveal::SealingKey;
 use tower_api_token::store::PageSize;
 use tower_api_token::time::Timestamp;
 
@@ -40,6 +42,12 @@ async fn manager(life: &Life, list: &mut List) {
     list.add("AccountSummary", &accounts.accounts);
     list.add("SummaryPage", &accounts);
     let (user, alice) = (Actor::User, &life.alice);
+    let key: [u8; 32] = std::array::from_fn(|place| place as u8);
+    let key = SealingKey::new(1, &key).unwrap();
+    list.add("RevealError", &life.manager.reveal(&user, alice, life.generated.id).await);
+    list.add("SealingKeyId", &key.id());
+    list.add("SealingKeyError", &SealingKey::new(1, b"short").err());
+    list.add("SealingKey", &key);
     list.add("GeneratePrimary", &life.manager.generate_primary(&user, alice));
     let resend = life.manager.resend_confirmation(&user, alice, life.generated.id);
     list.add("ResendConfirmation", &resend);
@@ -70,6 +78,10 @@ fn messages(life: &Life, list: &mut List) {
     list.add("Notice", &notice);
     list.add("NotifyError", &NotifyError::new("the mail server is gone"));
     list.add("NotifyFn", &NotifyFn::new(sending));
+    let base = LinkBase::new("https://example.com/verify").unwrap();
+    list.add("ConfirmationLink", &base.link(&life.code));
+    list.add("LinkBase", &base);
+    list.add("LinkBaseError", &LinkBaseError::Query);
     list.add("DirectoryNotifier", &DirectoryNotifier::new(directory.path()));
     list.add("DirectoryError", &DirectoryError::Missing);
     list.add("Events", &Events::default());
