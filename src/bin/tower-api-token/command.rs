@@ -1,5 +1,6 @@
 //! The commands.
 
+mod check;
 mod completions;
 mod history;
 mod man;
@@ -27,6 +28,7 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Token(token::TokenCommand),
     History(history::HistoryArguments),
+    Check(check::CheckArguments),
     Serve(serve::ServeArguments),
     Migrate(migrate::MigrateArguments),
     Completions(completions::CompletionsArguments),
@@ -44,17 +46,18 @@ pub(crate) fn run(arguments: Arguments, output: &Output) -> Result<(), Failure> 
     // The commands that serve nobody need one thread.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.map_err(Failure::Runtime)?.block_on(async {
-        if let Command::Migrate(_) = command {
-            return migrate::run(&common, *output).await;
+        match command {
+            Command::Migrate(_) => return migrate::run(&common, *output).await,
+            Command::Check(_) => return check::run(&common, *output).await,
+            _ => {}
         }
         let world = World::open(&common, *output).await?;
         match command {
             Command::User(command) => user::run(command, &world).await,
             Command::Token(command) => token::run(command, &world).await,
             Command::History(arguments) => history::run(&arguments, &world).await,
-            Command::Serve(_) | Command::Migrate(_) | Command::Completions(_) | Command::Man(_) => {
-                Ok(())
-            }
+            // They have run.
+            _ => Ok(()),
         }
     })
 }

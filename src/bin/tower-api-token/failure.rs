@@ -68,6 +68,8 @@ pub(crate) enum Failure {
     SecretLost { id: u64, source: io::Error },
     #[error("the file {} for the code cannot be made: {source}", .path.display())]
     CodeFile { path: PathBuf, source: io::Error },
+    #[error("{0} of these checks failed")]
+    CheckFailed(usize),
     #[error("the output could not be written")]
     Output(#[source] io::Error),
     #[error(transparent)]
@@ -91,6 +93,7 @@ impl Failure {
             Self::Start(_) => USAGE,
             Self::Manage(error) => of_change(error),
             Self::NoSuchUser => NO_SUCH_USER,
+            Self::CheckFailed(_) => CHECK_FAILED,
             Self::Serve(error) => match error {
                 ServeError::Bind { .. } | ServeError::Metrics(_) | ServeError::Signals(_) => {
                     OTHERWISE
@@ -136,7 +139,9 @@ impl Failure {
     pub(crate) fn hint(&self) -> Option<String> {
         match self {
             Self::Manage(ManageError::Refused(refusal)) => refusal_hint(*refusal),
-            Self::Open(OpenError::Missing) => Some("make it: tower-api-token migrate".to_owned()),
+            Self::Open(OpenError::Missing) => {
+                Some("to make it: tower-api-token migrate".to_owned())
+            }
             Self::SecretLost { .. } => Some(
                 "nobody has this token: `token revoke-all` and issue another, or for one that is \
                  pending `token cancel-pending`"

@@ -51,10 +51,7 @@ pub(crate) fn read(
     given(what, text(&line)?)
 }
 
-fn given(
-    what: &'static str,
-    text: Zeroizing<String>,
-) -> Result<Zeroizing<String>, SecretError> {
+fn given(what: &'static str, text: Zeroizing<String>) -> Result<Zeroizing<String>, SecretError> {
     if text.is_empty() { Err(SecretError::Nothing(what)) } else { Ok(text) }
 }
 

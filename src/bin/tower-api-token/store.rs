@@ -13,7 +13,7 @@ use tower_api_token::store::{
 };
 
 pub(crate) use self::address::StoreAddress;
-use self::postgres::Database;
+pub(crate) use self::postgres::Database;
 use crate::settings::{Settings, SettingsError, Time};
 
 /// How long a store may take, unless the settings say otherwise.
@@ -53,7 +53,9 @@ impl Opened {
     }
 
     /// Opens the store, and makes what it needs.
-    pub(crate) async fn migrate(settings: &Settings) -> Result<Result<Self, StoreError>, OpenError> {
+    pub(crate) async fn migrate(
+        settings: &Settings,
+    ) -> Result<Result<Self, StoreError>, OpenError> {
         if let StoreAddress::Sqlite(path) = StoreAddress::of(settings)? {
             create_private(&path).map_err(OpenError::Create)?;
         }

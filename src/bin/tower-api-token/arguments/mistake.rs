@@ -20,9 +20,12 @@ pub(crate) fn explained(error: &clap::Error, arguments: &[OsString], root: &Comm
         }
     }
     let meant = meant(error, root);
-    // Better than the nearest name at the wrong place.
-    let lines = text.lines().filter(|line| meant.is_none() || !line.starts_with("  tip: "));
-    let lines: Vec<_> = lines.map(|line| Safe(line).to_string()).collect();
+    let mut lines: Vec<_> = text.lines().map(|line| Safe(line).to_string()).collect();
+    if meant.is_some() {
+        // It names what is nearest at the wrong place.
+        lines.retain(|line| !line.starts_with("  tip: "));
+        lines.dedup();
+    }
     let mut text = lines.join("\n") + "\n";
     if let Some(meant) = meant {
         text += &format!("\nhint: did you mean `{meant}`?\n");
@@ -68,7 +71,11 @@ fn mistakes(a: &[u8], b: &[u8]) -> usize {
         // More than one is too many, and would take for ever to count.
         ([x, y, rest @ ..], [v, w, others @ ..]) if (x, y) == (w, v) && rest == others => 1,
         ([_, rest @ ..], [_, others @ ..]) => {
-            if rest == others || rest == b || a == others { 1 } else { 2 }
+            if rest == others || rest == b || a == others {
+                1
+            } else {
+                2
+            }
         }
     }
 }

@@ -43,7 +43,9 @@ pub(crate) async fn run(arguments: &HistoryArguments, world: &World) -> Result<(
         return Err(Failure::NoSuchUser);
     }
     if world.output.is_json() {
-        return entries.iter().try_for_each(|entry| world.output.value("", &event::entry_value(entry)));
+        return entries
+            .iter()
+            .try_for_each(|entry| world.output.value("", &event::entry_value(entry)));
     }
     let rows: Vec<_> = entries.iter().map(row).collect();
     world.output.value(&table(&["REVISION", "AT", "BY", "EVENT"], &rows), &Value::Null)

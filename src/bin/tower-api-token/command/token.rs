@@ -19,7 +19,9 @@ pub(crate) enum TokenCommand {
     /// Issue the first token of a user who has none; it works at once.
     ///
     /// The token is printed alone on the standard output, and never again.
-    #[command(after_help = "Example:\n  (umask 077; tower-api-token token issue alice > alice.token)")]
+    #[command(
+        after_help = "Example:\n  (umask 077; tower-api-token token issue alice > alice.token)"
+    )]
     Issue {
         /// The user.
         user: String,
@@ -53,7 +55,9 @@ pub(crate) enum TokenCommand {
     /// Confirm the pending token: it becomes the primary, and that the backup.
     ///
     /// The code is read from the file, a prompt, or the standard input.
-    #[command(after_help = "Example:\n  tower-api-token token confirm alice --code-file alice.code")]
+    #[command(
+        after_help = "Example:\n  tower-api-token token confirm alice --code-file alice.code"
+    )]
     Confirm {
         /// The user.
         user: String,
@@ -136,9 +140,7 @@ pub(crate) async fn run(command: TokenCommand, world: &World) -> Result<(), Fail
             let (user, id) = (user(&name)?, TokenId::from_u64(id));
             manager.roll_back(actor, &user, id, guard(even_if_in_use)).await?
         }
-        TokenCommand::RevokeAll { user: name } => {
-            manager.revoke_all(actor, &user(&name)?).await?
-        }
+        TokenCommand::RevokeAll { user: name } => manager.revoke_all(actor, &user(&name)?).await?,
     };
     world.changed(&entry)
 }

@@ -90,11 +90,7 @@ async fn show(user: &UserId, world: &World) -> Result<(), Failure> {
     }
 }
 
-async fn list(
-    after: Option<String>,
-    limit: Option<usize>,
-    world: &World,
-) -> Result<(), Failure> {
+async fn list(after: Option<String>, limit: Option<usize>, world: &World) -> Result<(), Failure> {
     let mut after = after.map(|name| user(&name)).transpose()?;
     let mut left = limit.unwrap_or(usize::MAX);
     let mut head = Some(["USER", "METHODS", "PRIMARY", "BACKUP", "PENDING"]);

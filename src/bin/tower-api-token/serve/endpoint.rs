@@ -84,8 +84,12 @@ type Answer<B> = Pin<Box<dyn Future<Output = Result<Response<B>, Infallible>> + 
 
 impl<S, B> hyper::service::Service<Request<Incoming>> for Guarded<S>
 where
-    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible, Future: Send + 'static>
-        + Clone,
+    S: Service<
+            Request<Incoming>,
+            Response = Response<B>,
+            Error = Infallible,
+            Future: Send + 'static,
+        > + Clone,
     B: Body<Data = Bytes, Error: Error> + Default + Send + 'static,
 {
     type Response = Response<B>;

@@ -50,8 +50,12 @@ pub(super) trait Answers<B>:
 }
 
 impl<B, S> Answers<B> for S where
-    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible, Future: Send + 'static>
-        + Clone
+    S: Service<
+            Request<Incoming>,
+            Response = Response<B>,
+            Error = Infallible,
+            Future: Send + 'static,
+        > + Clone
         + Send
         + Sync
         + 'static
@@ -67,7 +71,7 @@ pub(super) struct Listener {
 
 enum Socket {
     Tcp(TcpListener),
-    Unix(UnixListener, SocketFile),
+    Unix(UnixListener, #[expect(dead_code, reason = "removed when dropped")] SocketFile),
 }
 
 /// The file of a socket, which goes with its listener.

@@ -18,8 +18,8 @@ use crate::settings::{SettingsError, TlsFiles};
 /// Accepts TLS 1.2 and 1.3, and offers these protocols.
 pub(super) fn acceptor(files: &TlsFiles, protocols: &[&[u8]]) -> Result<TlsAcceptor, Failure> {
     let wrong = |path: &Path, problem: String| ServeError::Tls { path: path.to_owned(), problem };
-    let certificates = certificates(&files.certificate)
-        .map_err(|problem| wrong(&files.certificate, problem))?;
+    let certificates =
+        certificates(&files.certificate).map_err(|problem| wrong(&files.certificate, problem))?;
     let key = File::open(&files.key).map_err(|error| wrong(&files.key, error.to_string()))?;
     secret::refuse_if_public(&files.key, &key).map_err(SettingsError::from)?;
     let key = PrivateKeyDer::from_pem_file(&files.key)

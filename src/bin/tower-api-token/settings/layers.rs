@@ -86,7 +86,10 @@ impl Layers {
         }
     }
 
-    fn add_environment(&mut self, variables: Vec<(OsString, OsString)>) -> Result<(), SettingsError> {
+    fn add_environment(
+        &mut self,
+        variables: Vec<(OsString, OsString)>,
+    ) -> Result<(), SettingsError> {
         for (name, value) in variables {
             let Some(name) = name.to_str().filter(|name| name.starts_with(PREFIX)) else {
                 continue;

@@ -43,7 +43,8 @@ impl TokenSettings {
         let key = "tokens.former-pepper-file";
         let (version, file) = (self.former_pepper_version, self.former_pepper_file.as_ref());
         if let Some(pepper) = pepper(key, version, file)? {
-            scheme = scheme.former_pepper(pepper).map_err(|error| SettingsError::bad(key, error))?;
+            scheme =
+                scheme.former_pepper(pepper).map_err(|error| SettingsError::bad(key, error))?;
         }
         if self.formerly_without_pepper {
             let key = "tokens.formerly-without-pepper";

@@ -52,9 +52,9 @@ impl Database {
         let roots = roots(settings.store_ca_file.as_deref())?;
         let provider = Arc::new(ring::default_provider());
         let tls = ClientConfig::builder_with_provider(provider);
-        let tls = tls.with_safe_default_protocol_versions().map_err(|error| {
-            SettingsError::bad("store", error)
-        })?;
+        let tls = tls
+            .with_safe_default_protocol_versions()
+            .map_err(|error| SettingsError::bad("store", error))?;
         let tls = tls.with_root_certificates(roots).with_no_client_auth();
         Ok(Self { config, tls: MakeRustlsConnect::new(tls) })
     }

@@ -94,17 +94,9 @@ fn code_text(delivery: &Delivery) -> Option<&str> {
 }
 
 /// Prints the token alone, or as JSON with the rest.
-fn print_token(
-    token: &Token,
-    id: TokenId,
-    value: &Value,
-    world: &World,
-) -> Result<(), Failure> {
-    let line = if world.output.is_json() {
-        value.to_string()
-    } else {
-        token.expose_secret().to_owned()
-    };
+fn print_token(token: &Token, id: TokenId, value: &Value, world: &World) -> Result<(), Failure> {
+    let line =
+        if world.output.is_json() { value.to_string() } else { token.expose_secret().to_owned() };
     output::print(&line).map_err(|source| Failure::SecretLost { id: id.as_u64(), source })
 }
 
