@@ -22,7 +22,7 @@ const TIMEOUT: Duration = Duration::from_secs(2);
 /// A store, and what is peculiar to its kind.
 pub(crate) enum Opened {
     Sqlite(Arc<SqliteStore>),
-    Postgres(Arc<PostgresStore>, Database),
+    Postgres(Arc<PostgresStore>, Box<Database>),
 }
 
 /// Why a store cannot be opened.
@@ -47,7 +47,7 @@ impl Opened {
             StoreAddress::Sqlite(path) => Ok(Self::Sqlite(Arc::new(SqliteStore::open(path)?))),
             StoreAddress::Postgres(url) => {
                 let database = Database::of(&url.0, settings)?;
-                Ok(Self::Postgres(Arc::new(database.store()?), database))
+                Ok(Self::Postgres(Arc::new(database.store()?), Box::new(database)))
             }
         }
     }

@@ -44,7 +44,7 @@ pub(crate) enum SettingsError {
 }
 
 impl SettingsError {
-    pub(crate) fn bad(key: &'static str, problem: impl ToString) -> Self {
+    pub(crate) fn bad(key: &'static str, problem: impl std::fmt::Display) -> Self {
         Self::Bad { key, problem: problem.to_string() }
     }
 }

@@ -73,7 +73,6 @@ impl CacheSettings {
 /// A profile of the forward-auth endpoint, as it is written.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-#[expect(clippy::enum_variant_names, reason = "the names of the library's profiles")]
 enum ProfileName {
     OriginalMethod,
     ForwardedMethod,
