@@ -72,12 +72,12 @@ fn no_invalid_token_differs(made_with: &TokenScheme, scheme: &TokenScheme, peppe
 }
 
 #[test]
-fn every_invalid_token_gets_one_text_at_the_same_price() {
+fn store_038_every_invalid_token_gets_one_text_at_the_same_price() {
     no_invalid_token_differs(&TokenScheme::default(), &TokenScheme::default(), 1);
 }
 
 #[test]
-fn with_two_peppers_it_is_the_price_of_both() {
+fn store_038_with_two_peppers_it_is_the_price_of_both() {
     let former = TokenScheme::default().pepper(pepper(1)).unwrap();
     let current = TokenScheme::default().pepper(pepper(2)).unwrap();
     let both = current.clone().former_pepper(pepper(1)).unwrap();
