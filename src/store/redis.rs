@@ -1,13 +1,16 @@
 //! Accounts on a Redis server that several nodes share.
 
 mod change;
+mod failure;
 mod keys;
+mod lane;
 mod link;
 mod message;
 mod open;
 mod read;
 mod scripts;
 mod session;
+mod write;
 
 use std::fmt;
 use std::sync::Arc;
@@ -92,7 +95,26 @@ impl RedisStore {
     /// [`StoreErrorKind::Unavailable`](super::StoreErrorKind::Unavailable) if
     /// the server cannot be reached, or has lost the deployment.
     pub async fn create(&self) -> Result<(), StoreError> {
-        change::create(&self.link).await
+        let work = |link: Arc<Link>| async move { change::create(&link).await };
+        self.write(change::CREATING, work).await
+    }
+
+    /// Writes in a task of its own, which a caller that hangs up does not stop.
+    async fn write<T: Send + 'static, F>(
+        &self,
+        doing: &'static str,
+        work: impl FnOnce(Arc<Link>) -> F + Send,
+    ) -> Result<T, StoreError>
+    where
+        F: Future<Output = Result<T, StoreError>> + Send + 'static,
+    {
+        let turn = self.link.turn(doing).await?;
+        let work = work(Arc::clone(&self.link));
+        let work = async move {
+            let _turn = turn;
+            work.await
+        };
+        to_its_end(doing, work).await
     }
 }
 
@@ -110,17 +132,17 @@ impl AccountStore for RedisStore {
     }
 
     async fn replace(&self, replacement: Replacement) -> Result<(), StoreError> {
-        let link = Arc::clone(&self.link);
-        to_its_end(change::ONE, async move { change::replace(&link, &replacement).await }).await
+        let work = |link: Arc<Link>| async move { change::replace(&link, &replacement).await };
+        self.write(change::ONE, work).await
     }
 
     async fn replace_many(
         &self,
         replacements: Vec<Replacement>,
     ) -> Result<Vec<Result<(), StoreError>>, StoreError> {
-        let link = Arc::clone(&self.link);
-        let work = async move { change::replace_many(&link, &replacements).await };
-        to_its_end(change::MANY, work).await
+        let work =
+            |link: Arc<Link>| async move { change::replace_many(&link, &replacements).await };
+        self.write(change::MANY, work).await
     }
 
     async fn list(
@@ -132,7 +154,9 @@ impl AccountStore for RedisStore {
     }
 
     async fn record_usage(&self, batch: &[TokenUse]) -> Result<(), StoreError> {
-        change::record_usage(&self.link, batch).await
+        let recording = change::Recording::of(&self.link, batch).await?;
+        let work = |link: Arc<Link>| async move { recording.make(&link).await };
+        self.write(change::USAGE, work).await
     }
 
     async fn usage(&self, user: &UserId) -> Result<Vec<TokenUsage>, StoreError> {

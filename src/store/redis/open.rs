@@ -81,7 +81,7 @@ impl RedisOptions {
             return Err(RedisOpenError::DeploymentName);
         }
         let keys = Keys::of(&self.deployment);
-        let mut link = Link::new(self.client, keys, Replication::None)?;
+        let mut link = Link::new(self.client, keys)?;
         let info = Information::of(&link).await?;
         if !self.accept_data_loss {
             keeps_what_it_is_given(&link).await?;
@@ -104,7 +104,7 @@ struct Information {
 
 impl Information {
     async fn of(link: &Link) -> Result<Self, RedisOpenError> {
-        let answer = link.command(&redis::cmd("INFO")).await?;
+        let answer = link.reading.command(&redis::cmd("INFO")).await?;
         let answer = match &answer {
             Value::VerbatimString { text, .. } => text,
             value => text(value).unwrap_or_default(),
@@ -140,7 +140,7 @@ const SETTINGS: [(&str, &str); 3] =
 async fn keeps_what_it_is_given(link: &Link) -> Result<(), RedisOpenError> {
     for (setting, needed) in SETTINGS {
         let mut ask = redis::cmd("CONFIG");
-        let answer = link.command(ask.arg("GET").arg(setting)).await;
+        let answer = link.reading.command(ask.arg("GET").arg(setting)).await;
         let answer = answer.map_err(RedisOpenError::SettingsUnknown)?;
         let found = match &answer {
             Value::Array(pair) => pair.get(1).and_then(text),

@@ -9,7 +9,8 @@ use redis::{
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::time::timeout;
 
-use super::link::{Link, unavailable};
+use super::failure::unavailable;
+use super::link::Link;
 use super::message;
 use crate::store::feed::FeedHub;
 use crate::store::listener::{LISTENING, Listen, PATIENCE, PAUSE};
