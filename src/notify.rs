@@ -12,6 +12,7 @@
 
 mod directory;
 mod function;
+mod link;
 
 use std::error::Error;
 
@@ -19,6 +20,7 @@ use async_trait::async_trait;
 
 pub use self::directory::{DirectoryError, DirectoryNotifier};
 pub use self::function::NotifyFn;
+pub use self::link::{ConfirmationLink, LinkBase, LinkBaseError};
 use crate::audit::Event;
 use crate::identity::{Actor, UserId};
 use crate::time::Timestamp;

@@ -27,6 +27,8 @@ mod feed;
 mod hashing;
 #[cfg(any(feature = "postgres", feature = "redis"))]
 mod listener;
+mod lock_free;
+mod map;
 mod memory;
 mod page;
 #[cfg(feature = "postgres")]

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use async_trait::async_trait;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::{ConfirmationMessage, Notice, Notifier, NotifyError};
+use super::{ConfirmationMessage, LinkBase, Notice, Notifier, NotifyError};
 use crate::token::{RandomSource, SystemRandom};
 
 /// Writes each message to a file of its own in one directory: mail for a
@@ -29,9 +29,11 @@ use crate::token::{RandomSource, SystemRandom};
 /// pending_expires_at=2026-01-03T03:04:05.678Z
 /// ```
 ///
-/// A notice has `user`, `event`, `token` (only where the event is about one),
+/// With a [link base](Self::link_base) a line `link=https://…` follows that of
+/// the code. A notice has `user`, `event`, `token` (only where the event is about one),
 /// `actor` and `at`. Values are percent-encoded except for letters, digits and
-/// `-._:`, so a shell may even source the file. To take the latest code:
+/// `-._:`, and a link holds nothing else that means anything to a shell, so one
+/// may even source the file. To take the latest code:
 ///
 /// ```sh
 /// sed -n 's/^code=//p' "$(ls messages/confirmation-*.txt | tail -n 1)"
@@ -41,6 +43,7 @@ use crate::token::{RandomSource, SystemRandom};
 #[derive(Clone, Debug)]
 pub struct DirectoryNotifier {
     directory: PathBuf,
+    link_base: Option<LinkBase>,
 }
 
 impl DirectoryNotifier {
@@ -52,11 +55,18 @@ impl DirectoryNotifier {
     pub fn new(directory: impl Into<PathBuf>) -> Result<Self, DirectoryError> {
         let directory = directory.into();
         match fs::metadata(&directory) {
-            Ok(found) if found.is_dir() => Ok(Self { directory }),
+            Ok(found) if found.is_dir() => Ok(Self { directory, link_base: None }),
             Ok(_) => Err(DirectoryError::NotADirectory),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Err(DirectoryError::Missing),
             Err(error) => Err(DirectoryError::Unreadable(error)),
         }
+    }
+
+    /// Writes the confirmation link, too. Default: the code alone.
+    #[must_use]
+    pub fn link_base(mut self, base: LinkBase) -> Self {
+        self.link_base = Some(base);
+        self
     }
 
     fn write(&self, name: &str, lines: &[(&str, String)]) -> io::Result<()> {
@@ -74,22 +84,26 @@ impl DirectoryNotifier {
 #[async_trait]
 impl Notifier for DirectoryNotifier {
     async fn confirmation(&self, message: &ConfirmationMessage) -> Result<(), NotifyError> {
-        let lines = [
-            ("user", message.user.to_string()),
-            ("token", message.token.to_string()),
+        let mut lines = vec![
+            ("user", encoded(&message.user)),
+            ("token", encoded(message.token)),
             ("code", message.code.expose_secret().to_owned()),
-            ("code_expires_at", message.code_expires_at.to_string()),
-            ("pending_expires_at", message.pending_expires_at.to_string()),
         ];
+        let link = self.link_base.as_ref().map(|base| base.link(&message.code));
+        lines.extend(link.map(|link| ("link", link.expose_secret().to_owned())));
+        lines.extend([
+            ("code_expires_at", encoded(message.code_expires_at)),
+            ("pending_expires_at", encoded(message.pending_expires_at)),
+        ]);
         let name = file_name("confirmation", message.code_expires_at.unix_millis())?;
         self.write(&name, &lines).map_err(NotifyError::new)
     }
 
     async fn notice(&self, notice: &Notice) -> Result<(), NotifyError> {
         let mut lines =
-            vec![("user", notice.user.to_string()), ("event", notice.event.name().to_owned())];
-        lines.extend(notice.event.token().map(|id| ("token", id.to_string())));
-        lines.extend([("actor", notice.actor.to_string()), ("at", notice.at.to_string())]);
+            vec![("user", encoded(&notice.user)), ("event", encoded(notice.event.name()))];
+        lines.extend(notice.event.token().map(|id| ("token", encoded(id))));
+        lines.extend([("actor", encoded(&notice.actor)), ("at", encoded(notice.at))]);
         let name = file_name("notice", notice.at.unix_millis())?;
         self.write(&name, &lines).map_err(NotifyError::new)
     }
@@ -102,12 +116,16 @@ fn file_name(kind: &str, millis: u64) -> Result<String, NotifyError> {
     Ok(format!("{kind}-{millis:015}-{:016x}.txt", u64::from_ne_bytes(random)))
 }
 
-fn write_lines(path: &Path, lines: &[(&str, String)]) -> io::Result<()> {
+fn encoded(value: impl ToString) -> String {
     const ENCODED: &AsciiSet =
         &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b':');
+    utf8_percent_encode(&value.to_string(), ENCODED).to_string()
+}
+
+fn write_lines(path: &Path, lines: &[(&str, String)]) -> io::Result<()> {
     let mut file = create_private(path)?;
     for (name, value) in lines {
-        writeln!(file, "{name}={}", utf8_percent_encode(value, ENCODED))?;
+        writeln!(file, "{name}={value}")?;
     }
     Ok(())
 }

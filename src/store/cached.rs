@@ -6,13 +6,12 @@ mod entries;
 mod follow;
 mod lease;
 mod load;
-mod map;
 mod options;
 mod room;
 mod shared;
+mod strangers;
 mod stripes;
 mod sync;
-mod tables;
 
 use std::fmt;
 use std::sync::Arc;
@@ -25,6 +24,7 @@ pub use self::clock::{MonotonicClock, SuspendAwareClock};
 pub use self::counters::CacheStatistics;
 pub use self::options::{CacheError, CacheOptions};
 use self::shared::Shared;
+use super::map;
 use super::{
     AccountPage, AccountStore, Change, Feed, HeartbeatId, HistoryPage, Loaded, PageSize,
     Replacement, StoreError, TokenStore,

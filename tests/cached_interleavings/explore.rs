@@ -1,9 +1,7 @@
 //! A cache and its store in the hands of the exploring scheduler.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
-use shuttle::scheduler::PctScheduler;
 use shuttle::sync::{Mutex, MutexGuard};
 
 use crate::account::{Account, Revision, TokenRecord};
@@ -11,7 +9,7 @@ use crate::clock::Ticker;
 use crate::entries::{Asked, Entries, Known, Unknown};
 use crate::identity::UserId;
 use crate::load::{Load, Outcome, Work};
-use crate::map::DigestMap;
+use crate::schedules::LockedMap;
 use crate::store::Change;
 use crate::token::{PepperVersion, StoredDigest, TokenDigest, TokenHint, TokenId};
 
@@ -22,53 +20,12 @@ pub(crate) const TERM: u64 = 100;
 /// within the first forty.
 const SCHEDULES: usize = 200;
 
-/// Runs a test under many schedules with few, well-placed preemptions: the same
-/// ones each time, unless `SHUTTLE_RANDOM_SEED` says otherwise.
 pub(crate) fn explore(test: impl Fn() + Send + Sync + 'static) {
-    let test = Arc::new(test);
-    for preemptions in 2..5 {
-        let test = Arc::clone(&test);
-        let mut config = shuttle::Config::new();
-        config.stack_size = 0x1_8000;
-        let scheduler = PctScheduler::new_from_seed(2_026, preemptions, SCHEDULES);
-        shuttle::Runner::new(scheduler, config).run(move || test());
-    }
+    crate::schedules::explore(SCHEDULES, test);
 }
 
 /// The digest that all tests are about.
 pub(crate) const DIGEST: TokenDigest = TokenDigest::from_bytes([7; 32]);
-
-/// A map behind a lock. A reader keeps what it found, as it does without one.
-pub(crate) struct LockedMap<V>(Mutex<HashMap<TokenDigest, Arc<V>>>);
-
-impl<V> LockedMap<V> {
-    fn new() -> Self {
-        Self(Mutex::new(HashMap::new()))
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<TokenDigest, Arc<V>>> {
-        self.0.lock().unwrap()
-    }
-}
-
-impl<V> DigestMap<V> for LockedMap<V> {
-    fn read<R>(&self, digest: &TokenDigest, read: impl FnOnce(&V) -> R) -> Option<R> {
-        let found = self.lock().get(digest).cloned();
-        found.map(|value| read(&value))
-    }
-
-    fn insert(&self, digest: TokenDigest, value: V) {
-        self.lock().insert(digest, Arc::new(value));
-    }
-
-    fn remove(&self, digest: &TokenDigest) {
-        self.lock().remove(digest);
-    }
-
-    fn clear(&self) {
-        self.lock().clear();
-    }
-}
 
 type Cache = Entries<LockedMap<Known>, LockedMap<Unknown>>;
 

@@ -9,7 +9,7 @@ use tower_api_token::identity::{Actor, UserId};
 use tower_api_token::manage::{Delivery, TokenManager};
 use tower_api_token::method::MethodSet;
 use tower_api_token::notify::{
-    DirectoryError, DirectoryNotifier, Notifier as _, NotifyError, NotifyFn,
+    DirectoryError, DirectoryNotifier, LinkBase, Notifier as _, NotifyError, NotifyFn,
 };
 use tower_api_token::store::MemoryStore;
 use tower_api_token::token::ConfirmationCode;
@@ -67,6 +67,20 @@ async fn a_shell_reads_the_code_from_the_file() {
     assert_eq!(names.len(), 2, "{names:?}");
     let notice = fs::read_to_string(directory.path().join(&names[1])).unwrap();
     assert!(notice.starts_with("user=alice\nevent=primary_confirmed\ntoken=1\nactor=user\nat="));
+}
+
+#[tokio::test]
+async fn a_shell_reads_the_link_from_the_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let base = LinkBase::new("https://example.com/~x/%C3%A9").unwrap();
+    let notifier = DirectoryNotifier::new(directory.path()).unwrap().link_base(base);
+    let manager =
+        TokenManager::builder(MemoryStore::new()).notifier(notifier).build().await.unwrap();
+    let _ = pending(&manager, &UserId::new("alice").unwrap()).await;
+    let sourced = shell(directory.path(), r#". ./confirmation-*.txt; echo "$link"; echo "$code""#);
+    let (link, code) = sourced.trim_end().split_once('\n').unwrap();
+    assert!(ConfirmationCode::parse(code).is_some(), "{code}");
+    assert_eq!(link, format!("https://example.com/~x/%C3%A9?code={code}"));
 }
 
 fn shell(directory: &Path, script: &str) -> String {

@@ -10,13 +10,14 @@ use super::counters::{CacheStatistics, Counters};
 use super::entries::{Asked, Entries, Known, Unknown};
 use super::load::{Outcome, Work};
 use super::options::CacheOptions;
-use super::tables::{Accounts, Strangers, accounts, strangers};
+use super::strangers::{Strangers, strangers};
 use crate::account::Account;
+use crate::store::lock_free::{LockFree, lock_free};
 use crate::store::{Change, StoreError, StoreErrorKind, TokenStore};
 use crate::token::TokenDigest;
 
 pub(super) struct Shared<S> {
-    pub(super) entries: Entries<Accounts<Known>, Strangers<Unknown>>,
+    pub(super) entries: Entries<LockFree<Known>, Strangers<Unknown>>,
     pub(super) inner: S,
     pub(super) counters: Counters,
     /// Asks for a heartbeat at once.
@@ -30,7 +31,7 @@ pub(super) struct Shared<S> {
 impl<S> Shared<S> {
     pub(super) fn new(inner: S, options: CacheOptions) -> Self {
         let term = options.term();
-        let (known, unknown) = (accounts(), strangers(options.strangers));
+        let (known, unknown) = (lock_free(), strangers(options.strangers));
         Self {
             entries: Entries::new(known, unknown, options.accounts, nanos(term), options.clock),
             inner,

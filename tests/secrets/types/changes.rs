@@ -9,7 +9,8 @@ use tower_api_token::manage::{
     TokenManager,
 };
 use tower_api_token::notify::{
-    ConfirmationMessage, DirectoryError, DirectoryNotifier, Notice, NotifyError, NotifyFn,
+    ConfirmationMessage, DirectoryError, DirectoryNotifier, LinkBase, LinkBaseError, Notice,
+    NotifyError, NotifyFn,
 };
 use tower_api_token::store::PageSize;
 use tower_api_token::time::Timestamp;
@@ -70,6 +71,10 @@ fn messages(life: &Life, list: &mut List) {
     list.add("Notice", &notice);
     list.add("NotifyError", &NotifyError::new("the mail server is gone"));
     list.add("NotifyFn", &NotifyFn::new(sending));
+    let base = LinkBase::new("https://example.com/verify").unwrap();
+    list.add("ConfirmationLink", &base.link(&life.code));
+    list.add("LinkBase", &base);
+    list.add("LinkBaseError", &LinkBaseError::Query);
     list.add("DirectoryNotifier", &DirectoryNotifier::new(directory.path()));
     list.add("DirectoryError", &DirectoryError::Missing);
     list.add("Events", &Events::default());

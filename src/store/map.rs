@@ -1,4 +1,4 @@
-//! What the cache needs of a map.
+//! What the stores need of a map.
 
 use crate::token::TokenDigest;
 
@@ -13,4 +13,8 @@ pub(super) trait DigestMap<V> {
 
     /// Removes whatever was inserted before.
     fn clear(&self);
+
+    /// Grows early and in one step, where the map would else grow late and bit
+    /// by bit, with readers that look into two tables meanwhile.
+    fn make_room(&self) {}
 }

@@ -1,4 +1,4 @@
-//! The maps of the cache.
+//! The map of the strings that are no tokens.
 
 use quick_cache::sync::{Cache, DefaultLifecycle};
 use quick_cache::{OptionsBuilder, UnitWeighter};
@@ -6,32 +6,6 @@ use quick_cache::{OptionsBuilder, UnitWeighter};
 use super::map::DigestMap;
 use crate::store::hashing::DigestHashing;
 use crate::token::TokenDigest;
-
-/// The known accounts: readers take no lock.
-pub(super) type Accounts<V> = papaya::HashMap<TokenDigest, V, DigestHashing>;
-
-pub(super) fn accounts<V>() -> Accounts<V> {
-    papaya::HashMap::with_hasher(DigestHashing::default())
-}
-
-impl<V> DigestMap<V> for Accounts<V> {
-    #[inline]
-    fn read<R>(&self, digest: &TokenDigest, read: impl FnOnce(&V) -> R) -> Option<R> {
-        self.pin().get(digest).map(read)
-    }
-
-    fn insert(&self, digest: TokenDigest, value: V) {
-        self.pin().insert(digest, value);
-    }
-
-    fn remove(&self, digest: &TokenDigest) {
-        self.pin().remove(digest);
-    }
-
-    fn clear(&self) {
-        self.pin().clear();
-    }
-}
 
 /// The strings that are no tokens, within a bound of its own.
 pub(super) type Strangers<V> =

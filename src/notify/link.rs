@@ -1,0 +1,314 @@
+//! The link that a confirmation code travels in.
+
+use std::fmt;
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use zeroize::Zeroizing;
+
+use crate::token::ConfirmationCode;
+
+/// Where confirmation links lead: the address of the host's page that asks for
+/// the confirmation, from the host's configuration.
+///
+/// It never comes from a request: a `Host` header that somebody else has
+/// chosen would send the user's code to them.
+///
+/// ```
+/// use tower_api_token::notify::{LinkBase, LinkBaseError};
+///
+/// let base = LinkBase::new("https://example.com/profile/verify")?;
+/// assert_eq!(base.as_str(), "https://example.com/profile/verify");
+/// assert!(LinkBase::new("http://[::1]:8080/verify").is_ok());
+/// let error = LinkBase::new("http://example.com/verify").unwrap_err();
+/// assert_eq!(error, LinkBaseError::NotEncrypted);
+/// # Ok::<(), LinkBaseError>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LinkBase(String);
+
+impl LinkBase {
+    /// The name of the query parameter that holds the code.
+    pub const PARAMETER: &'static str = "code";
+
+    /// The greatest length in bytes: a link stays within one line of a message
+    /// (RFC 5322 section 2.1.1).
+    pub const MAX_LENGTH: usize = 900;
+
+    /// Links to the page at this address: `https`, or `http` to this machine
+    /// itself (`localhost`, 127.0.0.0/8, `[::1]`), a host and perhaps a port
+    /// and a path.
+    ///
+    /// A path may hold letters, digits, `-._~/` and percent-encoded bytes, so
+    /// that neither HTML nor a mail program nor a shell takes any of a link for
+    /// something else. A path that is left out is `/`.
+    ///
+    /// # Errors
+    ///
+    /// [`LinkBaseError`] names the rule that the address breaks.
+    pub fn new(address: &str) -> Result<Self, LinkBaseError> {
+        if address.len() > Self::MAX_LENGTH {
+            return Err(LinkBaseError::TooLong);
+        }
+        let (encrypted, rest) = scheme(address).ok_or(LinkBaseError::Scheme)?;
+        let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+        if authority.contains('@') {
+            return Err(LinkBaseError::Credentials);
+        }
+        let host = Host::of(authority)?;
+        check_path(path)?;
+        if !encrypted && !host.is_loopback() {
+            return Err(LinkBaseError::NotEncrypted);
+        }
+        let path_left_out = if path.is_empty() { "/" } else { "" };
+        Ok(Self(format!("{address}{path_left_out}")))
+    }
+
+    /// The address, without a code.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The link with this code, such as `https://example.com/verify?code=tac_…`.
+    #[must_use]
+    pub fn link(&self, code: &ConfirmationCode) -> ConfirmationLink {
+        let parts = [&self.0, "?", Self::PARAMETER, "=", code.expose_secret()];
+        // At once as long as it will be: growing would leave copies behind.
+        let length = parts.iter().map(|part| part.len()).sum();
+        let mut text = Zeroizing::new(String::with_capacity(length));
+        parts.iter().for_each(|part| text.push_str(part));
+        ConfirmationLink(text)
+    }
+}
+
+impl fmt::Display for LinkBase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::str::FromStr for LinkBase {
+    type Err = LinkBaseError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::new(text)
+    }
+}
+
+/// A link that holds a confirmation code, and so is as secret as the code.
+///
+/// Its memory is wiped when it is dropped, and `Debug` shows nothing of it.
+#[derive(Clone)]
+pub struct ConfirmationLink(Zeroizing<String>);
+
+impl ConfirmationLink {
+    /// The link's text, for the one message to the user and nowhere else.
+    #[must_use]
+    pub fn expose_secret(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for ConfirmationLink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ConfirmationLink(..)")
+    }
+}
+
+/// Whether the address is encrypted, and what is behind its scheme.
+fn scheme(address: &str) -> Option<(bool, &str)> {
+    let (scheme, rest) = address.split_once("://")?;
+    match scheme {
+        _ if scheme.eq_ignore_ascii_case("https") => Some((true, rest)),
+        _ if scheme.eq_ignore_ascii_case("http") => Some((false, rest)),
+        _ => None,
+    }
+}
+
+enum Host<'a> {
+    Name(&'a str),
+    V4(Ipv4Addr),
+    V6(Ipv6Addr),
+}
+
+impl<'a> Host<'a> {
+    fn of(authority: &'a str) -> Result<Self, LinkBaseError> {
+        let (host, port) = match authority.strip_prefix('[') {
+            Some(rest) => {
+                let (address, port) = rest.split_once(']').ok_or(LinkBaseError::Host)?;
+                (Self::V6(address.parse().map_err(|_| LinkBaseError::Host)?), port)
+            }
+            None => {
+                let end = authority.find(':').unwrap_or(authority.len());
+                let (name, port) = authority.split_at(end);
+                (Self::named(name)?, port)
+            }
+        };
+        match port.strip_prefix(':') {
+            None if port.is_empty() => Ok(host),
+            Some(port) if is_port(port) => Ok(host),
+            _ => Err(LinkBaseError::Port),
+        }
+    }
+
+    fn named(name: &'a str) -> Result<Self, LinkBaseError> {
+        let is_label = |label: &str| {
+            let inner = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+            let edge = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_alphanumeric);
+            let bytes = label.as_bytes();
+            edge(bytes.first()) && edge(bytes.last()) && label.bytes().all(inner)
+        };
+        if !name.split('.').all(is_label) {
+            return Err(LinkBaseError::Host);
+        }
+        // Browsers take `127.1` and `0x7f.1` for addresses; no name ends so.
+        let last = name.rsplit('.').next().unwrap_or_default();
+        if last.starts_with(|first: char| first.is_ascii_digit()) {
+            return name.parse().map(Self::V4).map_err(|_| LinkBaseError::Host);
+        }
+        Ok(Self::Name(name))
+    }
+
+    fn is_loopback(&self) -> bool {
+        match self {
+            Self::Name(name) => name.eq_ignore_ascii_case("localhost"),
+            Self::V4(address) => address.is_loopback(),
+            Self::V6(address) => address.is_loopback(),
+        }
+    }
+}
+
+fn is_port(text: &str) -> bool {
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    digits && text.parse::<std::num::NonZeroU16>().is_ok()
+}
+
+fn check_path(path: &str) -> Result<(), LinkBaseError> {
+    let mut rest = path.as_bytes();
+    while let Some((&byte, behind)) = rest.split_first() {
+        rest = match (byte, behind) {
+            (b'?', _) => return Err(LinkBaseError::Query),
+            (b'#', _) => return Err(LinkBaseError::Fragment),
+            (b'-' | b'.' | b'_' | b'~' | b'/', _) => behind,
+            (b'%', [a, b, behind @ ..]) if a.is_ascii_hexdigit() && b.is_ascii_hexdigit() => behind,
+            _ if byte.is_ascii_alphanumeric() => behind,
+            _ => return Err(LinkBaseError::Path),
+        };
+    }
+    Ok(())
+}
+
+/// Why an address cannot be that of confirmation links.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum LinkBaseError {
+    /// It is longer than [`LinkBase::MAX_LENGTH`] bytes.
+    #[error("a link's address must not be longer than {} bytes", LinkBase::MAX_LENGTH)]
+    TooLong,
+    /// It does not begin with `https://` or `http://`.
+    #[error("a link's address must begin with https:// or http://")]
+    Scheme,
+    /// It would carry the code in the clear over a network.
+    #[error("a link's address must be https, unless it leads to this machine itself")]
+    NotEncrypted,
+    /// It holds a user name or a password.
+    #[error("a link's address must not hold a user name or a password")]
+    Credentials,
+    /// Its host is neither a name (a non-ASCII one in its ASCII form) nor an
+    /// address.
+    #[error("a link's address must hold the name or the address of a host")]
+    Host,
+    /// What follows the host is no port.
+    #[error("a port must be a number from 1 to 65535")]
+    Port,
+    /// Its path holds something else than letters, digits, `-._~/` and
+    /// percent-encoded bytes.
+    #[error("a link's path must be of letters, digits, -._~/ and percent-encoded bytes")]
+    Path,
+    /// It has a query, which is the code's place.
+    #[error("a link's address must not have a query")]
+    Query,
+    /// It has a fragment, which would swallow the code.
+    #[error("a link's address must not have a fragment")]
+    Fragment,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::token::SystemRandom;
+
+    #[test]
+    fn an_address_names_the_rule_it_breaks() {
+        let long = format!("https://a.example/{}", "a".repeat(LinkBase::MAX_LENGTH));
+        let cases = [
+            (&*long, LinkBaseError::TooLong),
+            ("", LinkBaseError::Scheme),
+            ("//a.example/", LinkBaseError::Scheme),
+            ("ftp://a.example/", LinkBaseError::Scheme),
+            ("javascript://a.example/%0aalert(1)", LinkBaseError::Scheme),
+            ("http://a.example/", LinkBaseError::NotEncrypted),
+            ("http://localhost.a.example/", LinkBaseError::NotEncrypted),
+            ("http://127.0.0.1.a.example/", LinkBaseError::NotEncrypted),
+            ("http://128.0.0.1/", LinkBaseError::NotEncrypted),
+            ("http://0.0.0.0/", LinkBaseError::NotEncrypted),
+            ("http://[::]/", LinkBaseError::NotEncrypted),
+            ("https://alice@a.example/", LinkBaseError::Credentials),
+            ("http://localhost:pass@a.example/", LinkBaseError::Credentials),
+            ("https://", LinkBaseError::Host),
+            ("https:///verify", LinkBaseError::Host),
+            ("https://a..example/", LinkBaseError::Host),
+            ("https://-a.example/", LinkBaseError::Host),
+            ("https://a.example./", LinkBaseError::Host),
+            ("https://a b/", LinkBaseError::Host),
+            ("https://ä.example/", LinkBaseError::Host),
+            ("https://a.example\\@b.example/", LinkBaseError::Credentials),
+            ("https://a.example\\b.example/", LinkBaseError::Host),
+            ("https://a.example\r\nBcc: x/", LinkBaseError::Host),
+            ("https://[::1/", LinkBaseError::Host),
+            ("https://[fe80::1%25eth0]/", LinkBaseError::Host),
+            ("http://127.1/", LinkBaseError::Host),
+            ("http://0x7f000001/", LinkBaseError::Host),
+            ("http://0x7f.1/", LinkBaseError::Host),
+            ("https://a.example:/", LinkBaseError::Port),
+            ("https://a.example:0/", LinkBaseError::Port),
+            ("https://a.example:65536/", LinkBaseError::Port),
+            ("https://a.example:+443/", LinkBaseError::Port),
+            ("https://[::1]443/", LinkBaseError::Port),
+            ("https://a.example/a b", LinkBaseError::Path),
+            ("https://a.example/\"onclick=x", LinkBaseError::Path),
+            ("https://a.example/<b>", LinkBaseError::Path),
+            ("https://a.example/%2", LinkBaseError::Path),
+            ("https://a.example/%zz", LinkBaseError::Path),
+            ("https://a.example/é", LinkBaseError::Path),
+            ("https://a.example/\n", LinkBaseError::Path),
+            ("https://a.example?", LinkBaseError::Query),
+            ("https://a.example/?code=x", LinkBaseError::Query),
+            ("https://a.example#", LinkBaseError::Fragment),
+            ("https://a.example/#/verify", LinkBaseError::Fragment),
+        ];
+        for (address, error) in cases {
+            assert_eq!(LinkBase::new(address).unwrap_err(), error, "{address}");
+        }
+    }
+
+    #[test]
+    fn a_link_is_the_address_and_the_code() {
+        let code = ConfirmationCode::generate(&SystemRandom).unwrap();
+        for (address, before) in [
+            ("https://a.example", "https://a.example/"),
+            ("HTTPS://A.example:8443/x/verify", "HTTPS://A.example:8443/x/verify"),
+            ("https://192.0.2.7/%C3%A9", "https://192.0.2.7/%C3%A9"),
+            ("http://localhost:3000/verify", "http://localhost:3000/verify"),
+            ("http://127.0.0.2/verify", "http://127.0.0.2/verify"),
+            ("http://[::1]:80/~a", "http://[::1]:80/~a"),
+        ] {
+            let base = LinkBase::new(address).unwrap();
+            let link = base.link(&code);
+            let expected = format!("{before}?code={}", code.expose_secret());
+            assert_eq!(link.expose_secret(), expected);
+            assert!(link.expose_secret().parse::<http::Uri>().is_ok(), "{address}");
+            assert_eq!(format!("{link:?}"), "ConfirmationLink(..)");
+        }
+    }
+}

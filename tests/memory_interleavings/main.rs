@@ -1,0 +1,40 @@
+//! The interleavings of the memory store, explored with `shuttle`.
+//!
+//! The ledger compiled here is the store's own: all of its reading, checking
+//! and changing. Only what it imports from beside itself is replaced: the lock
+//! by that of the exploring scheduler, and the map by one behind a lock, since
+//! one that readers enter without a lock could not be explored.
+//!
+//! To see such a test fail, run
+//!
+//! ```text
+//! MEMORY_TWIN=1 cargo test --test memory_interleavings a_token_that_stays_live
+//! ```
+//!
+//! The twin takes the old account's digests away before it puts the new one's
+//! in. The failure prints a schedule; `shuttle::replay` with it shows that very
+//! interleaving.
+
+mod explored;
+mod scenes;
+
+#[expect(dead_code, reason = "uses and history are not what is explored here")]
+#[path = "../../src/store/memory/ledger.rs"]
+mod ledger;
+#[expect(dead_code, reason = "shared with the cache, which forgets everything at times")]
+#[path = "../../src/store/map.rs"]
+mod map;
+#[expect(dead_code, unused_imports, reason = "shared with tests that act in more ways")]
+#[path = "../support/model.rs"]
+mod model;
+#[path = "../support/explore.rs"]
+mod schedules;
+
+use tower_api_token::{account, audit, identity, store, token, usage};
+
+/// In place of the memory store's `sync.rs`.
+mod sync {
+    pub(super) use std::sync::PoisonError;
+
+    pub(super) use shuttle::sync::{Mutex, MutexGuard};
+}
