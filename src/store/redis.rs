@@ -8,6 +8,7 @@ mod link;
 mod message;
 mod open;
 mod read;
+mod route;
 mod scripts;
 mod session;
 mod write;

@@ -11,6 +11,7 @@ use tokio::time::timeout;
 use super::failure::{Loss, corrupt, lost, unavailable};
 use super::keys::Keys;
 use super::lane::{Lane, PATIENCE};
+use super::route::Route;
 use crate::store::{StoreError, StoreErrorKind};
 
 /// How long a change may take to reach enough replicas.
@@ -32,8 +33,8 @@ pub(super) enum Replication {
 }
 
 pub(super) struct Link {
-    pub(super) client: Client,
     pub(super) keys: Keys,
+    pub(super) route: Arc<Route>,
     pub(super) replication: Replication,
     pub(super) reading: Lane,
     /// Apart from look-ups, which would wait behind a change that waits for
@@ -46,16 +47,17 @@ pub(super) struct Link {
 }
 
 impl Link {
-    pub(super) fn new(client: Client, keys: Keys) -> RedisResult<Self> {
+    pub(super) fn new(servers: Vec<Client>, keys: Keys) -> RedisResult<Self> {
+        let route = Arc::new(Route::to(servers));
         Ok(Self {
             keys,
             replication: Replication::None,
-            reading: Lane::new(client.clone())?,
-            writing: Lane::new(client.clone())?,
+            reading: Lane::new(Arc::clone(&route))?,
+            writing: Lane::new(Arc::clone(&route))?,
             doubts: Doubts::default(),
             turns: Arc::new(Semaphore::new(WRITES)),
             deployment: OnceLock::new(),
-            client,
+            route,
         })
     }
 
