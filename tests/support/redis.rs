@@ -52,10 +52,13 @@ impl Server {
         let fast = "--repl-diskless-sync-delay 0".to_owned();
         let replica =
             Self::start(&[DURABLE.map(str::to_owned).as_slice(), &[follow, fast]].concat());
-        wait_until("the replica follows", || {
-            replica.tell("INFO replication").contains("master_link_status:up")
-        });
+        self.wait_for_replica();
         replica
+    }
+
+    /// Waits until a replica follows this server.
+    pub(crate) fn wait_for_replica(&self) {
+        wait_until("a replica follows", || self.tell("WAIT 1 100").starts_with(":1"));
     }
 
     pub(crate) fn address(&self) -> SocketAddr {

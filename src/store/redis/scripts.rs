@@ -16,13 +16,14 @@ pub(super) const CONFLICT: &str = "conflict";
 /// or is gone.
 pub(super) const LOST: &str = "LOST";
 
-/// A script, after the question whether this server may answer at all.
+/// A script that reads, after the question whether this server may answer at
+/// all.
 ///
 /// `GETEX` reads, and yet the server counts it among the commands that write: a
 /// replica refuses it, so a primary that has become one answers nothing by the
 /// past, and so does one that has fewer replicas than `min-replicas-to-write`
 /// says. A snapshot that failed (`MISCONF`) is no reason to stop reading.
-macro_rules! script {
+macro_rules! reading {
     ($body:literal) => {
         LazyLock::new(|| {
             Script::new(concat!(
@@ -43,20 +44,43 @@ macro_rules! script {
     };
 }
 
+/// A script that writes, after the question whether it may.
+///
+/// `SETRANGE` of nothing changes nothing, and is refused wherever a write would
+/// be, for want of memory too. Once it has been allowed, the server refuses no
+/// other in the same script: one that fails half-way would not be undone.
+macro_rules! writing {
+    ($body:literal) => {
+        LazyLock::new(|| {
+            Script::new(concat!(
+                "local allowed = redis.pcall('SETRANGE', KEYS[1], 0, '')
+                if type(allowed) == 'table' then
+                    return allowed
+                end
+                if redis.call('GET', KEYS[1]) ~= ARGV[1] then
+                    return redis.error_reply('LOST the deployment is not there')
+                end
+                ",
+                $body
+            ))
+        })
+    };
+}
+
 /// Keys: marker, digest. Arguments: deployment, prefix of accounts. Answers the
 /// record, nothing, or a number where the account is not there.
-pub(super) static FIND: LazyLock<Script> = script!(
+pub(super) static FIND: LazyLock<Script> = reading!(
     "local user = redis.call('GET', KEYS[2])
     return user and (redis.call('HGET', ARGV[2] .. user, 'record') or 1)"
 );
 
 /// Keys: marker, account. Argument: deployment. Answers the time and the record.
 pub(super) static LOAD: LazyLock<Script> =
-    script!("return {redis.call('TIME'), redis.call('HGET', KEYS[2], 'record')}");
+    reading!("return {redis.call('TIME'), redis.call('HGET', KEYS[2], 'record')}");
 
 /// Keys: marker, users. Arguments: deployment, prefix of accounts, where to
 /// begin, how many. Answers their records.
-pub(super) static LIST: LazyLock<Script> = script!(
+pub(super) static LIST: LazyLock<Script> = reading!(
     "local range = {KEYS[2], ARGV[3], '+', 'BYLEX', 'LIMIT', 0, ARGV[4]}
     local records = {}
     for place, user in ipairs(redis.call('ZRANGE', unpack(range))) do
@@ -67,16 +91,15 @@ pub(super) static LIST: LazyLock<Script> = script!(
 
 /// Keys: marker, and that of a single command if it has one. Arguments:
 /// deployment, and the command. Answers what it answers.
-pub(super) static ONE_COMMAND: LazyLock<Script> = script!("return redis.call(unpack(ARGV, 2))");
+pub(super) static ONE_COMMAND: LazyLock<Script> = reading!("return redis.call(unpack(ARGV, 2))");
 
 /// Keys: marker, account, history, users, peppers. Arguments: deployment, prefix
 /// of digests, channel, user, expected revision or nothing, revision, record,
 /// peppers with spaces between, digests one after the other, and the entry's
 /// revision, time, actor and event.
 ///
-/// Only the first write can be refused (for want of memory, or because the
-/// history has a later entry): a script that fails is not undone.
-pub(super) static CHANGE: LazyLock<Script> = script!(
+/// The first write can fail, where the history has a later entry, and no other.
+pub(super) static CHANGE: LazyLock<Script> = writing!(
     "local account = redis.call('HMGET', KEYS[2], 'revision', 'digests', 'peppers')
     if (account[1] or '') ~= ARGV[5] then
         return 'conflict'
@@ -124,7 +147,7 @@ pub(super) static CHANGE: LazyLock<Script> = script!(
 
 /// Key: marker. Arguments: deployment, prefix of last uses, and for each use the
 /// user, the token, the time in twenty digits and the client.
-pub(super) static RECORD: LazyLock<Script> = script!(
+pub(super) static RECORD: LazyLock<Script> = writing!(
     "for place = 3, #ARGV, 4 do
         local key, token, at = ARGV[2] .. ARGV[place], ARGV[place + 1], ARGV[place + 2]
         local kept = redis.call('HGET', key, token)
