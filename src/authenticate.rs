@@ -15,7 +15,7 @@ pub use self::settings::Authenticator;
 use crate::account::{Account, Place};
 use crate::credentials::{Carrier, KeptOverrides, Overrides, Seen};
 use crate::denial::{Denial, DenialKind, RequestFault};
-use crate::events::store_failed;
+use crate::events::{denied, passed, store_failed};
 use crate::identity::Identity;
 use crate::method::{MethodSet, Needed};
 use crate::store::{StoreError, StoreErrorKind, TokenStore};
@@ -86,9 +86,9 @@ impl Authenticator {
                 self.conclude(&question, found, method, &mut identity)
             }
         };
-        self.settle(decision, identity.as_ref(), request)
-            .map(|_| identity)
-            .map_err(|denial| *denial)
+        let settled = self.settle(decision, identity.as_ref(), request).map_err(|denial| *denial);
+        settled.inspect(|_| passed(identity.as_ref().map(Identity::slot))).inspect_err(denied)?;
+        Ok(identity)
     }
 
     /// Decides as far as that is possible without waiting. `method` is what

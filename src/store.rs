@@ -8,6 +8,7 @@
 //! | `RedisStore` | `redis` | several nodes on one Redis server that keeps what it is given |
 //! | `CachedStore` | `cache` | in front of a store that several nodes share |
 //! | `WithTimeout` | `tokio` | around a store that may hang |
+//! | `WithMetrics` | `metrics` | around a store whose latency is to be known |
 //!
 //! [`TokenStore`] is what the layer needs, with one method to write; a host
 //! that has tokens of its own implements it over its own tables.
@@ -30,6 +31,8 @@ mod listener;
 mod lock_free;
 mod map;
 mod memory;
+#[cfg(feature = "metrics")]
+mod metrics;
 mod page;
 #[cfg(feature = "postgres")]
 mod postgres;
@@ -53,6 +56,8 @@ pub use self::cached::{
 pub use self::error::{StoreError, StoreErrorKind};
 pub use self::feed::{Change, Feed, FeedItem, HeartbeatId};
 pub use self::memory::MemoryStore;
+#[cfg(feature = "metrics")]
+pub use self::metrics::WithMetrics;
 pub use self::page::{AccountPage, HistoryPage, PageSize};
 #[cfg(feature = "postgres")]
 pub use self::postgres::PostgresStore;

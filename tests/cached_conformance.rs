@@ -1,4 +1,4 @@
-//! The conformance suite on `CachedStore` and `WithTimeout`.
+//! The conformance suite on the stores that stand around others.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use tempfile::TempDir;
 use tower_api_token::conformance_suite;
 use tower_api_token::store::conformance::{Harness, Nodes};
 use tower_api_token::store::{
-    AccountStore, CacheOptions, CachedStore, MemoryStore, SqliteStore, WithTimeout,
+    AccountStore, CacheOptions, CachedStore, MemoryStore, SqliteStore, WithMetrics, WithTimeout,
 };
 
 /// A cache that is trusted, so that the suite meets its memory.
@@ -66,3 +66,5 @@ impl Nodes for Sqlite {
 conformance_suite!(cached_sqlite, Sqlite(tempfile::tempdir().unwrap()), Nodes);
 
 conformance_suite!(with_timeout, || async { WithTimeout::new(MemoryStore::new()) });
+
+conformance_suite!(with_metrics, || async { WithMetrics::new(MemoryStore::new()) });

@@ -84,8 +84,10 @@ impl Gate {
         let identity = settled
             .map_err(|denial| Denial::new(denial.kind()))
             .and_then(|_| identity.ok_or(Denial::new(DenialKind::MissingCredential)));
+        let slot = identity.as_ref().ok().map(Identity::slot);
         identity
             .and_then(|identity| self.identity_headers.of(&identity))
+            .inspect(|_| events::passed(slot))
             .inspect_err(events::denied)
     }
 

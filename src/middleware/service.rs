@@ -14,6 +14,7 @@ use super::respond::{After, Responder};
 use super::{ResponseBody, TokenAuthLayer};
 use crate::authenticate::{Authenticator, Pass, Step};
 use crate::denial::{Denial, DenialKind};
+use crate::events::passed;
 use crate::identity::Identity;
 use crate::method::Needed;
 
@@ -123,6 +124,7 @@ impl Settings {
         identity: Option<Identity>,
         request: &mut Request<B>,
     ) -> After {
+        passed(identity.as_ref().map(Identity::slot));
         let sources = self.authenticator.enabled_sources();
         let after = self.responder.after(pass.carrier, identity.as_ref(), sources);
         if self.strip_credentials {

@@ -225,6 +225,12 @@ impl<'a> Change<'a> {
         Ok(Event::TokenImported { id, slot })
     }
 
+    pub(super) fn reveal(&self, id: TokenId) -> Result<Event, RotationError> {
+        self.require_access()?;
+        self.account.token(id).ok_or(RotationError::Stale)?;
+        Ok(Event::TokenRevealed { id })
+    }
+
     fn require_access(&self) -> Result<(), RotationError> {
         if self.account.methods.is_empty() { Err(RotationError::NoAccess) } else { Ok(()) }
     }
@@ -261,7 +267,8 @@ impl<'a> Change<'a> {
         }
         let id = TokenId::from_u64(self.account.next_token);
         self.account.next_token += 1;
-        Ok(TokenRecord::new(id, token.digest, token.hint, made_at))
+        let NewToken { digest, hint, sealed } = token;
+        Ok(TokenRecord { sealed, ..TokenRecord::new(id, digest, hint, made_at) })
     }
 
     /// Puts `token` into the primary slot, live from now on.

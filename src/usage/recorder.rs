@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::{ClientLabel, TokenUsage, TokenUse};
 use crate::account::{Account, Revision, TokenRecord};
 use crate::audit::{AuditEntry, Event};
-use crate::events::Events;
+use crate::events::{Events, flushed, interval_ended};
 use crate::identity::{Actor, UserId};
 use crate::store::{AccountStore, StoreError};
 use crate::time::{Clock, SystemClock, Timestamp};
@@ -161,10 +161,13 @@ impl UsageRecorder {
     /// the next flush.
     pub async fn flush(&self) -> Result<(), StoreError> {
         self.interval.0.store(Interval::fresh(), Ordering::Relaxed);
+        interval_ended();
         let (batch, retired) = self.noted().begin_flush();
         self.emit(retired);
         if !batch.is_empty() {
-            self.shared.store.record_usage(&batch).await?;
+            let written = self.shared.store.record_usage(&batch).await;
+            flushed(batch.len(), written.is_ok());
+            written?;
             self.noted().forget(&batch);
         }
         Ok(())

@@ -14,15 +14,12 @@ use tower_api_token::identity::Actor;
 use tower_api_token::manage::{Confirmation, Delivery};
 use tower_api_token::method::MethodSet;
 use tower_api_token::rotation::RotationError;
-use tower_api_token::store::{
-    AccountStore, PageSize, PostgresStore, StoreError, StoreErrorKind, TokenStore,
-};
+use tower_api_token::store::{AccountStore, PostgresStore, StoreError, StoreErrorKind, TokenStore};
 use tower_api_token::time::Timestamp;
 use tower_api_token::token::TokenId;
 use tower_api_token::usage::{TokenUsage, TokenUse};
 
 use crate::postgres::{Database, Server};
-use crate::relay::Relay;
 use crate::sample::{account, change, digest, user};
 
 /// A connection that is inside a transaction and holds a lock.
@@ -216,34 +213,6 @@ async fn store_003_an_exhausted_pool_is_unavailable() {
     blocker.release().await;
     slow.await.unwrap().unwrap();
     assert!(small.find(&digest(2)).await.unwrap().is_some());
-}
-
-/// The commit happens, and its answer is lost: the manager reads the account
-/// back and reports what is true.
-#[tokio::test]
-async fn store_021_a_lost_answer_to_a_commit_is_found_out() {
-    let server = Server::shared();
-    let database = server.database().await;
-    let direct = database.store().await;
-    let relay = Relay::to(server.address()).await;
-    let store = Arc::new(database.through(relay.address).unmigrated());
-    let manager = TokenManager::builder(Arc::clone(&store)).confirmation(Confirmation::ByCaller);
-    let manager = manager.build().await.unwrap();
-    let (actor, alice) = (Actor::User, user("alice"));
-    manager.grant(&actor, &alice, MethodSet::new(["GET"]).unwrap()).await.unwrap();
-    for _ in 0..20 {
-        let generated = manager.generate_primary(&actor, &alice).await.unwrap();
-        let Delivery::ToCaller(code) = generated.delivery else { panic!("the code comes back") };
-        relay.lose_answer_to(b"primary_confirmed");
-        manager.confirm(&actor, &alice, &code).await.unwrap();
-        assert!(!relay.is_armed(), "the answer was lost");
-        let account = direct.load(&alice).await.unwrap().account.unwrap();
-        assert_eq!(account.primary().unwrap().id, generated.id);
-        relay.lose_answer_to(b"all_revoked");
-        manager.revoke_all(&actor, &alice).await.unwrap();
-    }
-    let history = direct.history(&alice, None, PageSize::MAX).await.unwrap().entries;
-    assert_eq!(history.len(), 1 + 20 * 3, "every change was made once");
 }
 
 /// The server names the whole row in the detail of such a refusal.

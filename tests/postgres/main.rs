@@ -9,9 +9,13 @@ mod cancel;
 mod change;
 #[cfg(feature = "conformance")]
 mod conformance;
-mod crash;
+mod engine;
+#[path = "../support/faults.rs"]
+mod faults;
 mod feed;
+mod hang;
 mod log;
+mod node;
 #[path = "../support/postgres.rs"]
 mod postgres;
 #[path = "../support/relay.rs"]
@@ -24,3 +28,9 @@ mod schema;
 mod server;
 #[path = "../support/watch.rs"]
 mod watch;
+
+/// Serves as a node where a scenario has started this program as one.
+#[test]
+fn node_process() {
+    faults::serve_if_told::<engine::Postgres>();
+}

@@ -1,6 +1,7 @@
 //! `Debug` of every public type, each of an instance that holds secrets or was
 //! made with them, where the type can.
 
+mod caches;
 mod changes;
 mod gateways;
 mod requests;
@@ -27,6 +28,7 @@ pub(crate) async fn shown(life: &Life) -> Vec<(&'static str, String)> {
     vocabulary::show(life, &mut list);
     changes::show(life, &mut list).await;
     stores::show(life, &mut list).await;
+    caches::show(life, &mut list).await;
     requests::show(life, &mut list).await;
     gateways::show(life, &mut list).await;
     list.0

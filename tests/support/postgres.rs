@@ -32,9 +32,9 @@ pub(crate) struct Server {
 impl Server {
     /// The server that the tests of this program share. It does not wait for
     /// the disk, which matters to nobody but a machine that loses its power.
-    pub(crate) fn shared() -> &'static Self {
-        static SHARED: OnceLock<Server> = OnceLock::new();
-        SHARED.get_or_init(|| Self::start(&["fsync=off"]))
+    pub(crate) fn shared() -> &'static Arc<Self> {
+        static SHARED: OnceLock<Arc<Server>> = OnceLock::new();
+        SHARED.get_or_init(|| Arc::new(Self::start(&["fsync=off"])))
     }
 
     /// A new server with these settings, ready.
@@ -128,26 +128,17 @@ impl Server {
         child.wait().expect("it ends");
     }
 
-    /// How to reach the database `postgres`, which no test uses.
-    pub(crate) fn config(&self) -> Config {
-        let mut config = Config::new();
-        config.host("127.0.0.1").port(self.address.port()).user("postgres").dbname("postgres");
-        config.connect_timeout(PATIENCE);
-        config
-    }
-
     /// An empty database: one that another test has done with, or a new one.
     pub(crate) async fn database(&self) -> Database {
-        let client = connect(&self.config()).await;
+        // No test uses this one.
+        let client = Database::at(self.address, "postgres").client().await;
         let used = self.unused.lock().unwrap().pop();
         let name = match used {
             Some(name) => clear(&client, name).await,
             None => create(&client).await,
         };
-        let mut config = self.config();
-        config.dbname(&name);
         let lease = Lease { name: name.clone(), unused: Arc::clone(&self.unused) };
-        let database = Database { name, config, _lease: Arc::new(lease) };
+        let database = Database { _lease: Arc::new(lease), ..Database::at(self.address, &name) };
         let schema = "DROP SCHEMA IF EXISTS tower_api_token CASCADE";
         database.client().await.batch_execute(schema).await.expect("an empty database");
         database
@@ -185,6 +176,7 @@ pub(crate) struct Database {
 }
 
 /// Gives a database back when no test uses it any more.
+#[derive(Default)]
 struct Lease {
     name: String,
     unused: Arc<Mutex<Vec<String>>>,
@@ -197,12 +189,18 @@ impl Drop for Lease {
 }
 
 impl Database {
+    /// The database of that name behind an address, which it is not given back
+    /// to.
+    pub(crate) fn at(address: SocketAddr, name: &str) -> Self {
+        let mut config = Config::new();
+        config.host("127.0.0.1").port(address.port()).user("postgres").connect_timeout(PATIENCE);
+        config.dbname(name);
+        Self { name: name.to_owned(), config, _lease: Arc::default() }
+    }
+
     /// The same database, reached through another address.
     pub(crate) fn through(&self, relay: SocketAddr) -> Self {
-        let mut config = Config::new();
-        config.host("127.0.0.1").port(relay.port()).user("postgres").connect_timeout(PATIENCE);
-        config.dbname(&self.name);
-        Self { config, ..self.clone() }
+        Self { _lease: Arc::clone(&self._lease), ..Self::at(relay, &self.name) }
     }
 
     pub(crate) fn pool(&self, size: usize) -> Pool {
@@ -222,14 +220,10 @@ impl Database {
     }
 
     pub(crate) async fn client(&self) -> tokio_postgres::Client {
-        connect(&self.config).await
+        let (client, connection) = self.config.connect(NoTls).await.expect("a connection");
+        tokio::spawn(connection);
+        client
     }
-}
-
-async fn connect(config: &Config) -> tokio_postgres::Client {
-    let (client, connection) = config.connect(NoTls).await.expect("a connection");
-    tokio::spawn(connection);
-    client
 }
 
 /// A program of the server, from the search path or where Debian keeps it.

@@ -1,6 +1,7 @@
 //! A TCP relay that a test can break in the ways in which networks break.
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -11,10 +12,12 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 /// What the relay does with bytes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Mode {
     #[default]
     Open,
+    /// Passes on what clients send, and keeps what they are answered.
+    AnswersHeld,
     /// Keeps every connection and passes nothing on: a cut that neither end is
     /// told of.
     HalfOpen,
@@ -28,9 +31,25 @@ pub(crate) struct Relay {
     accepting: JoinHandle<()>,
 }
 
+/// What a client sends on a connection on which it waits for messages, to a
+/// PostgreSQL and to a Redis server.
+const LISTENING: [&[u8]; 2] = [b"LISTEN ", b"SSUBSCRIBE"];
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Modes {
+    all: Mode,
+    listeners: Mode,
+}
+
+impl Modes {
+    fn of(self, listens: &AtomicBool) -> Mode {
+        if listens.load(Ordering::Relaxed) { self.all.max(self.listeners) } else { self.all }
+    }
+}
+
 struct Shared {
     server: SocketAddr,
-    mode: watch::Sender<Mode>,
+    modes: watch::Sender<Modes>,
     /// How long bytes take.
     delay: Duration,
     /// Bytes of a client after which the server's answer is lost.
@@ -58,14 +77,20 @@ impl Relay {
     async fn with(server: SocketAddr, delay: Duration, filter: fn(&[u8]) -> Vec<u8>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("its address");
-        let (mode, fatal) = (watch::Sender::default(), Mutex::default());
-        let shared = Arc::new(Shared { server, mode, delay, fatal, filter });
+        let (modes, fatal) = (watch::Sender::default(), Mutex::default());
+        let shared = Arc::new(Shared { server, modes, delay, fatal, filter });
         let accepting = tokio::spawn(accept(listener, Arc::clone(&shared)));
         Self { address, shared, accepting }
     }
 
+    /// Does so with every connection.
     pub(crate) fn set(&self, mode: Mode) {
-        self.shared.mode.send_replace(mode);
+        self.shared.modes.send_modify(|modes| modes.all = mode);
+    }
+
+    /// Does so with the connections on which clients wait for messages.
+    pub(crate) fn set_listeners(&self, mode: Mode) {
+        self.shared.modes.send_modify(|modes| modes.listeners = mode);
     }
 
     /// Passes a client's next message that holds these bytes on to the server,
@@ -94,7 +119,7 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
 }
 
 async fn connect(client: TcpStream, shared: Arc<Shared>) {
-    let mut mode = shared.mode.subscribe();
+    let (mut modes, listens) = (shared.modes.subscribe(), AtomicBool::new(false));
     let passing = async {
         let Ok(server) = TcpStream::connect(shared.server).await else { return };
         // What is small must not wait: tests measure in milliseconds.
@@ -102,33 +127,44 @@ async fn connect(client: TcpStream, shared: Arc<Shared>) {
         let (from_client, to_client) = client.into_split();
         let (from_server, to_server) = server.into_split();
         let doomed = watch::Sender::new(false);
-        let requests = pass(from_client, to_server, &shared, |bytes| {
-            let mut fatal = shared.fatal.lock().unwrap();
-            if fatal.is_some_and(|fatal| bytes.windows(fatal.len()).any(|part| part == fatal)) {
-                *fatal = None;
-                doomed.send_replace(true);
-            }
-            Some(bytes)
-        });
-        let answers = pass(from_server, to_client, &shared, |bytes| {
+        let requests =
+            pass(from_client, to_server, &shared, &listens, Mode::AnswersHeld, |bytes| {
+                if LISTENING.iter().any(|listening| holds(&bytes, listening)) {
+                    listens.store(true, Ordering::Relaxed);
+                }
+                let mut fatal = shared.fatal.lock().unwrap();
+                if fatal.is_some_and(|fatal| holds(&bytes, fatal)) {
+                    *fatal = None;
+                    doomed.send_replace(true);
+                }
+                Some(bytes)
+            });
+        let answers = pass(from_server, to_client, &shared, &listens, Mode::Open, |bytes| {
             (!*doomed.borrow()).then(|| (shared.filter)(&bytes))
         });
         tokio::select! { () = requests => {}, () = answers => {} }
     };
     tokio::select! {
         () = passing => {}
-        _ = mode.wait_for(|mode| *mode == Mode::Cut) => {}
+        _ = modes.wait_for(|modes| modes.of(&listens) == Mode::Cut) => {}
     }
 }
 
-/// Passes bytes on until an end is closed or `change` says so.
+fn holds(bytes: &[u8], part: &[u8]) -> bool {
+    bytes.windows(part.len()).any(|window| window == part)
+}
+
+/// Passes bytes on while the mode is `most` at most, until an end is closed, the
+/// connection is cut or `change` says so.
 async fn pass(
     mut from: OwnedReadHalf,
     mut to: OwnedWriteHalf,
     shared: &Shared,
+    listens: &AtomicBool,
+    most: Mode,
     change: impl Fn(Vec<u8>) -> Option<Vec<u8>>,
 ) {
-    let mut mode = shared.mode.subscribe();
+    let mut modes = shared.modes.subscribe();
     let mut buffer = vec![0; 1 << 16];
     loop {
         let Ok(length @ 1..) = from.read(&mut buffer).await else { return };
@@ -136,7 +172,8 @@ async fn pass(
         if shared.delay > Duration::ZERO {
             tokio::time::sleep(shared.delay).await;
         }
-        if mode.wait_for(|mode| *mode == Mode::Open).await.is_err() {
+        let go_on = |modes: &Modes| modes.of(listens) <= most || modes.of(listens) == Mode::Cut;
+        if !modes.wait_for(go_on).await.is_ok_and(|modes| modes.of(listens) != Mode::Cut) {
             return;
         }
         if to.write_all(&bytes).await.is_err() {

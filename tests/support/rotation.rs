@@ -39,22 +39,24 @@ struct Tokens {
     newest: Option<String>,
     /// Generated, and nobody has tried to confirm it.
     pending: Option<String>,
-    /// Deleted, and the deletion acknowledged.
-    gone: Option<String>,
+    /// Deleted, and when the deletion was acknowledged.
+    gone: Option<(String, Instant)>,
 }
 
 pub(crate) struct Client {
     authenticator: Authenticator,
+    /// For how long a node may go by what was.
+    bound: Duration,
     tokens: Mutex<Tokens>,
     stopped: AtomicBool,
 }
 
 impl Client {
-    fn new(store: impl TokenStore, token: &Token) -> Self {
+    fn new(store: impl TokenStore, bound: Duration, token: &Token) -> Self {
         let in_use = token.expose_secret().to_owned();
         let tokens = Mutex::new(Tokens { in_use, ..Tokens::default() });
         let authenticator = Authenticator::new(store);
-        Self { authenticator, tokens, stopped: AtomicBool::new(false) }
+        Self { authenticator, bound, tokens, stopped: AtomicBool::new(false) }
     }
 
     async fn attempt(&self, token: &str) -> Result<Slot, DenialKind> {
@@ -77,7 +79,9 @@ impl Client {
                 Err(DenialKind::StoreUnavailable) => requests.unavailable += 1,
                 Err(refused) => requests.violations.push(format!("I1: {refused:?}")),
             }
-            for (token, broken) in [(&tokens.pending, "I5"), (&tokens.gone, "I8")] {
+            let gone = tokens.gone.as_ref();
+            let gone = gone.filter(|(_, since)| since.elapsed() > self.bound).map(|(gone, _)| gone);
+            for (token, broken) in [(tokens.pending.as_ref(), "I5"), (gone, "I8")] {
                 let Some(token) = token else { continue };
                 match self.attempt(token).await {
                     Err(DenialKind::StoreUnavailable | DenialKind::InvalidToken) => {}
@@ -90,7 +94,8 @@ impl Client {
         requests
     }
 
-    /// Must come to use the primary.
+    /// Must come to use the primary. That its former token is called so does
+    /// not count: a node may go by what was.
     async fn switch(&self) {
         let end = Instant::now() + PATIENCE;
         loop {
@@ -102,7 +107,7 @@ impl Client {
                 tokens.newest = None;
             }
             let slot = self.attempt(&tokens.in_use).await;
-            if slot == Ok(Slot::Primary) {
+            if tokens.newest.is_none() && slot == Ok(Slot::Primary) {
                 return;
             }
             drop(tokens);
@@ -142,14 +147,18 @@ pub(crate) struct Rotation {
 
 impl Rotation {
     /// Alice changes her tokens through one node, and her client uses them on
-    /// another.
-    pub(crate) async fn start(store: Arc<dyn AccountStore>, other: impl TokenStore) -> Self {
+    /// another, which may go by what was for as long as `bound`.
+    pub(crate) async fn start(
+        store: Arc<dyn AccountStore>,
+        other: impl TokenStore,
+        bound: Duration,
+    ) -> Self {
         let builder = TokenManager::builder(Arc::clone(&store));
         let manager = builder.confirmation(Confirmation::ByCaller).build().await.unwrap();
         let (actor, alice) = (Actor::User, UserId::new("alice").unwrap());
         manager.grant(&actor, &alice, MethodSet::new(["GET"]).unwrap()).await.unwrap();
         let issued = manager.issue(&actor, &alice).await.unwrap();
-        let client = Arc::new(Client::new(other, &issued.token));
+        let client = Arc::new(Client::new(other, bound, &issued.token));
         let requests = tokio::spawn(Arc::clone(&client).run());
         let (sender, progress) = watch::channel(Progress::default());
         let stop = Arc::new(AtomicBool::new(false));
@@ -308,7 +317,8 @@ impl Owner {
         let deleted = manager.delete_backup(&Actor::User, &alice, id, Guard::EvenIfInUse).await;
         if deleted.is_ok() {
             let gone = self.tokens.remove(&id).expect("it was shown");
-            self.client.tokens.lock().await.gone = Some(gone.expose_secret().to_owned());
+            let gone = (gone.expose_secret().to_owned(), Instant::now());
+            self.client.tokens.lock().await.gone = Some(gone);
         }
         self.end(account, deleted.map(drop), "backup_deleted");
     }

@@ -8,7 +8,7 @@ use futures_core::Stream;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::shared::Shared;
-use crate::events::{cache_trust_changed, store_failed};
+use crate::events::{CacheMeter, cache_trust_changed, store_failed};
 use crate::store::{AccountStore, Feed, FeedItem, StoreError, StoreErrorKind};
 
 const SHORTEST_PAUSE: Duration = Duration::from_millis(10);
@@ -76,6 +76,7 @@ async fn next(feed: &mut Feed) -> Option<FeedItem> {
 pub(super) async fn send_heartbeats<S: AccountStore>(shared: Arc<Shared<S>>) {
     let mut healthy = true;
     let mut trusted = false;
+    let mut meter = CacheMeter::default();
     loop {
         let sent = heartbeat(&shared).await;
         if let Err(error) = &sent
@@ -89,6 +90,7 @@ pub(super) async fn send_heartbeats<S: AccountStore>(shared: Arc<Shared<S>>) {
         if std::mem::replace(&mut trusted, shared.entries.is_trusted()) != trusted {
             cache_trust_changed(trusted);
         }
+        meter.report(|| shared.statistics());
     }
 }
 

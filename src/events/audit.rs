@@ -1,0 +1,75 @@
+//! Audit events, to the log and to a sink of the host's.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::{TARGET, meter};
+use crate::audit::{AuditEntry, Event};
+use crate::token::TokenId;
+
+/// Takes audit entries to where a host collects them.
+///
+/// It is called by the manager after a change is committed, and when last uses
+/// are flushed; never by a request. One that blocks holds up that call of the
+/// manager or that flush, and no authentication. A lost entry of a change is
+/// not lost for good: the store has kept it in the change's own transaction.
+///
+/// ```
+/// use tower_api_token::audit::AuditEntry;
+/// use tower_api_token::events::EventSink;
+///
+/// struct Print;
+///
+/// impl EventSink for Print {
+///     fn record(&self, entry: &AuditEntry) {
+///         println!("{} {} {}", entry.at, entry.user, entry.event.name());
+///     }
+/// }
+/// ```
+pub trait EventSink: Send + Sync + 'static {
+    /// Takes one entry.
+    fn record(&self, entry: &AuditEntry);
+}
+
+/// Where events go: always to [`tracing`], and to the host's sink if there is
+/// one.
+#[derive(Clone, Default)]
+pub struct Events {
+    sink: Option<Arc<dyn EventSink>>,
+}
+
+impl Events {
+    /// Events that go to `sink`, too.
+    #[must_use]
+    pub fn to(sink: impl EventSink) -> Self {
+        Self { sink: Some(Arc::new(sink)) }
+    }
+
+    /// An audit entry: a change that is committed, or a notable use.
+    pub(crate) fn audit(&self, entry: &AuditEntry) {
+        let (name, user) = (entry.event.name(), entry.user.as_str());
+        let (revision, actor) = (entry.revision.as_u64(), &entry.actor);
+        match &entry.event {
+            Event::RetiredTokenUsed { id, count } => {
+                tracing::warn!(target: TARGET, user, token = id.as_u64(), count, "{name}");
+            }
+            Event::ConfirmationNotSent { id } => {
+                tracing::warn!(target: TARGET, user, token = id.as_u64(), "{name}");
+            }
+            event => {
+                let token = event.token().map(TokenId::as_u64);
+                tracing::info!(target: TARGET, user, token, revision, %actor, "{name}");
+            }
+        }
+        meter::happened(name);
+        if let Some(sink) = &self.sink {
+            sink.record(entry);
+        }
+    }
+}
+
+impl fmt::Debug for Events {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Events").field("sink", &self.sink.is_some()).finish()
+    }
+}

@@ -1,0 +1,48 @@
+//! Log records beside those of audit events.
+
+use std::error::Error;
+
+use super::{TARGET, meter};
+use crate::audit::AuditEntry;
+use crate::denial::Denial;
+use crate::notify::NotifyError;
+use crate::store::{StoreError, StoreErrorKind};
+
+/// A store failed while a request waited for it, last uses were written, or
+/// changes were listened for.
+pub(crate) fn store_failed(error: &StoreError) {
+    let source = error.source().map(tracing::field::display);
+    match error.kind() {
+        StoreErrorKind::Corrupt => {
+            tracing::error!(target: TARGET, %error, source, "unreadable record");
+        }
+        StoreErrorKind::Conflict | StoreErrorKind::Unavailable => {
+            tracing::warn!(target: TARGET, %error, source, "store unavailable");
+        }
+    }
+}
+
+/// A request was denied.
+pub(crate) fn denied(denial: &Denial) {
+    meter::denied(denial.kind());
+    let (status, code) = (denial.status().as_u16(), denial.code());
+    tracing::debug!(target: TARGET, status, code, "denied");
+}
+
+/// A notice of that change could not be sent.
+pub(crate) fn notice_not_sent(entry: &AuditEntry, error: &NotifyError) {
+    let (user, event) = (entry.user.as_str(), entry.event.name());
+    // A notice holds no secret, so its error cannot repeat one.
+    let source = error.source().map(tracing::field::display);
+    tracing::warn!(target: TARGET, user, event, source, "notice not sent");
+}
+
+/// A cache is trusted from now on, or is not.
+#[cfg(feature = "cache")]
+pub(crate) fn cache_trust_changed(trusted: bool) {
+    if trusted {
+        tracing::info!(target: TARGET, "cache trusted");
+    } else {
+        tracing::warn!(target: TARGET, "cache bypassed");
+    }
+}

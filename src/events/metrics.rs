@@ -1,0 +1,126 @@
+//! Measurements, through the [`metrics`] facade.
+//!
+//! | name | type | labels | unit: what |
+//! |---|---|---|---|
+//! | `tower_api_token_decisions_total` | counter | `outcome`, `slot` | requests decided on |
+//! | `tower_api_token_store_seconds` | histogram | `operation` | seconds that a call of the store took |
+//! | `tower_api_token_store_errors_total` | counter | `operation`, `kind` | calls of the store that failed |
+//! | `tower_api_token_cache_look_ups_total` | counter | `answer` | look-ups that a cache was asked for |
+//! | `tower_api_token_cache_invalidations_total` | counter | | changes that a cache heard of |
+//! | `tower_api_token_cache_losses_total` | counter | | times that a cache's feed was opened, or may have lost changes |
+//! | `tower_api_token_cache_entries` | gauge | | accounts that a cache remembers |
+//! | `tower_api_token_cache_trusted` | gauge | | 1 while a cache is trusted, 0 while every request asks the store |
+//! | `tower_api_token_cache_feed_lag_seconds` | gauge | | seconds that the last heartbeat was on its way through the feed |
+//! | `tower_api_token_usage_flush_size` | histogram | | tokens whose last use one flush wrote |
+//! | `tower_api_token_usage_flush_errors_total` | counter | | flushes that failed |
+//! | `tower_api_token_events_total` | counter | `event` | changes of accounts, and notable uses |
+//!
+//! # Labels
+//!
+//! None has a value that a client chooses: no user, no method, no path.
+//!
+//! * `outcome`: `pass`, or the [code](crate::denial::Denial::code) of the
+//!   denial. `slot`: of a request that passed, `primary`, `backup`, or `none`
+//!   for an anonymous one; else `none`. A request that passed as anonymous and
+//!   was then denied by its handler counts as both.
+//! * `operation`: the method of [`TokenStore`](crate::store::TokenStore) or
+//!   [`AccountStore`](crate::store::AccountStore). `kind`: `conflict`,
+//!   `corrupt` or `unavailable`.
+//! * `answer`: `hit` (an account was remembered), `negative_hit` (that no
+//!   account names the digest was), `miss` (the store was asked), `joined`
+//!   (another request's look-up was waited for) or `refused` (too many look-ups
+//!   were under way while the cache was not trusted).
+//! * `event`: the event's [name](crate::audit::Event::name).
+//!
+//! # When they move
+//!
+//! Requests count in cells that no two threads share. These are handed to the
+//! recorder by [`report`], which every
+//! [flush of last uses](crate::usage::UsageRecorder::flush) calls; a host
+//! without a `UsageRecorder`, or one that wants figures of this very moment
+//! when they are read, calls it itself. A cache tells its own four times per
+//! staleness bound.
+//!
+//! Calls of the store are measured where a
+//! [`WithMetrics`](crate::store::WithMetrics) stands around it. Several caches in
+//! one process add to the same counters, and a gauge shows whichever told last.
+//!
+//! ```
+//! use tower_api_token::events::metrics::{describe, report};
+//!
+//! // Once the host's recorder is installed:
+//! describe();
+//! // And before its figures are read:
+//! report();
+//! ```
+
+#[cfg(feature = "cache")]
+mod cache;
+mod cells;
+mod decisions;
+mod store;
+
+use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, histogram};
+
+#[cfg(feature = "cache")]
+pub(crate) use self::cache::CacheMeter;
+pub(super) use self::decisions::denied;
+pub(crate) use self::decisions::passed;
+pub(crate) use self::store::{Operation, store_answered};
+
+const DECISIONS: &str = "tower_api_token_decisions_total";
+const STORE_SECONDS: &str = "tower_api_token_store_seconds";
+const STORE_ERRORS: &str = "tower_api_token_store_errors_total";
+const CACHE_LOOK_UPS: &str = "tower_api_token_cache_look_ups_total";
+const CACHE_INVALIDATIONS: &str = "tower_api_token_cache_invalidations_total";
+const CACHE_LOSSES: &str = "tower_api_token_cache_losses_total";
+const CACHE_ENTRIES: &str = "tower_api_token_cache_entries";
+const CACHE_TRUSTED: &str = "tower_api_token_cache_trusted";
+const CACHE_FEED_LAG: &str = "tower_api_token_cache_feed_lag_seconds";
+const FLUSH_SIZE: &str = "tower_api_token_usage_flush_size";
+const FLUSH_ERRORS: &str = "tower_api_token_usage_flush_errors_total";
+const EVENTS: &str = "tower_api_token_events_total";
+
+/// Hands to the recorder what requests have counted since this was called last.
+pub fn report() {
+    let risen = cells::risen();
+    let (decisions, store) = risen.split_at(cells::STORE);
+    decisions::report(decisions);
+    store::report(store);
+}
+
+/// Tells the recorder what each measurement means, and its unit; to be called
+/// once after the recorder is installed.
+pub fn describe() {
+    describe_counter!(DECISIONS, "requests decided on");
+    describe_histogram!(STORE_SECONDS, Unit::Seconds, "how long a call of the store took");
+    describe_counter!(STORE_ERRORS, "calls of the store that failed");
+    describe_counter!(CACHE_LOOK_UPS, "look-ups that a cache was asked for");
+    describe_counter!(CACHE_INVALIDATIONS, "changes that a cache heard of");
+    describe_counter!(CACHE_LOSSES, "times that a cache's feed may have lost changes");
+    describe_gauge!(CACHE_ENTRIES, Unit::Count, "accounts that a cache remembers");
+    describe_gauge!(CACHE_TRUSTED, "1 while a cache is trusted");
+    describe_gauge!(CACHE_FEED_LAG, Unit::Seconds, "how long the last heartbeat was on its way");
+    describe_histogram!(FLUSH_SIZE, Unit::Count, "tokens whose last use one flush wrote");
+    describe_counter!(FLUSH_ERRORS, "flushes of last uses that failed");
+    describe_counter!(EVENTS, "changes of accounts, and notable uses");
+}
+
+/// An audit event of that name.
+pub(super) fn happened(event: &'static str) {
+    counter!(EVENTS, "event" => event).increment(1);
+}
+
+/// The last uses of so many tokens were written, or could not be.
+pub(crate) fn flushed(tokens: usize, written: bool) {
+    if written {
+        histogram!(FLUSH_SIZE).record(tokens as f64);
+    } else {
+        counter!(FLUSH_ERRORS).increment(1);
+    }
+}
+
+/// An interval has ended after which counts are handed on.
+pub(crate) fn interval_ended() {
+    report();
+}

@@ -1,0 +1,133 @@
+//! Measures how long a store takes.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Instant;
+
+use async_trait::async_trait;
+
+use super::{
+    AccountPage, AccountStore, Feed, HeartbeatId, HistoryPage, Loaded, PageSize, Replacement,
+    StoreError, TokenStore,
+};
+use crate::account::{Account, Revision};
+use crate::events::{Operation, store_answered};
+use crate::identity::UserId;
+use crate::token::{PepperVersion, TokenDigest};
+use crate::usage::{TokenUsage, TokenUse};
+
+/// Measures how long each call of a store takes, and counts those that fail, as
+/// [`events::metrics`](crate::events::metrics) says.
+///
+/// Put it around a `WithTimeout`, so that a call which takes too long counts as
+/// failed, and behind a `CachedStore`, so that what is measured is the store. A
+/// call that its caller drops is not counted, nor is
+/// [`peek`](TokenStore::peek), which does not wait.
+///
+/// ```
+/// use tower_api_token::store::{MemoryStore, WithMetrics};
+///
+/// let store = WithMetrics::new(MemoryStore::new());
+/// ```
+pub struct WithMetrics<S> {
+    inner: S,
+}
+
+impl<S> WithMetrics<S> {
+    /// Measures `store`.
+    #[must_use]
+    pub const fn new(store: S) -> Self {
+        Self { inner: store }
+    }
+
+    /// The store behind.
+    #[must_use]
+    pub const fn inner(&self) -> &S {
+        &self.inner
+    }
+}
+
+async fn measured<T>(
+    operation: Operation,
+    work: impl Future<Output = Result<T, StoreError>> + Send,
+) -> Result<T, StoreError> {
+    let begun = Instant::now();
+    let outcome = work.await;
+    store_answered(operation, begun.elapsed(), outcome.as_ref().err().map(StoreError::kind));
+    outcome
+}
+
+impl<S> fmt::Debug for WithMetrics<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WithMetrics").finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl<S: TokenStore> TokenStore for WithMetrics<S> {
+    fn peek(&self, digest: &TokenDigest, visit: &mut dyn FnMut(Option<&Account>)) -> bool {
+        self.inner.peek(digest, visit)
+    }
+
+    async fn find(&self, digest: &TokenDigest) -> Result<Option<Arc<Account>>, StoreError> {
+        measured(Operation::Find, self.inner.find(digest)).await
+    }
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl<S: AccountStore> AccountStore for WithMetrics<S> {
+    async fn load(&self, user: &UserId) -> Result<Loaded, StoreError> {
+        measured(Operation::Load, self.inner.load(user)).await
+    }
+
+    async fn replace(&self, replacement: Replacement) -> Result<(), StoreError> {
+        measured(Operation::Replace, self.inner.replace(replacement)).await
+    }
+
+    /// One call; of its replacements those that conflict are not counted.
+    async fn replace_many(
+        &self,
+        replacements: Vec<Replacement>,
+    ) -> Result<Vec<Result<(), StoreError>>, StoreError> {
+        measured(Operation::ReplaceMany, self.inner.replace_many(replacements)).await
+    }
+
+    async fn list(
+        &self,
+        after: Option<&UserId>,
+        size: PageSize,
+    ) -> Result<AccountPage, StoreError> {
+        measured(Operation::List, self.inner.list(after, size)).await
+    }
+
+    async fn record_usage(&self, batch: &[TokenUse]) -> Result<(), StoreError> {
+        measured(Operation::RecordUsage, self.inner.record_usage(batch)).await
+    }
+
+    async fn usage(&self, user: &UserId) -> Result<Vec<TokenUsage>, StoreError> {
+        measured(Operation::Usage, self.inner.usage(user)).await
+    }
+
+    async fn history(
+        &self,
+        user: &UserId,
+        before: Option<Revision>,
+        size: PageSize,
+    ) -> Result<HistoryPage, StoreError> {
+        measured(Operation::History, self.inner.history(user, before, size)).await
+    }
+
+    async fn changes(&self) -> Result<Feed, StoreError> {
+        measured(Operation::Changes, self.inner.changes()).await
+    }
+
+    async fn heartbeat(&self, id: HeartbeatId) -> Result<(), StoreError> {
+        measured(Operation::Heartbeat, self.inner.heartbeat(id)).await
+    }
+
+    async fn pepper_versions(&self) -> Result<Vec<(PepperVersion, u64)>, StoreError> {
+        measured(Operation::PepperVersions, self.inner.pepper_versions()).await
+    }
+}

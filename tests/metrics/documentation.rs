@@ -1,0 +1,80 @@
+//! Every measurement is documented where users look, and described to the
+//! recorder.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use http::StatusCode;
+use tower_api_token::store::{TokenStore, WithMetrics};
+
+use super::node::{TERM, World as Nodes, pass};
+use super::recorded::Recorded;
+use super::sample::{digest, holder};
+use super::world::{World, bearer, send};
+
+/// The rows of a table of measurements: name, type, labels.
+fn rows(file: &str) -> BTreeMap<String, (String, String)> {
+    let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).unwrap();
+    let lines = text.lines().map(|line| line.trim_start_matches("//!").trim());
+    let rows = lines.filter_map(|line| line.strip_prefix("| `tower_api_token_"));
+    let cells = |row: &str| {
+        let cells: Vec<_> =
+            row.split('|').map(|cell| cell.replace('`', "").trim().to_owned()).collect();
+        (cells[0].clone(), (cells[1].clone(), cells[2].clone()))
+    };
+    rows.map(cells).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_emitted_is_what_is_documented() {
+    let recorded = Recorded::start();
+    everything().await;
+    let page = recorded.page();
+    let types = page.lines().filter_map(|line| line.strip_prefix("# TYPE tower_api_token_"));
+    // The recorder shows a histogram without set ranges as a summary.
+    let typed = types.map(|line| line.split_once(' ').unwrap());
+    let typed: BTreeMap<_, _> =
+        typed.map(|(name, kind)| (name, kind.replace("summary", "histogram"))).collect();
+    for file in ["src/events/metrics.rs", "README.md"] {
+        let rows = rows(file);
+        let documented: BTreeMap<_, _> =
+            rows.iter().map(|(name, (kind, _))| (&**name, kind.clone())).collect();
+        assert_eq!(documented, typed, "{file}");
+        for (name, (_, labels)) in &rows {
+            assert_eq!(&emitted_labels(&page, name), labels, "{name} in {file}");
+        }
+    }
+    let helped = page.lines().filter(|line| line.starts_with("# HELP tower_api_token_")).count();
+    assert_eq!(helped, typed.len(), "{page}");
+}
+
+/// The names of the labels of a measurement, beside the recorder's own.
+fn emitted_labels(page: &str, name: &str) -> String {
+    let series = page.lines().find(|line| {
+        let rest = line.strip_prefix("tower_api_token_").and_then(|line| line.strip_prefix(name));
+        rest.is_some_and(|rest| rest.starts_with([' ', '{']) || rest.starts_with("_sum"))
+    });
+    let series = series.unwrap_or_else(|| panic!("{name} is not there:\n{page}"));
+    let labels = series.split_once('{').map_or("", |(_, labels)| labels);
+    let names = labels.split(',').filter_map(|label| label.split_once('='));
+    let names = names.map(|(name, _)| name).filter(|name| *name != "quantile");
+    names.collect::<Vec<_>>().join(", ")
+}
+
+/// Causes each measurement once at least.
+async fn everything() {
+    let world = World::new().await;
+    let token = world.user("alice").await;
+    assert_eq!(send(&world.layer(), "GET", &bearer(&token)).await, StatusCode::OK);
+    world.usage.flush().await.unwrap();
+    let nodes = Nodes::default();
+    nodes.insert(holder("alice", 1, 1));
+    let node = nodes.node().await;
+    node.warm(1).await;
+    pass(TERM).await;
+    let store = WithMetrics::new(node.link.clone());
+    store.find(&digest(1)).await.unwrap();
+    node.link.finds_fare(super::link::Fate::Fails);
+    store.find(&digest(1)).await.unwrap_err();
+    super::flush::fail().await;
+}
