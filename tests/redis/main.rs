@@ -8,23 +8,37 @@
 mod cancel;
 mod cluster;
 mod conformance;
+mod engine;
 mod failover;
+#[path = "../support/faults.rs"]
+mod faults;
 mod feed;
 #[path = "../support/generated.rs"]
 mod generated;
+mod hang;
 mod keys;
 mod loss;
+mod node;
 mod open;
 #[path = "../support/redis.rs"]
 mod redis_server;
 #[path = "../support/relay.rs"]
 mod relay;
 mod replicas;
+#[path = "../support/rotation.rs"]
+mod rotation;
 #[path = "../postgres/sample.rs"]
 mod sample;
 #[path = "../support/secret.rs"]
 mod secret;
+#[expect(dead_code, reason = "what a server needs that starts processes of its own")]
 #[path = "../support/server.rs"]
 mod server;
 #[path = "../support/watch.rs"]
 mod watch;
+
+/// Serves as a node where a scenario has started this program as one.
+#[test]
+fn node_process() {
+    faults::serve_if_told::<engine::Redis>();
+}

@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Mutex, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use redis::Client;
@@ -29,9 +29,9 @@ pub(crate) struct Server {
 impl Server {
     /// The server that the tests of this program share, each with a deployment
     /// of its own.
-    pub(crate) fn shared() -> &'static Self {
-        static SHARED: OnceLock<Server> = OnceLock::new();
-        SHARED.get_or_init(|| Self::start(&DURABLE))
+    pub(crate) fn shared() -> &'static Arc<Self> {
+        static SHARED: OnceLock<Arc<Server>> = OnceLock::new();
+        SHARED.get_or_init(|| Arc::new(Self::start(&DURABLE)))
     }
 
     /// A new server with these settings, ready.
