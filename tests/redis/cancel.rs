@@ -107,7 +107,7 @@ impl World {
                 7 => drop(manager.revoke_all(&actor, &alice).await),
                 8 => drop(manager.revoke_access(&actor, &alice).await),
                 9 => drop(manager.issue(&actor, &alice).await),
-                _ => with_tokens(&*store, &manager, kind, &alice).await,
+                _ => with_tokens(&store, &manager, kind, &alice).await,
             }
         })
     }

@@ -13,8 +13,6 @@ mod failover;
 #[path = "../support/faults.rs"]
 mod faults;
 mod feed;
-#[path = "../support/generated.rs"]
-mod generated;
 mod hang;
 mod keys;
 mod loss;
@@ -29,8 +27,6 @@ mod replicas;
 mod rotation;
 #[path = "../postgres/sample.rs"]
 mod sample;
-#[path = "../support/secret.rs"]
-mod secret;
 #[expect(dead_code, reason = "what a server needs that starts processes of its own")]
 #[path = "../support/server.rs"]
 mod server;

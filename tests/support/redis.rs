@@ -1,5 +1,6 @@
 //! A private Redis server.
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -80,7 +81,7 @@ impl Server {
         let directory = self.home.directory();
         let log = File::options().create(true).append(true).open(directory.join("log"));
         let log = log.expect("a log file");
-        let mut redis = Command::new("redis-server");
+        let mut redis = Command::new(program());
         redis.current_dir(directory).args(["--bind", "127.0.0.1", "--save", ""]);
         redis.args(["--port", &self.address.port().to_string()]);
         redis.arg("--dir").arg(directory).arg("--pidfile").arg(directory.join("pid"));
@@ -139,6 +140,12 @@ impl Drop for Server {
             self.kill();
         }
     }
+}
+
+/// The server to test with: `redis-server`, unless the environment names another
+/// version or make.
+fn program() -> OsString {
+    std::env::var_os("REDIS_SERVER").unwrap_or_else(|| "redis-server".into())
 }
 
 pub(crate) fn client_of(address: SocketAddr) -> Client {

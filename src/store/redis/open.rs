@@ -1,5 +1,6 @@
 //! Opening a store, and what a server must be like.
 
+use std::fmt;
 use std::time::Duration;
 
 use redis::{Client, RedisError, Value};
@@ -10,7 +11,6 @@ use super::link::{Link, Replication, text};
 use crate::store::listener::LazyListener;
 
 /// How to open a [`RedisStore`].
-#[derive(Debug)]
 #[must_use = "nothing is opened until `open` is called"]
 pub struct RedisOptions {
     client: Client,
@@ -18,6 +18,15 @@ pub struct RedisOptions {
     deployment: String,
     replicas: Option<u32>,
     accept_data_loss: bool,
+}
+
+/// Without the client, which may hold a password.
+impl fmt::Debug for RedisOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut options = f.debug_struct("RedisOptions");
+        options.field("deployment", &self.deployment).field("replicas", &self.replicas);
+        options.field("accept_data_loss", &self.accept_data_loss).finish_non_exhaustive()
+    }
 }
 
 impl RedisOptions {
@@ -65,7 +74,8 @@ impl RedisOptions {
     }
 
     /// How many replicas must have a change before it is acknowledged. Default:
-    /// one if the server has any when it is opened, else none.
+    /// one if the server has any when it is opened, else none. Say it where the
+    /// replicas may be away at that moment.
     ///
     /// ```
     /// # fn example(client: redis::Client) {
