@@ -6,220 +6,24 @@
 
 mod builder;
 mod mark;
-
-use std::fmt;
+mod pending;
+mod retired;
+mod revision;
+mod slot;
+mod token;
 
 use subtle::ConstantTimeEq;
 
 pub use self::builder::{AccountBuilder, AccountError};
 pub(crate) use self::mark::UseMark;
+pub use self::pending::{Confirmed, Pending};
+pub use self::retired::{Ending, Retired};
+pub use self::revision::Revision;
+pub use self::slot::Slot;
+pub use self::token::TokenRecord;
 use crate::identity::UserId;
 use crate::method::MethodSet;
-use crate::time::Timestamp;
-use crate::token::{CodeDigest, PepperVersion, StoredDigest, TokenDigest, TokenHint, TokenId};
-
-/// Which of an account's two live tokens. Both give the same access.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[expect(clippy::exhaustive_enums, reason = "an account has these two slots by design")]
-pub enum Slot {
-    /// The token to use.
-    Primary,
-    /// The former primary, until the user deletes it.
-    Backup,
-}
-
-impl Slot {
-    /// `primary` or `backup`.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Primary => "primary",
-            Self::Backup => "backup",
-        }
-    }
-}
-
-impl fmt::Display for Slot {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-/// A counter that every change of an account raises and nothing resets.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Revision(u64);
-
-impl Revision {
-    /// The revision of an account that no store has yet.
-    pub const ABSENT: Self = Self(0);
-
-    /// Takes a revision back from where a store has kept it.
-    #[must_use]
-    pub const fn from_u64(number: u64) -> Self {
-        Self(number)
-    }
-
-    /// The revision as a number.
-    #[must_use]
-    pub const fn as_u64(self) -> u64 {
-        self.0
-    }
-
-    pub(crate) const fn next(self) -> Self {
-        Self(self.0 + 1)
-    }
-}
-
-impl fmt::Display for Revision {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-/// What an account keeps of one token.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct TokenRecord {
-    /// Its public name.
-    pub id: TokenId,
-    /// Its digest, and the key that made it.
-    pub digest: StoredDigest,
-    /// What a view may show of it.
-    pub hint: TokenHint,
-    /// When it was generated, or the time that its importer gave.
-    pub made_at: Timestamp,
-    /// When it became usable: confirmed, issued or imported. For a pending
-    /// token the same as `made_at`.
-    pub active_since: Timestamp,
-    /// From when on it is refused; `None` for never.
-    pub expires_at: Option<Timestamp>,
-    pub(crate) mark: UseMark,
-}
-
-impl TokenRecord {
-    /// The record of a token that was made and is active from `made_at` on,
-    /// without an end.
-    #[must_use]
-    pub const fn new(
-        id: TokenId,
-        digest: StoredDigest,
-        hint: TokenHint,
-        made_at: Timestamp,
-    ) -> Self {
-        Self {
-            id,
-            digest,
-            hint,
-            made_at,
-            active_since: made_at,
-            expires_at: None,
-            mark: UseMark::new(),
-        }
-    }
-
-    /// Whether its lifetime, if it has one, has ended at `now`.
-    #[must_use]
-    pub fn is_expired(&self, now: Timestamp) -> bool {
-        self.expires_at.is_some_and(|end| end <= now)
-    }
-}
-
-/// A generated primary that is not active yet.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Pending {
-    /// The token that waits; refused until it is confirmed.
-    pub token: TokenRecord,
-    /// Until when it can be confirmed at all, with whichever code.
-    pub expires_at: Timestamp,
-    /// The digest of the one code that activates it.
-    pub code: CodeDigest,
-    /// When that code was made: what its lifetime and the pause before the
-    /// next one count from.
-    pub code_made_at: Timestamp,
-    /// From when on that code is dead.
-    pub code_expires_at: Timestamp,
-    /// The backup whose end the caller has agreed to.
-    pub replacing_backup: Option<TokenId>,
-}
-
-impl Pending {
-    /// `token` can be confirmed until `expires_at`, with a code of this digest
-    /// that was made at `code_made_at` and is dead from `code_expires_at` on;
-    /// no backup is to be replaced.
-    #[must_use]
-    pub const fn new(
-        token: TokenRecord,
-        expires_at: Timestamp,
-        code: CodeDigest,
-        code_made_at: Timestamp,
-        code_expires_at: Timestamp,
-    ) -> Self {
-        Self { token, expires_at, code, code_made_at, code_expires_at, replacing_backup: None }
-    }
-}
-
-/// How a token came to its end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Ending {
-    /// A pending token gave way to one generated later.
-    Superseded,
-    /// A pending token was cancelled.
-    Cancelled,
-    /// A backup gave way to the former primary, as its user had agreed.
-    Replaced,
-    /// A backup was deleted.
-    Deleted,
-    /// A primary was given up for the backup.
-    RolledBack,
-    /// All tokens were revoked at once.
-    Revoked,
-    /// The user's access was revoked.
-    AccessRevoked,
-}
-
-/// What is kept of a token that is no more: enough to recognise it and to say
-/// what became of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Retired {
-    /// The public name it had.
-    pub id: TokenId,
-    /// Its digest.
-    pub digest: StoredDigest,
-    /// When it ended.
-    pub at: Timestamp,
-    /// How it ended.
-    pub ending: Ending,
-}
-
-impl Retired {
-    /// The token `id` ended at `at` in this way.
-    #[must_use]
-    pub const fn new(id: TokenId, digest: StoredDigest, at: Timestamp, ending: Ending) -> Self {
-        Self { id, digest, at, ending }
-    }
-}
-
-/// The last confirmation that took effect, so that the same link opened again
-/// is recognised.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Confirmed {
-    /// The token that it activated.
-    pub id: TokenId,
-    /// The digest of its code.
-    pub code: CodeDigest,
-}
-
-impl Confirmed {
-    /// The code activated the token `id`.
-    #[must_use]
-    pub const fn new(id: TokenId, code: CodeDigest) -> Self {
-        Self { id, code }
-    }
-}
+use crate::token::{PepperVersion, StoredDigest, TokenDigest, TokenId};
 
 /// Where in an account a digest stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -390,6 +194,14 @@ impl Account {
         tokens.map(|token| token.digest.pepper)
     }
 
+    /// The token of this name, in a slot or pending.
+    #[must_use]
+    pub fn token(&self, id: TokenId) -> Option<&TokenRecord> {
+        let slots = self.primary.iter().chain(&self.backup);
+        let mut tokens = slots.chain(self.pending.iter().map(|pending| &pending.token));
+        tokens.find(|token| token.id == id)
+    }
+
     /// Whether a token with this id was given out and has come to this end.
     pub(crate) fn ended(&self, id: TokenId) -> Option<Ending> {
         let retired = self.retired.iter().find(|retired| retired.id == id)?;
@@ -400,6 +212,8 @@ impl Account {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::time::Timestamp;
+    use crate::token::TokenHint;
 
     fn digest(byte: u8) -> StoredDigest {
         StoredDigest::new(TokenDigest::from_bytes([byte; 32]), PepperVersion::NONE)

@@ -11,7 +11,9 @@ use crate::token::TokenId;
 /// Everything auditable.
 ///
 /// All but the last two are changes of an account, and a store keeps each in
-/// the transaction of its change.
+/// the transaction of its change. [`TokenRevealed`](Self::TokenRevealed) is one,
+/// too, although nothing but the revision changes: no token is shown before the
+/// store has kept that it was.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event {
@@ -75,6 +77,11 @@ pub enum Event {
         /// The slot it is in.
         slot: Slot,
     },
+    /// A token was decrypted and shown once more.
+    TokenRevealed {
+        /// The token.
+        id: TokenId,
+    },
     /// A retired token was presented, and refused.
     RetiredTokenUsed {
         /// The retired token.
@@ -105,6 +112,7 @@ impl Event {
             Self::AllRevoked => "all_revoked",
             Self::TokenIssued { .. } => "token_issued",
             Self::TokenImported { .. } => "token_imported",
+            Self::TokenRevealed { .. } => "token_revealed",
             Self::RetiredTokenUsed { .. } => "retired_token_used",
             Self::ConfirmationNotSent { .. } => "confirmation_not_sent",
         }
@@ -123,6 +131,7 @@ impl Event {
             | Self::RolledBack { given_up: id, .. }
             | Self::TokenIssued { id }
             | Self::TokenImported { id, .. }
+            | Self::TokenRevealed { id }
             | Self::RetiredTokenUsed { id, .. }
             | Self::ConfirmationNotSent { id } => Some(*id),
         }

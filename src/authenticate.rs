@@ -12,13 +12,13 @@ use http::request::Parts;
 use http::{HeaderMap, Method};
 
 pub use self::settings::Authenticator;
-use crate::account::{Account, Place};
+use crate::account::{Account, Place, Slot, TokenRecord};
 use crate::credentials::{Carrier, KeptOverrides, Overrides, Seen};
 use crate::denial::{Denial, DenialKind, RequestFault};
 use crate::events::{denied, passed, store_failed};
 use crate::identity::Identity;
 use crate::method::{MethodSet, Needed};
-use crate::store::{StoreError, StoreErrorKind, TokenStore};
+use crate::store::{StoreError, StoreErrorKind};
 use crate::token::TokenDigest;
 
 /// A request that may pass; whose it is stands beside it.
@@ -44,7 +44,7 @@ pub(crate) enum Step {
 
 /// What a store has to be asked, and what is decided by its answer.
 pub(crate) struct Question {
-    /// To be asked one after the other until one is found.
+    /// To be asked for one after the other.
     digests: Vec<TokenDigest>,
     carrier: Carrier,
     user: Option<CompactString>,
@@ -82,7 +82,7 @@ impl Authenticator {
         let decision = match self.begin(method, &mut request.headers, &mut identity) {
             Step::Done(decision) => decision,
             Step::Ask(question) => {
-                let found = question.ask(&**self.store()).await;
+                let found = self.ask(&question).await;
                 self.conclude(&question, found, method, &mut identity)
             }
         };
@@ -111,21 +111,25 @@ impl Authenticator {
             }
             (Ok(None), overrides) => {
                 let overrides = overrides.map(|()| seen.overrides.is_empty());
-                Step::Done(self.without_credential(method.name, headers, overrides))
+                let misplaced = seen.misplaced(&self.sources);
+                Step::Done(self.without_credential(method.name, headers, overrides, misplaced))
             }
             (Err(fault), _) | (_, Err(fault)) => Step::Done(Err(Box::new(Denial::fault(fault)))),
         }
     }
 
     /// A request that asks for another method than its own is no preflight: no
-    /// browser makes one, and behind us it could be any method's request.
+    /// browser makes one, and behind us it could be any method's request. And
+    /// who tried to present a token is nobody's anonymous client.
     #[cold]
     fn without_credential(
         &self,
         method: &str,
         headers: &HeaderMap,
         no_override: Result<bool, RequestFault>,
+        misplaced: Option<RequestFault>,
     ) -> Result<Pass, Box<Denial>> {
+        let no_override = misplaced.map_or(no_override, Err);
         let preflight = self.allow_preflight && is_preflight(method, headers);
         if preflight && no_override == Ok(true) {
             Ok(Pass::ANONYMOUS)
@@ -146,12 +150,14 @@ impl Authenticator {
         }
         let digest = self.scheme.current_digest(text);
         match self.peek(&digest, claim, identity) {
-            (_, Some(decision)) => Step::Done(decision),
-            (known, None) => self.look_further(text, (!known).then_some(digest), claim, identity),
+            (_, Some(decision)) if decides(&decision) => Step::Done(decision),
+            (known, _) => self.look_further(text, (!known).then_some(digest), claim, identity),
         }
     }
 
-    /// Memory has no account that names the current digest, or does not know.
+    /// Memory knows of no live token with the current digest. A token that has
+    /// ended goes the way of one that never was: nobody learns which it is from
+    /// what is asked.
     #[cold]
     fn look_further(
         &self,
@@ -163,8 +169,8 @@ impl Authenticator {
         let mut digests = Vec::from_iter(current);
         if let Some(former) = self.scheme.former_digest(text) {
             match self.peek(&former.digest, claim, identity) {
-                (_, Some(decision)) => return Step::Done(decision),
-                (known, None) => digests.extend((!known).then_some(former.digest)),
+                (_, Some(decision)) if decides(&decision) => return Step::Done(decision),
+                (known, _) => digests.extend((!known).then_some(former.digest)),
             }
         }
         if digests.is_empty() || !self.scheme.admits(text) {
@@ -191,6 +197,22 @@ impl Authenticator {
             }
         });
         (known, decision)
+    }
+
+    /// Asks the store for one digest after the other, until one is a live
+    /// token's.
+    pub(crate) async fn ask(&self, question: &Question) -> Result<Found, StoreError> {
+        let mut found = None;
+        for digest in &question.digests {
+            if let Some(account) = self.store().find(digest).await? {
+                let live = self.live(&account, digest, question.user.as_deref()).is_some();
+                found = Some((account, *digest));
+                if live {
+                    break;
+                }
+            }
+        }
+        Ok(found)
     }
 
     /// Decides by what the store answered.
@@ -223,14 +245,9 @@ impl Authenticator {
         claim: &Claim<'_>,
         identity: &mut Option<Identity>,
     ) -> Result<Pass, Box<Denial>> {
-        let Some((slot, token)) = account.token_of(digest) else {
+        let Some((slot, token)) = self.live(account, digest, claim.user) else {
             return Err(self.not_live(account, digest));
         };
-        let expired = token.expires_at.is_some() && token.is_expired(self.clock.now());
-        let user = account.user();
-        if expired || claim.user.is_some_and(|named| named != user.as_str()) {
-            return Err(refusal(DenialKind::InvalidToken));
-        }
         let methods = account.methods();
         if !methods.grants(&claim.method) {
             return Err(Box::new(Denial::method_not_granted(claim.method.name)));
@@ -238,11 +255,27 @@ impl Authenticator {
             claim.overrides_granted(methods)?;
         }
         let first_use = self.usage.as_ref().is_some_and(|usage| usage.mark(token));
-        *identity = Some(Identity::new(user.clone(), methods.clone(), token.id, slot));
+        *identity = Some(Identity::new(account.user().clone(), methods.clone(), token.id, slot));
         Ok(Pass { carrier: claim.carrier, first_use })
     }
 
-    /// The digest is known, but no live token's.
+    /// The live token with that digest, if the account is that of the user named
+    /// beside it.
+    #[inline(always)]
+    fn live<'a>(
+        &self,
+        account: &'a Account,
+        digest: &TokenDigest,
+        user: Option<&str>,
+    ) -> Option<(Slot, &'a TokenRecord)> {
+        let (slot, token) = account.token_of(digest)?;
+        let expired = token.expires_at.is_some() && token.is_expired(self.clock.now());
+        let of_another = user.is_some_and(|named| named != account.user().as_str());
+        (!expired && !of_another).then_some((slot, token))
+    }
+
+    /// The digest is known, but no live token's, or not of the user named
+    /// beside it.
     #[cold]
     fn not_live(&self, account: &Account, digest: &TokenDigest) -> Box<Denial> {
         if let (Some(usage), Some(Place::Retired(id))) = (&self.usage, account.place_of(digest)) {
@@ -280,16 +313,10 @@ impl Authenticator {
     }
 }
 
-impl Question {
-    /// Asks for one digest after the other until one is found.
-    pub(crate) async fn ask(&self, store: &dyn TokenStore) -> Result<Found, StoreError> {
-        for digest in &self.digests {
-            if let Some(account) = store.find(digest).await? {
-                return Ok(Some((account, *digest)));
-            }
-        }
-        Ok(None)
-    }
+/// Whether nothing can follow but this decision.
+#[inline]
+fn decides(decision: &Result<Pass, Box<Denial>>) -> bool {
+    decision.as_ref().err().is_none_or(|denial| denial.kind() != DenialKind::InvalidToken)
 }
 
 impl Claim<'_> {

@@ -13,6 +13,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 pub(crate) use self::basic::BasicCredential;
 pub(crate) use self::overrides::{KeptOverrides, Overrides};
 use crate::denial::RequestFault;
+use crate::method::is_http_token;
 use crate::token::{MAX_TOKEN_LENGTH, is_b64token};
 
 /// Where a request may carry its token. Never in the URL: that is what logs,
@@ -29,18 +30,20 @@ pub enum CredentialSource {
     /// as the password (RFC 7617).
     Basic,
     /// A header of the host's choice that holds nothing but the token, such as
-    /// `X-Api-Key`.
+    /// `X-Api-Key`. It may be `Authorization`, for clients that send no scheme.
     Header(HeaderName),
 }
 
 /// The enabled sources.
 #[derive(Clone, Debug)]
 pub(crate) struct Sources {
-    /// Whether any of the next three is.
+    /// Whether any of the next four is.
     authorization: bool,
     bearer: bool,
     tok: bool,
     basic: bool,
+    /// `Authorization` with the token alone.
+    bare: bool,
     headers: Vec<HeaderName>,
 }
 
@@ -59,18 +62,25 @@ impl FromIterator<CredentialSource> for Sources {
                 CredentialSource::Bearer => enabled.bearer = true,
                 CredentialSource::Tok => enabled.tok = true,
                 CredentialSource::Basic => enabled.basic = true,
+                CredentialSource::Header(AUTHORIZATION) => enabled.bare = true,
                 CredentialSource::Header(name) if enabled.headers.contains(&name) => {}
                 CredentialSource::Header(name) => enabled.headers.push(name),
             }
         }
-        enabled.authorization = enabled.bearer || enabled.tok || enabled.basic;
+        enabled.authorization = enabled.bearer || enabled.tok || enabled.basic || enabled.bare;
         enabled
     }
 }
 
 impl Sources {
-    const NONE: Self =
-        Self { authorization: false, bearer: false, tok: false, basic: false, headers: Vec::new() };
+    const NONE: Self = Self {
+        authorization: false,
+        bearer: false,
+        tok: false,
+        basic: false,
+        bare: false,
+        headers: Vec::new(),
+    };
 
     pub(crate) const fn bearer(&self) -> bool {
         self.bearer
@@ -84,8 +94,17 @@ impl Sources {
         self.basic
     }
 
-    pub(crate) fn headers(&self) -> &[HeaderName] {
-        &self.headers
+    /// The headers that hold nothing but the token.
+    pub(crate) fn bare_headers(&self) -> impl Iterator<Item = &HeaderName> {
+        self.bare.then_some(&AUTHORIZATION).into_iter().chain(&self.headers)
+    }
+
+    /// The header of that carrier, unless it is `Authorization`.
+    pub(crate) fn own_header(&self, carrier: Carrier) -> Option<&HeaderName> {
+        match carrier {
+            Carrier::Authorization => None,
+            Carrier::Header(place) => self.headers.get(place as usize),
+        }
     }
 
     /// The headers that may carry a credential.
@@ -234,6 +253,22 @@ impl<'h> Seen<'h> {
         }
     }
 
+    /// What is wrong with an `Authorization` header without a credential of
+    /// ours, if it holds no other system's either, which would be a scheme and
+    /// more after it (RFC 9110 section 11.4).
+    #[cold]
+    pub(crate) fn misplaced(&self, sources: &Sources) -> Option<RequestFault> {
+        let value = self.authorization.value.filter(|_| sources.authorization())?.as_bytes();
+        let scheme = value.split(|&byte| byte == b' ').next().unwrap_or_default();
+        if value.is_empty() {
+            Some(RequestFault::EmptyCredential)
+        } else if scheme.len() == value.len() || !is_http_token(scheme) {
+            Some(RequestFault::MalformedCredential)
+        } else {
+            None
+        }
+    }
+
     /// Which header carries the [`credential`](Self::credential), if there is
     /// one.
     #[inline]
@@ -264,6 +299,8 @@ impl Sources {
             && let Some(rest) = rest.strip_prefix(b":")
         {
             token(rest.strip_prefix(b" ").unwrap_or(rest)).map(|token| Some(Secret::Plain(token)))
+        } else if self.bare {
+            token(value).map(|token| Some(Secret::Plain(token)))
         } else {
             Ok(None)
         }

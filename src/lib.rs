@@ -11,6 +11,7 @@
 //! | [`denial`] | what a refused request is answered |
 //! | [`credentials`], [`token`] | where a token may stand, and what it looks like |
 //! | [`usage`], [`events`], [`notify`] | last uses, audit, messages to users |
+//! | `reveal` | tokens that can be shown again (feature `reveal`) |
 //! | [`authenticate`] | the decision without the layer |
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -32,6 +33,8 @@ pub mod manage;
 pub mod method;
 pub mod middleware;
 pub mod notify;
+#[cfg(feature = "reveal")]
+pub mod reveal;
 pub mod rotation;
 pub mod store;
 pub mod time;

@@ -46,6 +46,10 @@ mod error;
 mod generate;
 mod import;
 mod outcome;
+#[cfg(feature = "reveal")]
+mod reveal;
+#[cfg_attr(not(feature = "reveal"), path = "manage/no_sealing.rs")]
+mod sealing;
 mod view;
 
 use std::fmt;
@@ -57,6 +61,9 @@ pub use self::error::ManageError;
 pub use self::generate::{GeneratePrimary, ResendConfirmation};
 pub use self::import::{ImportError, ImportItem, ImportedToken};
 pub use self::outcome::{Delivery, GeneratedPrimary, IssuedToken, ResentConfirmation};
+#[cfg(feature = "reveal")]
+pub use self::reveal::RevealError;
+use self::sealing::Sealing;
 pub use self::view::{AccountSummary, AccountView, PendingView, SummaryPage, TokenView};
 use crate::audit::AuditEntry;
 use crate::events::Events;
@@ -137,6 +144,7 @@ struct Inner {
     events: Events,
     usage: Option<UsageRecorder>,
     random: Box<dyn RandomSource>,
+    sealing: Sealing,
 }
 
 impl TokenManager {

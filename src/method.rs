@@ -173,7 +173,7 @@ fn extension(method: &str) -> Result<CompactString, MethodError> {
         "" => Err(MethodError::Empty),
         "*" => Err(MethodError::Wildcard),
         _ if method.len() > MAX_METHOD_LENGTH => Err(MethodError::TooLong),
-        _ if !is_method(method.as_bytes()) => Err(MethodError::Syntax),
+        _ if !is_http_token(method.as_bytes()) => Err(MethodError::Syntax),
         _ if ["TRACE", "CONNECT"].iter().any(is) => Err(MethodError::NeverGranted),
         _ if STANDARD.iter().any(is) => Err(MethodError::Case),
         _ => Ok(method.into()),
@@ -181,7 +181,7 @@ fn extension(method: &str) -> Result<CompactString, MethodError> {
 }
 
 /// Whether `text` is a method: a `token` of RFC 9110 section 5.6.2.
-pub(crate) fn is_method(text: &[u8]) -> bool {
+pub(crate) fn is_http_token(text: &[u8]) -> bool {
     let punctuation = b"!#$%&'*+-.^_`|~";
     let allowed = |byte: &u8| byte.is_ascii_alphanumeric() || punctuation.contains(byte);
     !text.is_empty() && text.iter().all(allowed)

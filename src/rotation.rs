@@ -20,7 +20,7 @@ use crate::account::{Account, Slot};
 use crate::audit::Event;
 use crate::method::MethodSet;
 use crate::time::Timestamp;
-use crate::token::{CodeDigest, StoredDigest, TokenHint, TokenId};
+use crate::token::{CodeDigest, SealedToken, StoredDigest, TokenHint, TokenId};
 
 /// What an account is asked to do.
 #[derive(Clone, Debug)]
@@ -89,6 +89,12 @@ pub enum Command {
         /// When it was made, if known; a time to come becomes now.
         made_at: Option<Timestamp>,
     },
+    /// Let a token that is kept sealed be shown once more. Nothing but the
+    /// revision changes, so that a store keeps who has seen it.
+    Reveal {
+        /// The token, in a slot or pending.
+        id: TokenId,
+    },
 }
 
 /// What an account learns of a token that it is to keep.
@@ -99,13 +105,15 @@ pub struct NewToken {
     pub digest: StoredDigest,
     /// What a view may show of it.
     pub hint: TokenHint,
+    /// The token itself, encrypted, if it is to be kept.
+    pub sealed: Option<SealedToken>,
 }
 
 impl NewToken {
-    /// The token with this digest.
+    /// The token with this digest, not to be kept sealed.
     #[must_use]
     pub const fn new(digest: StoredDigest, hint: TokenHint) -> Self {
-        Self { digest, hint }
+        Self { digest, hint, sealed: None }
     }
 }
 
@@ -226,6 +234,7 @@ pub fn apply(
         Command::RevokeAll => change.revoke_all(),
         Command::Issue { token } => change.issue(token),
         Command::Import { slot, token, made_at } => change.import(slot, token, made_at),
+        Command::Reveal { id } => change.reveal(id),
     }?;
     Ok((change.into_account(), event))
 }

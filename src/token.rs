@@ -10,6 +10,7 @@ mod digest;
 mod form;
 mod random;
 mod scheme;
+mod sealed;
 
 use std::fmt;
 
@@ -20,6 +21,7 @@ pub use self::digest::{Pepper, PepperError, PepperVersion, StoredDigest, TokenDi
 pub use self::form::{PrefixError, TokenForm, TokenPrefix};
 pub use self::random::{RandomError, RandomSource, SystemRandom};
 pub use self::scheme::{SchemeError, TokenScheme};
+pub use self::sealed::SealedToken;
 
 /// The greatest length of a token in bytes, generated or imported.
 pub const MAX_TOKEN_LENGTH: usize = 512;

@@ -70,7 +70,9 @@ impl Authenticator {
     }
 
     /// Lets requests without any credential through as anonymous. Bad
-    /// credentials are still refused. Default: off.
+    /// credentials are still refused, and so is an `Authorization` header that
+    /// is empty or has no scheme; one of a scheme that is not enabled is another
+    /// system's business, and counts as none. Default: off.
     #[must_use]
     pub const fn optional(mut self, optional: bool) -> Self {
         self.optional = optional;
@@ -126,8 +128,8 @@ impl Authenticator {
         self
     }
 
-    pub(crate) const fn store(&self) -> &Arc<dyn TokenStore> {
-        &self.store
+    pub(super) fn store(&self) -> &dyn TokenStore {
+        &*self.store
     }
 
     pub(crate) const fn enabled_sources(&self) -> &Sources {

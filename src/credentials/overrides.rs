@@ -4,7 +4,7 @@
 use http::{HeaderName, HeaderValue};
 
 use crate::denial::RequestFault;
-use crate::method::is_method;
+use crate::method::is_http_token;
 
 /// The override headers that frameworks honour.
 const NAMES: [&str; 3] = ["x-http-method-override", "x-http-method", "x-method-override"];
@@ -51,7 +51,7 @@ impl<'h> Overrides<'h> {
 
     #[cold]
     fn check_closely(&self) -> Result<(), RequestFault> {
-        let well_formed = |value: &HeaderValue| is_method(value.as_bytes());
+        let well_formed = |value: &HeaderValue| is_http_token(value.as_bytes());
         if self.repeated {
             Err(RequestFault::RepeatedOverride)
         } else if !self.values.iter().flatten().all(|value| well_formed(value)) {

@@ -73,7 +73,7 @@ impl Renderer {
         if sources.basic() {
             challenges.push((format!("Basic realm=\"{realm}\", charset=\"UTF-8\""), false));
         }
-        for name in sources.headers() {
+        for name in sources.bare_headers() {
             let challenge = format!("ApiKey realm=\"{realm}\", in=\"header\", name=\"{name}\"");
             challenges.push((challenge, true));
         }

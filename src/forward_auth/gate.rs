@@ -66,7 +66,7 @@ impl Gate {
     pub(crate) async fn ask(&self, question: Box<Question>, method: Option<&str>) -> Decided {
         let mut identity = None;
         let method = Needed::named(method.unwrap_or(DOUBT));
-        let found = question.ask(&**self.authenticator.store()).await;
+        let found = self.authenticator.ask(&question).await;
         let decision = self.authenticator.conclude(&question, found, method, &mut identity);
         Decided { decision, identity }
     }

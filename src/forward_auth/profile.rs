@@ -4,7 +4,7 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderName};
 
 use crate::credentials::overrides::reads_as;
-use crate::method::is_method;
+use crate::method::is_http_token;
 
 const ORIGINAL: HeaderName = HeaderName::from_static("x-original-method");
 const FORWARDED: HeaderName = HeaderName::from_static("x-forwarded-method");
@@ -51,7 +51,7 @@ fn only_line<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h str> {
 
 /// Whether the text is a method without lower-case letters.
 pub(crate) fn is_clear(method: &str) -> bool {
-    is_method(method.as_bytes()) && !method.bytes().any(|byte| byte.is_ascii_lowercase())
+    is_http_token(method.as_bytes()) && !method.bytes().any(|byte| byte.is_ascii_lowercase())
 }
 
 /// Whether every header that reads as one of the profiles' says the same.

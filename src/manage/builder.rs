@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::sealing::Sealing;
 use super::{Confirmation, Inner, TokenManager};
 use crate::events::Events;
 use crate::notify::Notifier;
@@ -30,7 +31,7 @@ use crate::usage::UsageRecorder;
 /// # }
 /// ```
 #[must_use]
-pub struct TokenManagerBuilder(Inner);
+pub struct TokenManagerBuilder(pub(super) Inner);
 
 impl TokenManagerBuilder {
     pub(super) fn new(store: impl AccountStore) -> Self {
@@ -43,6 +44,7 @@ impl TokenManagerBuilder {
             events: Events::default(),
             usage: None,
             random: Box::new(SystemRandom),
+            sealing: Sealing::none(),
         })
     }
 
@@ -89,7 +91,7 @@ impl TokenManagerBuilder {
         self
     }
 
-    /// What tokens and codes are made from. Default: [`SystemRandom`].
+    /// What tokens, codes and nonces are made from. Default: [`SystemRandom`].
     ///
     /// Dangerous: from a source that anyone can predict come tokens that anyone
     /// can guess. It is for tests that need a certain token.

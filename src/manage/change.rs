@@ -23,24 +23,36 @@ pub(super) struct Changed {
 }
 
 impl Inner {
-    /// Makes the change: again if others were faster, and once only.
+    /// Makes the change, as [`change_by`](Self::change_by) does.
     pub(super) async fn change(
         &self,
         actor: &Actor,
         user: &UserId,
         command: &Command,
     ) -> Result<Changed, ManageError> {
+        self.change_by(actor, user, |_| Ok(command.clone())).await
+    }
+
+    /// Makes the change that `command` makes of the account as it is: again if
+    /// others were faster, and once only.
+    pub(super) async fn change_by(
+        &self,
+        actor: &Actor,
+        user: &UserId,
+        command: impl Fn(&Account) -> Result<Command, ManageError> + Send,
+    ) -> Result<Changed, ManageError> {
         let mut conflicted = None;
         for _ in 0..ATTEMPTS {
             let Loaded { account, now } = self.store.load(user).await?;
             let before = account.unwrap_or_else(|| Arc::new(Account::absent(user.clone())));
+            let command = command(&before)?;
             // Nobody has changed the account, so it was the digest.
-            if brings_token(command) && conflicted == Some(before.revision()) {
+            if brings_token(&command) && conflicted == Some(before.revision()) {
                 return Err(RotationError::DigestInUse.into());
             }
             conflicted = Some(before.revision());
-            let facts = self.facts(user, command, now).await?;
-            let replacement = replacement(&before, actor, command.clone(), &facts)?;
+            let facts = self.facts(user, &command, now).await?;
+            let replacement = replacement(&before, actor, command, &facts)?;
             if let Some(changed) = self.write(replacement).await? {
                 return Ok(changed);
             }

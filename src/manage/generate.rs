@@ -6,11 +6,12 @@ use std::pin::Pin;
 use super::change::Changed;
 use super::outcome::{Delivery, GeneratedPrimary, IssuedToken, ResentConfirmation};
 use super::{Confirmation, Inner, ManageError, TokenManager};
+use crate::account::Account;
 use crate::audit::{AuditEntry, Event};
 use crate::identity::{Actor, UserId};
 use crate::notify::{ConfirmationMessage, Notifier};
 use crate::rotation::{Command, NewToken, RotationError};
-use crate::token::{ConfirmationCode, Token, TokenId};
+use crate::token::{ConfirmationCode, RandomError, Token, TokenId};
 
 /// How often a token is generated before the generator counts as broken.
 pub(super) const GENERATIONS: usize = 4;
@@ -206,7 +207,7 @@ impl Inner {
         &self,
         actor: &Actor,
         user: &UserId,
-        command: impl Fn(NewToken) -> Command + Send,
+        command: impl Fn(NewToken) -> Command + Send + Sync,
     ) -> Result<(Token, Changed), ManageError> {
         for _ in 0..GENERATIONS {
             let token = self.scheme.generate(&*self.random)?;
@@ -215,12 +216,28 @@ impl Inner {
                 continue;
             }
             let new = NewToken::new(digests.stored, self.scheme.hint(&token));
-            match self.change(actor, user, &command(new)).await {
+            let command = |before: &Account| {
+                self.sealed(new.clone(), Some(&token), before).map(&command).map_err(Into::into)
+            };
+            match self.change_by(actor, user, command).await {
                 Err(ManageError::Refused(RotationError::DigestInUse)) => {}
                 changed => return Ok((token, changed?)),
             }
         }
         Err(ManageError::RepeatedToken)
+    }
+
+    /// The token as the next one of that account keeps it: sealed, if there is a
+    /// key and the token itself is known.
+    pub(super) fn sealed(
+        &self,
+        new: NewToken,
+        token: Option<&Token>,
+        before: &Account,
+    ) -> Result<NewToken, RandomError> {
+        let (user, id) = (before.user(), TokenId::from_u64(before.next_token()));
+        let seal = |token| self.sealing.seal(token, user, id, &*self.random);
+        Ok(NewToken { sealed: token.map(seal).transpose()?.flatten(), ..new })
     }
 
     /// Brings the code of the account's pending token on its way.

@@ -63,8 +63,13 @@ impl TokenManager {
         token: &ImportedToken,
         made_at: Option<Timestamp>,
     ) -> Result<AuditEntry, ManageError> {
-        let token = self.inner.importable(user, slot, token).await?;
-        self.simply(actor, user, Command::Import { slot, token, made_at }).await
+        let inner = &*self.inner;
+        let new = inner.importable(user, slot, token).await?;
+        let command = |before: &Account| {
+            let token = inner.sealed(new.clone(), token.plain(), before)?;
+            Ok(Command::Import { slot, token, made_at })
+        };
+        Ok(inner.change_by(actor, user, command).await?.entry)
     }
 }
 
@@ -83,6 +88,14 @@ pub enum ImportedToken {
 }
 
 impl ImportedToken {
+    /// The token itself, if it is known.
+    const fn plain(&self) -> Option<&Token> {
+        match self {
+            Self::Token(token) => Some(token),
+            Self::Sha256(_) => None,
+        }
+    }
+
     /// What may be known of it, once it is sure that it could be accepted.
     fn checked(&self, scheme: &TokenScheme) -> Result<(Digests, TokenHint), ImportError> {
         match self {
@@ -141,6 +154,12 @@ pub(super) struct Digests {
     former: Option<StoredDigest>,
 }
 
+impl Digests {
+    pub(super) fn all(&self) -> impl Iterator<Item = StoredDigest> + use<> {
+        std::iter::once(self.stored).chain(self.former)
+    }
+}
+
 impl TokenScheme {
     pub(super) fn digests_of(&self, token: &Token) -> Digests {
         let former = self.former_digest(token.expose_secret().as_bytes());
@@ -160,7 +179,7 @@ impl Inner {
         &self,
         digests: &Digests,
     ) -> Result<Option<(Arc<Account>, StoredDigest)>, StoreError> {
-        for digest in std::iter::once(digests.stored).chain(digests.former) {
+        for digest in digests.all() {
             if let Some(account) = self.store.find(&digest.digest).await? {
                 return Ok(Some((account, digest)));
             }

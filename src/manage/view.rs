@@ -1,5 +1,6 @@
 //! What may be shown of an account: never a token or a digest.
 
+use super::sealing::Sealing;
 use super::{ManageError, TokenManager};
 use crate::account::{Account, Pending, Revision, TokenRecord};
 use crate::identity::UserId;
@@ -43,7 +44,7 @@ impl TokenManager {
         let account = loaded.account.filter(|account| !account.methods().is_empty());
         let account = account.ok_or(RotationError::NoAccess)?;
         let usage = self.inner.store.usage(user).await?;
-        Ok(AccountView::of(&account, &usage, loaded.now))
+        Ok(AccountView::of(&account, &usage, loaded.now, &self.inner.sealing))
     }
 
     /// The accounts after that of user `after` in the byte order of user ids,
@@ -99,14 +100,14 @@ pub struct AccountView {
 }
 
 impl AccountView {
-    fn of(account: &Account, usage: &[TokenUsage], now: Timestamp) -> Self {
-        let slot = |token: &TokenRecord| TokenView::of(token, usage);
+    fn of(account: &Account, usage: &[TokenUsage], now: Timestamp, sealing: &Sealing) -> Self {
+        let slot = |token: &TokenRecord| TokenView::of(token, usage, sealing);
         Self {
             user: account.user().clone(),
             methods: account.methods().clone(),
             primary: account.primary().map(slot),
             backup: account.backup().map(slot),
-            pending: account.pending().map(PendingView::of),
+            pending: account.pending().map(|pending| PendingView::of(pending, sealing)),
             revision: account.revision(),
             now,
         }
@@ -131,10 +132,13 @@ pub struct TokenView {
     pub last_used_at: Option<Timestamp>,
     /// By which client, as far as the host could tell.
     pub client: Option<ClientLabel>,
+    /// Whether the manager holds the key that the token is kept sealed with, so
+    /// that it can be revealed; never without the feature `reveal`.
+    pub revealable: bool,
 }
 
 impl TokenView {
-    fn of(token: &TokenRecord, usage: &[TokenUsage]) -> Self {
+    fn of(token: &TokenRecord, usage: &[TokenUsage], sealing: &Sealing) -> Self {
         let usage = usage.iter().find(|usage| usage.id == token.id);
         Self {
             id: token.id,
@@ -144,6 +148,7 @@ impl TokenView {
             expires_at: token.expires_at,
             last_used_at: usage.map(|usage| usage.at),
             client: usage.and_then(|usage| usage.client.clone()),
+            revealable: sealing.can_open(token),
         }
     }
 }
@@ -164,10 +169,12 @@ pub struct PendingView {
     pub code_expires_at: Timestamp,
     /// The backup that its confirmation will end.
     pub replacing_backup: Option<TokenId>,
+    /// As [`TokenView::revealable`].
+    pub revealable: bool,
 }
 
 impl PendingView {
-    fn of(pending: &Pending) -> Self {
+    fn of(pending: &Pending, sealing: &Sealing) -> Self {
         Self {
             id: pending.token.id,
             hint: pending.token.hint.clone(),
@@ -175,6 +182,7 @@ impl PendingView {
             expires_at: pending.expires_at,
             code_expires_at: pending.code_expires_at,
             replacing_backup: pending.replacing_backup,
+            revealable: sealing.can_open(&pending.token),
         }
     }
 }

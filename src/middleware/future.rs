@@ -80,9 +80,9 @@ impl<S: Service<Request<B>>, B> ResponseFuture<S, B> {
         head: Parts,
         body: B,
     ) -> Self {
-        let store = Arc::clone(settings.authenticator.store());
+        let asking = Arc::clone(&settings);
         let answer = Box::pin(async move {
-            let found = question.ask(&*store).await;
+            let found = asking.authenticator.ask(&question).await;
             Answer { question, found }
         });
         let waiting = Box::new(Waiting { answer, settings, service, head, body });

@@ -87,7 +87,10 @@ impl TokenAuthLayer {
     }
 
     /// Lets requests without any credential through as anonymous: handlers find
-    /// no identity then. Bad credentials are still refused. Default: off.
+    /// no identity then. Bad credentials are still refused, and so is an
+    /// `Authorization` header that is empty or has no scheme; one of a scheme
+    /// that is not enabled is another system's business, and counts as none.
+    /// Default: off.
     ///
     /// ```
     /// # use tower_api_token::{store::MemoryStore, TokenAuthLayer};

@@ -86,10 +86,7 @@ impl Responder {
         sources: &Sources,
     ) -> After {
         let backup = identity.is_some_and(|identity| identity.slot() == Slot::Backup);
-        let vary = match carrier {
-            Carrier::Authorization => None,
-            Carrier::Header(place) => sources.headers().get(place as usize).cloned(),
-        };
+        let vary = sources.own_header(carrier).cloned();
         After { backup_notice: backup && self.backup_notice, vary }
     }
 }

@@ -86,14 +86,14 @@ impl Notifier for DirectoryNotifier {
     async fn confirmation(&self, message: &ConfirmationMessage) -> Result<(), NotifyError> {
         let mut lines = vec![
             ("user", encoded(&message.user)),
-            ("token", encoded(message.token)),
+            ("token", encoded(&message.token)),
             ("code", message.code.expose_secret().to_owned()),
         ];
         let link = self.link_base.as_ref().map(|base| base.link(&message.code));
         lines.extend(link.map(|link| ("link", link.expose_secret().to_owned())));
         lines.extend([
-            ("code_expires_at", encoded(message.code_expires_at)),
-            ("pending_expires_at", encoded(message.pending_expires_at)),
+            ("code_expires_at", encoded(&message.code_expires_at)),
+            ("pending_expires_at", encoded(&message.pending_expires_at)),
         ]);
         let name = file_name("confirmation", message.code_expires_at.unix_millis())?;
         self.write(&name, &lines).map_err(NotifyError::new)
@@ -101,9 +101,9 @@ impl Notifier for DirectoryNotifier {
 
     async fn notice(&self, notice: &Notice) -> Result<(), NotifyError> {
         let mut lines =
-            vec![("user", encoded(&notice.user)), ("event", encoded(notice.event.name()))];
-        lines.extend(notice.event.token().map(|id| ("token", encoded(id))));
-        lines.extend([("actor", encoded(&notice.actor)), ("at", encoded(notice.at))]);
+            vec![("user", encoded(&notice.user)), ("event", encoded(&notice.event.name()))];
+        lines.extend(notice.event.token().map(|id| ("token", encoded(&id))));
+        lines.extend([("actor", encoded(&notice.actor)), ("at", encoded(&notice.at))]);
         let name = file_name("notice", notice.at.unix_millis())?;
         self.write(&name, &lines).map_err(NotifyError::new)
     }
@@ -116,7 +116,7 @@ fn file_name(kind: &str, millis: u64) -> Result<String, NotifyError> {
     Ok(format!("{kind}-{millis:015}-{:016x}.txt", u64::from_ne_bytes(random)))
 }
 
-fn encoded(value: impl ToString) -> String {
+fn encoded(value: &impl ToString) -> String {
     const ENCODED: &AsciiSet =
         &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b':');
     utf8_percent_encode(&value.to_string(), ENCODED).to_string()

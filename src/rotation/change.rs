@@ -225,6 +225,12 @@ impl<'a> Change<'a> {
         Ok(Event::TokenImported { id, slot })
     }
 
+    pub(super) fn reveal(&self, id: TokenId) -> Result<Event, RotationError> {
+        self.require_access()?;
+        self.account.token(id).ok_or(RotationError::Stale)?;
+        Ok(Event::TokenRevealed { id })
+    }
+
     fn require_access(&self) -> Result<(), RotationError> {
         if self.account.methods.is_empty() { Err(RotationError::NoAccess) } else { Ok(()) }
     }
@@ -236,11 +242,13 @@ impl<'a> Change<'a> {
         used: Option<Timestamp>,
     ) -> Result<(), RotationError> {
         let Facts { now, policy, .. } = *self.facts;
+        // A use may take one interval to be recorded here and one more on
+        // another node.
+        let unrecorded = policy.usage_interval * 2;
         let in_use = match used {
-            Some(used) => now.since(used) < policy.guard_window,
-            // A use may take one interval to be recorded here and one more on
-            // another node.
-            None => now.since(token.active_since) < policy.usage_interval * 2,
+            Some(_) if policy.guard_window.is_zero() => false,
+            Some(used) => now.since(used) < policy.guard_window.max(unrecorded),
+            None => now.since(token.active_since) < unrecorded,
         };
         if in_use { Err(RotationError::InUse { id: token.id, last_used_at: used }) } else { Ok(()) }
     }
@@ -261,7 +269,8 @@ impl<'a> Change<'a> {
         }
         let id = TokenId::from_u64(self.account.next_token);
         self.account.next_token += 1;
-        Ok(TokenRecord::new(id, token.digest, token.hint, made_at))
+        let NewToken { digest, hint, sealed } = token;
+        Ok(TokenRecord { sealed, ..TokenRecord::new(id, digest, hint, made_at) })
     }
 
     /// Puts `token` into the primary slot, live from now on.

@@ -97,7 +97,8 @@ impl Policy {
 
     /// How recent a use makes a token count as in use, so that deleting it
     /// needs an explicit word. Default: 24 hours; zero switches the guard off
-    /// for tokens whose use is recorded.
+    /// for tokens whose use is recorded. Any other time counts as at least twice
+    /// the [`usage_interval`](Self::usage_interval): uses are known no sooner.
     ///
     /// # Errors
     ///

@@ -1,5 +1,6 @@
 //! A cache that never serves a revoked token for longer than it promises.
 
+mod clear;
 mod clock;
 mod counters;
 mod entries;

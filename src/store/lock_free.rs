@@ -25,10 +25,6 @@ impl<V> DigestMap<V> for LockFree<V> {
         self.pin().remove(digest);
     }
 
-    fn clear(&self) {
-        self.pin().clear();
-    }
-
     fn make_room(&self) {
         let map = self.pin();
         map.reserve(map.len() / 2);

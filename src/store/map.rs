@@ -11,9 +11,6 @@ pub(super) trait DigestMap<V> {
 
     fn remove(&self, digest: &TokenDigest);
 
-    /// Removes whatever was inserted before.
-    fn clear(&self);
-
     /// Grows early and in one step, where the map would else grow late and bit
     /// by bit, with readers that look into two tables meanwhile.
     fn make_room(&self) {}

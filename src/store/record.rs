@@ -7,10 +7,12 @@
 //! structure that [`Account::builder`] makes.
 
 mod history;
+mod sealed;
 
 use serde::{Deserialize, Serialize};
 
 pub(crate) use self::history::{decode_actor, decode_event, encode_actor, encode_event};
+use self::sealed::SealedForm;
 use super::{StoreError, StoreErrorKind};
 use crate::account::{
     Account, AccountError, Confirmed, Ending, Pending, Retired, Revision, TokenRecord,
@@ -20,9 +22,13 @@ use crate::method::{MethodError, MethodSet};
 use crate::time::Timestamp;
 use crate::token::{CodeDigest, PepperVersion, StoredDigest, TokenDigest, TokenHint, TokenId};
 
-/// The version of the stored form that this code writes, and the only one that
-/// it reads.
-const VERSION: u8 = 1;
+/// An account of which no token is kept sealed.
+const PLAIN: u8 = 1;
+
+/// The same, and behind it the sealed tokens. Written only where there are any,
+/// so that programs which know nothing of them share a database for as long as
+/// nobody uses them, and so that they cost nothing then.
+const SEALED: u8 = 2;
 
 /// Longer than most records, so that writing one allocates once.
 const USUAL_LENGTH: usize = 256;
@@ -30,9 +36,14 @@ const USUAL_LENGTH: usize = 256;
 /// The account in its stored form.
 pub(crate) fn encode(account: &Account) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(USUAL_LENGTH);
-    bytes.push(VERSION);
-    postcard::to_extend(&AccountForm::of(account), bytes)
-        .expect("a vector grows, and every sequence here knows its length")
+    let sealed = SealedForm::of(account);
+    bytes.push(if sealed.is_empty() { PLAIN } else { SEALED });
+    let bytes = written(&AccountForm::of(account), bytes);
+    if sealed.is_empty() { bytes } else { written(&sealed, bytes) }
+}
+
+fn written(form: &impl Serialize, to: Vec<u8>) -> Vec<u8> {
+    postcard::to_extend(form, to).expect("a vector grows, and every sequence here knows its length")
 }
 
 /// The account that has this stored form.
@@ -51,13 +62,19 @@ fn corrupt(doing: &'static str, cause: RecordError) -> StoreError {
 
 fn read(bytes: &[u8]) -> Result<Account, RecordError> {
     let (&version, body) = bytes.split_first().ok_or(RecordError::Empty)?;
-    if version != VERSION {
+    if !matches!(version, PLAIN | SEALED) {
         return Err(RecordError::Version { version });
     }
-    match postcard::take_from_bytes::<AccountForm<'_>>(body)? {
-        (form, []) => form.account(),
-        _ => Err(RecordError::TrailingBytes),
-    }
+    let (form, rest) = postcard::take_from_bytes::<AccountForm<'_>>(body)?;
+    let mut account = form.account()?;
+    let rest = if version == SEALED {
+        let (sealed, rest) = postcard::take_from_bytes::<SealedForm<'_>>(rest)?;
+        sealed.put_into(&mut account)?;
+        rest
+    } else {
+        rest
+    };
+    if rest.is_empty() { Ok(account) } else { Err(RecordError::TrailingBytes) }
 }
 
 /// Why a record cannot be read. Says nothing of what it holds.
@@ -65,12 +82,14 @@ fn read(bytes: &[u8]) -> Result<Account, RecordError> {
 pub(crate) enum RecordError {
     #[error("the record is empty")]
     Empty,
-    #[error("the record has version {version}, and this program reads {VERSION}")]
+    #[error("the record has version {version}, and this program reads {PLAIN} and {SEALED}")]
     Version { version: u8 },
     #[error("the record is cut short or malformed")]
     Malformed(#[from] postcard::Error),
     #[error("the record goes on after its end")]
     TrailingBytes,
+    #[error("the record holds a sealed token in an empty place")]
+    SealedNothing,
     #[error("the record holds a digest that is not 32 bytes long")]
     DigestLength,
     #[error("the record names no user")]

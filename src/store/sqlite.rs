@@ -52,7 +52,9 @@ const USES_AT_ONCE: usize = 1_000;
 /// runtime they wait on the calling thread. Longer reads (lists, histories) go
 /// to a blocking thread at once.
 ///
-/// The file must be on a disk of this machine, not on a network file system.
+/// A new file can be read by its owner alone; to share it among users of the
+/// machine make it, or change its mode, before. It must be on a disk of this
+/// machine, not on a network file system.
 /// Besides it there are two files of the same name with `-wal` and `-shm`:
 /// they belong to it, and a copy without the first may lack the latest changes.
 ///
@@ -155,8 +157,8 @@ impl SqliteStore {
         doing: &'static str,
         work: impl Fn(&Connection) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let (readers, patience) = (Arc::clone(&self.readers), self.busy_timeout);
-        let read = move || readers.wait_and_run(patience, doing, work);
+        let turn = self.readers.line_up(self.busy_timeout, doing)?;
+        let read = move || turn.run(work);
         let result = match Handle::try_current() {
             Ok(runtime) => runtime.spawn_blocking(read).await,
             Err(_) => Ok(read()),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use shuttle::sync::{Mutex, MutexGuard};
 
 use crate::account::{Account, Revision, TokenRecord};
+use crate::clear::Clear;
 use crate::clock::Ticker;
 use crate::entries::{Asked, Entries, Known, Unknown};
 use crate::identity::UserId;
@@ -26,6 +27,12 @@ pub(crate) fn explore(test: impl Fn() + Send + Sync + 'static) {
 
 /// The digest that all tests are about.
 pub(crate) const DIGEST: TokenDigest = TokenDigest::from_bytes([7; 32]);
+
+impl<V> Clear<V> for LockedMap<V> {
+    fn clear(&self) {
+        self.lock().clear();
+    }
+}
 
 type Cache = Entries<LockedMap<Known>, LockedMap<Unknown>>;
 

@@ -20,6 +20,8 @@ mod explore;
 mod revocation;
 mod trust;
 
+#[path = "../../src/store/cached/clear.rs"]
+mod clear;
 #[expect(dead_code, reason = "statistics are not what is explored here")]
 #[path = "../../src/store/cached/entries.rs"]
 mod entries;

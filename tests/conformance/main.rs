@@ -119,7 +119,8 @@ teeth! {
     }
     record {
         every_field_of_an_account_reads_back:
-            LosesConfirmation LosesExtensions LosesNextToken LosesReplacedBackup;
+            LosesConfirmation LosesExtensions LosesNextToken LosesReplacedBackup
+            LosesSealed LosesSealedPending;
         every_field_of_an_account_in_a_batch_reads_back: BatchLosesPending;
         an_emptied_account_reads_back: EmptiedNotWritten;
         a_large_revision_is_compared_exactly: RevisionsAsFloats;

@@ -65,6 +65,11 @@ struct Exchangeable(Arc<RwLock<Option<Arc<MemoryStore>>>>);
 
 #[async_trait]
 impl TokenStore for Exchangeable {
+    fn peek(&self, digest: &TokenDigest, visit: &mut dyn FnMut(Option<&Account>)) -> bool {
+        let store = self.0.read().unwrap().clone();
+        store.is_some_and(|store| store.peek(digest, visit))
+    }
+
     async fn find(&self, digest: &TokenDigest) -> Result<Option<Arc<Account>>, StoreError> {
         let store = self.0.read().unwrap().clone();
         let down = || StoreError::new(StoreErrorKind::Unavailable, "reading an account");
@@ -113,6 +118,11 @@ impl Endpoint {
     /// The endpoint gives everybody this status from now on.
     pub(crate) fn always_answer(&self, status: u16) {
         self.mood.send_replace(Mood::Answers(status));
+    }
+
+    /// The endpoint decides again.
+    pub(crate) fn decide(&self) {
+        self.mood.send_replace(Mood::Serves);
     }
 
     /// The endpoint is gone, and with it its connections.

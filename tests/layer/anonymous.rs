@@ -18,8 +18,33 @@ fn optional_mode_lets_a_request_without_credential_through_unidentified() {
         let outcome = send(&layer, request(method, &[]));
         assert!(outcome.seen.expect("reached").identity.is_none());
     }
-    let other_scheme = send(&layer, request("GET", &[("authorization", "Digest x")]));
-    assert!(other_scheme.seen.expect("reached").identity.is_none());
+    // RFC 6750 section 3.1: "attempted using an unsupported authentication
+    // method" is to lack a credential, and it may be another system's.
+    for other in ["Digest x", "AWS4-HMAC-SHA256 Credential=a, Signature=b", "Basic YTpi"] {
+        let other_scheme = send(&layer, request("GET", &[("authorization", other)]));
+        assert!(other_scheme.seen.expect("reached").identity.is_none());
+    }
+}
+
+#[test]
+fn optional_mode_takes_nobody_for_anonymous_who_tried_to_present_a_token() {
+    let world = World::new();
+    let (token, header) = (&world.primary, http::HeaderName::from_static("x-api-key"));
+    let layer = world.layer().optional(true);
+    let preflight = world.layer().allow_preflight(true);
+    for value in
+        ["", token, &format!("TOK:{token}"), &format!("Bearer:{token}"), "Bearer\tx", "\u{fc} x"]
+    {
+        let lines = [&PREFLIGHT[..], &[("authorization", value)]].concat();
+        let outcome = send(&layer, request("GET", &lines));
+        assert_eq!(outcome.status, 400, "{value:?}");
+        assert!(!send(&preflight, request("OPTIONS", &lines)).reached(), "{value:?}");
+        // Without the option it is what it always was: no credential.
+        assert_eq!(send(&world.layer(), request("GET", &lines)).status, 401, "{value:?}");
+        // Where the header is none of ours, it is somebody else's business.
+        let elsewhere = layer.clone().sources([CredentialSource::Header(header.clone())]);
+        assert!(send(&elsewhere, request("GET", &lines)).reached(), "{value:?}");
+    }
 }
 
 #[test]

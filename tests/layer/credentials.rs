@@ -62,6 +62,33 @@ fn every_source_identifies_the_same_user() {
 }
 
 #[test]
+fn the_authorization_header_may_hold_the_token_alone_where_the_host_says_so() {
+    let world = World::new();
+    let token = &world.primary;
+    let alone = CredentialSource::Header(http::header::AUTHORIZATION);
+    let layer = world.layer().sources([alone.clone()]);
+    assert_eq!(authorization(&layer, token).status, 200);
+    let challenge = authorization(&layer, "tat_unknown").headers["www-authenticate"].clone();
+    assert!(challenge.to_str().unwrap().contains("name=\"authorization\""), "{challenge:?}");
+    for (value, expected) in [
+        ("", RequestFault::EmptyCredential),
+        (&*format!("Bearer {token}"), RequestFault::MalformedCredential),
+    ] {
+        assert_eq!(fault(&authorization(&layer, value)), expected);
+    }
+    let both = world.layer().sources([CredentialSource::Bearer, alone]);
+    for value in [token, &*format!("Bearer {token}")] {
+        assert_eq!(authorization(&both, value).status, 200);
+    }
+    assert_eq!(
+        send(&both, request("GET", &[])).headers.get_all("www-authenticate").iter().count(),
+        2
+    );
+    let stripped = send(&both.strip_credentials(true), request("GET", &[("authorization", token)]));
+    assert!(stripped.seen.expect("reached").headers.is_empty());
+}
+
+#[test]
 fn a_source_that_is_not_enabled_is_not_read() {
     let world = World::new();
     let token = &world.primary;

@@ -4,14 +4,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use tower_api_token::TokenAuthLayer;
 use tower_api_token::account::{Account, TokenRecord};
+use tower_api_token::credentials::CredentialSource;
 use tower_api_token::time::ManualClock;
 use tower_api_token::token::{Pepper, TokenPrefix, TokenScheme};
 
 use crate::generated;
 use crate::support::{
-    Answers, Call, Outcome, Spy, World, account, bearer, digest, record, send, timestamp,
+    Answers, Call, Outcome, Spy, World, account, bearer, digest, record, request, send, timestamp,
 };
 
 /// All of an answer that a client can see.
@@ -30,33 +33,56 @@ fn until(seconds: u64, mut record: TokenRecord) -> TokenRecord {
 }
 
 /// `erin` (GET), whose primary ends at second 100 and whose backup at second 50.
-fn erin(primary: &str, backup: &str) -> Account {
-    let scheme = TokenScheme::default();
-    let primary = until(100, record(2, digest(&scheme, primary)));
-    let backup = until(50, record(1, digest(&scheme, backup)));
+fn erin(scheme: &TokenScheme, primary: &str, backup: &str) -> Account {
+    let primary = until(100, record(2, digest(scheme, primary)));
+    let backup = until(50, record(1, digest(scheme, backup)));
     account("erin", &["GET"]).primary(primary).backup(backup).build().unwrap()
 }
 
-#[test]
-fn every_invalid_token_gets_one_text_at_the_same_price() {
-    let world = World::new();
+/// Holds that no invalid token differs from another in what is told of it and
+/// in what the store is asked; `peppers` is how many there are.
+fn no_invalid_token_differs(made_with: &TokenScheme, scheme: &TokenScheme, peppers: usize) {
+    let world = World::with(made_with.clone());
     let (expired, unknown) = (generated::token("tat"), generated::token("tat"));
     for answers in [Answers::Peek, Answers::Find] {
-        let accounts = world.accounts().into_iter().chain([erin(&expired, "other")]);
+        let accounts = world.accounts().into_iter().chain([erin(made_with, &expired, "other")]);
         let store = Spy::new(accounts, answers);
         let clock = ManualClock::new(timestamp(1_000));
-        let layer = TokenAuthLayer::new(Arc::clone(&store)).clock(clock);
+        let layer = TokenAuthLayer::new(Arc::clone(&store)).clock(clock).scheme(scheme.clone());
+        let layer = layer.sources([CredentialSource::Bearer, CredentialSource::Basic]);
+        let of_another = STANDARD.encode(format!("bob:{}", world.primary));
         for method in ["GET", "DELETE"] {
             let mut seen = Vec::new();
-            for token in [&unknown, &world.retired, &world.pending, &expired] {
-                let outcome = send(&layer, bearer(method, token));
+            for credential in [
+                format!("Bearer {unknown}"),
+                format!("Bearer {}", world.retired),
+                format!("Bearer {}", world.pending),
+                format!("Bearer {expired}"),
+                format!("Basic {of_another}"),
+            ] {
+                let outcome = send(&layer, request(method, &[("authorization", &credential)]));
                 assert_eq!(outcome.status, 401);
                 seen.push((told(&outcome), peeks_and_finds(&store.take_calls())));
             }
             assert!(seen.iter().all(|each| *each == seen[0]), "{seen:#?}");
-            let finds = usize::from(answers == Answers::Find);
-            assert_eq!(seen[0].1, (1, finds));
+            let finds = if answers == Answers::Find { peppers } else { 0 };
+            assert_eq!(seen[0].1, (peppers, finds));
         }
+    }
+}
+
+#[test]
+fn store_038_every_invalid_token_gets_one_text_at_the_same_price() {
+    no_invalid_token_differs(&TokenScheme::default(), &TokenScheme::default(), 1);
+}
+
+#[test]
+fn store_038_with_two_peppers_it_is_the_price_of_both() {
+    let former = TokenScheme::default().pepper(pepper(1)).unwrap();
+    let current = TokenScheme::default().pepper(pepper(2)).unwrap();
+    let both = current.clone().former_pepper(pepper(1)).unwrap();
+    for made_with in [current, former] {
+        no_invalid_token_differs(&made_with, &both, 2);
     }
 }
 
@@ -77,7 +103,7 @@ fn a_live_token_costs_the_store_no_more_than_an_invalid_one() {
 fn a_token_ends_at_the_instant_its_lifetime_names() {
     let (primary, backup) = (generated::token("tat"), generated::token("tat"));
     let clock = Arc::new(ManualClock::new(timestamp(0)));
-    let store = Spy::new([erin(&primary, &backup)], Answers::Peek);
+    let store = Spy::new([erin(&TokenScheme::default(), &primary, &backup)], Answers::Peek);
     let layer = TokenAuthLayer::new(store).clock(Arc::clone(&clock));
     let status = |token: &str| send(&layer, bearer("GET", token)).status.as_u16();
     clock.set(timestamp(50));

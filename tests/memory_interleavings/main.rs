@@ -21,7 +21,6 @@ mod scenes;
 #[expect(dead_code, reason = "uses and history are not what is explored here")]
 #[path = "../../src/store/memory/ledger.rs"]
 mod ledger;
-#[expect(dead_code, reason = "shared with the cache, which forgets everything at times")]
 #[path = "../../src/store/map.rs"]
 mod map;
 #[expect(dead_code, unused_imports, reason = "shared with tests that act in more ways")]

@@ -152,6 +152,12 @@ fn the_guard_follows_the_policy() {
     let unknown = Err(RotationError::InUse { id: id(1), last_used_at: None });
     assert_eq!(after(&unused, 2 * MINUTE - MILLISECOND, delete), unknown);
     assert_eq!(after(&unused, 2 * MINUTE, delete), Ok(()));
+    // A window shorter than a use takes to be recorded would let a token go that
+    // is used all the time.
+    let short = Policy::default().guard_window(SECOND).unwrap().usage_interval(MINUTE).unwrap();
+    let used = World { policy: short, ..used };
+    assert_eq!(after(&used, 2 * MINUTE - MILLISECOND, delete), in_use);
+    assert_eq!(after(&used, 2 * MINUTE, delete), Ok(()));
     let off = Policy::default().guard_window(Duration::ZERO).unwrap();
     assert_eq!(after(&World { policy: off, ..used }, Duration::ZERO, delete), Ok(()));
 }

@@ -8,5 +8,6 @@ mod endings;
 mod imports;
 mod lifetimes;
 mod repetition;
+mod sealing;
 mod table;
 mod world;

@@ -59,6 +59,10 @@ revoke all         | AlreadyDone | AlreadyDone | AlreadyDone | AlreadyDone | m  
 issue              | NoAccess    | NoAccess    | mp          | mp          | mpw          | PrimaryExists | PrimaryExists | PrimaryExists | PrimaryExists
 import primary     | NoAccess    | NoAccess    | mp          | mp          | mpw          | SlotTaken     | SlotTaken    | SlotTaken   | SlotTaken
 import backup      | NoAccess    | NoAccess    | NoLivePrimary | NoLivePrimary | NoLivePrimary | mpb        | mpbw         | SlotTaken   | SlotTaken
+reveal primary     | NoAccess    | NoAccess    | Stale       | Stale       | Stale        | mp            | mpw          | mpb         | mpbw
+reveal backup      | NoAccess    | NoAccess    | Stale       | Stale       | mw           | mp            | mpw          | mpb         | mpbw
+reveal pending     | NoAccess    | NoAccess    | Stale       | Stale       | mw           | Stale         | mpw          | mpb         | mpbw
+reveal other       | NoAccess    | NoAccess    | Stale       | Stale       | Stale        | Stale         | Stale        | Stale       | Stale
 ";
 
 /// The command of a row, about the tokens that the state has; where it has
@@ -95,6 +99,10 @@ fn command(row: &str, world: &World) -> Command {
         "issue" => Command::Issue { token },
         "import primary" => Command::Import { slot: Slot::Primary, token, made_at: None },
         "import backup" => Command::Import { slot: Slot::Backup, token, made_at: None },
+        "reveal primary" => Command::Reveal { id: primary },
+        "reveal backup" => Command::Reveal { id: backup },
+        "reveal pending" => Command::Reveal { id: id(pending) },
+        "reveal other" => Command::Reveal { id: other },
         _ => panic!("the row {row} has no command"),
     }
 }
@@ -132,7 +140,7 @@ fn each_command_in_each_state() {
             cells += 1;
         }
     }
-    assert_eq!(cells, 21 * 9);
+    assert_eq!(cells, 25 * 9);
 }
 
 /// Which token goes where.

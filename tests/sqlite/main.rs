@@ -3,6 +3,7 @@
 //! does is the conformance suite's.
 
 mod damage;
+mod exhaustion;
 mod feed;
 mod life;
 mod options;

@@ -25,6 +25,26 @@ async fn the_writer_waits_for_the_disk_and_enforces_references() {
     assert!(durability.survives_a_crash());
 }
 
+#[cfg(unix)]
+#[tokio::test]
+async fn a_new_file_and_its_log_are_its_owner_s_alone_and_an_old_one_stays_as_it_is() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let mode = |path: &std::path::Path| path.metadata().unwrap().permissions().mode() & 0o777;
+    let place = Place::new();
+    let store = place.store().await;
+    let files = std::fs::read_dir(place.directory()).unwrap().map(|file| file.unwrap().path());
+    let files: Vec<_> = files.collect();
+    assert!(files.len() > 1, "there is a log: {files:?}");
+    for file in &files {
+        assert_eq!(mode(file), 0o600, "{file:?}");
+    }
+    drop(store);
+    std::fs::set_permissions(place.path(), PermissionsExt::from_mode(0o660)).unwrap();
+    let _store = place.store().await;
+    assert_eq!(mode(&place.path()), 0o660);
+}
+
 #[test]
 fn only_a_regular_file_is_opened() {
     let place = Place::new();

@@ -32,7 +32,7 @@ impl<V> LockedMap<V> {
         Self(Mutex::new(HashMap::new()))
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<TokenDigest, Arc<V>>> {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, HashMap<TokenDigest, Arc<V>>> {
         self.0.lock().unwrap()
     }
 }
@@ -49,9 +49,5 @@ impl<V> DigestMap<V> for LockedMap<V> {
 
     fn remove(&self, digest: &TokenDigest) {
         self.lock().remove(digest);
-    }
-
-    fn clear(&self) {
-        self.lock().clear();
     }
 }

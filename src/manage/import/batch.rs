@@ -77,6 +77,7 @@ impl<'a> Batch<'a> {
             return Err(RotationError::DigestInUse.into());
         }
         let before = self.account(&item.user).await?;
+        let token = self.inner.sealed(token, item.token.plain(), &before.account)?;
         let changes = self.changes(&before, item, token)?;
         let last = changes.last().ok_or(RotationError::AlreadyDone)?;
         let (entry, account) = (last.entry.clone(), Arc::new(last.account.clone()));

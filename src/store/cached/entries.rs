@@ -16,10 +16,10 @@ use std::collections::HashMap;
 use std::ptr;
 use std::sync::{Arc, Weak};
 
+use super::clear::Clear;
 use super::clock::Ticker;
 use super::lease::{Heartbeats, Lease};
 use super::load::{Load, Outcome, Work};
-use super::map::DigestMap;
 use super::room::Room;
 use super::sync::{AtomicBool, Mutex, MutexGuard, Ordering, PoisonError};
 use crate::account::Account;
@@ -73,12 +73,12 @@ pub(super) struct State {
 }
 
 /// An answer, or the look-up to wait for.
-pub(super) enum Asked<'a, K: DigestMap<Known>, U: DigestMap<Unknown>> {
+pub(super) enum Asked<'a, K: Clear<Known>, U: Clear<Unknown>> {
     Remembered(Option<Arc<Account>>),
     Waiting(Waiting<'a, K, U>),
 }
 
-impl<K: DigestMap<Known>, U: DigestMap<Unknown>> Entries<K, U> {
+impl<K: Clear<Known>, U: Clear<Unknown>> Entries<K, U> {
     /// Empty maps that nobody believes yet. At most `capacity` accounts are
     /// remembered, for `term` nanoseconds.
     pub(super) fn new(known: K, unknown: U, capacity: usize, term: u64, clock: Ticker) -> Self {
@@ -280,7 +280,7 @@ impl State {
 }
 
 /// A request that waits for a look-up.
-pub(super) struct Waiting<'a, K: DigestMap<Known>, U: DigestMap<Unknown>> {
+pub(super) struct Waiting<'a, K: Clear<Known>, U: Clear<Unknown>> {
     entries: &'a Entries<K, U>,
     digest: TokenDigest,
     leads: bool,
@@ -288,7 +288,7 @@ pub(super) struct Waiting<'a, K: DigestMap<Known>, U: DigestMap<Unknown>> {
     load: Option<Arc<Load>>,
 }
 
-impl<K: DigestMap<Known>, U: DigestMap<Unknown>> Waiting<'_, K, U> {
+impl<K: Clear<Known>, U: Clear<Unknown>> Waiting<'_, K, U> {
     /// Whether the look-up is this request's own.
     pub(super) const fn leads(&self) -> bool {
         self.leads
@@ -314,7 +314,7 @@ impl<K: DigestMap<Known>, U: DigestMap<Unknown>> Waiting<'_, K, U> {
     }
 }
 
-impl<K: DigestMap<Known>, U: DigestMap<Unknown>> Drop for Waiting<'_, K, U> {
+impl<K: Clear<Known>, U: Clear<Unknown>> Drop for Waiting<'_, K, U> {
     /// The last to go takes the look-up along. The store's work is dropped
     /// after the lock is free.
     fn drop(&mut self) {

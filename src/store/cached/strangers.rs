@@ -1,10 +1,12 @@
-//! The map of the strings that are no tokens.
+//! The map of the strings that are no tokens, and how the maps are emptied.
 
 use quick_cache::sync::{Cache, DefaultLifecycle};
 use quick_cache::{OptionsBuilder, UnitWeighter};
 
+use super::clear::Clear;
 use super::map::DigestMap;
 use crate::store::hashing::DigestHashing;
+use crate::store::lock_free::LockFree;
 use crate::token::TokenDigest;
 
 /// The strings that are no tokens, within a bound of its own.
@@ -32,8 +34,16 @@ impl<V: Clone> DigestMap<V> for Strangers<V> {
     fn remove(&self, digest: &TokenDigest) {
         Self::remove(self, digest);
     }
+}
 
+impl<V: Clone> Clear<V> for Strangers<V> {
     fn clear(&self) {
         Self::clear(self);
+    }
+}
+
+impl<V> Clear<V> for LockFree<V> {
+    fn clear(&self) {
+        self.pin().clear();
     }
 }

@@ -9,7 +9,9 @@ use crate::identity::{Actor, UserId};
 use crate::method::{MAX_EXTENSION_METHODS, MAX_METHOD_LENGTH, MethodSet};
 use crate::store::Replacement;
 use crate::time::Timestamp;
-use crate::token::{CodeDigest, PepperVersion, StoredDigest, TokenDigest, TokenHint, TokenId};
+use crate::token::{
+    CodeDigest, PepperVersion, SealedToken, StoredDigest, TokenDigest, TokenHint, TokenId,
+};
 
 /// When the samples happen: 2026-01-02T03:04:05.678Z.
 pub(super) const NOW: Timestamp = Timestamp::from_unix_millis(1_767_323_045_678);
@@ -137,14 +139,22 @@ fn full() -> AccountBuilder {
     let mut waiting = pending(large + 2, 62);
     waiting.replacing_backup = Some(TokenId::from_u64(large));
     waiting.token.digest.pepper = PepperVersion::from_u16(2);
+    waiting.token = sealed(waiting.token);
     Account::builder(user("full"))
         .methods(methods)
-        .backup(token(large, 60))
-        .primary(token(large + 1, 61))
+        .backup(sealed(token(large, 60)))
+        .primary(sealed(token(large + 1, 61)))
         .pending(waiting)
         .retired([retired(7, 63, Ending::Replaced)])
         .confirmed(Confirmed::new(TokenId::from_u64(large + 1), code(61)))
         .next_token(large + 10)
+}
+
+/// The token with sealed bytes of its own, as many as the longest token needs.
+fn sealed(mut token: TokenRecord) -> TokenRecord {
+    let bytes = token.digest.digest.as_bytes().iter().cycle().take(560);
+    token.sealed = Some(SealedToken::from_bytes(bytes.copied().collect::<Vec<u8>>()));
+    token
 }
 
 /// One event of each kind, with and without its optional parts.
@@ -168,6 +178,7 @@ pub(super) fn events() -> Vec<Event> {
         Event::AllRevoked,
         Event::TokenImported { id: id(1 << 40), slot: Slot::Primary },
         Event::TokenImported { id: id(6), slot: Slot::Backup },
+        Event::TokenRevealed { id: id(1) },
         Event::RetiredTokenUsed { id: id(1), count: 1 << 40 },
         Event::AccessRevoked,
     ]
@@ -215,13 +226,14 @@ mod tests {
             Event::TokenImported { .. } => 10,
             Event::RetiredTokenUsed { .. } => 11,
             Event::ConfirmationNotSent { .. } => 12,
+            Event::TokenRevealed { .. } => 13,
         }
     }
 
     #[test]
     fn the_samples_hold_every_event_and_every_ending() {
         let kinds: BTreeSet<_> = events().iter().map(kind).collect();
-        assert!(kinds.into_iter().eq(0..=12));
+        assert!(kinds.into_iter().eq(0..=13));
         let ending = |retired: &Retired| match retired.ending {
             Ending::Superseded => 0,
             Ending::Cancelled => 1,

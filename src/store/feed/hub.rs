@@ -20,8 +20,16 @@ pub(crate) struct FeedHub(Mutex<Vec<Weak<Subscriber>>>);
 impl FeedHub {
     pub(crate) fn subscribe(&self) -> Feed {
         let subscriber = Arc::new(Subscriber::default());
+        self.subscribers();
         lock(&self.0).push(Arc::downgrade(&subscriber));
         Feed::new(Subscription(subscriber))
+    }
+
+    /// How many feeds there are. Those that were dropped are forgotten.
+    pub(crate) fn subscribers(&self) -> usize {
+        let mut subscribers = lock(&self.0);
+        subscribers.retain(|subscriber| subscriber.strong_count() > 0);
+        subscribers.len()
     }
 
     /// Never waits for a subscriber.
@@ -130,6 +138,19 @@ mod tests {
         assert_eq!(next(&mut late), Poll::Ready(Some(beat(2))));
         drop(hub);
         assert_eq!(next(&mut late), Poll::Ready(None));
+    }
+
+    #[test]
+    fn a_dropped_feed_leaves_nothing_behind() {
+        let hub = FeedHub::default();
+        let kept = hub.subscribe();
+        for _ in 0..3 {
+            assert_eq!(hub.subscribers(), 1);
+            drop(hub.subscribe());
+        }
+        assert_eq!(lock(&hub.0).len(), 2);
+        drop(kept);
+        assert_eq!(hub.subscribers(), 0);
     }
 
     #[test]

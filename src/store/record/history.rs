@@ -64,6 +64,7 @@ enum EventForm {
     AllRevoked,
     TokenIssued { id: u64 },
     TokenImported { id: u64, slot: SlotForm },
+    TokenRevealed { id: u64 },
     RetiredTokenUsed { id: u64, count: u64 },
     ConfirmationNotSent { id: u64 },
 }
@@ -102,6 +103,7 @@ impl EventForm {
             Event::TokenImported { id, slot } => {
                 Self::TokenImported { id: id.as_u64(), slot: SlotForm::of(*slot) }
             }
+            Event::TokenRevealed { id } => Self::TokenRevealed { id: id.as_u64() },
             Event::RetiredTokenUsed { id, count } => {
                 Self::RetiredTokenUsed { id: id.as_u64(), count: *count }
             }
@@ -138,6 +140,7 @@ impl EventForm {
             Self::TokenImported { id, slot } => {
                 Event::TokenImported { id: TokenId::from_u64(id), slot: slot.slot() }
             }
+            Self::TokenRevealed { id } => Event::TokenRevealed { id: TokenId::from_u64(id) },
             Self::RetiredTokenUsed { id, count } => {
                 Event::RetiredTokenUsed { id: TokenId::from_u64(id), count }
             }

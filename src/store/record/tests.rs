@@ -9,6 +9,7 @@ use super::*;
 use crate::account::Slot;
 use crate::audit::Event;
 use crate::identity::Actor;
+use crate::token::SealedToken;
 
 const ENDINGS: [Ending; 7] = [
     Ending::Superseded,
@@ -27,11 +28,14 @@ fn any_time() -> impl Strategy<Value = Timestamp> {
 /// The token number `id`, with a digest that no other number has.
 fn any_token(id: u64) -> impl Strategy<Value = TokenRecord> {
     let times = (any_time(), any_time(), proptest::option::of(any_time()));
-    (any::<u16>(), ".{0,12}", times).prop_map(move |(pepper, hint, (made_at, since, end))| {
+    let sealed = proptest::option::weighted(0.3, vec(any::<u8>(), 0..100));
+    let parts = (any::<u16>(), ".{0,12}", times, sealed);
+    parts.prop_map(move |(pepper, hint, (made_at, since, end), sealed)| {
         let digest = any_digest(id, pepper);
         TokenRecord {
             active_since: since,
             expires_at: end,
+            sealed: sealed.map(SealedToken::from_bytes),
             ..TokenRecord::new(
                 TokenId::from_u64(id),
                 digest,
@@ -129,6 +133,35 @@ fn full_account() -> Account {
         .unwrap()
 }
 
+/// [`full_account`] with a sealed token in every place.
+fn sealed_account() -> Account {
+    let mut account = full_account();
+    let seal = |token: &mut TokenRecord| {
+        token.sealed = Some(SealedToken::from_bytes([token.id.as_u64() as u8; 90]));
+    };
+    account.primary.iter_mut().chain(&mut account.backup).for_each(seal);
+    account.pending.iter_mut().for_each(|pending| seal(&mut pending.token));
+    account
+}
+
+/// What the program wrote of [`full_account`] before tokens could be sealed.
+const WRITTEN_BEFORE_SEALING: &str = "\
+    0105616c6963650101010550555247450102200000000000000002a5a5a5a5a5a5a5a5a5a5a5a5a5\
+    a5a5a5a5a5a5a5a5a5a5a5010080d095ffbc3100000101200000000000000001a5a5a5a5a5a5a5a5\
+    a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5010080d095ffbc3100000103200000000000000003a5a5a5\
+    a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5010080d095ffbc31000080d095ffbc31200707\
+    07070707070707070707070707070707070707070707070707070707070780d095ffbc3180d095ff\
+    bc310101070a20000000000000000aa5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a501\
+    80d095ffbc31000b20000000000000000ba5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5\
+    a50180d095ffbc31010c20000000000000000ca5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5\
+    a5a5a50180d095ffbc31020d20000000000000000da5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5\
+    a5a5a5a5a50180d095ffbc31030e20000000000000000ea5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5\
+    a5a5a5a5a5a5a50180d095ffbc31040f20000000000000000fa5a5a5a5a5a5a5a5a5a5a5a5a5a5a5\
+    a5a5a5a5a5a5a5a5a50180d095ffbc310510200000000000000010a5a5a5a5a5a5a5a5a5a5a5a5a5\
+    a5a5a5a5a5a5a5a5a5a5a50180d095ffbc3106010220080808080808080808080808080808080808\
+    080808080808080808080808080811\
+";
+
 fn assert_corrupt(bytes: &[u8]) {
     let error = decode(bytes).unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::Corrupt);
@@ -144,7 +177,7 @@ proptest! {
     #[test]
     fn garbage_is_corrupt_or_an_account_and_never_a_panic(mut bytes in vec(any::<u8>(), 0..400)) {
         if let Some(version) = bytes.first_mut() {
-            *version = VERSION;
+            *version = if *version % 2 == 0 { PLAIN } else { SEALED };
         }
         match decode(&bytes) {
             Ok(account) => prop_assert_eq!(decode(&encode(&account)).unwrap(), account),
@@ -176,18 +209,51 @@ fn an_account_with_every_part_reads_back() {
 }
 
 #[test]
+fn a_record_of_the_time_before_sealing_reads_back_and_is_still_written() {
+    let bytes: Vec<u8> = (0..WRITTEN_BEFORE_SEALING.len() / 2)
+        .map(|place| &WRITTEN_BEFORE_SEALING[2 * place..2 * place + 2])
+        .map(|digits| u8::from_str_radix(digits, 16).unwrap())
+        .collect();
+    assert_eq!(decode(&bytes).unwrap(), full_account());
+    assert_eq!(encode(&full_account()), bytes);
+}
+
+#[test]
+fn sealed_tokens_read_back_in_their_places() {
+    let account = sealed_account();
+    let read = decode(&encode(&account)).unwrap();
+    assert_eq!(read, account);
+    assert_ne!(read, full_account());
+    let of = |token: Option<&TokenRecord>| token.unwrap().sealed.clone().unwrap().as_bytes()[0];
+    assert_eq!([of(read.primary()), of(read.backup())], [2, 1]);
+    assert_eq!(read.pending().unwrap().token.sealed.as_ref().unwrap().as_bytes(), [3; 90]);
+}
+
+#[test]
+fn a_sealed_token_without_its_token_is_corrupt() {
+    let mut without = sealed_account();
+    without.pending = None;
+    let (bytes, without) = (encode(&sealed_account()), encode(&without));
+    let body = encode(&Account { pending: None, ..full_account() });
+    let sealed = &bytes[encode(&full_account()).len()..];
+    assert_corrupt(&[&[SEALED], &body[1..], sealed].concat());
+    assert!(decode(&without).is_ok());
+}
+
+#[test]
 fn a_record_cut_short_anywhere_or_continued_is_corrupt() {
-    let bytes = encode(&full_account());
-    for length in 0..bytes.len() {
-        assert_corrupt(&bytes[..length]);
+    for bytes in [encode(&full_account()), encode(&sealed_account())] {
+        for length in 0..bytes.len() {
+            assert_corrupt(&bytes[..length]);
+        }
+        assert_corrupt(&[&bytes[..], &[0]].concat());
     }
-    assert_corrupt(&[&bytes[..], &[0]].concat());
 }
 
 #[test]
 fn an_unknown_version_is_corrupt() {
     let mut bytes = encode(&full_account());
-    for version in (0..=u8::MAX).filter(|&version| version != VERSION) {
+    for version in (0..=u8::MAX).filter(|&version| version != PLAIN) {
         bytes[0] = version;
         assert_corrupt(&bytes);
     }
@@ -197,10 +263,11 @@ fn an_unknown_version_is_corrupt() {
 #[test]
 fn a_huge_length_is_corrupt() {
     let huge = [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f];
-    let user = [&[VERSION][..], &huge].concat();
-    let methods = [&[VERSION, 1, b'a', 1, 0][..], &huge].concat();
-    let retired = [&[VERSION, 1, b'a', 1, 0, 0, 0, 0, 0][..], &huge].concat();
-    for bytes in [user, methods, retired] {
+    let user = [&[PLAIN][..], &huge].concat();
+    let methods = [&[PLAIN, 1, b'a', 1, 0][..], &huge].concat();
+    let retired = [&[PLAIN, 1, b'a', 1, 0, 0, 0, 0, 0][..], &huge].concat();
+    let sealed = [&[SEALED][..], &encode(&full_account())[1..], &[1], &huge].concat();
+    for bytes in [user, methods, retired, sealed] {
         assert_corrupt(&bytes);
         assert_corrupt(&[&bytes[..], &[1; 300]].concat());
     }
@@ -235,6 +302,7 @@ fn every_event_reads_back_under_its_name() {
         Event::TokenIssued { id: one },
         Event::TokenImported { id: one, slot: Slot::Primary },
         Event::TokenImported { id: one, slot: Slot::Backup },
+        Event::TokenRevealed { id: one },
         Event::RetiredTokenUsed { id: one, count: 3 },
         Event::ConfirmationNotSent { id: one },
     ];

@@ -29,6 +29,7 @@ pub(super) fn check_version(found: i32) -> Result<(), SqliteOpenError> {
 /// Opens the connection that writes, and the file if there is none. It maps
 /// nothing: what it writes goes through its own memory anyway.
 pub(super) fn writer(path: &Path, options: &SqliteOptions) -> Result<Connection, SqliteOpenError> {
+    make_private(path);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
     let connection = open(path, flags)?;
     connection.busy_timeout(options.busy_timeout)?;
@@ -59,6 +60,17 @@ pub(super) fn reader(
     connection.pragma_update(None, "trusted_schema", 0)?;
     map(&connection, options)?;
     Ok(connection)
+}
+
+/// Makes an empty file that its owner alone can read, if there is none: SQLite
+/// itself would leave that to the process's mask, and gives the log beside it
+/// the same mode. Why it cannot be made SQLite then says.
+fn make_private(path: &Path) {
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    drop(options.open(path));
 }
 
 fn open(path: &Path, flags: OpenFlags) -> Result<Connection, Error> {

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use rusqlite::Connection;
 use tokio::sync::oneshot;
@@ -17,7 +18,8 @@ use crate::store::{Feed, FeedItem, StoreError};
 
 const OPENING: &str = "opening a feed";
 
-/// Starts the thread when a feed is first wanted, and ends it when dropped.
+/// Starts the thread when a feed is first wanted, and ends it when dropped. As
+/// long as nobody has a feed it sleeps.
 pub(super) struct Feeds {
     path: PathBuf,
     options: SqliteOptions,
@@ -114,17 +116,32 @@ impl Poller {
     /// Works until the store is dropped.
     fn run(mut self, requests: &Receiver<Request>) {
         loop {
-            match requests.recv_timeout(self.options.poll_interval) {
+            let request = match self.pause() {
+                Some(pause) => requests.recv_timeout(pause),
+                None => requests.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            };
+            match request {
                 Ok(Request::Open(answer)) => {
                     let feed = self.look().map(|()| self.hub.subscribe());
                     // Nobody may wait for it any longer.
                     let _ = answer.send(feed);
                 }
+                Ok(Request::Look) if self.hub.subscribers() == 0 => {}
                 // A failure is told to the feeds, and the next look tries again.
                 Ok(Request::Look) | Err(RecvTimeoutError::Timeout) => drop(self.look()),
                 Err(RecvTimeoutError::Disconnected) => return,
             }
         }
+    }
+
+    /// How long to wait for a request before the next look; `None`: until there
+    /// is one, since nobody has a feed. What was seen before is of no use then.
+    fn pause(&mut self) -> Option<Duration> {
+        if self.hub.subscribers() > 0 {
+            return Some(self.options.poll_interval);
+        }
+        (self.connection, self.last, self.failing) = (None, None, false);
+        None
     }
 
     fn look(&mut self) -> Result<(), Failure> {
@@ -181,5 +198,25 @@ impl Watch {
     fn version(&self) -> Result<i64, Failure> {
         let mut version = self.connection.prepare_cached("PRAGMA data_version")?;
         Ok(version.query_row([], |row| row.get(0))?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_is_polled_for_once_the_last_feed_is_dropped() {
+        let mut poller = Poller::new(PathBuf::new(), SqliteOptions::new());
+        assert_eq!(poller.pause(), None);
+        let feeds = [poller.hub.subscribe(), poller.hub.subscribe()];
+        assert_eq!(poller.pause(), Some(poller.options.poll_interval));
+        let [one, other] = feeds;
+        drop(one);
+        assert!(poller.pause().is_some());
+        poller.last = Some(7);
+        drop(other);
+        assert_eq!(poller.pause(), None);
+        assert_eq!(poller.last, None, "the next feed begins where it is opened");
     }
 }

@@ -56,7 +56,8 @@ impl SqliteOptions {
     /// How long a call waits for other processes that write, or for a
     /// connection to read with, before it is
     /// [`Unavailable`](crate::store::StoreErrorKind::Unavailable). Default: 5
-    /// seconds; at most an hour.
+    /// seconds; at most an hour. Reads beyond 256 that wait at once are so
+    /// without waiting.
     pub const fn busy_timeout(mut self, time: Duration) -> Self {
         self.busy_timeout = time;
         self

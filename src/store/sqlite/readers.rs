@@ -1,12 +1,17 @@
 //! The connections that read.
 
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 
 use super::failure::{Failure, unavailable};
 use super::schema;
+use crate::store::StoreError;
+
+/// How many reads may wait at once. Each has a thread of the runtime that may
+/// block, and the host has other work for those.
+const LONGEST_QUEUE: usize = 256;
 
 /// Connections that can only read, each used by one thread at a time.
 pub(super) struct Readers {
@@ -20,6 +25,8 @@ struct State {
     /// How many threads wait for one: to wake nobody is a call to the system
     /// too.
     waiting: usize,
+    /// How many reads have lined up, waiting or under way.
+    lined_up: usize,
 }
 
 struct Reader {
@@ -31,7 +38,7 @@ impl Readers {
     pub(super) fn new(connections: Vec<Connection>) -> Self {
         let reader = |connection| Reader { connection, verified: false };
         let idle = connections.into_iter().map(reader).collect();
-        let state = Mutex::new(State { idle, waiting: 0 });
+        let state = Mutex::new(State { idle, waiting: 0, lined_up: 0 });
         Self { state, given_back: Condvar::new() }
     }
 
@@ -41,25 +48,23 @@ impl Readers {
         work: impl Fn(&Connection) -> Result<T, Failure>,
     ) -> Option<Result<T, Failure>> {
         let reader = self.state().idle.pop()?;
-        let result = self.run(reader, work);
+        let result = self.run(reader, |reader| reader.run(work));
         if result.as_ref().is_err_and(Failure::is_busy) { None } else { Some(result) }
     }
 
-    /// Does the work on this thread, and waits for what is in its way: at most
-    /// `patience` for a connection, and as long for other processes.
-    pub(super) fn wait_and_run<T>(
-        &self,
+    /// Lines up for work that may have to wait, for `patience` in all from now
+    /// on. Too many at once are refused: they would be too late anyway.
+    pub(super) fn line_up(
+        self: &Arc<Self>,
         patience: Duration,
         doing: &'static str,
-        work: impl Fn(&Connection) -> Result<T, Failure>,
-    ) -> Result<T, Failure> {
-        let reader = self.wait(patience).ok_or_else(|| unavailable(doing).with_source(NoReader))?;
-        self.run(reader, |connection| {
-            connection.busy_timeout(patience)?;
-            let result = work(connection);
-            connection.busy_timeout(Duration::ZERO)?;
-            result
-        })
+    ) -> Result<Turn, StoreError> {
+        let mut state = self.state();
+        if state.lined_up == LONGEST_QUEUE {
+            return Err(unavailable(doing).with_source(NoReader));
+        }
+        state.lined_up += 1;
+        Ok(Turn { readers: Arc::clone(self), patience, asked_at: Instant::now(), doing })
     }
 
     fn wait(&self, patience: Duration) -> Option<Reader> {
@@ -75,9 +80,9 @@ impl Readers {
     fn run<T>(
         &self,
         mut reader: Reader,
-        work: impl FnOnce(&Connection) -> Result<T, Failure>,
+        work: impl FnOnce(&mut Reader) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
-        let result = reader.run(work);
+        let result = work(&mut reader);
         let mut state = self.state();
         state.idle.push(reader);
         if state.waiting > 0 {
@@ -89,6 +94,42 @@ impl Readers {
     /// No code that holds this lock can panic half-way through a change.
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A read that has lined up.
+pub(super) struct Turn {
+    readers: Arc<Readers>,
+    patience: Duration,
+    asked_at: Instant,
+    doing: &'static str,
+}
+
+impl Turn {
+    /// Does the work on this thread, and waits for what is in its way: another
+    /// read, or another process.
+    pub(super) fn run<T>(
+        self,
+        work: impl Fn(&Connection) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        let reader = self.readers.wait(self.time_left());
+        let reader = reader.ok_or_else(|| unavailable(self.doing).with_source(NoReader))?;
+        self.readers.run(reader, |reader| {
+            reader.connection.busy_timeout(self.time_left())?;
+            let result = reader.run(work);
+            reader.connection.busy_timeout(Duration::ZERO)?;
+            result
+        })
+    }
+
+    fn time_left(&self) -> Duration {
+        self.patience.saturating_sub(self.asked_at.elapsed())
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.readers.state().lined_up -= 1;
     }
 }
 
@@ -112,7 +153,7 @@ impl Reader {
     }
 }
 
-/// Every connection that reads was in use for too long.
+/// Every connection that reads was in use for too long, or too many waited.
 #[derive(Debug, thiserror::Error)]
 #[error("all connections that read are in use")]
 struct NoReader;
@@ -130,18 +171,57 @@ mod tests {
 
     /// A file without a write-ahead log, which a writer can keep others from
     /// reading, and one connection that reads it.
-    fn file() -> (tempfile::TempDir, Connection, Readers) {
+    fn file() -> (tempfile::TempDir, Connection, Arc<Readers>) {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("tokens.db");
         let mut writer = Connection::open(&path).unwrap();
         schema::migrate(&mut writer).unwrap();
         let reader = Connection::open(&path).unwrap();
         reader.busy_timeout(Duration::ZERO).unwrap();
-        (directory, writer, Readers::new(vec![reader]))
+        (directory, writer, Arc::new(Readers::new(vec![reader])))
     }
 
     fn accounts(connection: &Connection) -> Result<i64, Failure> {
         Ok(connection.query_row("SELECT count(*) FROM accounts", [], |row| row.get(0))?)
+    }
+
+    fn line_up(readers: &Arc<Readers>, patience: Duration) -> Turn {
+        readers.line_up(patience, READING).unwrap()
+    }
+
+    fn refused<T: std::fmt::Debug>(result: Result<T, Failure>) {
+        let error = result.unwrap_err().store_error(READING);
+        assert_eq!(error.kind(), StoreErrorKind::Unavailable);
+    }
+
+    #[test]
+    fn store_003_too_many_waiting_reads_are_refused_and_time_in_the_queue_counts() {
+        let (_directory, writer, readers) = file();
+        writer.execute_batch("BEGIN EXCLUSIVE").unwrap();
+        let patience = Duration::from_millis(200);
+        let turns: Vec<_> = (0..LONGEST_QUEUE).map(|_| line_up(&readers, patience)).collect();
+        let excess = readers.line_up(patience, READING).map(drop).unwrap_err();
+        assert_eq!(excess.kind(), StoreErrorKind::Unavailable);
+        let begun = Instant::now();
+        for turn in turns {
+            refused(turn.run(accounts));
+        }
+        // Each with a patience of its own, they would take fifty seconds.
+        assert!(begun.elapsed() < patience * 100);
+        writer.execute_batch("COMMIT").unwrap();
+        assert_eq!(line_up(&readers, PATIENCE).run(accounts).unwrap(), 0);
+    }
+
+    #[test]
+    fn a_connection_that_has_not_been_used_yet_waits_as_well() {
+        let (_directory, writer, readers) = file();
+        writer.execute_batch("BEGIN EXCLUSIVE").unwrap();
+        thread::scope(|scope| {
+            let waiting = scope.spawn(|| line_up(&readers, PATIENCE).run(accounts));
+            thread::sleep(Duration::from_millis(50));
+            writer.execute_batch("COMMIT").unwrap();
+            assert_eq!(waiting.join().unwrap().unwrap(), 0);
+        });
     }
 
     #[test]
@@ -150,11 +230,9 @@ mod tests {
         assert_eq!(readers.try_run(accounts).unwrap().unwrap(), 0);
         writer.execute_batch("BEGIN EXCLUSIVE").unwrap();
         assert!(readers.try_run(accounts).is_none());
-        let failure = readers.wait_and_run(Duration::from_millis(10), READING, accounts);
-        let error = failure.unwrap_err().store_error(READING);
-        assert_eq!(error.kind(), StoreErrorKind::Unavailable);
+        refused(line_up(&readers, Duration::from_millis(10)).run(accounts));
         thread::scope(|scope| {
-            let waiting = scope.spawn(|| readers.wait_and_run(PATIENCE, READING, accounts));
+            let waiting = scope.spawn(|| line_up(&readers, PATIENCE).run(accounts));
             writer.execute_batch("COMMIT").unwrap();
             assert_eq!(waiting.join().unwrap().unwrap(), 0);
         });
@@ -175,11 +253,9 @@ mod tests {
             });
             taken.wait();
             assert!(readers.try_run(accounts).is_none());
-            let failure = readers.wait_and_run(Duration::from_millis(10), READING, accounts);
-            let error = failure.unwrap_err().store_error(READING);
-            assert_eq!(error.kind(), StoreErrorKind::Unavailable);
+            refused(line_up(&readers, Duration::from_millis(10)).run(accounts));
             free.wait();
-            assert_eq!(readers.wait_and_run(PATIENCE, READING, accounts).unwrap(), 0);
+            assert_eq!(line_up(&readers, PATIENCE).run(accounts).unwrap(), 0);
         });
     }
 }

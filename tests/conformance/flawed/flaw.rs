@@ -151,6 +151,10 @@ pub(crate) enum Flaw {
     LosesExtensions,
     /// Accounts count the next token from those that they name.
     LosesNextToken,
+    /// Tokens lose their sealed bytes.
+    LosesSealed,
+    /// A pending token loses its sealed bytes.
+    LosesSealedPending,
     /// Pending tokens lose the backup that they replace.
     LosesReplacedBackup,
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tower_api_token::account::{Account, Place, Revision};
+use tower_api_token::account::{Account, Place, Revision, TokenRecord};
 use tower_api_token::audit::{AuditEntry, Event};
 use tower_api_token::identity::{Actor, UserId};
 use tower_api_token::method::MethodSet;
@@ -209,14 +209,15 @@ impl Flawed {
         });
         parts = parts.retired(account.retired().iter().copied());
         if let Some(primary) = account.primary() {
-            parts = parts.primary(primary.clone());
+            parts = parts.primary(self.unsealed(primary.clone(), Flaw::LosesSealed));
         }
         if let Some(backup) = account.backup() {
-            parts = parts.backup(backup.clone());
+            parts = parts.backup(self.unsealed(backup.clone(), Flaw::LosesSealed));
         }
         if let Some(mut pending) = account.pending().cloned() {
             pending.replacing_backup =
                 pending.replacing_backup.filter(|_| !self.has(Flaw::LosesReplacedBackup));
+            pending.token = self.unsealed(pending.token, Flaw::LosesSealedPending);
             if !(in_a_batch && self.has(Flaw::BatchLosesPending)) {
                 parts = parts.pending(pending);
             }
@@ -229,6 +230,11 @@ impl Flawed {
             parts = parts.next_token(account.next_token());
         }
         parts.build().unwrap()
+    }
+
+    fn unsealed(&self, mut token: TokenRecord, flaw: Flaw) -> TokenRecord {
+        token.sealed = token.sealed.filter(|_| !self.has(flaw));
+        token
     }
 
     pub(crate) fn write_batch(&self, batch: Vec<Replacement>) -> Vec<Result<(), StoreError>> {

@@ -12,6 +12,7 @@ use tower_api_token::notify::{
     ConfirmationMessage, DirectoryError, DirectoryNotifier, LinkBase, LinkBaseError, Notice,
     NotifyError, NotifyFn,
 };
+use tower_api_token::reveal::SealingKey;
 use tower_api_token::store::PageSize;
 use tower_api_token::time::Timestamp;
 
@@ -41,6 +42,12 @@ async fn manager(life: &Life, list: &mut List) {
     list.add("AccountSummary", &accounts.accounts);
     list.add("SummaryPage", &accounts);
     let (user, alice) = (Actor::User, &life.alice);
+    let key: [u8; 32] = std::array::from_fn(|place| place as u8);
+    let key = SealingKey::new(1, &key).unwrap();
+    list.add("RevealError", &life.manager.reveal(&user, alice, life.generated.id).await);
+    list.add("SealingKeyId", &key.id());
+    list.add("SealingKeyError", &SealingKey::new(1, b"short").err());
+    list.add("SealingKey", &key);
     list.add("GeneratePrimary", &life.manager.generate_primary(&user, alice));
     let resend = life.manager.resend_confirmation(&user, alice, life.generated.id);
     list.add("ResendConfirmation", &resend);

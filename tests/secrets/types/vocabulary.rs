@@ -11,8 +11,8 @@ use tower_api_token::method::MethodError;
 use tower_api_token::rotation::{Command, Facts, NewToken, Policy, PolicyError, RotationError};
 use tower_api_token::time::{ManualClock, SystemClock, Timestamp};
 use tower_api_token::token::{
-    Pepper, PepperError, PrefixError, RandomError, SchemeError, SystemRandom, TokenError,
-    TokenForm, TokenPrefix, TokenScheme,
+    Pepper, PepperError, PrefixError, RandomError, SchemeError, SealedToken, SystemRandom,
+    TokenError, TokenForm, TokenPrefix, TokenScheme,
 };
 use tower_api_token::usage::{ClientLabel, ClientLabelError, TokenUsage, TokenUse};
 
@@ -37,6 +37,8 @@ pub(super) fn show(life: &Life, list: &mut List) {
 
 fn tokens(life: &Life, list: &mut List) {
     let stored = life.account.primary().expect("a primary").digest;
+    let secret = life.issued.token.expose_secret().as_bytes();
+    list.add("SealedToken", &SealedToken::from_bytes(secret));
     let pepper = Pepper::new(1, life.issued.token.expose_secret().as_bytes()).unwrap();
     let scheme = TokenScheme::default().pepper(pepper.clone()).unwrap();
     list.add("Token", &life.issued.token);

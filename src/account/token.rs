@@ -1,0 +1,57 @@
+//! One token, as its account keeps it.
+
+use super::UseMark;
+use crate::time::Timestamp;
+use crate::token::{SealedToken, StoredDigest, TokenHint, TokenId};
+
+/// What an account keeps of one token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TokenRecord {
+    /// Its public name.
+    pub id: TokenId,
+    /// Its digest, and the key that made it.
+    pub digest: StoredDigest,
+    /// What a view may show of it.
+    pub hint: TokenHint,
+    /// When it was generated, or the time that its importer gave.
+    pub made_at: Timestamp,
+    /// When it became usable: confirmed, issued or imported. For a pending
+    /// token the same as `made_at`.
+    pub active_since: Timestamp,
+    /// From when on it is refused; `None` for never.
+    pub expires_at: Option<Timestamp>,
+    /// The token itself, encrypted, if the host has chosen to keep it; see the
+    /// module `reveal` (feature of that name). A store keeps it as it is.
+    pub sealed: Option<SealedToken>,
+    pub(crate) mark: UseMark,
+}
+
+impl TokenRecord {
+    /// The record of a token that was made and is active from `made_at` on,
+    /// without an end, and is not kept sealed.
+    #[must_use]
+    pub const fn new(
+        id: TokenId,
+        digest: StoredDigest,
+        hint: TokenHint,
+        made_at: Timestamp,
+    ) -> Self {
+        Self {
+            id,
+            digest,
+            hint,
+            made_at,
+            active_since: made_at,
+            expires_at: None,
+            sealed: None,
+            mark: UseMark::new(),
+        }
+    }
+
+    /// Whether its lifetime, if it has one, has ended at `now`.
+    #[must_use]
+    pub fn is_expired(&self, now: Timestamp) -> bool {
+        self.expires_at.is_some_and(|end| end <= now)
+    }
+}

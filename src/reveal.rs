@@ -1,0 +1,302 @@
+//! Tokens that their owner can see again: kept encrypted beside their digest,
+//! with a key that the host holds and no store sees.
+//!
+//! Without a key nothing is kept, and a lost token can only be replaced: that is
+//! the safer way, and the default. With one, whoever holds both the store's data
+//! and the key holds every token, so the key belongs into a place of its own.
+//!
+//! ```
+//! use tower_api_token::identity::{Actor, UserId};
+//! use tower_api_token::manage::{Confirmation, TokenManager};
+//! # use tower_api_token::method::MethodSet;
+//! use tower_api_token::reveal::SealingKey;
+//! use tower_api_token::store::MemoryStore;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let key = std::array::from_fn::<u8, 32, _>(|place| place as u8);
+//! let manager = TokenManager::builder(MemoryStore::new())
+//!     .sealing_key(SealingKey::new(1, &key)?)
+//! #   .confirmation(Confirmation::ByCaller)
+//!     .build()
+//!     .await?;
+//! # let root = Actor::administrator("root")?;
+//! # let alice = UserId::new("alice")?;
+//! # manager.grant(&root, &alice, MethodSet::new(["GET"])?).await?;
+//! let issued = manager.issue(&Actor::User, &alice).await?;
+//! // Later, when alice asks for it. The history keeps that she did.
+//! let token = manager.reveal(&Actor::User, &alice, issued.id).await?;
+//! assert_eq!(token.expose_secret(), issued.token.expose_secret());
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # What is kept
+//!
+//! Every token that the manager generates, issues or imports as a plain text
+//! while it has a key: XChaCha20-Poly1305 under a random nonce of 24 bytes, with
+//! the key's id, the user and the token's id as associated data, so that sealed
+//! bytes open in the place that they were made for and nowhere else. They are
+//! dropped in the change that retires the token. A token of the time before the
+//! key, or imported by its digest, is not kept and cannot be shown.
+
+use std::fmt;
+use std::sync::Arc;
+
+use chacha20poly1305::aead::inout::InOutBuf;
+use chacha20poly1305::{AeadInOut, KeyInit, Tag, XChaCha20Poly1305, XNonce};
+use zeroize::Zeroizing;
+
+use crate::identity::UserId;
+use crate::token::{RandomError, RandomSource, SealedToken, Token, TokenId};
+
+/// The layout of sealed bytes: this number, the key's id (4 bytes, most
+/// significant first), the nonce, the tag, the encrypted text.
+const LAYOUT: u8 = 1;
+
+const KEY_ID_LENGTH: usize = 4;
+const NONCE_LENGTH: usize = 24;
+const TAG_LENGTH: usize = 16;
+
+/// What associated data begins with, so that a key which the host uses for
+/// something else, too, opens nothing of it here.
+const PURPOSE: &[u8] = b"tower-api-token sealed token\0";
+
+/// Which key a token is sealed with: a number of the host's choice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SealingKeyId(u32);
+
+impl SealingKeyId {
+    /// The id as a number.
+    #[must_use]
+    pub const fn as_u32(self) -> u32 {
+        self.0
+    }
+}
+
+impl fmt::Display for SealingKeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// The key that tokens are kept encrypted with.
+///
+/// Its memory is wiped when its last clone is dropped, and `Debug` shows its id
+/// only.
+///
+/// ```
+/// use tower_api_token::reveal::{SealingKey, SealingKeyError};
+///
+/// assert_eq!(SealingKey::new(1, b"too short").unwrap_err(), SealingKeyError::Length);
+/// ```
+#[derive(Clone)]
+pub struct SealingKey {
+    id: SealingKeyId,
+    cipher: Arc<XChaCha20Poly1305>,
+}
+
+impl SealingKey {
+    /// The length of a key in bytes.
+    pub const LENGTH: usize = 32;
+
+    /// The key called `id`: exactly [`LENGTH`](Self::LENGTH) bytes from a
+    /// random generator.
+    ///
+    /// Another key needs another id. Tokens that are sealed with a former key
+    /// go on working, but cannot be shown any more.
+    ///
+    /// # Errors
+    ///
+    /// [`SealingKeyError`] names the rule that the key breaks.
+    pub fn new(id: u32, key: &[u8]) -> Result<Self, SealingKeyError> {
+        let cipher = XChaCha20Poly1305::new_from_slice(key).map_err(|_| SealingKeyError::Length)?;
+        if key.iter().all(|byte| *byte == key[0]) {
+            return Err(SealingKeyError::Placeholder);
+        }
+        Ok(Self { id: SealingKeyId(id), cipher: Arc::new(cipher) })
+    }
+
+    /// The number that every sealed token names its key by.
+    #[must_use]
+    pub const fn id(&self) -> SealingKeyId {
+        self.id
+    }
+
+    pub(crate) fn seal(
+        &self,
+        token: &Token,
+        user: &UserId,
+        id: TokenId,
+        random: &dyn RandomSource,
+    ) -> Result<SealedToken, RandomError> {
+        let mut nonce = XNonce::default();
+        random.fill(&mut nonce)?;
+        let mut text = Zeroizing::new(token.expose_secret().as_bytes().to_vec());
+        let data = associated_data(self.id, user, id);
+        let tag = self
+            .cipher
+            .encrypt_inout_detached(&nonce, &data, InOutBuf::from(text.as_mut_slice()))
+            .expect("a token is shorter than what one nonce can encrypt");
+        let key_id = self.id.0.to_be_bytes();
+        Ok(SealedToken::from_bytes([&[LAYOUT], &key_id[..], &nonce, &tag, &text].concat()))
+    }
+
+    pub(crate) fn open(
+        &self,
+        sealed: &SealedToken,
+        user: &UserId,
+        id: TokenId,
+    ) -> Result<Token, OpenError> {
+        let Parts { key_id, nonce, tag, text } = Parts::of(sealed).ok_or(OpenError::Unreadable)?;
+        if key_id != self.id {
+            return Err(OpenError::OtherKey(key_id));
+        }
+        let mut text = Zeroizing::new(text.to_vec());
+        let data = associated_data(key_id, user, id);
+        self.cipher
+            .decrypt_inout_detached(&nonce, &data, InOutBuf::from(text.as_mut_slice()), &tag)
+            .map_err(|_| OpenError::Unreadable)?;
+        let text = std::str::from_utf8(&text).map_err(|_| OpenError::Unreadable)?;
+        Token::parse(text).map_err(|_| OpenError::Unreadable)
+    }
+
+    /// Whether these bytes say that they were sealed with this key.
+    pub(crate) fn has_sealed(&self, sealed: &SealedToken) -> bool {
+        Parts::of(sealed).is_some_and(|parts| parts.key_id == self.id)
+    }
+}
+
+impl fmt::Debug for SealingKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SealingKey").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+/// Why sealed bytes do not open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum OpenError {
+    OtherKey(SealingKeyId),
+    Unreadable,
+}
+
+struct Parts<'a> {
+    key_id: SealingKeyId,
+    nonce: XNonce,
+    tag: Tag,
+    text: &'a [u8],
+}
+
+impl<'a> Parts<'a> {
+    fn of(sealed: &'a SealedToken) -> Option<Self> {
+        let bytes = sealed.as_bytes().strip_prefix(&[LAYOUT])?;
+        let (key_id, bytes) = bytes.split_first_chunk::<KEY_ID_LENGTH>()?;
+        let (nonce, bytes) = bytes.split_first_chunk::<NONCE_LENGTH>()?;
+        let (tag, text) = bytes.split_first_chunk::<TAG_LENGTH>()?;
+        let key_id = SealingKeyId(u32::from_be_bytes(*key_id));
+        Some(Self { key_id, nonce: (*nonce).into(), tag: (*tag).into(), text })
+    }
+}
+
+/// All but the last part have a fixed length, so that no two places have the
+/// same.
+fn associated_data(key: SealingKeyId, user: &UserId, id: TokenId) -> Vec<u8> {
+    let (key, id) = (key.0.to_be_bytes(), id.as_u64().to_be_bytes());
+    [PURPOSE, &[LAYOUT], &key, &id, user.as_str().as_bytes()].concat()
+}
+
+/// Why bytes cannot be a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SealingKeyError {
+    /// The key is shorter or longer than [`SealingKey::LENGTH`].
+    #[error("a sealing key must be exactly {} bytes long", SealingKey::LENGTH)]
+    Length,
+    /// Every byte of the key is the same, so it comes from no generator.
+    #[error("a sealing key of one repeated byte is a placeholder")]
+    Placeholder,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::token::SystemRandom;
+
+    fn key(id: u32, first: u8) -> SealingKey {
+        let mut bytes = [7; SealingKey::LENGTH];
+        bytes[0] = first;
+        SealingKey::new(id, &bytes).unwrap()
+    }
+
+    fn user(name: &str) -> UserId {
+        UserId::new(name).unwrap()
+    }
+
+    fn sealed(key: &SealingKey, token: &Token) -> SealedToken {
+        key.seal(token, &user("alice"), TokenId::from_u64(1), &SystemRandom).unwrap()
+    }
+
+    #[test]
+    fn a_key_names_the_rule_it_breaks() {
+        for length in [0, 16, 31, 33, 64] {
+            let bytes = vec![1; length];
+            assert_eq!(SealingKey::new(1, &bytes).unwrap_err(), SealingKeyError::Length);
+        }
+        for byte in [0, b'x'] {
+            let error = SealingKey::new(1, &[byte; 32]).unwrap_err();
+            assert_eq!(error, SealingKeyError::Placeholder);
+        }
+        assert_eq!(format!("{:?}", key(5, 0)), "SealingKey { id: SealingKeyId(5), .. }");
+    }
+
+    #[test]
+    fn a_token_opens_in_its_own_place_only() {
+        let key = key(1, 0);
+        for length in [1, 42, crate::token::MAX_TOKEN_LENGTH] {
+            let token = Token::parse("a".repeat(length)).unwrap();
+            let sealed = sealed(&key, &token);
+            let open = |name: &str, id| key.open(&sealed, &user(name), TokenId::from_u64(id));
+            assert_eq!(open("alice", 1).unwrap().expose_secret(), token.expose_secret());
+            assert_eq!(open("alice", 2).unwrap_err(), OpenError::Unreadable);
+            assert_eq!(open("alice\u{301}", 1).unwrap_err(), OpenError::Unreadable);
+            assert_eq!(open("bob", 1).unwrap_err(), OpenError::Unreadable);
+        }
+    }
+
+    #[test]
+    fn another_key_opens_nothing() {
+        let token = Token::parse("a-token").unwrap();
+        let (user, id) = (user("alice"), TokenId::from_u64(1));
+        let sealed = sealed(&key(1, 0), &token);
+        let renamed = key(2, 0).open(&sealed, &user, id).unwrap_err();
+        assert_eq!(renamed, OpenError::OtherKey(SealingKeyId(1)));
+        let same_id = key(1, 1).open(&sealed, &user, id).unwrap_err();
+        assert_eq!(same_id, OpenError::Unreadable);
+    }
+
+    #[test]
+    fn no_changed_or_missing_byte_goes_unnoticed() {
+        let (key, token) = (key(1, 0), Token::parse("a-token").unwrap());
+        let bytes = sealed(&key, &token).as_bytes().to_vec();
+        let open = |bytes: &[u8]| {
+            key.open(&SealedToken::from_bytes(bytes), &user("alice"), TokenId::from_u64(1))
+        };
+        assert!(open(&bytes).is_ok());
+        for place in 0..bytes.len() {
+            let mut changed = bytes.clone();
+            changed[place] ^= 1;
+            assert!(open(&changed).is_err(), "byte {place}");
+            assert!(open(&bytes[..place]).is_err(), "{place} bytes");
+        }
+        assert!(open(&[&bytes[..], &[0]].concat()).is_err());
+    }
+
+    #[test]
+    fn the_same_token_is_never_sealed_twice_alike_nor_in_the_clear() {
+        let (key, token) = (key(1, 0), Token::parse("a-token").unwrap());
+        let (one, other) = (sealed(&key, &token), sealed(&key, &token));
+        assert!(one != other);
+        let clear = one.as_bytes().windows(7).any(|window| window == b"a-token");
+        assert!(!clear);
+    }
+}
