@@ -18,7 +18,7 @@ use tower_api_token::identity::Actor;
 use tower_api_token::manage::{Confirmation, Delivery};
 use tower_api_token::method::MethodSet;
 use tower_api_token::rotation::RotationError;
-use tower_api_token::store::{AccountStore, PostgresStore, StoreError, StoreErrorKind, TokenStore};
+use tower_api_token::store::{AccountStore, PostgresStore, StoreError, StoreErrorKind};
 use tower_api_token::time::Timestamp;
 use tower_api_token::token::TokenId;
 use tower_api_token::usage::{TokenUsage, TokenUse};
@@ -201,7 +201,8 @@ async fn recording_uses_never_touches_an_account() {
 #[tokio::test]
 async fn store_003_an_exhausted_pool_is_unavailable() {
     let database = Server::shared().database().await;
-    let manager = TokenManager::builder(database.store().await).build().await.unwrap();
+    let manager = TokenManager::builder(database.store().await);
+    let manager = manager.confirmation(Confirmation::ByCaller).build().await.unwrap();
     let (actor, alice) = (Actor::User, user("alice"));
     manager.grant(&actor, &alice, MethodSet::new(["GET"]).unwrap()).await.unwrap();
     let token = manager.issue(&actor, &alice).await.unwrap().token;
