@@ -53,10 +53,12 @@ const BATCH_LIMIT: Duration = Duration::from_secs(60);
 ///   connection. `tcp_user_timeout` in the connection's configuration bounds how
 ///   long the operating system believes in a connection that was cut silently,
 ///   and `statement_timeout` how long the server works on.
-/// * The server. The pool must lead to the primary, never to a standby, which
-///   would answer by the past: where there are several hosts, ask for
-///   `target_session_attrs=read-write`, and see that a former primary is fenced
-///   off. A change is as durable as `fsync` and `synchronous_commit` make it, and
+/// * The server. The pool must lead to the primary: where there are several
+///   hosts, ask for `target_session_attrs=read-write`. A standby would answer by
+///   the past, so looking up a token or an account there is
+///   [`Unavailable`](super::StoreErrorKind::Unavailable). A former primary that
+///   does not know that it is one cannot be told from the primary: fence it off. A
+///   change is as durable as `fsync` and `synchronous_commit` make it, and
 ///   survives a failover if a standby has it (`synchronous_standby_names`): leave
 ///   them on. The database's encoding must be UTF-8.
 /// * What stands between. A pooler that gives a connection away after each

@@ -1,9 +1,12 @@
-//! A server that hangs, and connections that do.
+//! A server that hangs, connections that do, and a server that lives in the past.
 
+use std::error::Error;
+use std::fs::File;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use tokio::task::block_in_place;
 use tokio::time::timeout;
 use tower_api_token::store::{
     AccountStore, PostgresStore, StoreErrorKind, TokenStore, WithTimeout,
@@ -11,7 +14,7 @@ use tower_api_token::store::{
 
 use crate::postgres::{Database, Server};
 use crate::relay::Relay;
-use crate::sample::{account, change, digest};
+use crate::sample::{account, change, digest, user};
 
 /// A server that answers nothing any more holds up at most as many changes as
 /// the pool has connections, however many are asked for.
@@ -78,4 +81,31 @@ async fn behind_relay() -> (Database, Relay) {
     let database = server.database().await;
     database.store().await.replace(change(account("alice", 1, 1))).await.unwrap();
     (database, Relay::to(server.address()).await)
+}
+
+/// A primary that was made a standby knows nothing of later changes, and says
+/// so instead of answering.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_standby_is_not_asked_what_holds() {
+    let server = block_in_place(|| Server::start(&["fsync=off"]));
+    let database = server.database().await;
+    let store = database.store().await;
+    store.replace(change(account("alice", 1, 1))).await.unwrap();
+    assert!(store.find(&digest(1)).await.unwrap().is_some());
+    block_in_place(|| {
+        server.kill();
+        File::create(server.data().join("standby.signal")).unwrap();
+        server.start_again();
+    });
+    let reads = "SELECT record FROM tower_api_token.account";
+    assert_eq!(database.client().await.query(reads, &[]).await.unwrap().len(), 1, "it answers");
+    for number in [1, 2] {
+        let error = store.find(&digest(number)).await.unwrap_err();
+        assert_eq!(error.kind(), StoreErrorKind::Unavailable, "{number}");
+        assert!(error.source().unwrap().to_string().contains("(SQLSTATE 55000)"));
+    }
+    let error = store.load(&user("alice")).await.unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::Unavailable);
+    let error = store.replace(change(account("alice", 2, 2))).await.unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::Unavailable);
 }

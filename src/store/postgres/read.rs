@@ -1,4 +1,7 @@
 //! Questions to the database, each of them one statement.
+//!
+//! Those that decisions are made by ask for the position in the log too: a
+//! standby fails at that, where it would else answer by the past.
 
 use std::sync::Arc;
 
@@ -30,23 +33,21 @@ pub(super) async fn find(
 ) -> Result<Option<Arc<Account>>, StoreError> {
     const FIND: &str = "
         SELECT account.record
-        FROM tower_api_token.digest JOIN tower_api_token.account USING (user_id)
-        WHERE digest.digest = $1";
-    let digest = Hidden(&digest.as_bytes()[..]);
-    let rows = ask(lent, ACCOUNT, FIND, &[&digest]).await?;
-    rows.first().map(account).transpose()
+        FROM (SELECT pg_current_wal_lsn()) AS on_a_primary
+        LEFT JOIN (tower_api_token.digest JOIN tower_api_token.account USING (user_id))
+        ON digest.digest = $1";
+    let rows = ask(lent, ACCOUNT, FIND, &[&Hidden(&digest.as_bytes()[..])]).await?;
+    found(&rows)
 }
 
 pub(super) async fn load(lent: Lent, user: &UserId) -> Result<Loaded, StoreError> {
     const LOAD: &str = "
         SELECT account.record, (extract(epoch FROM clock_timestamp()) * 1000)::int8
-        FROM (VALUES ($1::text)) AS asked (user_id)
-        LEFT JOIN tower_api_token.account ON account.user_id = asked.user_id";
+        FROM (SELECT pg_current_wal_lsn()) AS on_a_primary
+        LEFT JOIN tower_api_token.account ON account.user_id = $1";
     let rows = ask(lent, ACCOUNT, LOAD, &[&user.as_str()]).await?;
-    let row = rows.first().ok_or_else(|| StoreError::new(StoreErrorKind::Corrupt, ACCOUNT))?;
-    let record: Option<&[u8]> = column(row, 0, ACCOUNT)?;
-    let account = record.map(decode).transpose()?.map(Arc::new);
-    Ok(Loaded::new(account, time(column(row, 1, ACCOUNT)?)))
+    let now = column(only(&rows)?, 1, ACCOUNT)?;
+    Ok(Loaded::new(found(&rows)?, time(now)))
 }
 
 pub(super) async fn list(
@@ -113,6 +114,16 @@ fn column<'a, T: FromSql<'a>>(
     doing: &'static str,
 ) -> Result<T, StoreError> {
     row.try_get(place).map_err(|error| corrupt(doing, error))
+}
+
+/// The account in the first column of the only row, if any.
+fn found(rows: &[Row]) -> Result<Option<Arc<Account>>, StoreError> {
+    let record: Option<&[u8]> = column(only(rows)?, 0, ACCOUNT)?;
+    Ok(record.map(decode).transpose()?.map(Arc::new))
+}
+
+fn only(rows: &[Row]) -> Result<&Row, StoreError> {
+    rows.first().ok_or_else(|| StoreError::new(StoreErrorKind::Corrupt, ACCOUNT))
 }
 
 /// The account in the row's first column.
