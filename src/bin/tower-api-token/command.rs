@@ -1,0 +1,63 @@
+//! The commands.
+
+mod check;
+mod completions;
+mod history;
+mod man;
+mod migrate;
+mod serve;
+mod show;
+mod token;
+mod user;
+
+use clap::Subcommand;
+
+pub(crate) use self::show::event;
+use crate::arguments::Arguments;
+use crate::failure::Failure;
+use crate::output::Output;
+use crate::world::World;
+
+/// What the program can do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Grant and revoke users' access, and show who has what.
+    #[command(subcommand)]
+    User(user::UserCommand),
+    /// Issue, rotate and revoke tokens.
+    #[command(subcommand)]
+    Token(token::TokenCommand),
+    History(history::HistoryArguments),
+    Check(check::CheckArguments),
+    Serve(serve::ServeArguments),
+    Migrate(migrate::MigrateArguments),
+    Completions(completions::CompletionsArguments),
+    Man(man::ManArguments),
+}
+
+pub(crate) fn run(arguments: Arguments, output: &Output) -> Result<(), Failure> {
+    let Arguments { common, command } = arguments;
+    match command {
+        Command::Completions(arguments) => return completions::run(&arguments),
+        Command::Man(arguments) => return man::run(&arguments),
+        Command::Serve(arguments) => return serve::run(arguments, &common),
+        _ => {}
+    }
+    // The commands that serve nobody need one thread.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(Failure::Runtime)?.block_on(async {
+        match command {
+            Command::Migrate(_) => return migrate::run(&common, *output).await,
+            Command::Check(_) => return check::run(&common, *output).await,
+            _ => {}
+        }
+        let world = World::open(&common, *output).await?;
+        match command {
+            Command::User(command) => user::run(command, &world).await,
+            Command::Token(command) => token::run(command, &world).await,
+            Command::History(arguments) => history::run(&arguments, &world).await,
+            // They have run.
+            _ => Ok(()),
+        }
+    })
+}

@@ -1,0 +1,86 @@
+//! `check`.
+
+mod durability;
+mod feed;
+
+use clap::Args;
+use serde_json::{Value, json};
+use tower_api_token::store::AccountStore;
+use tower_api_token::token::TokenScheme;
+
+use crate::arguments::Common;
+use crate::failure::Failure;
+use crate::output::{Output, table};
+use crate::store::{Opened, StoreAddress};
+use crate::text::Safe;
+use crate::world;
+
+/// Check that the store can be trusted: that it opens, has its tables, keeps
+/// what it is given, recognises the tokens in use, and tells of changes.
+///
+/// It writes one heartbeat and changes nothing else.
+#[derive(Args, Debug)]
+#[command(after_help = "Example:\n  tower-api-token check --store sqlite:tokens.db && echo fine")]
+pub(crate) struct CheckArguments {}
+
+/// One thing that was looked at.
+struct Finding {
+    what: &'static str,
+    said: Result<String, String>,
+}
+
+pub(crate) async fn run(common: &Common, output: Output) -> Result<(), Failure> {
+    let settings = world::settings(common)?;
+    let (scheme, address) = (settings.tokens.scheme()?, StoreAddress::of(&settings)?);
+    let mut findings = Vec::new();
+    match Opened::open(&settings).map_err(Failure::from) {
+        Err(failure) if failure.exit_code() == crate::failure::USAGE => return Err(failure),
+        Err(failure) => findings.push(Finding { what: "store", said: Err(failure.explained()) }),
+        Ok(opened) => {
+            findings.push(Finding { what: "store", said: Ok(address.to_string()) });
+            let store = opened.accounts(&settings);
+            let tokens = tokens(&store, &scheme).await;
+            let reads = tokens.is_ok();
+            findings.push(Finding { what: "tokens", said: tokens });
+            findings.push(Finding { what: "durability", said: durability::of(&opened).await });
+            // Without its tables a store has no feed, and has said so.
+            if reads {
+                findings.push(Finding { what: "feed", said: feed::echo(&store).await });
+            }
+        }
+    }
+    report(&findings, output)?;
+    match findings.iter().filter(|finding| finding.said.is_err()).count() {
+        0 => Ok(()),
+        wrong => Err(Failure::CheckFailed(wrong)),
+    }
+}
+
+/// Whether the tables are there, and every token in use can be recognised.
+async fn tokens(store: &impl AccountStore, scheme: &TokenScheme) -> Result<String, String> {
+    let explained = |error| Failure::Store(error).explained();
+    let versions = store.pepper_versions().await.map_err(explained)?;
+    let unknown = versions.iter().find(|(version, _)| !scheme.knows(*version));
+    if let Some((version, count)) = unknown {
+        return Err(format!("{count} in use under pepper version {version}, which is not set"));
+    }
+    let count: u64 = versions.iter().map(|(_, count)| count).sum();
+    Ok(format!("{count} in use, all of them recognised"))
+}
+
+fn report(findings: &[Finding], output: Output) -> Result<(), Failure> {
+    if output.is_json() {
+        let value = |finding: &Finding| {
+            let (Ok(said) | Err(said)) = &finding.said;
+            json!({ "check": finding.what, "ok": finding.said.is_ok(), "detail": said })
+        };
+        return findings.iter().try_for_each(|finding| output.value("", &value(finding)));
+    }
+    let row = |finding: &Finding| {
+        let (Ok(said) | Err(said), ok) = (&finding.said, finding.said.is_ok());
+        let verdict = if ok { "ok" } else { "WRONG" };
+        vec![finding.what.to_owned(), verdict.to_owned(), Safe(said).to_string()]
+    };
+    let rows: Vec<_> = findings.iter().map(row).collect();
+    output.value(&table(&["CHECK", "", "DETAIL"], &rows), &Value::Null)
+}

@@ -1,0 +1,26 @@
+//! `migrate`.
+
+use clap::Args;
+use serde_json::json;
+
+use crate::arguments::Common;
+use crate::failure::Failure;
+use crate::output::Output;
+use crate::store::{Opened, StoreAddress};
+use crate::text::Safe;
+use crate::world;
+
+/// Make the store's tables, or bring them up to date.
+///
+/// It may be run at every start, and by several machines at once. For SQLite it
+/// makes the file, readable by its owner alone.
+#[derive(Args, Debug)]
+#[command(after_help = "Example:\n  tower-api-token migrate --store sqlite:tokens.db")]
+pub(crate) struct MigrateArguments {}
+
+pub(crate) async fn run(common: &Common, output: Output) -> Result<(), Failure> {
+    let settings = world::settings(common)?;
+    Opened::migrate(&settings).await??;
+    let address = StoreAddress::of(&settings)?.to_string();
+    output.done(format!("{} is ready", Safe(&address)), &json!({ "store": address }))
+}

@@ -1,0 +1,130 @@
+//! How accounts, tokens and events are shown, to people and to machines.
+
+pub(crate) mod event;
+
+use serde_json::{Value, json};
+use tower_api_token::manage::{AccountSummary, AccountView, PendingView, TokenView};
+use tower_api_token::method::MethodSet;
+use tower_api_token::time::Timestamp;
+
+use crate::output::table;
+use crate::text::Safe;
+
+/// An account for people.
+pub(crate) fn account(view: &AccountView) -> String {
+    let mut text = format!("user      {}\n", Safe(view.user.as_str()));
+    text += &format!("methods   {}\n", methods(&view.methods));
+    text += &format!("revision  {}\n", view.revision.as_u64());
+    let live = [("primary", &view.primary), ("backup", &view.backup)];
+    let mut rows: Vec<_> = live
+        .iter()
+        .filter_map(|(slot, token)| token.as_ref().map(|token| row(slot, token)))
+        .collect();
+    rows.extend(view.pending.as_ref().map(|pending| pending_row(pending, view.now)));
+    if rows.is_empty() {
+        return text + "no tokens\n";
+    }
+    text + "\n" + &table(&["SLOT", "ID", "TOKEN", "MADE", "LAST USED", "NOTE"], &rows)
+}
+
+fn row(slot: &str, token: &TokenView) -> Vec<String> {
+    let client = token.client.as_ref().map(|client| format!(" by {}", Safe(client.as_str())));
+    let used = token.last_used_at.map_or_else(|| "-".to_owned(), |at| at.to_string());
+    let ends = token.expires_at.map(|at| format!("expires {at}"));
+    vec![
+        slot.to_owned(),
+        token.id.to_string(),
+        hint(token.hint.as_str()),
+        token.made_at.to_string(),
+        used + &client.unwrap_or_default(),
+        ends.unwrap_or_default(),
+    ]
+}
+
+fn pending_row(pending: &PendingView, now: Timestamp) -> Vec<String> {
+    let note = if pending.expires_at <= now {
+        format!("expired {}", pending.expires_at)
+    } else if pending.code_expires_at <= now {
+        "its code has expired".to_owned()
+    } else {
+        format!("confirm before {}", pending.code_expires_at)
+    };
+    let replaces = pending.replacing_backup.map(|id| format!(", replaces backup {id}"));
+    vec![
+        "pending".to_owned(),
+        pending.id.to_string(),
+        hint(pending.hint.as_str()),
+        pending.made_at.to_string(),
+        "-".to_owned(),
+        note + &replaces.unwrap_or_default(),
+    ]
+}
+
+fn hint(text: &str) -> String {
+    if text.is_empty() { "-".to_owned() } else { Safe(text).to_string() }
+}
+
+/// The methods for people.
+pub(crate) fn methods(methods: &MethodSet) -> String {
+    if methods.is_empty() { "none".to_owned() } else { methods.to_string() }
+}
+
+/// An account for machines.
+pub(crate) fn account_value(view: &AccountView) -> Value {
+    json!({
+        "user": view.user.as_str(),
+        "methods": view.methods.iter().collect::<Vec<_>>(),
+        "primary": view.primary.as_ref().map(token_value),
+        "backup": view.backup.as_ref().map(token_value),
+        "pending": view.pending.as_ref().map(pending_value),
+        "revision": view.revision.as_u64(),
+        "now": view.now.to_string(),
+    })
+}
+
+fn token_value(token: &TokenView) -> Value {
+    json!({
+        "id": token.id.as_u64(),
+        "hint": token.hint.as_str(),
+        "made_at": token.made_at.to_string(),
+        "active_since": token.active_since.to_string(),
+        "expires_at": token.expires_at.map(|at| at.to_string()),
+        "last_used_at": token.last_used_at.map(|at| at.to_string()),
+        "client": token.client.as_ref().map(|client| client.as_str()),
+    })
+}
+
+fn pending_value(pending: &PendingView) -> Value {
+    json!({
+        "id": pending.id.as_u64(),
+        "hint": pending.hint.as_str(),
+        "made_at": pending.made_at.to_string(),
+        "expires_at": pending.expires_at.to_string(),
+        "code_expires_at": pending.code_expires_at.to_string(),
+        "replacing_backup": pending.replacing_backup.map(|id| id.as_u64()),
+    })
+}
+
+/// An account in a list, for people.
+pub(crate) fn summary(account: &AccountSummary) -> Vec<String> {
+    let id = |id: Option<_>| id.map_or_else(|| "-".to_owned(), |id| format!("{id}"));
+    vec![
+        Safe(account.user.as_str()).to_string(),
+        methods(&account.methods),
+        id(account.primary),
+        id(account.backup),
+        id(account.pending),
+    ]
+}
+
+/// An account in a list, for machines.
+pub(crate) fn summary_value(account: &AccountSummary) -> Value {
+    json!({
+        "user": account.user.as_str(),
+        "methods": account.methods.iter().collect::<Vec<_>>(),
+        "primary": account.primary.map(|id| id.as_u64()),
+        "backup": account.backup.map(|id| id.as_u64()),
+        "pending": account.pending.map(|id| id.as_u64()),
+        "revision": account.revision.as_u64(),
+    })
+}

@@ -1,0 +1,68 @@
+//! What has happened, in words.
+
+use serde_json::{Value, json};
+use tower_api_token::audit::{AuditEntry, Event};
+
+use super::methods;
+
+/// The event for people.
+pub(crate) fn text(event: &Event) -> String {
+    match event {
+        Event::AccessGranted { methods: granted } => format!("granted {}", methods(granted)),
+        Event::AccessRevoked => "access revoked, and every token with it".to_owned(),
+        Event::PrimaryGenerated { id, superseded: None } => format!("token {id} generated"),
+        Event::PrimaryGenerated { id, superseded: Some(old) } => {
+            format!("token {id} generated in place of pending {old}")
+        }
+        Event::ConfirmationResent { id } => format!("another code made for token {id}"),
+        Event::PrimaryConfirmed { id, backup, replaced } => {
+            let mut text = format!("token {id} confirmed");
+            text.extend(backup.map(|id| format!(", {id} is the backup")));
+            text.extend(replaced.map(|id| format!(", former backup {id} ended")));
+            text
+        }
+        Event::PendingCancelled { id } => format!("pending token {id} cancelled"),
+        Event::BackupDeleted { id } => format!("backup {id} deleted"),
+        Event::RolledBack { given_up, primary } => {
+            format!("token {given_up} given up, {primary} is the primary again")
+        }
+        Event::AllRevoked => "every token revoked".to_owned(),
+        Event::TokenIssued { id } => format!("token {id} issued"),
+        Event::TokenImported { id, slot } => format!("token {id} imported as the {slot}"),
+        event => event.name().replace('_', " "),
+    }
+}
+
+/// The entry for machines.
+pub(crate) fn entry_value(entry: &AuditEntry) -> Value {
+    let mut value = json!({
+        "user": entry.user.as_str(),
+        "revision": entry.revision.as_u64(),
+        "at": entry.at.to_string(),
+        "by": entry.actor.to_string(),
+        "event": entry.event.name(),
+    });
+    add(&mut value, &entry.event);
+    value
+}
+
+fn add(value: &mut Value, event: &Event) {
+    if let Some(id) = event.token() {
+        value["token"] = json!(id.as_u64());
+    }
+    match event {
+        Event::AccessGranted { methods } => {
+            value["methods"] = json!(methods.iter().collect::<Vec<_>>());
+        }
+        Event::PrimaryGenerated { superseded: Some(id), .. } => {
+            value["superseded"] = json!(id.as_u64());
+        }
+        Event::PrimaryConfirmed { backup, replaced, .. } => {
+            value["backup"] = json!(backup.map(|id| id.as_u64()));
+            value["replaced"] = json!(replaced.map(|id| id.as_u64()));
+        }
+        Event::RolledBack { primary, .. } => value["primary"] = json!(primary.as_u64()),
+        Event::TokenImported { slot, .. } => value["slot"] = json!(slot.as_str()),
+        _ => {}
+    }
+}

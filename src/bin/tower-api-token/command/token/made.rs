@@ -1,0 +1,151 @@
+//! Changes that make a secret: printed once, alone.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+
+use serde_json::{Value, json};
+use tower_api_token::identity::UserId;
+use tower_api_token::manage::{Confirmation, Delivery};
+use tower_api_token::time::Timestamp;
+use tower_api_token::token::{Token, TokenId};
+
+use super::CodeFile;
+use crate::failure::Failure;
+use crate::output;
+use crate::text::{Safe, shell_word};
+use crate::world::World;
+
+pub(super) async fn issue(user: &UserId, world: &World) -> Result<(), Failure> {
+    let issued = world.manager.issue(&world.actor, user).await?;
+    let ends = issued.expires_at.map(|at| format!(", until {at}")).unwrap_or_default();
+    let value = json!({
+        "user": user.as_str(),
+        "id": issued.id.as_u64(),
+        "token": issued.token.expose_secret(),
+        "expires_at": issued.expires_at.map(|at| at.to_string()),
+    });
+    print_token(&issued.token, issued.id, &value, world)?;
+    let (id, user) = (issued.id, Safe(user.as_str()));
+    world.output.note(format!("token {id} of {user} works from now on{ends}"));
+    Ok(())
+}
+
+pub(super) async fn generate(
+    user: &UserId,
+    replacing: Option<TokenId>,
+    code: &CodeFile,
+    world: &World,
+) -> Result<(), Failure> {
+    let mut file = code.create()?;
+    let mut request = world.manager.generate_primary(&world.actor, user);
+    if let Some(id) = replacing {
+        request = request.replacing_backup(id);
+    }
+    let generated = request.confirmation(Confirmation::ByCaller).await;
+    let generated = generated.inspect_err(|_| code.remove())?;
+    let text = code_text(&generated.delivery);
+    let in_file = code.keep(&mut file, text, generated.id)?;
+    let value = json!({
+        "user": user.as_str(),
+        "id": generated.id.as_u64(),
+        "token": generated.token.expose_secret(),
+        "code": text.filter(|_| !in_file),
+        "code_expires_at": generated.code_expires_at.to_string(),
+        "expires_at": generated.expires_at.to_string(),
+    });
+    print_token(&generated.token, generated.id, &value, world)?;
+    let (id, name) = (generated.id, Safe(user.as_str()));
+    world.output.note(format!("token {id} of {name} works when it is confirmed"));
+    code.note(text, user, generated.code_expires_at, world);
+    Ok(())
+}
+
+pub(super) async fn resend(
+    user: &UserId,
+    id: TokenId,
+    code: &CodeFile,
+    world: &World,
+) -> Result<(), Failure> {
+    let mut file = code.create()?;
+    let request = world.manager.resend_confirmation(&world.actor, user, id);
+    let resent = request.confirmation(Confirmation::ByCaller).await;
+    let resent = resent.inspect_err(|_| code.remove())?;
+    let text = code_text(&resent.delivery);
+    let in_file = code.keep(&mut file, text, id)?;
+    if world.output.is_json() {
+        let value = json!({
+            "user": user.as_str(),
+            "id": id.as_u64(),
+            "code": text.filter(|_| !in_file),
+            "code_expires_at": resent.code_expires_at.to_string(),
+            "expires_at": resent.expires_at.to_string(),
+        });
+        return world.output.value("", &value);
+    }
+    code.note(text, user, resent.code_expires_at, world);
+    Ok(())
+}
+
+fn code_text(delivery: &Delivery) -> Option<&str> {
+    match delivery {
+        Delivery::ToCaller(code) => Some(code.expose_secret()),
+        _ => None,
+    }
+}
+
+/// Prints the token alone, or as JSON with the rest.
+fn print_token(token: &Token, id: TokenId, value: &Value, world: &World) -> Result<(), Failure> {
+    let line =
+        if world.output.is_json() { value.to_string() } else { token.expose_secret().to_owned() };
+    output::print(&line).map_err(|source| Failure::SecretLost { id: id.as_u64(), source })
+}
+
+impl CodeFile {
+    /// The file, before there is a code: afterwards would be too late.
+    fn create(&self) -> Result<Option<File>, Failure> {
+        let Some(path) = &self.code_file else { return Ok(None) };
+        let mut options = OpenOptions::new();
+        options.write(true).create_new(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let made = options.open(path);
+        made.map(Some).map_err(|source| Failure::CodeFile { path: path.clone(), source })
+    }
+
+    /// Takes the empty file away again; there is no code.
+    fn remove(&self) {
+        if let Some(path) = &self.code_file {
+            drop(std::fs::remove_file(path));
+        }
+    }
+
+    /// Whether the code is in the file now.
+    fn keep(
+        &self,
+        file: &mut Option<File>,
+        code: Option<&str>,
+        id: TokenId,
+    ) -> Result<bool, Failure> {
+        let (Some(file), Some(code)) = (file, code) else { return Ok(false) };
+        let written = writeln!(file, "{code}").and_then(|()| file.sync_all());
+        written.map_err(|source: io::Error| Failure::SecretLost { id: id.as_u64(), source })?;
+        Ok(true)
+    }
+
+    fn note(&self, code: Option<&str>, user: &UserId, until: Timestamp, world: &World) {
+        // Behind `--` a name that begins with `-` is no option.
+        let dashes = if user.as_str().starts_with('-') { "-- " } else { "" };
+        let user = format!("{dashes}{}", shell_word(user.as_str()));
+        let confirm = format!("confirm before {until}: tower-api-token token confirm");
+        match (&self.code_file, code) {
+            (Some(path), _) => {
+                let path = shell_word(&path.display().to_string());
+                world.output.note(format!("{confirm} --code-file {path} {user}"));
+            }
+            (None, Some(code)) => {
+                world.output.note(format!("{confirm} {user}\nwith this code: {code}"));
+            }
+            (None, None) => {}
+        }
+    }
+}

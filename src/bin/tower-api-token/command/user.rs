@@ -1,0 +1,120 @@
+//! `user grant | revoke | list | show`.
+
+use clap::Subcommand;
+use serde_json::Value;
+use tower_api_token::identity::UserId;
+use tower_api_token::manage::ManageError;
+use tower_api_token::method::MethodSet;
+use tower_api_token::rotation::RotationError;
+use tower_api_token::store::PageSize;
+
+use super::show;
+use crate::failure::Failure;
+use crate::output::table;
+use crate::text::Safe;
+use crate::world::{World, user};
+
+/// What can be done about users.
+#[derive(Debug, Subcommand)]
+pub(crate) enum UserCommand {
+    /// Let a user perform exactly these methods from now on.
+    ///
+    /// GET covers HEAD. A user whose name begins with - stands behind --.
+    #[command(after_help = "Example:\n  tower-api-token user grant alice GET POST")]
+    Grant {
+        /// The user: 1 to 255 bytes, no control characters.
+        user: String,
+        /// The methods, in capitals.
+        #[arg(required = true, value_name = "METHOD", value_delimiter = ',')]
+        methods: Vec<String>,
+    },
+    /// End a user's access and every token at once.
+    ///
+    /// For a token that has leaked, `token revoke-all` leaves the methods granted.
+    #[command(after_help = "Example:\n  tower-api-token user revoke alice")]
+    Revoke {
+        /// The user.
+        user: String,
+    },
+    /// List the users in the byte order of their names.
+    #[command(after_help = "Example:\n  tower-api-token user list --after alice --limit 50")]
+    List {
+        /// Begin behind this user.
+        #[arg(long, value_name = "USER")]
+        after: Option<String>,
+        /// At most so many users.
+        #[arg(long, value_name = "NUMBER")]
+        limit: Option<usize>,
+    },
+    /// Show a user's methods and tokens; never a token itself.
+    #[command(after_help = "Example:\n  tower-api-token user show alice")]
+    Show {
+        /// The user.
+        user: String,
+    },
+}
+
+pub(crate) async fn run(command: UserCommand, world: &World) -> Result<(), Failure> {
+    match command {
+        UserCommand::Grant { user: name, methods } => {
+            let (user, methods) = (user(&name)?, MethodSet::new(&methods)?);
+            world.changed(&world.manager.grant(&world.actor, &user, methods).await?)
+        }
+        UserCommand::Revoke { user: name } => {
+            let user = user(&name)?;
+            // A mistake in a name must not look like a user without access.
+            if world.store_has_no(&user).await? {
+                return Err(Failure::NoSuchUser);
+            }
+            world.changed(&world.manager.revoke_access(&world.actor, &user).await?)
+        }
+        UserCommand::List { after, limit } => list(after, limit, world).await,
+        UserCommand::Show { user: name } => show(&user(&name)?, world).await,
+    }
+}
+
+async fn show(user: &UserId, world: &World) -> Result<(), Failure> {
+    match world.manager.view(user).await {
+        Ok(view) => world.output.value(&show::account(&view), &show::account_value(&view)),
+        Err(ManageError::Refused(RotationError::NoAccess)) => {
+            if world.store_has_no(user).await? {
+                return Err(Failure::NoSuchUser);
+            }
+            let text = format!("user      {}\nmethods   none\nno tokens\n", Safe(user.as_str()));
+            let nothing = serde_json::json!({
+                "user": user.as_str(), "methods": [], "primary": null, "backup": null, "pending": null,
+            });
+            world.output.value(&text, &nothing)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn list(after: Option<String>, limit: Option<usize>, world: &World) -> Result<(), Failure> {
+    let mut after = after.map(|name| user(&name)).transpose()?;
+    let mut left = limit.unwrap_or(usize::MAX);
+    let mut head = Some(["USER", "METHODS", "PRIMARY", "BACKUP", "PENDING"]);
+    while left > 0 {
+        let page = world.manager.list(after.as_ref(), PageSize::clamped(left)).await?;
+        left = left.saturating_sub(page.accounts.len());
+        if world.output.is_json() {
+            for account in &page.accounts {
+                world.output.value("", &show::summary_value(account))?;
+            }
+        } else {
+            // A page at a time, so that any number of users fits into memory.
+            let rows: Vec<_> = page.accounts.iter().map(show::summary).collect();
+            let head = head.take().unwrap_or_default();
+            let text = table(&head, &rows);
+            let text = text.strip_prefix('\n').unwrap_or(&text);
+            if !text.is_empty() {
+                world.output.value(text, &Value::Null)?;
+            }
+        }
+        after = page.next;
+        if after.is_none() {
+            break;
+        }
+    }
+    Ok(())
+}

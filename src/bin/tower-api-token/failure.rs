@@ -1,0 +1,196 @@
+//! Why a command did not do what it was asked to, and what that exits with.
+
+use std::error::Error;
+use std::io;
+use std::path::PathBuf;
+
+use tower_api_token::identity::UserIdError;
+use tower_api_token::manage::{ManageError, StartError};
+use tower_api_token::method::MethodError;
+use tower_api_token::rotation::RotationError;
+use tower_api_token::store::{StoreError, StoreErrorKind};
+
+use crate::secret::SecretError;
+use crate::serve::ServeError;
+use crate::settings::SettingsError;
+use crate::store::OpenError;
+use crate::text::Safe;
+
+/// What the long help and the README say.
+pub(crate) const EXIT_CODES: &str = "\
+Exit codes:
+  0  done
+  1  failed otherwise (output, files, network)
+  2  wrong command line or configuration; nothing was done
+  3  refused by the rules of a token's life; nothing has changed
+  4  already done before; nothing has changed
+  5  there is no such user
+  6  the store is out of reach, and a change may or may not have been made: ask again
+  7  the store holds what cannot be read, or is not set up
+  8  import: some lines were refused, the others are imported
+  9  check: something is wrong";
+
+const OTHERWISE: u8 = 1;
+pub(crate) const USAGE: u8 = 2;
+const REFUSED: u8 = 3;
+const ALREADY_DONE: u8 = 4;
+const NO_SUCH_USER: u8 = 5;
+const UNAVAILABLE: u8 = 6;
+const UNREADABLE: u8 = 7;
+const LINES_REFUSED: u8 = 8;
+const CHECK_FAILED: u8 = 9;
+
+/// Why a command did not do what it was asked to.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    #[error("{what}: {source}")]
+    Name { what: &'static str, source: UserIdError },
+    #[error(transparent)]
+    Method(#[from] MethodError),
+    #[error(transparent)]
+    Secret(#[from] SecretError),
+    #[error("this is not a confirmation code")]
+    NotACode,
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    #[error(transparent)]
+    Start(#[from] StartError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Manage(#[from] ManageError),
+    #[error("there is no such user")]
+    NoSuchUser,
+    /// The secret is lost: it was to be printed, and could not be.
+    #[error("token {id} was made, but it could not be written out: {source}")]
+    SecretLost { id: u64, source: io::Error },
+    #[error("the file {} for the code cannot be made: {source}", .path.display())]
+    CodeFile { path: PathBuf, source: io::Error },
+    #[error("{0} of these checks failed")]
+    CheckFailed(usize),
+    #[error("the output could not be written")]
+    Output(#[source] io::Error),
+    #[error(transparent)]
+    Serve(#[from] ServeError),
+    #[error("no runtime could be started")]
+    Runtime(#[source] io::Error),
+}
+
+impl Failure {
+    /// What the process exits with; see [`EXIT_CODES`].
+    pub(crate) fn exit_code(&self) -> u8 {
+        match self {
+            Self::Settings(_) | Self::Name { .. } | Self::Method(_) => USAGE,
+            Self::Secret(_) | Self::NotACode | Self::CodeFile { .. } => USAGE,
+            Self::Open(error) => match error {
+                OpenError::Settings(_) => USAGE,
+                OpenError::Missing => UNREADABLE,
+                _ => UNAVAILABLE,
+            },
+            Self::Start(StartError::Store(error)) | Self::Store(error) => of_store(error),
+            Self::Start(_) => USAGE,
+            Self::Manage(error) => of_change(error),
+            Self::NoSuchUser => NO_SUCH_USER,
+            Self::CheckFailed(_) => CHECK_FAILED,
+            Self::Serve(error) => match error {
+                ServeError::Bind { .. } | ServeError::Metrics(_) | ServeError::Signals(_) => {
+                    OTHERWISE
+                }
+                ServeError::LastFlush(error) => of_store(error),
+                _ => USAGE,
+            },
+            Self::SecretLost { .. } | Self::Output(_) | Self::Runtime(_) => OTHERWISE,
+        }
+    }
+
+    /// The word for machines that goes with the exit code.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self.exit_code() {
+            USAGE => "usage",
+            REFUSED => "refused",
+            ALREADY_DONE => "already_done",
+            NO_SUCH_USER => "no_such_user",
+            UNAVAILABLE => "store_unavailable",
+            UNREADABLE => "store_unreadable",
+            LINES_REFUSED => "lines_refused",
+            CHECK_FAILED => "check_failed",
+            _ => "failed",
+        }
+    }
+
+    /// The failure and what caused it, safe to print.
+    pub(crate) fn explained(&self) -> String {
+        let mut text = self.to_string();
+        let mut cause = self.source();
+        while let Some(error) = cause {
+            let said = error.to_string();
+            // A transparent error says what its source says.
+            if !text.ends_with(&said) {
+                text = format!("{text}: {said}");
+            }
+            cause = error.source();
+        }
+        Safe(text).to_string()
+    }
+
+    /// What to do about it, where that can be told.
+    pub(crate) fn hint(&self) -> Option<String> {
+        match self {
+            Self::Manage(ManageError::Refused(refusal)) => refusal_hint(*refusal),
+            Self::Open(OpenError::Missing) => {
+                Some("to make it: tower-api-token migrate".to_owned())
+            }
+            Self::SecretLost { .. } => Some(
+                "nobody has this token: `token revoke-all` and issue another, or for one that is \
+                 pending `token cancel-pending`"
+                    .to_owned(),
+            ),
+            Self::Store(error) | Self::Start(StartError::Store(error))
+                if error.kind() == StoreErrorKind::Corrupt =>
+            {
+                Some("a new store is set up by: tower-api-token migrate".to_owned())
+            }
+            _ => None,
+        }
+    }
+}
+
+const fn of_store(error: &StoreError) -> u8 {
+    match error.kind() {
+        StoreErrorKind::Corrupt => UNREADABLE,
+        _ => UNAVAILABLE,
+    }
+}
+
+fn of_change(error: &ManageError) -> u8 {
+    match error {
+        ManageError::Refused(
+            RotationError::AlreadyDone | RotationError::AlreadyConfirmed { .. },
+        ) => ALREADY_DONE,
+        ManageError::Store(error) => of_store(error),
+        ManageError::Refused(_) | ManageError::Import(_) | ManageError::Contended => REFUSED,
+        ManageError::NoNotifier => USAGE,
+        _ => OTHERWISE,
+    }
+}
+
+fn refusal_hint(refusal: RotationError) -> Option<String> {
+    Some(match refusal {
+        RotationError::BackupExists { id } => format!(
+            "`token delete-backup USER {id}` first, or generate with `--replacing-backup {id}`"
+        ),
+        RotationError::InUse { last_used_at: None, .. } => {
+            "it is so new that nobody can tell yet: wait a while, or insist: --even-if-in-use"
+                .to_owned()
+        }
+        RotationError::InUse { .. } => {
+            "move its clients to the other token first, or insist: --even-if-in-use".to_owned()
+        }
+        RotationError::PrimaryExists => "for another token: token generate".to_owned(),
+        RotationError::NoAccess => "grant methods first: user grant USER METHOD...".to_owned(),
+        RotationError::Stale => "see what there is now: user show USER".to_owned(),
+        _ => return None,
+    })
+}

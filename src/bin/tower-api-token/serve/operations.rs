@@ -1,0 +1,110 @@
+//! What operators ask: whether the process lives, whether it can decide, and
+//! its metrics. On a listener of its own, without authentication.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use tower_api_token::identity::UserId;
+use tower_api_token::store::AccountStore;
+
+use super::ServeError;
+use super::listener::Answers;
+use super::stop::Stop;
+
+/// How often old samples are thrown away.
+const UPKEEP: Duration = Duration::from_secs(5);
+
+/// The format that [`PrometheusHandle::render`] writes.
+const EXPOSITION: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// Has everything that is measured from now on collected.
+pub(super) fn record() -> Result<PrometheusHandle, ServeError> {
+    let handle = PrometheusBuilder::new().install_recorder();
+    let handle = handle.map_err(|error| ServeError::Metrics(error.to_string()))?;
+    let kept = handle.clone();
+    tokio::spawn(async move {
+        loop {
+            tokio::time::sleep(UPKEEP).await;
+            kept.run_upkeep();
+        }
+    });
+    Ok(handle)
+}
+
+/// Answers operators.
+pub(super) struct Operations {
+    metrics: PrometheusHandle,
+    store: Arc<dyn AccountStore>,
+    /// Nobody needs to have this account; the store is asked for it.
+    probe: Option<UserId>,
+    stop: Stop,
+}
+
+impl Operations {
+    pub(super) fn new(
+        metrics: PrometheusHandle,
+        store: Arc<dyn AccountStore>,
+        stop: &Stop,
+    ) -> Self {
+        let probe = UserId::new("tower-api-token readiness probe").ok();
+        Self { metrics, store, probe, stop: stop.clone() }
+    }
+
+    async fn answer(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+        if request.method() != Method::GET && request.method() != Method::HEAD {
+            let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "GET or HEAD\n");
+            response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+            return response;
+        }
+        match request.uri().path() {
+            "/health" => text(StatusCode::OK, "alive\n"),
+            "/ready" => self.readiness().await,
+            "/metrics" => {
+                let mut response = text(StatusCode::OK, self.metrics.render());
+                let exposition = HeaderValue::from_static(EXPOSITION);
+                response.headers_mut().insert(CONTENT_TYPE, exposition);
+                response
+            }
+            _ => text(StatusCode::NOT_FOUND, "/health, /ready or /metrics\n"),
+        }
+    }
+
+    async fn readiness(&self) -> Response<Full<Bytes>> {
+        if self.stop.is_now() {
+            return text(StatusCode::SERVICE_UNAVAILABLE, "stopping\n");
+        }
+        let Some(probe) = &self.probe else {
+            return text(StatusCode::INTERNAL_SERVER_ERROR, "no probe\n");
+        };
+        match self.store.load(probe).await {
+            Ok(_) => text(StatusCode::OK, "ready\n"),
+            // The log has the rest.
+            Err(error) => text(StatusCode::SERVICE_UNAVAILABLE, format!("{error}\n")),
+        }
+    }
+}
+
+/// The service of the listener.
+pub(super) fn service(operations: Operations) -> impl Answers<Full<Bytes>> {
+    let operations = Arc::new(operations);
+    hyper::service::service_fn(move |request| {
+        let operations = Arc::clone(&operations);
+        async move { Ok::<_, Infallible>(operations.answer(&request).await) }
+    })
+}
+
+fn text(status: StatusCode, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(body.into()));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}

@@ -1,0 +1,41 @@
+//! When to stop.
+
+use std::io;
+use std::sync::Arc;
+
+use tokio::signal::unix::{SignalKind, signal as listen_for};
+use tokio::sync::watch;
+
+/// Tells everybody who waits for it that it is time to stop. Clones are one.
+#[derive(Clone, Debug)]
+pub(crate) struct Stop(Arc<watch::Sender<bool>>);
+
+impl Stop {
+    pub(crate) fn new() -> Self {
+        Self(Arc::new(watch::Sender::new(false)))
+    }
+
+    pub(crate) fn now(&self) {
+        self.0.send_replace(true);
+    }
+
+    pub(crate) fn is_now(&self) -> bool {
+        *self.0.borrow()
+    }
+
+    pub(crate) async fn wait(&self) {
+        // The sender cannot be gone: it is in `self`.
+        drop(self.0.subscribe().wait_for(|stopped| *stopped).await);
+    }
+}
+
+/// Waits for SIGTERM or SIGINT.
+pub(crate) async fn signal() -> io::Result<()> {
+    let mut terminate = listen_for(SignalKind::terminate())?;
+    let mut interrupt = listen_for(SignalKind::interrupt())?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
+}

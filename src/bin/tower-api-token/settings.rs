@@ -1,0 +1,118 @@
+//! What the program is told once and not with every command: a configuration
+//! file, the environment over it, and flags over both.
+
+mod address;
+mod layers;
+mod policy;
+mod serve;
+mod time;
+mod tokens;
+
+use std::fmt;
+use std::path::PathBuf;
+
+use serde::Deserialize;
+
+pub(crate) use self::address::ListenAddress;
+pub(crate) use self::layers::{Layers, SettingsError};
+pub(crate) use self::policy::PolicySettings;
+pub(crate) use self::serve::{
+    CacheSettings, ExtAuthzSettings, ForwardAuthSettings, LogFormat, LogSettings,
+    OperationsSettings, RequestSettings, TlsFiles,
+};
+pub(crate) use self::time::Time;
+pub(crate) use self::tokens::TokenSettings;
+
+/// What the long help and the README say.
+pub(crate) const PRECEDENCE: &str = "\
+Settings:
+  A flag wins over the environment, the environment over the configuration
+  file, and the file over the default. The file is named by --config or
+  TOWER_API_TOKEN_CONFIG; there is none by default. Each key KEY of its section
+  [SECTION] has the variable TOWER_API_TOKEN_SECTION_KEY, in capitals and with _
+  for -; lists are separated by commas. A key or variable that does not exist is
+  refused.";
+
+/// Every key that there is, each with its kind.
+pub(crate) const KEYS: &[(&str, Kind)] = &[
+    ("store", Kind::Text),
+    ("store-password-file", Kind::Text),
+    ("store-ca-file", Kind::Text),
+    ("store-timeout", Kind::Text),
+    ("tokens.prefix", Kind::Text),
+    ("tokens.former-prefixes", Kind::List),
+    ("tokens.accept-foreign", Kind::Flag),
+    ("tokens.pepper-version", Kind::Number),
+    ("tokens.pepper-file", Kind::Text),
+    ("tokens.former-pepper-version", Kind::Number),
+    ("tokens.former-pepper-file", Kind::Text),
+    ("tokens.formerly-without-pepper", Kind::Flag),
+    ("policy.code-lifetime", Kind::Text),
+    ("policy.pending-lifetime", Kind::Text),
+    ("policy.resend-interval", Kind::Text),
+    ("policy.guard-window", Kind::Text),
+    ("policy.usage-interval", Kind::Text),
+    ("policy.retired-lifetime", Kind::Text),
+    ("policy.token-lifetime", Kind::Text),
+    ("policy.backup-lifetime", Kind::Text),
+    ("requests.sources", Kind::List),
+    ("requests.realm", Kind::Text),
+    ("cache.enabled", Kind::Flag),
+    ("cache.accounts", Kind::Number),
+    ("cache.strangers", Kind::Number),
+    ("cache.staleness-bound", Kind::Text),
+    ("forward-auth.listen", Kind::Text),
+    ("forward-auth.profile", Kind::Text),
+    ("forward-auth.secret-file", Kind::Text),
+    ("forward-auth.user-header", Kind::Text),
+    ("forward-auth.slot-header", Kind::Text),
+    ("forward-auth.tls-certificate", Kind::Text),
+    ("forward-auth.tls-key", Kind::Text),
+    ("ext-authz.listen", Kind::Text),
+    ("ext-authz.secret-file", Kind::Text),
+    ("ext-authz.tls-certificate", Kind::Text),
+    ("ext-authz.tls-key", Kind::Text),
+    ("operations.listen", Kind::Text),
+    ("log.filter", Kind::Text),
+    ("log.format", Kind::Text),
+    ("shutdown-grace", Kind::Text),
+];
+
+/// What a key's value is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Kind {
+    Text,
+    Number,
+    Flag,
+    List,
+}
+
+/// Every setting.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct Settings {
+    pub(crate) store: Option<Hidden>,
+    pub(crate) store_password_file: Option<PathBuf>,
+    pub(crate) store_ca_file: Option<PathBuf>,
+    pub(crate) store_timeout: Option<Time>,
+    pub(crate) tokens: TokenSettings,
+    pub(crate) policy: PolicySettings,
+    pub(crate) requests: RequestSettings,
+    pub(crate) cache: CacheSettings,
+    pub(crate) forward_auth: ForwardAuthSettings,
+    pub(crate) ext_authz: ExtAuthzSettings,
+    pub(crate) operations: OperationsSettings,
+    pub(crate) log: LogSettings,
+    pub(crate) shutdown_grace: Option<Time>,
+}
+
+/// A text that may hold a password, and is never shown.
+#[derive(Clone, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Hidden(pub(crate) String);
+
+impl fmt::Debug for Hidden {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Hidden(..)")
+    }
+}

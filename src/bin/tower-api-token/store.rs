@@ -1,0 +1,90 @@
+//! The store that the settings name.
+
+mod address;
+mod postgres;
+
+use std::fs::OpenOptions;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tower_api_token::store::{
+    AccountStore, PostgresStore, SqliteOpenError, SqliteStore, StoreError, WithTimeout,
+};
+
+pub(crate) use self::address::StoreAddress;
+pub(crate) use self::postgres::Database;
+use crate::settings::{Settings, SettingsError, Time};
+
+/// How long a store may take, unless the settings say otherwise.
+const TIMEOUT: Duration = Duration::from_secs(2);
+
+/// A store, and what is peculiar to its kind.
+pub(crate) enum Opened {
+    Sqlite(Arc<SqliteStore>),
+    Postgres(Arc<PostgresStore>, Box<Database>),
+}
+
+/// Why a store cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum OpenError {
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    /// Not made on the way: a path with a mistake in it would be an empty store.
+    #[error("the store does not exist")]
+    Missing,
+    #[error("the store's file cannot be made")]
+    Create(#[source] std::io::Error),
+    #[error(transparent)]
+    Sqlite(#[from] SqliteOpenError),
+}
+
+impl Opened {
+    /// Opens the store, which must exist.
+    pub(crate) fn open(settings: &Settings) -> Result<Self, OpenError> {
+        match StoreAddress::of(settings)? {
+            StoreAddress::Sqlite(path) if !path.exists() => Err(OpenError::Missing),
+            StoreAddress::Sqlite(path) => Ok(Self::Sqlite(Arc::new(SqliteStore::open(path)?))),
+            StoreAddress::Postgres(url) => {
+                let database = Database::of(&url.0, settings)?;
+                Ok(Self::Postgres(Arc::new(database.store()?), Box::new(database)))
+            }
+        }
+    }
+
+    /// Opens the store, and makes what it needs.
+    pub(crate) async fn migrate(
+        settings: &Settings,
+    ) -> Result<Result<Self, StoreError>, OpenError> {
+        if let StoreAddress::Sqlite(path) = StoreAddress::of(settings)? {
+            create_private(&path).map_err(OpenError::Create)?;
+        }
+        let opened = Self::open(settings)?;
+        let migrated = match &opened {
+            Self::Sqlite(store) => store.migrate().await,
+            Self::Postgres(store, _) => store.migrate().await,
+        };
+        Ok(migrated.map(|()| opened))
+    }
+
+    /// The store as everything uses it: never waited for longer than the
+    /// settings say.
+    pub(crate) fn accounts(&self, settings: &Settings) -> WithTimeout<Arc<dyn AccountStore>> {
+        let store: Arc<dyn AccountStore> = match self {
+            Self::Sqlite(store) => Arc::clone(store) as _,
+            Self::Postgres(store, _) => Arc::clone(store) as _,
+        };
+        let limit = settings.store_timeout.map_or(TIMEOUT, |Time(limit)| limit);
+        WithTimeout::new(store).limit(limit)
+    }
+}
+
+/// Makes an empty file for its owner alone, unless there is one. SQLite gives
+/// its other files the same mode.
+fn create_private(path: &Path) -> std::io::Result<()> {
+    let mut options = OpenOptions::new();
+    options.append(true).create(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path).map(drop)
+}

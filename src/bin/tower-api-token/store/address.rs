@@ -1,0 +1,96 @@
+//! What `--store` says.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use crate::settings::{Hidden, Settings, SettingsError};
+
+/// Where the accounts are.
+#[derive(Debug)]
+pub(crate) enum StoreAddress {
+    Sqlite(PathBuf),
+    Postgres(Hidden),
+}
+
+impl StoreAddress {
+    /// The store that the settings name.
+    pub(crate) fn of(settings: &Settings) -> Result<Self, SettingsError> {
+        let store = settings.store.as_ref().ok_or(SettingsError::NoStore)?;
+        let scheme = store.0.split_once(':').map(|(scheme, _)| scheme);
+        match (scheme, &store.0) {
+            (Some("sqlite"), text) if text.len() > "sqlite:".len() => {
+                Ok(Self::Sqlite(text["sqlite:".len()..].into()))
+            }
+            (Some("postgres" | "postgresql"), _) => Ok(Self::Postgres(store.clone())),
+            _ => Err(SettingsError::bad(
+                "store",
+                "a store is sqlite:PATH, postgres://USER@HOST/DATABASE or redis://HOST",
+            )),
+        }
+    }
+
+    /// Whether a password stands in the text.
+    pub(crate) fn has_password(text: &str) -> bool {
+        let Some((_, rest)) = text.split_once("://") else { return false };
+        let in_query = rest.split_once('?').is_some_and(|(_, query)| query.contains("password="));
+        // What follows the last `@` can be no part of a name or password, but
+        // a password may hold any other character.
+        let user = rest.rsplit_once('@').map_or("", |(user, _)| user);
+        in_query || user.split_once(':').is_some_and(|(_, password)| !password.is_empty())
+    }
+}
+
+/// The address without name, password and options.
+impl fmt::Display for StoreAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sqlite(path) => write!(f, "sqlite:{}", path.display()),
+            Self::Postgres(Hidden(url)) => {
+                let (scheme, rest) = url.split_once("://").unwrap_or((url, ""));
+                let place = rest.rsplit_once('@').map_or(rest, |(_, place)| place);
+                let place = place.split('?').next().unwrap_or_default();
+                write!(f, "{scheme}://{place}")
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(text: &str) -> Result<StoreAddress, SettingsError> {
+        let settings = Settings { store: Some(Hidden(text.to_owned())), ..Settings::default() };
+        StoreAddress::of(&settings)
+    }
+
+    #[test]
+    fn a_password_is_found_wherever_it_may_stand() {
+        for with in [
+            "postgres://api:s3cret@db/api",
+            "postgres://api:s3c@ret@db/api",
+            "postgres://api:a/b?c@db/api",
+            "postgres://db/api?user=api&password=s3cret",
+            "redis://:s3cret@cache",
+        ] {
+            assert!(StoreAddress::has_password(with), "{with}");
+        }
+        for without in ["sqlite:a:b@c", "postgres://api@db:5432/api", "redis://cache:6379", "x"] {
+            assert!(!StoreAddress::has_password(without), "{without}");
+        }
+    }
+
+    #[test]
+    fn an_address_is_shown_without_what_could_be_secret() {
+        let shown = of("postgres://api:s3c@ret@db:5432/api?password=s3cret").unwrap().to_string();
+        assert_eq!(shown, "postgres://db:5432/api");
+        assert_eq!(of("sqlite:a b.db").unwrap().to_string(), "sqlite:a b.db");
+    }
+
+    #[test]
+    fn nothing_else_is_a_store() {
+        for bad in ["", "sqlite:", "tokens.db", "mysql://db", "memory:", "/tmp/tokens.db"] {
+            assert!(of(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! How a PostgreSQL database is reached.
+
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use deadpool_postgres::{Manager, Pool, Runtime};
+use tokio_postgres::Config;
+use tokio_postgres_rustls::MakeRustlsConnect;
+use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::pki_types::CertificateDer;
+use tokio_rustls::rustls::pki_types::pem::PemObject;
+use tokio_rustls::rustls::{ClientConfig, RootCertStore};
+use tower_api_token::store::PostgresStore;
+
+use super::OpenError;
+use crate::secret;
+use crate::settings::{Settings, SettingsError};
+
+/// How many connections requests and changes share, besides the feed's own.
+const CONNECTIONS: usize = 16;
+
+/// How long to wait for a connection.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// A database, and how to connect to it.
+pub(crate) struct Database {
+    config: Config,
+    tls: MakeRustlsConnect,
+}
+
+/// Shows nothing: the configuration may hold a password.
+impl fmt::Debug for Database {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Database").finish_non_exhaustive()
+    }
+}
+
+impl Database {
+    pub(super) fn of(url: &str, settings: &Settings) -> Result<Self, SettingsError> {
+        // The driver's own words may repeat a part of the address.
+        let bad = |_| SettingsError::bad("store", "this is not the address of a database");
+        let mut config: Config = url.parse().map_err(bad)?;
+        if let Some(path) = &settings.store_password_file {
+            config.password(secret::of_file(path)?.as_bytes());
+        }
+        config.application_name("tower-api-token");
+        if config.get_connect_timeout().is_none() {
+            config.connect_timeout(PATIENCE);
+        }
+        let roots = roots(settings.store_ca_file.as_deref())?;
+        let provider = Arc::new(ring::default_provider());
+        let tls = ClientConfig::builder_with_provider(provider);
+        let tls = tls
+            .with_safe_default_protocol_versions()
+            .map_err(|error| SettingsError::bad("store", error))?;
+        let tls = tls.with_root_certificates(roots).with_no_client_auth();
+        Ok(Self { config, tls: MakeRustlsConnect::new(tls) })
+    }
+
+    pub(super) fn store(&self) -> Result<PostgresStore, OpenError> {
+        let manager = Manager::new(self.config.clone(), self.tls.clone());
+        let pool = Pool::builder(manager).max_size(CONNECTIONS).runtime(Runtime::Tokio1);
+        let patience = Some(PATIENCE);
+        let pool = pool.wait_timeout(patience).create_timeout(patience).build();
+        let pool = pool.map_err(|error| SettingsError::bad("store", error))?;
+        Ok(PostgresStore::new(pool).listen_with(self.config.clone(), self.tls.clone()))
+    }
+
+    /// A connection of its own.
+    pub(crate) async fn connect(&self) -> Result<tokio_postgres::Client, tokio_postgres::Error> {
+        let (client, connection) = self.config.connect(self.tls.clone()).await?;
+        tokio::spawn(connection);
+        Ok(client)
+    }
+}
+
+/// The certificates that a server's own must lead to: those of the file, or
+/// those that browsers trust.
+fn roots(file: Option<&Path>) -> Result<RootCertStore, SettingsError> {
+    let Some(path) = file else {
+        return Ok(RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() });
+    };
+    let bad = |problem: String| SettingsError::bad("store-ca-file", problem);
+    let mut roots = RootCertStore::empty();
+    let found = CertificateDer::pem_file_iter(path).map_err(|error| bad(error.to_string()))?;
+    for certificate in found {
+        let certificate = certificate.map_err(|error| bad(error.to_string()))?;
+        roots.add(certificate).map_err(|error| bad(error.to_string()))?;
+    }
+    if roots.is_empty() { Err(bad("there is no certificate in it".to_owned())) } else { Ok(roots) }
+}

@@ -1,0 +1,70 @@
+//! What every command but a few works with: the settings, the store, the
+//! manager, and in whose name it asks.
+
+use std::sync::Arc;
+
+use tower_api_token::TokenManager;
+use tower_api_token::audit::AuditEntry;
+use tower_api_token::identity::{Actor, UserId};
+use tower_api_token::manage::Confirmation;
+use tower_api_token::store::{AccountStore, WithTimeout};
+
+use crate::arguments::Common;
+use crate::command::event;
+use crate::failure::Failure;
+use crate::output::Output;
+use crate::settings::{Layers, Settings};
+use crate::store::Opened;
+use crate::text::Safe;
+
+/// What a command works with.
+pub(crate) struct World {
+    pub(crate) store: Arc<WithTimeout<Arc<dyn AccountStore>>>,
+    pub(crate) manager: TokenManager,
+    pub(crate) actor: Actor,
+    pub(crate) output: Output,
+}
+
+impl World {
+    pub(crate) async fn open(common: &Common, output: Output) -> Result<Self, Failure> {
+        let settings = settings(common)?;
+        let actor = actor(common)?;
+        let store = Arc::new(Opened::open(&settings)?.accounts(&settings));
+        let manager = TokenManager::builder(Arc::clone(&store))
+            .scheme(settings.tokens.scheme()?)
+            .policy(settings.policy.policy()?)
+            .confirmation(Confirmation::ByCaller)
+            .build()
+            .await?;
+        Ok(Self { store, manager, actor, output })
+    }
+
+    /// Whether there is no account of that user.
+    pub(crate) async fn store_has_no(&self, user: &UserId) -> Result<bool, Failure> {
+        Ok(self.store.load(user).await?.account.is_none())
+    }
+
+    /// Tells of a change that was made.
+    pub(crate) fn changed(&self, entry: &AuditEntry) -> Result<(), Failure> {
+        let text = format!("{}: {}", Safe(entry.user.as_str()), event::text(&entry.event));
+        self.output.done(text, &event::entry_value(entry))
+    }
+}
+
+pub(crate) fn settings(common: &Common) -> Result<Settings, Failure> {
+    Ok(Layers::of(common)?.settings()?)
+}
+
+/// Who asks: the administrator that the flag names, or this program.
+fn actor(common: &Common) -> Result<Actor, Failure> {
+    let actor = match &common.administrator {
+        Some(name) => Actor::administrator(name),
+        None => Actor::program("tower-api-token"),
+    };
+    actor.map_err(|source| Failure::Name { what: "--administrator", source })
+}
+
+/// The user of that name; what breaks a rule is not repeated.
+pub(crate) fn user(name: &str) -> Result<UserId, Failure> {
+    UserId::new(name).map_err(|source| Failure::Name { what: "the user's name", source })
+}
