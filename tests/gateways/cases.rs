@@ -33,6 +33,8 @@ async fn forward_043_nginx_is_answered_what_it_does_not_know() {
         scene.denied(&answer, &[told]);
         assert_eq!(answer.headers["retry-after"], "1");
     }
+    scene.endpoint.decide();
+    scene.passed(&scene.ask("GET", ALICE, &[]).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -8,8 +8,6 @@ mod feed;
 mod life;
 mod options;
 mod process;
-#[path = "../postgres/sample.rs"]
-mod sample;
 mod schema;
 mod sharing;
 mod support;

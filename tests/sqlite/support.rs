@@ -1,5 +1,8 @@
 //! Files, accounts and waiting, for the tests beside it.
 
+#[path = "../postgres/sample.rs"]
+mod sample;
+
 use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::pin::{Pin, pin};
@@ -11,6 +14,8 @@ use std::time::{Duration, Instant};
 use futures_util::StreamExt;
 use tempfile::TempDir;
 use tower_api_token::store::{Feed, FeedItem, SqliteStore};
+
+pub(crate) use self::sample::{account, change as step, digest, token, user};
 
 /// No test waits longer than this for anything.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
@@ -45,8 +50,6 @@ impl Place {
         rusqlite::Connection::open(self.path()).unwrap()
     }
 }
-
-pub(crate) use crate::sample::{account, change as step, digest, token, user};
 
 /// The next item of a feed that is not a heartbeat.
 pub(crate) async fn next(feed: &mut Feed) -> FeedItem {
