@@ -24,7 +24,7 @@ use self::listener::Listener;
 use self::stop::Stop;
 use crate::failure::Failure;
 use crate::settings::{ListenAddress, Settings, Time};
-use crate::store::Opened;
+use crate::store::{Opened, SERVER_PATIENCE};
 
 /// How long requests that run may take when the server stops, unless the
 /// settings say otherwise.
@@ -74,7 +74,7 @@ pub(crate) struct Site {
 impl Site {
     async fn open(settings: &Settings) -> Result<Self, Failure> {
         let scheme = settings.tokens.scheme()?;
-        let behind = Opened::open(settings)?.accounts(settings);
+        let behind = Opened::open(settings)?.accounts(settings, SERVER_PATIENCE);
         let store: Arc<dyn AccountStore> = match settings.cache.options() {
             Some(options) => {
                 Arc::new(CachedStore::start(behind, options).map_err(ServeError::Cache)?)
