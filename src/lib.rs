@@ -10,6 +10,7 @@
 //! | [`rotation`] | the rules of a token's life, as a pure function |
 //! | [`denial`] | what a refused request is answered |
 //! | [`credentials`], [`token`] | where a token may stand, and what it looks like |
+//! | `portal` | the pages on which users and administrators do it (feature `portal`) |
 //! | [`usage`], [`events`], [`notify`] | last uses, audit, messages to users |
 //! | `reveal` | tokens that can be shown again (feature `reveal`) |
 //! | [`authenticate`] | the decision without the layer |
@@ -33,6 +34,8 @@ pub mod manage;
 pub mod method;
 pub mod middleware;
 pub mod notify;
+#[cfg(feature = "portal")]
+pub mod portal;
 #[cfg(feature = "reveal")]
 pub mod reveal;
 pub mod rotation;

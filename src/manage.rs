@@ -46,6 +46,7 @@ mod error;
 mod generate;
 mod import;
 mod outcome;
+mod preview;
 #[cfg(feature = "reveal")]
 mod reveal;
 #[cfg_attr(not(feature = "reveal"), path = "manage/no_sealing.rs")]

@@ -47,6 +47,17 @@ impl TokenManager {
         Ok(AccountView::of(&account, &usage, loaded.now, &self.inner.sealing))
     }
 
+    /// The user's account, with access or without, in short; `None` if there is
+    /// none: for administrators.
+    ///
+    /// # Errors
+    ///
+    /// [`ManageError::Store`] if it could not be read.
+    pub async fn summary(&self, user: &UserId) -> Result<Option<AccountSummary>, ManageError> {
+        let loaded = self.inner.store.load(user).await?;
+        Ok(loaded.account.map(|account| AccountSummary::of(&account)))
+    }
+
     /// The accounts after that of user `after` in the byte order of user ids,
     /// those without access included: for administrators.
     ///

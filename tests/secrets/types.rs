@@ -4,6 +4,7 @@
 mod caches;
 mod changes;
 mod gateways;
+mod pages;
 mod requests;
 mod stores;
 mod vocabulary;
@@ -31,5 +32,6 @@ pub(crate) async fn shown(life: &Life) -> Vec<(&'static str, String)> {
     caches::show(life, &mut list).await;
     requests::show(life, &mut list).await;
     gateways::show(life, &mut list).await;
+    pages::show(life, &mut list);
     list.0
 }

@@ -1,0 +1,135 @@
+//! An application with a sign-in of its own, a REST API whose users have API
+//! tokens, and the pages on which they look after them.
+//!
+//! ```sh
+//! cargo run --example portal --features portal,sqlite,smtp
+//! ```
+//!
+//! It prints where to go, and the passwords of alice (who has API access), bob
+//! (who has none) and root (who administers it). Mail is written to files, or
+//! sent to the server of `--smtp 127.0.0.1:2525`.
+
+mod mail;
+mod session;
+
+use std::error::Error;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::routing::get;
+use axum::{Json, Router};
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tower_api_token::identity::{Actor, UserId};
+use tower_api_token::method::MethodSet;
+use tower_api_token::portal::Portal;
+use tower_api_token::rotation::RotationError;
+use tower_api_token::store::SqliteStore;
+use tower_api_token::usage::UsageRecorder;
+use tower_api_token::{Identity, TokenAuthLayer, TokenManager};
+
+use session::Sessions;
+
+/// Where the pages about tokens are.
+const TOKENS: &str = "/tokens";
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let options = Options::from_arguments()?;
+    std::fs::create_dir_all(&options.directory)?;
+    let listener = TcpListener::bind(&options.listen).await?;
+    let address = listener.local_addr()?;
+
+    // One store for both sides, and what collects last uses for it.
+    let store = Arc::new(SqliteStore::open(options.directory.join("tokens.sqlite"))?);
+    store.migrate().await?;
+    let usage = UsageRecorder::new(Arc::clone(&store));
+
+    // The management side, its mail, and its pages.
+    let builder = TokenManager::builder(Arc::clone(&store)).usage(usage.clone());
+    let manager = mail::notified(builder, &options, address)?.build().await?;
+    first_access(&manager).await?;
+    let pages =
+        Portal::new(manager).at(TOKENS)?.title("Fruit API").home("/")?.sign_in("/sign-in")?;
+
+    // The request side: every route of the API is behind the layer.
+    let api = Router::new()
+        .route("/api/items", get(items).post(items).put(items).delete(items))
+        .layer(TokenAuthLayer::new(store).usage(usage.clone()));
+
+    let sessions = Sessions::with_new_passwords()?;
+    print_start(&sessions, address, &options);
+    let router = sessions.around(pages.into_router()).merge(api);
+
+    // Last uses are written every second, and once more at the end.
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let flusher = tokio::spawn(usage.run(Duration::from_secs(1), async { drop(stopped.await) }));
+    axum::serve(listener, router).with_graceful_shutdown(interrupted()).await?;
+    drop(stop);
+    Ok(flusher.await??)
+}
+
+async fn interrupted() {
+    if tokio::signal::ctrl_c().await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
+/// A handler of the API: the layer has put the identity there.
+async fn items(identity: Identity) -> Json<Value> {
+    Json(json!({ "items": ["apple", "pear"], "user": identity.user().as_str() }))
+}
+
+/// Lets alice read; the pages do the rest.
+async fn first_access(manager: &TokenManager) -> Result<(), Box<dyn Error>> {
+    let (root, alice) = (Actor::administrator("root")?, UserId::new("alice")?);
+    if manager.summary(&alice).await?.is_some() {
+        return Ok(());
+    }
+    match manager.grant(&root, &alice, MethodSet::new(["GET"])?).await {
+        Err(error) if error.refusal() != Some(RotationError::AlreadyDone) => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
+struct Options {
+    directory: PathBuf,
+    listen: String,
+    smtp: Option<SocketAddr>,
+}
+
+impl Options {
+    fn from_arguments() -> Result<Self, Box<dyn Error>> {
+        let directory = "target/portal".into();
+        let mut options = Self { directory, listen: "127.0.0.1:8080".to_owned(), smtp: None };
+        let mut arguments = std::env::args().skip(1);
+        while let Some(name) = arguments.next() {
+            let value = arguments.next().ok_or(format!("{name} needs a value"))?;
+            match name.as_str() {
+                "--directory" => options.directory = value.into(),
+                "--listen" => options.listen = value,
+                "--smtp" => options.smtp = Some(value.parse()?),
+                _ => {
+                    let known = "--directory, --listen, --smtp";
+                    return Err(format!("unknown option {name}: {known}").into());
+                }
+            }
+        }
+        Ok(options)
+    }
+}
+
+fn print_start(sessions: &Sessions, address: SocketAddr, options: &Options) {
+    println!("Pages: http://{address}{TOKENS}");
+    println!("API: http://{address}/api/items");
+    for (user, password) in sessions.passwords() {
+        println!("Sign in as {user}: {password}");
+    }
+    match options.smtp {
+        Some(server) => println!("Mail goes to {server}"),
+        None => println!("Mail goes to {}", options.directory.join("mail").display()),
+    }
+    println!("Stop with Ctrl-C");
+}

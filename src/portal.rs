@@ -1,0 +1,245 @@
+//! Profile and administration pages over a [`TokenManager`], and the same
+//! operations as JSON: a router to merge into the host's own.
+//!
+//! ```
+//! use tower_api_token::TokenManager;
+//! use tower_api_token::manage::Confirmation;
+//! use tower_api_token::portal::Portal;
+//! use tower_api_token::store::MemoryStore;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let builder = TokenManager::builder(MemoryStore::new());
+//! # let manager = builder.confirmation(Confirmation::ByCaller).build().await?;
+//! let portal = Portal::new(manager).at("/tokens")?.sign_in("/sign-in")?.title("Acme API");
+//! let host: axum::Router = axum::Router::new().merge(portal.into_router());
+//! // ... and around it the host's own session layer, which puts a `PortalUser`
+//! // into the extensions of every request of somebody who is signed in.
+//! # let _ = host;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Who is signed in
+//!
+//! The host decides, and puts a [`PortalUser`] into the request's extensions.
+//! Without one every route answers 401, or a page redirects to
+//! [`sign_in`](Portal::sign_in). Nothing else counts: no API token, no
+//! [`Identity`](crate::Identity), no form field. The session's cookie should be
+//! `Secure`, `HttpOnly` and `SameSite=Lax`.
+//!
+//! # Pages
+//!
+//! | path under [`at`](Portal::at) | what |
+//! |---|---|
+//! | (itself) | Profile: both tokens, what is pending, recent activity |
+//! | `/reveal` | a token once more, where the host keeps tokens sealed |
+//! | `/edit`, `/edit/{action}` | Edit: each change says what will happen, asks for confirmation and takes effect on Save |
+//! | `/verify?code=` | where a mailed link leads; it has a button and does nothing by itself |
+//! | `/advice` | how to keep tokens safe |
+//! | `/admin` | Administration: find a user, tick methods, revoke |
+//!
+//! No page needs JavaScript. A link in a mail is
+//! `https://<host><at>/verify?code=<code>`.
+//!
+//! # JSON
+//!
+//! The operations under `/api`, described by the OpenAPI document at
+//! `/api/openapi.json`:
+//!
+//! | request | what |
+//! |---|---|
+//! | `GET /api/tokens`, `GET /api/history` | what the profile shows |
+//! | `POST /api/generate`, `resend`, `confirm`, `cancel-pending`, `delete-backup`, `roll-back`, `revoke-all`, `reveal` | the user's own changes |
+//! | `GET /api/admin/users`, `GET /api/admin/user` | for administrators: accounts, and one with its history |
+//! | `POST /api/admin/methods`, `POST /api/admin/revoke-all` | for administrators: the granted methods (none revokes), every token's end |
+//!
+//! A body is a JSON object of at most 16 KiB, without unknown or repeated
+//! members, sent as `application/json`. Denials are problem documents (RFC
+//! 9457) whose `type` is `urn:problem-type:tower-api-token:` and a code; the
+//! same confirmation code again is 410 `already_confirmed`.
+//!
+//! # What protects it
+//!
+//! * GET, HEAD and OPTIONS change nothing, however often and by whatever they
+//!   are sent.
+//! * A change needs a request of the same origin (`Sec-Fetch-Site`, else
+//!   `Origin`), and from a form a token that only a page of this portal has for
+//!   this user; from a program the content type `application/json`, which no
+//!   form can send.
+//! * Forms name the tokens that they are about: sent from a page that is out of
+//!   date they change nothing and say so. Sent twice they have one effect.
+//! * Every answer has `Content-Security-Policy` (no framing, no inline script or
+//!   style), `Cache-Control: no-store`, `Referrer-Policy: no-referrer` and
+//!   `X-Content-Type-Options: nosniff`.
+//! * Generating, sending again and confirming are limited per user, in bounded
+//!   memory; only the signed-in user's own requests count.
+//! * Nothing here logs a request. A host's access log should leave out the query
+//!   of `/verify`, which holds a code until it is used or ten minutes old.
+
+mod act;
+mod api;
+mod assets;
+mod fields;
+mod form_key;
+mod guard;
+mod layout;
+mod limit;
+mod pages;
+mod refusal;
+#[cfg_attr(not(feature = "reveal"), path = "portal/no_reveal.rs")]
+mod reveal;
+mod router;
+mod session;
+mod show;
+
+use std::fmt;
+use std::sync::Arc;
+
+use axum::Router;
+use http::HeaderValue;
+
+use self::assets::Assets;
+use self::form_key::FormKey;
+use self::limit::Limits;
+pub use self::session::PortalUser;
+use crate::manage::TokenManager;
+
+/// Configures the pages; see the [module](self).
+#[must_use]
+pub struct Portal(Shared);
+
+/// What every handler is given.
+struct Shared {
+    manager: TokenManager,
+    path: String,
+    title: String,
+    home: Option<String>,
+    sign_in: Option<String>,
+    key: FormKey,
+    limits: Limits,
+    assets: Assets,
+}
+
+impl Portal {
+    /// Pages over `manager`, which sends confirmation codes as it was built to.
+    pub fn new(manager: TokenManager) -> Self {
+        Self(Shared {
+            manager,
+            path: "/tokens".to_owned(),
+            title: "API tokens".to_owned(),
+            home: None,
+            sign_in: None,
+            key: FormKey::random(),
+            limits: Limits::default(),
+            assets: Assets::default(),
+        })
+    }
+
+    /// The path of the profile page, above all others, as browsers see it:
+    /// [`merge`](Router::merge) the router, do not nest it. Default: `/tokens`.
+    ///
+    /// # Errors
+    ///
+    /// [`PortalError::Path`] unless it is one or more segments of letters,
+    /// digits and `-._~`, each after a slash.
+    pub fn at(mut self, path: &str) -> Result<Self, PortalError> {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+        let good = |part: &str| !matches!(part, "" | "." | "..") && part.bytes().all(plain);
+        let mut parts = path.split('/');
+        if parts.next() != Some("") || path.len() < 2 || !parts.all(good) {
+            return Err(PortalError::Path);
+        }
+        path.clone_into(&mut self.0.path);
+        Ok(self)
+    }
+
+    /// What the pages are headed with. Default: `API tokens`.
+    pub fn title(mut self, title: impl Into<String>) -> Self {
+        self.0.title = title.into();
+        self
+    }
+
+    /// Where the pages' link back to the host leads. Default: there is none.
+    ///
+    /// # Errors
+    ///
+    /// [`PortalError::Address`] unless it begins with `/`, `https://` or
+    /// `http://` and could stand in a header.
+    pub fn home(mut self, address: &str) -> Result<Self, PortalError> {
+        self.0.home = Some(checked(address)?);
+        Ok(self)
+    }
+
+    /// Where a page sends somebody who is not signed in, with the page's path
+    /// in the query parameter `return_to`: never its query, which may hold a
+    /// code. Default: nowhere, they are answered 401. The JSON operations
+    /// always answer 401.
+    ///
+    /// # Errors
+    ///
+    /// [`PortalError::Address`] unless it begins with `/`, `https://` or
+    /// `http://`, has no query or fragment, and could stand in a header.
+    pub fn sign_in(mut self, address: &str) -> Result<Self, PortalError> {
+        if address.contains(['?', '#']) {
+            return Err(PortalError::Address);
+        }
+        self.0.sign_in = Some(checked(address)?);
+        Ok(self)
+    }
+
+    /// The key that form tokens are made with, the same on every node of a
+    /// host, so that one node takes the forms of another. Default: a random
+    /// one for each portal.
+    ///
+    /// # Errors
+    ///
+    /// [`PortalError::ShortKey`] if it has fewer than 32 bytes.
+    pub fn form_key(mut self, key: impl AsRef<[u8]>) -> Result<Self, PortalError> {
+        self.0.key = FormKey::new(key.as_ref()).ok_or(PortalError::ShortKey)?;
+        Ok(self)
+    }
+
+    /// The routes, to be merged into the host's router, inside its session
+    /// layer.
+    pub fn into_router(self) -> Router {
+        router::router(Arc::new(self.0))
+    }
+}
+
+/// An address that a link and a header can carry.
+fn checked(address: &str) -> Result<String, PortalError> {
+    let local = address.starts_with('/') && !address.starts_with("//");
+    let known = local || ["https://", "http://"].iter().any(|start| address.starts_with(start));
+    if known && HeaderValue::from_str(address).is_ok() {
+        Ok(address.to_owned())
+    } else {
+        Err(PortalError::Address)
+    }
+}
+
+impl fmt::Debug for Portal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Portal")
+            .field("path", &self.0.path)
+            .field("title", &self.0.title)
+            .field("home", &self.0.home)
+            .field("sign_in", &self.0.sign_in)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why a portal cannot be configured so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PortalError {
+    /// The path cannot be served, or not be linked to.
+    #[error("a portal's path must be segments of letters, digits and -._~, each after a slash")]
+    Path,
+    /// The address cannot be linked to, or not be redirected to.
+    #[error("an address must begin with /, https:// or http://, and fit where it is used")]
+    Address,
+    /// The key is too short to keep anybody from finding it.
+    #[error("a form key must have at least 32 bytes")]
+    ShortKey,
+}

@@ -1,0 +1,153 @@
+//! The changes that pages and JSON operations make, once.
+//!
+//! A change that names its tokens and has happened before counts as done; one
+//! that is about tokens which are no longer there is stale.
+
+use super::Shared;
+use super::refusal::Refusal;
+use crate::account::Revision;
+use crate::identity::{Actor, UserId};
+use crate::manage::{AccountView, GeneratedPrimary, Guard, ManageError, ResentConfirmation};
+use crate::method::MethodSet;
+use crate::rotation::RotationError;
+use crate::token::{ConfirmationCode, TokenId};
+
+/// The tokens that a user was shown when they decided.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Shown {
+    pub(super) primary: Option<TokenId>,
+    pub(super) backup: Option<TokenId>,
+    pub(super) pending: Option<TokenId>,
+}
+
+impl Shown {
+    pub(super) fn of(view: &AccountView) -> Self {
+        Self {
+            primary: view.primary.as_ref().map(|token| token.id),
+            backup: view.backup.as_ref().map(|token| token.id),
+            pending: view.pending.as_ref().map(|pending| pending.id),
+        }
+    }
+}
+
+impl Shared {
+    /// A new primary beside `primary`, which must still be it; its confirmation
+    /// will end `replacing_backup`. Of two at once the later wins.
+    pub(super) async fn generate(
+        &self,
+        user: &UserId,
+        primary: Option<TokenId>,
+        replacing_backup: Option<TokenId>,
+    ) -> Result<GeneratedPrimary, Refusal> {
+        let view = self.manager.view(user).await?;
+        if Shown::of(&view).primary != primary {
+            return Err(Refusal::STALE);
+        }
+        self.limits.generate.take(user).map_err(Refusal::limited)?;
+        let generate = self.manager.generate_primary(&Actor::User, user);
+        let generate = match replacing_backup {
+            Some(id) => generate.replacing_backup(id),
+            None => generate,
+        };
+        Ok(generate.await?)
+    }
+
+    pub(super) async fn resend(
+        &self,
+        user: &UserId,
+        id: TokenId,
+    ) -> Result<ResentConfirmation, Refusal> {
+        self.limits.resend.take(user).map_err(Refusal::limited)?;
+        Ok(self.manager.resend_confirmation(&Actor::User, user, id).await?)
+    }
+
+    /// Activates the token of this code. Wrong codes are counted.
+    pub(super) async fn confirm(
+        &self,
+        user: &UserId,
+        code: Result<ConfirmationCode, Refusal>,
+    ) -> Result<(), Refusal> {
+        self.limits.verify.check(user).map_err(Refusal::limited)?;
+        let confirmed = match code {
+            Ok(code) => self.manager.confirm(&Actor::User, user, &code).await.map_err(Into::into),
+            Err(refusal) => Err(refusal),
+        };
+        match confirmed {
+            Ok(_) => Ok(()),
+            Err(refusal) => {
+                if refusal.code == Refusal::UNKNOWN_CODE.code {
+                    self.limits.verify.take(user).map_err(Refusal::limited)?;
+                }
+                Err(refusal)
+            }
+        }
+    }
+
+    pub(super) async fn cancel(&self, user: &UserId, id: TokenId) -> Result<(), Refusal> {
+        done(self.manager.cancel_pending(&Actor::User, user, id).await)
+    }
+
+    pub(super) async fn delete_backup(
+        &self,
+        user: &UserId,
+        id: TokenId,
+        guard: Guard,
+    ) -> Result<(), Refusal> {
+        done(self.manager.delete_backup(&Actor::User, user, id, guard).await)
+    }
+
+    pub(super) async fn roll_back(
+        &self,
+        user: &UserId,
+        give_up: TokenId,
+        guard: Guard,
+    ) -> Result<(), Refusal> {
+        done(self.manager.roll_back(&Actor::User, user, give_up, guard).await)
+    }
+
+    /// Ends every token of the user, as long as they are those that were shown.
+    pub(super) async fn revoke_all(
+        &self,
+        actor: &Actor,
+        user: &UserId,
+        shown: Shown,
+    ) -> Result<(), Refusal> {
+        let now = Shown::of(&self.manager.view(user).await?);
+        if now == Shown::default() {
+            Ok(())
+        } else if now != shown {
+            Err(Refusal::STALE)
+        } else {
+            done(self.manager.revoke_all(actor, user).await)
+        }
+    }
+
+    /// Grants exactly these methods, as long as the account is the one that was
+    /// shown; none ends the user's access.
+    pub(super) async fn grant(
+        &self,
+        actor: &Actor,
+        user: &UserId,
+        methods: MethodSet,
+        shown: Option<Revision>,
+    ) -> Result<(), Refusal> {
+        let now = self.manager.summary(user).await?;
+        let granted = now.as_ref().map(|account| &account.methods);
+        let unchanged = granted.map_or(methods.is_empty(), |granted| *granted == methods);
+        if unchanged {
+            Ok(())
+        } else if now.map(|account| account.revision) != shown {
+            Err(Refusal::STALE)
+        } else {
+            done(self.manager.grant(actor, user, methods).await)
+        }
+    }
+}
+
+/// A change that was made, now or before.
+fn done<T>(changed: Result<T, ManageError>) -> Result<(), Refusal> {
+    match changed {
+        Err(error) if error.refusal() != Some(RotationError::AlreadyDone) => Err(error.into()),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,152 @@
+//! What a form or a query says, each field once.
+
+use std::str::FromStr;
+use std::sync::Arc;
+
+use axum::Form;
+use axum::extract::rejection::FormRejection;
+use axum::extract::{FromRequest, FromRequestParts, Query, Request};
+use http::StatusCode;
+use http::request::Parts;
+
+use super::Shared;
+use super::refusal::Refusal;
+use super::session::{PortalUser, SignedIn};
+use crate::identity::UserId;
+use crate::token::{ConfirmationCode, TokenId};
+
+/// The field of the token that only our own pages have.
+pub(super) const FORM_TOKEN: &str = "form_token";
+
+/// The fields of a query.
+pub(super) struct Fields(Vec<(String, String)>);
+
+impl Fields {
+    /// The one value of a field; `None` if it is not there.
+    pub(super) fn text(&self, name: &str) -> Result<Option<&str>, Refusal> {
+        let mut values = self.all(name);
+        match (values.next(), values.next()) {
+            (value, None) => Ok(value),
+            _ => Err(Refusal::bad_request(format!("The field {name} is there twice."))),
+        }
+    }
+
+    /// Every value of a field.
+    pub(super) fn all(&self, name: &str) -> impl Iterator<Item = &str> {
+        let values = self.0.iter().filter(move |(field, _)| field == name);
+        values.map(|(_, value)| value.as_str())
+    }
+
+    /// Whether a box is ticked.
+    pub(super) fn ticked(&self, name: &str) -> bool {
+        self.all(name).any(|value| value == "yes")
+    }
+
+    /// A token's id; an empty field is none.
+    pub(super) fn token(&self, name: &str) -> Result<Option<TokenId>, Refusal> {
+        Ok(self.number(name)?.map(TokenId::from_u64))
+    }
+
+    /// A number; an empty field is none.
+    pub(super) fn number<T: FromStr>(&self, name: &str) -> Result<Option<T>, Refusal> {
+        let text = self.text(name)?.filter(|text| !text.is_empty());
+        let number = text.map(str::parse).transpose();
+        number.map_err(|_| Refusal::bad_request(format!("The field {name} must be a number.")))
+    }
+
+    /// The user that a field names, unless it looks like a secret.
+    pub(super) fn user(&self, name: &str) -> Result<Option<UserId>, Refusal> {
+        self.text(name)?.map(user_id).transpose()
+    }
+}
+
+/// A user's name that somebody has typed.
+pub(super) fn user_id(text: &str) -> Result<UserId, Refusal> {
+    if looks_secret(text) { Err(Refusal::LOOKS_SECRET) } else { Ok(UserId::new(text.trim())?) }
+}
+
+/// A confirmation code that was clicked on or typed.
+pub(super) fn code(text: &str) -> Result<ConfirmationCode, Refusal> {
+    ConfirmationCode::parse(text.trim()).ok_or(Refusal::UNKNOWN_CODE)
+}
+
+/// Whether a text holds something like a token or a code: a short prefix, and
+/// behind `_` letters and digits that go on and on.
+fn looks_secret(text: &str) -> bool {
+    let mut words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    words.any(|word| {
+        word.split_once('_').is_some_and(|(prefix, rest)| {
+            let random = rest.bytes().all(|byte| byte.is_ascii_alphanumeric());
+            (1..=8).contains(&prefix.len()) && rest.len() >= 32 && random
+        })
+    })
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Fields {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Refusal> {
+        match Query::try_from_uri(&parts.uri) {
+            Ok(Query(fields)) => Ok(Self(fields)),
+            Err(_) => Err(Refusal::bad_request("The address has fields that cannot be read.")),
+        }
+    }
+}
+
+/// A form that one of our own pages has sent for the user who is signed in.
+pub(super) struct Sent {
+    pub(super) user: PortalUser,
+    pub(super) fields: Fields,
+}
+
+impl FromRequest<Arc<Shared>> for Sent {
+    type Rejection = Refusal;
+
+    async fn from_request(request: Request, portal: &Arc<Shared>) -> Result<Self, Refusal> {
+        let (mut parts, body) = request.into_parts();
+        let SignedIn(user) = SignedIn::from_request_parts(&mut parts, portal).await?;
+        let request = Request::from_parts(parts, body);
+        let form = Form::<Vec<(String, String)>>::from_request(request, portal).await;
+        let fields = Fields(form.map_err(|rejection| unreadable(&rejection))?.0);
+        let token = fields.text(FORM_TOKEN)?.unwrap_or_default();
+        if portal.key.made(token, user.user()) {
+            Ok(Self { user, fields })
+        } else {
+            Err(Refusal::FORGED_FORM)
+        }
+    }
+}
+
+fn unreadable(rejection: &FormRejection) -> Refusal {
+    if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
+        Refusal::TOO_LARGE
+    } else {
+        Refusal::bad_request("This is not a form of these pages. Nothing has changed.")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_field_that_is_there_twice_is_refused() {
+        let fields = ["id", "id", "method", "method"].map(|name| (name.to_owned(), "7".to_owned()));
+        let fields = Fields(fields.to_vec());
+        assert!(fields.text("id").is_err() && fields.token("id").is_err());
+        assert_eq!(fields.all("method").count(), 2);
+        assert!(fields.text("none").unwrap().is_none());
+    }
+
+    #[test]
+    fn what_looks_like_a_secret_is_no_name() {
+        let random = "0123456789abcdefghijklmnopqrstuvwxyzABCDEF";
+        for secret in [format!("tat_{random}"), format!(" x tac_{}.", &random[..32])] {
+            assert!(looks_secret(&secret), "{secret}");
+        }
+        for name in ["alice", "alice_smith", "a_b_c", "build_agent_in_the_north_eastern_region_1"] {
+            assert!(!looks_secret(name), "{name}");
+        }
+        assert!(!looks_secret(&format!("prefix_longer_than_eight_{random}")));
+    }
+}

@@ -1,0 +1,123 @@
+//! How often one user may do what sends mail or tries a code.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::identity::UserId;
+
+/// The limits of a portal, each with room for a burst, and then one at a time.
+/// Only requests of the user's own session count, so nobody uses up another's.
+pub(super) struct Limits {
+    pub(super) generate: Limiter,
+    pub(super) resend: Limiter,
+    /// Wrong codes sent by the form, which another site cannot send.
+    pub(super) verify: Limiter,
+    /// Links opened, which another site can make a browser do: where they are
+    /// used up the page shows less, and its button still works.
+    pub(super) look: Limiter,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        let minute = Duration::from_secs(60);
+        Self {
+            generate: Limiter::new(10, minute),
+            resend: Limiter::new(5, minute),
+            verify: Limiter::new(10, minute),
+            look: Limiter::new(60, Duration::from_secs(5)),
+        }
+    }
+}
+
+/// Allows each user a burst, and after it one per interval: the generic cell
+/// rate algorithm, which keeps one point in time for each user.
+pub(super) struct Limiter {
+    interval: Duration,
+    burst: Duration,
+    /// When each user has nothing left to make up for.
+    settled: Mutex<HashMap<UserId, Instant>>,
+}
+
+/// Users of whom a limiter keeps something. Those who have made up for the most
+/// are forgotten first.
+const CAPACITY: usize = 4_096;
+
+impl Limiter {
+    pub(super) fn new(burst: u32, interval: Duration) -> Self {
+        Self { interval, burst: interval * burst, settled: Mutex::default() }
+    }
+
+    /// Takes one, or says how long to wait for it.
+    pub(super) fn take(&self, user: &UserId) -> Result<(), Duration> {
+        self.take_at(user, Instant::now())
+    }
+
+    /// How long to wait, if any is used up; takes none.
+    pub(super) fn check(&self, user: &UserId) -> Result<(), Duration> {
+        let settled = self.settled.lock().unwrap_or_else(PoisonError::into_inner);
+        self.next(settled.get(user).copied(), Instant::now()).map(|_| ())
+    }
+
+    fn take_at(&self, user: &UserId, now: Instant) -> Result<(), Duration> {
+        let mut settled = self.settled.lock().unwrap_or_else(PoisonError::into_inner);
+        let next = self.next(settled.get(user).copied(), now)?;
+        if settled.len() >= CAPACITY && !settled.contains_key(user) {
+            make_room(&mut settled, now);
+        }
+        settled.insert(user.clone(), next);
+        Ok(())
+    }
+
+    /// When the user will be settled after one more.
+    fn next(&self, settled: Option<Instant>, now: Instant) -> Result<Instant, Duration> {
+        let next = settled.map_or(now, |settled| settled.max(now)) + self.interval;
+        let ahead = next.saturating_duration_since(now);
+        ahead.checked_sub(self.burst).filter(|wait| !wait.is_zero()).map_or(Ok(next), Err)
+    }
+}
+
+fn make_room(settled: &mut HashMap<UserId, Instant>, now: Instant) {
+    settled.retain(|_, at| *at > now);
+    if settled.len() >= CAPACITY {
+        let first = settled.iter().min_by_key(|(_, at)| **at).map(|(user, _)| user.clone());
+        first.and_then(|user| settled.remove(&user));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn user(number: usize) -> UserId {
+        UserId::new(number.to_string()).unwrap()
+    }
+
+    #[test]
+    fn a_burst_is_allowed_and_then_one_per_interval() {
+        let limiter = Limiter::new(3, Duration::from_secs(60));
+        let start = Instant::now();
+        for _ in 0..3 {
+            assert_eq!(limiter.take_at(&user(1), start), Ok(()));
+        }
+        assert_eq!(limiter.take_at(&user(1), start), Err(Duration::from_secs(60)));
+        assert_eq!(limiter.take_at(&user(2), start), Ok(()), "another user's own");
+        let later = start + Duration::from_secs(59);
+        assert_eq!(limiter.take_at(&user(1), later), Err(Duration::from_secs(1)));
+        assert_eq!(limiter.take_at(&user(1), later + Duration::from_secs(1)), Ok(()));
+    }
+
+    #[test]
+    fn memory_is_bounded_and_whoever_owes_most_is_remembered() {
+        let limiter = Limiter::new(3, Duration::from_secs(60));
+        let start = Instant::now();
+        for _ in 0..3 {
+            limiter.take_at(&user(0), start).unwrap();
+        }
+        for number in 1..2 * CAPACITY {
+            limiter.take_at(&user(number), start).unwrap();
+        }
+        assert_eq!(limiter.settled.lock().unwrap().len(), CAPACITY);
+        assert!(limiter.take_at(&user(0), start).is_err());
+    }
+}

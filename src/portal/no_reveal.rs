@@ -1,0 +1,13 @@
+//! Without the feature `reveal` no token is kept.
+
+use super::Shared;
+use super::refusal::Refusal;
+use crate::identity::UserId;
+use crate::token::{Token, TokenId};
+
+impl Shared {
+    #[expect(clippy::unused_async, reason = "as it is with the feature")]
+    pub(super) async fn reveal(&self, _: &UserId, _: TokenId) -> Result<Token, Refusal> {
+        Err(Refusal::NOT_KEPT)
+    }
+}

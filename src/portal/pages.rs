@@ -1,0 +1,57 @@
+//! The pages: a file for each, with what its template shows.
+
+pub(super) mod admin;
+pub(super) mod advice;
+mod ask;
+pub(super) mod edit;
+mod plan;
+pub(super) mod profile;
+pub(super) mod reveal;
+pub(super) mod verify;
+
+use askama::Template;
+use axum::response::Redirect;
+
+use super::Shared;
+use super::fields::Fields;
+use super::layout::Layout;
+use super::refusal::Refusal;
+use super::show::{Happened, sentence};
+use crate::identity::UserId;
+use crate::store::PageSize;
+use crate::time::Timestamp;
+
+/// Entries of the history on a page.
+const RECENT: usize = 10;
+
+/// How long after a change a page may head itself with it, in seconds.
+const FRESH: u64 = 120;
+
+/// A request that was not done.
+#[derive(Template)]
+#[template(path = "portal/refused.html")]
+pub(super) struct Refused<'a> {
+    pub(super) layout: Layout<'a>,
+    pub(super) refusal: &'a Refusal,
+}
+
+/// To where a change shows, so that a reload repeats nothing.
+fn saved(portal: &Shared, path_and_query: &str) -> Redirect {
+    Redirect::to(&format!("{}{path_and_query}", portal.path))
+}
+
+/// What has happened lately, and, for a page that follows a change, that
+/// change: from the history and never from the address, which anybody can make.
+async fn recent(
+    portal: &Shared,
+    user: &UserId,
+    now: Timestamp,
+    fields: &Fields,
+) -> Result<(Vec<Happened>, Option<String>), Refusal> {
+    let history = portal.manager.history(user, None, PageSize::clamped(RECENT)).await?;
+    let fresh = |at| now.since(at).as_secs() < FRESH;
+    let last = history.entries.first().filter(|entry| fresh(entry.at));
+    let last = last.filter(|_| fields.all("saved").next().is_some());
+    let notice = last.map(|entry| sentence(&entry.event));
+    Ok((history.entries.iter().map(|entry| Happened::new(entry, now)).collect(), notice))
+}

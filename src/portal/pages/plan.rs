@@ -1,0 +1,206 @@
+//! What a change will do to what is running, in words.
+
+use crate::identity::UserId;
+use crate::manage::{AccountView, TokenView};
+use crate::portal::act::Shown;
+use crate::portal::refusal::Refusal;
+use crate::portal::show::{Moment, PendingCard, TokenCard};
+use crate::rotation::RotationError;
+use crate::token::TokenId;
+
+/// A change to be confirmed.
+pub(super) struct Plan {
+    pub(super) heading: String,
+    pub(super) effects: Vec<String>,
+    pub(super) agree: String,
+    /// What to agree to besides, where a token is in use.
+    pub(super) insist: Option<String>,
+    /// Whether something that works now will stop.
+    pub(super) ends_something: bool,
+    /// What the form is about.
+    pub(super) hidden: Vec<(&'static str, String)>,
+}
+
+impl Plan {
+    fn new(heading: impl Into<String>, agree: impl Into<String>) -> Self {
+        Self {
+            heading: heading.into(),
+            agree: agree.into(),
+            effects: Vec::new(),
+            insist: None,
+            ends_something: true,
+            hidden: Vec::new(),
+        }
+    }
+
+    fn effect(mut self, effect: impl Into<String>) -> Self {
+        self.effects.push(effect.into());
+        self
+    }
+
+    fn hide(mut self, name: &'static str, id: Option<TokenId>) -> Self {
+        self.hidden.push((name, id.map(|id| id.to_string()).unwrap_or_default()));
+        self
+    }
+
+    pub(super) fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.hidden.push((name, value.into()));
+        self
+    }
+
+    pub(super) fn in_use(self, in_use: bool) -> Self {
+        let insist = "It was used lately, or is too new to tell. End it all the same.";
+        Self { insist: in_use.then(|| insist.to_owned()), ..self }
+    }
+
+    pub(super) fn generate(view: &AccountView) -> Self {
+        let shown = Shown::of(view);
+        let plan = Self::new("Generate New Primary", "Generate a new primary token for me.")
+            .hide("primary", shown.primary)
+            .hide("replacing_backup", shown.backup)
+            .effect(
+                "A new token is made and shown to you once. It does not work yet: a mail with a \
+                 link goes to you, and the token works when you have confirmed it there.",
+            );
+        let plan = match &view.primary {
+            Some(primary) => plan.effect(format!(
+                "Whatever uses your present primary, {}, goes on working. With the confirmation \
+                 it becomes the backup, until you delete it.",
+                name(primary)
+            )),
+            None => plan.effect("You have no token now, so nothing that is running is affected."),
+        };
+        let mut plan = match &view.backup {
+            Some(backup) => plan.effect(format!(
+                "With the confirmation your present backup, {}, ends: whatever still uses it is \
+                 refused from then on. {}",
+                name(backup),
+                last_use(backup, view)
+            )),
+            None => plan,
+        };
+        plan.ends_something = view.backup.is_some();
+        match &view.pending {
+            Some(pending) => plan.effect(format!(
+                "Token {}, which waits for its confirmation, is dropped, and the link in its mail \
+                 is void.",
+                pending.id
+            )),
+            None => plan,
+        }
+    }
+
+    pub(super) fn delete_backup(view: &AccountView) -> Result<Self, Refusal> {
+        let backup = view.backup.as_ref().ok_or(Refusal::STALE)?;
+        let plan = Self::new("Delete Backup", format!("Delete the backup, {}.", name(backup)))
+            .hide("id", Some(backup.id))
+            .effect(format!(
+                "Your backup, {}, ends at once: whatever still uses it is refused from then on. {}",
+                name(backup),
+                last_use(backup, view)
+            ));
+        Ok(match &view.primary {
+            Some(primary) => {
+                plan.effect(format!("Your primary, {}, goes on working.", name(primary)))
+            }
+            None => plan,
+        })
+    }
+
+    pub(super) fn roll_back(view: &AccountView) -> Result<Self, Refusal> {
+        let primary = view.primary.as_ref().ok_or(Refusal::STALE)?;
+        let backup = view.backup.as_ref().ok_or(RotationError::NoLiveBackup)?;
+        let agree = format!("Give up {} and go back to {}.", name(primary), name(backup));
+        Ok(Self::new("Make the backup primary again", agree)
+            .hide("id", Some(primary.id))
+            .effect(format!(
+                "Your backup, {}, becomes the primary again and goes on working.",
+                name(backup)
+            ))
+            .effect(format!(
+                "Your present primary, {}, ends at once: whatever uses it is refused from then \
+                 on. {}",
+                name(primary),
+                last_use(primary, view)
+            )))
+    }
+
+    pub(super) fn cancel_pending(view: &AccountView) -> Result<Self, Refusal> {
+        let pending = view.pending.as_ref().ok_or(Refusal::STALE)?;
+        let card = PendingCard::new(pending, view.now);
+        let plan = Self::new("Cancel the new token", format!("Drop token {}.", card.id))
+            .hide("id", Some(pending.id))
+            .effect(format!(
+                "Token {} ({}), which does not work yet, is dropped, and the link in its mail is \
+                 void.",
+                card.id, card.hint
+            ))
+            .effect("Whatever is running goes on working.");
+        Ok(Self { ends_something: false, ..plan })
+    }
+
+    pub(super) fn revoke_all(view: &AccountView) -> Result<Self, Refusal> {
+        let shown = Shown::of(view);
+        if shown == Shown::default() {
+            return Err(RotationError::AlreadyDone.into());
+        }
+        let plan = Self::new("Revoke everything now", "End every token at once.")
+            .hide("primary", shown.primary)
+            .hide("backup", shown.backup)
+            .hide("pending", shown.pending);
+        Ok(ended(plan, view)
+            .effect("API access stays granted: a new token can be generated afterwards."))
+    }
+
+    /// No method granted any more; `view` if there are tokens to end.
+    pub(super) fn revoke_access(user: &UserId, view: Option<&AccountView>) -> Self {
+        let heading = format!("Revoke the API access of {user}");
+        let plan = Self::new(heading, format!("End the API access of {user}."))
+            .effect("No method is ticked: every request of this user is refused from now on.");
+        match view {
+            Some(view) => ended(plan, view),
+            None => plan,
+        }
+        .effect("To grant access again later starts without tokens.")
+    }
+}
+
+/// Says of every token that it ends.
+fn ended(plan: Plan, view: &AccountView) -> Plan {
+    let slots = [("primary", &view.primary), ("backup", &view.backup)];
+    let live = slots.into_iter().filter_map(|(slot, token)| Some((slot, token.as_ref()?)));
+    let plan = live.fold(plan, |plan, (slot, token)| {
+        plan.effect(format!(
+            "The {slot}, {}, ends at once: whatever uses it is refused from then on. {}",
+            name(token),
+            last_use(token, view)
+        ))
+    });
+    match &view.pending {
+        Some(pending) => {
+            plan.effect(format!("Token {}, not confirmed yet, is dropped.", pending.id))
+        }
+        None => plan,
+    }
+}
+
+/// Such as `token 3 (tat_…x7Qz)`.
+fn name(token: &TokenView) -> String {
+    let hint = token.hint.as_str().replace("...", "\u{2026}");
+    if hint.is_empty() {
+        format!("token {}", token.id)
+    } else {
+        format!("token {} ({hint})", token.id)
+    }
+}
+
+fn last_use(token: &TokenView, view: &AccountView) -> String {
+    let card = TokenCard::new(token, view.now);
+    match (card.used, card.client) {
+        (Some(Moment { distance, .. }), Some(client)) => {
+            format!("It was last used {distance} by {client}.")
+        }
+        (Some(Moment { distance, .. }), None) => format!("It was last used {distance}."),
+        (None, _) => "No use of it is recorded.".to_owned(),
+    }
+}

@@ -1,0 +1,19 @@
+//! Showing a token once more.
+
+use super::Shared;
+use super::refusal::Refusal;
+use crate::identity::{Actor, UserId};
+use crate::manage::RevealError;
+use crate::token::{Token, TokenId};
+
+impl Shared {
+    /// The token itself, where the host keeps tokens sealed. The history keeps
+    /// that it was shown.
+    pub(super) async fn reveal(&self, user: &UserId, id: TokenId) -> Result<Token, Refusal> {
+        match self.manager.reveal(&Actor::User, user, id).await {
+            Ok(token) => Ok(token),
+            Err(RevealError::Manage(error)) => Err(error.into()),
+            Err(_) => Err(Refusal::NOT_KEPT),
+        }
+    }
+}

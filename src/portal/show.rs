@@ -1,0 +1,183 @@
+//! Times and events in words.
+
+use std::time::Duration;
+
+use crate::audit::{AuditEntry, Event};
+use crate::identity::Actor;
+use crate::manage::{AccountView, PendingView, TokenView};
+use crate::time::Timestamp;
+
+/// A point in time, for people and for programs.
+pub(super) struct Moment {
+    pub(super) machine: String,
+    pub(super) text: String,
+    /// How far from now: `3 minutes ago`, `in 9 minutes`.
+    pub(super) distance: String,
+}
+
+impl Moment {
+    pub(super) fn new(at: Timestamp, now: Timestamp) -> Self {
+        let machine = at.to_string();
+        let minute = machine.rsplit_once(':').map_or(machine.as_str(), |(minute, _)| minute);
+        let text = format!("{} UTC", minute.replacen('T', ", ", 1));
+        let distance = match (now.since(at), at.since(now)) {
+            (past, Duration::ZERO) if past.as_secs() < 60 => "just now".to_owned(),
+            (past, Duration::ZERO) => format!("{} ago", span(past)),
+            (_, ahead) => format!("in {}", span(ahead)),
+        };
+        Self { machine, text, distance }
+    }
+}
+
+/// A length of time in its greatest unit, rounded up below a minute and down
+/// above.
+pub(super) fn span(time: Duration) -> String {
+    let seconds = time.as_secs();
+    let (number, unit) = match seconds {
+        ..60 => return "less than a minute".to_owned(),
+        60..3_600 => (seconds / 60, "minute"),
+        3_600..172_800 => (seconds / 3_600, "hour"),
+        _ => (seconds / 86_400, "day"),
+    };
+    format!("{number} {unit}{}", if number == 1 { "" } else { "s" })
+}
+
+/// A live token on a page.
+pub(super) struct TokenCard {
+    pub(super) id: u64,
+    pub(super) hint: String,
+    pub(super) made: Moment,
+    pub(super) used: Option<Moment>,
+    pub(super) client: Option<String>,
+    pub(super) expires: Option<Moment>,
+    pub(super) is_expired: bool,
+    /// Whether the host can show the token itself.
+    pub(super) is_revealable: bool,
+}
+
+impl TokenCard {
+    pub(super) fn new(token: &TokenView, now: Timestamp) -> Self {
+        let moment = |at| Moment::new(at, now);
+        Self {
+            id: token.id.as_u64(),
+            hint: shown(token.hint.as_str()),
+            made: moment(token.made_at),
+            used: token.last_used_at.map(moment),
+            client: token.client.as_ref().map(ToString::to_string),
+            expires: token.expires_at.map(moment),
+            is_expired: token.expires_at.is_some_and(|at| at <= now),
+            is_revealable: token.revealable,
+        }
+    }
+
+    /// The primary and the backup.
+    pub(super) fn slots(view: &AccountView) -> (Option<Self>, Option<Self>) {
+        let card = |token: &TokenView| Self::new(token, view.now);
+        (view.primary.as_ref().map(card), view.backup.as_ref().map(card))
+    }
+}
+
+/// A pending token on a page.
+pub(super) struct PendingCard {
+    pub(super) id: u64,
+    pub(super) hint: String,
+    pub(super) made: Moment,
+    pub(super) expires: Moment,
+    pub(super) code_expires: Moment,
+    pub(super) is_expired: bool,
+    pub(super) is_code_expired: bool,
+    pub(super) replacing_backup: Option<u64>,
+}
+
+impl PendingCard {
+    pub(super) fn new(pending: &PendingView, now: Timestamp) -> Self {
+        Self {
+            id: pending.id.as_u64(),
+            hint: shown(pending.hint.as_str()),
+            made: Moment::new(pending.made_at, now),
+            expires: Moment::new(pending.expires_at, now),
+            code_expires: Moment::new(pending.code_expires_at, now),
+            is_expired: pending.expires_at <= now,
+            is_code_expired: pending.code_expires_at <= now,
+            replacing_backup: pending.replacing_backup.map(crate::token::TokenId::as_u64),
+        }
+    }
+}
+
+fn shown(hint: &str) -> String {
+    if hint.is_empty() { "not known".to_owned() } else { hint.replace("...", "\u{2026}") }
+}
+
+/// Something that has happened, on a page.
+pub(super) struct Happened {
+    pub(super) at: Moment,
+    pub(super) what: String,
+    pub(super) by: String,
+}
+
+impl Happened {
+    pub(super) fn new(entry: &AuditEntry, now: Timestamp) -> Self {
+        Self {
+            at: Moment::new(entry.at, now),
+            what: sentence(&entry.event),
+            by: match &entry.actor {
+                Actor::User => "the user".to_owned(),
+                other => other.to_string(),
+            },
+        }
+    }
+}
+
+/// What has happened, as a sentence without its full stop.
+pub(super) fn sentence(event: &Event) -> String {
+    match event {
+        Event::AccessGranted { methods } => format!("API access granted: {methods}"),
+        Event::AccessRevoked => "API access revoked, and every token with it".to_owned(),
+        Event::PrimaryGenerated { id, .. } => {
+            format!("Token {id} generated, waiting for confirmation")
+        }
+        Event::ConfirmationResent { id } => format!("Confirmation of token {id} sent again"),
+        Event::PrimaryConfirmed { id, backup: Some(backup), .. } => {
+            format!("Token {id} confirmed as the primary, token {backup} is the backup")
+        }
+        Event::PrimaryConfirmed { id, .. } => format!("Token {id} confirmed as the primary"),
+        Event::PendingCancelled { id } => format!("Token {id} cancelled before its confirmation"),
+        Event::BackupDeleted { id } => format!("Backup deleted: token {id}"),
+        Event::RolledBack { given_up, primary } => {
+            format!("Token {primary} made the primary again, token {given_up} given up")
+        }
+        Event::AllRevoked => "Every token revoked".to_owned(),
+        Event::TokenIssued { id } => format!("First token issued: token {id}"),
+        Event::TokenImported { id, slot } => format!("Token {id} imported as the {slot}"),
+        Event::RetiredTokenUsed { id, .. } => format!("Token {id}, which has ended, was tried"),
+        Event::TokenRevealed { id } => format!("Token {id} shown again"),
+        Event::ConfirmationNotSent { id } => format!("Mail for token {id} could not be sent"),
+        #[expect(unreachable_patterns, reason = "an event added later")]
+        _ => event.name().replace('_', " "),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_moment_says_how_far_it_is() {
+        let now = Timestamp::from_unix_millis(1_709_251_199_999);
+        let distance = |at| Moment::new(at, now).distance;
+        let ago = |seconds: u64| Timestamp::from_unix_millis(now.unix_millis() - seconds * 1_000);
+        let cases = [
+            (0, "just now"),
+            (59, "just now"),
+            (60, "1 minute ago"),
+            (7_200, "2 hours ago"),
+            (172_800, "2 days ago"),
+        ];
+        for (seconds, text) in cases {
+            assert_eq!(distance(ago(seconds)), text);
+        }
+        assert_eq!(distance(now + Duration::from_secs(600)), "in 10 minutes");
+        assert_eq!(distance(now + Duration::from_secs(1)), "in less than a minute");
+        assert_eq!(Moment::new(now, now).text, "2024-02-29, 23:59 UTC");
+    }
+}

@@ -1,0 +1,158 @@
+//! Administration.
+
+use tower_api_token::account::Slot;
+use tower_api_token::identity::Actor;
+use tower_api_token::method::MethodSet;
+
+use crate::generated;
+use crate::world::{ALICE, BOB, ROOT, Session, World, user};
+
+const ALICE_PAGE: &str = "/tokens/admin/user?user=alice";
+
+#[tokio::test]
+async fn methods_are_ticked_and_apply_to_both_tokens() {
+    let world = World::new().await;
+    world.rotate(ALICE).await;
+    let page = world.get(ROOT, ALICE_PAGE).await;
+    assert!(page.text.contains("value=\"GET\" checked"), "{}", page.text);
+    assert!(!page.text.contains("value=\"POST\" checked"), "{}", page.text);
+    let fields = [("method", "POST"), ("method", "DELETE"), ("other_methods", "PURGE, COPY")];
+    let saved = world.send_form(ROOT, &page, &fields).await;
+    assert_eq!(saved.header("location"), "/tokens/admin/user?user=alice&saved");
+    let methods = world.view("alice").await.methods.to_string();
+    assert_eq!(methods, "POST, DELETE, COPY, PURGE");
+    let page = world.get(ROOT, saved.header("location")).await;
+    assert!(page.text.contains("API access granted: POST, DELETE, COPY, PURGE"), "{}", page.text);
+    assert!(page.text.contains("value=\"COPY PURGE\""), "{}", page.text);
+    let history = world.manager.history(&user("alice"), None, Default::default()).await.unwrap();
+    assert_eq!(history.entries[0].actor, Actor::administrator("root").unwrap());
+}
+
+#[tokio::test]
+async fn ticking_none_asks_and_then_revokes() {
+    let world = World::new().await;
+    let token = world.rotate(ALICE).await;
+    let none = [("other_methods", "")];
+    let ask = world.submit(ROOT, ALICE_PAGE, &none).await;
+    assert_eq!(ask.status, 200);
+    assert!(ask.text.contains("Revoke the API access of alice"), "{}", ask.text);
+    assert_eq!(world.slot(&token).await, Some(Slot::Primary), "not yet");
+    let unticked = world.send_form(ROOT, &ask, &[]).await;
+    assert_eq!(unticked.status, 422);
+    let revoked = world.send_form(ROOT, &ask, &[("agree", "yes")]).await;
+    assert_eq!(revoked.status, 303, "{}", revoked.text);
+    assert_eq!(world.slot(&token).await, None);
+    let again = world.send_form(ROOT, &ask, &[("agree", "yes")]).await;
+    assert_eq!(again.status, 303, "done before");
+    let page = world.get(ROOT, ALICE_PAGE).await;
+    assert!(page.text.contains("Without API access there are none."), "{}", page.text);
+    assert!(world.get(ALICE, "/tokens").await.text.contains("You have no API access"));
+}
+
+#[tokio::test]
+async fn a_stale_grant_says_so() {
+    let world = World::new().await;
+    let page = world.get(ROOT, ALICE_PAGE).await;
+    let other = Actor::administrator("other").unwrap();
+    let methods = MethodSet::new(["GET", "POST"]).unwrap();
+    world.manager.grant(&other, &user("alice"), methods).await.unwrap();
+    let answer = world.send_form(ROOT, &page, &[("method", "DELETE")]).await;
+    assert_eq!(answer.status, 409);
+    assert_eq!(world.view("alice").await.methods.to_string(), "GET, POST");
+    // Two who tick the same do not disturb each other.
+    let answer = world.send_form(ROOT, &page, &[("method", "GET"), ("method", "POST")]).await;
+    assert_eq!(answer.status, 303);
+}
+
+#[tokio::test]
+async fn every_token_of_a_user_is_revoked() {
+    let world = World::new().await;
+    let (first, second) = (world.rotate(ALICE).await, world.rotate(ALICE).await);
+    let page = world.get(ROOT, ALICE_PAGE).await;
+    assert!(page.text.contains("/tokens/admin/revoke?user=alice"), "{}", page.text);
+    let ask = world.get(ROOT, "/tokens/admin/revoke?user=alice").await;
+    assert_eq!(world.send_form(ROOT, &ask, &[]).await.status, 422);
+    assert_eq!(world.slot(&first).await, Some(Slot::Backup));
+    assert_eq!(world.send_form(ROOT, &ask, &[("agree", "yes")]).await.status, 303);
+    assert_eq!((world.slot(&first).await, world.slot(&second).await), (None, None));
+    assert_eq!(world.view("alice").await.methods.to_string(), "GET", "access stays");
+}
+
+#[tokio::test]
+async fn users_are_found_by_the_beginning_of_their_name() {
+    let world = World::new().await;
+    let root = Actor::administrator("root").unwrap();
+    for number in 0..60 {
+        let name = user(&format!("robot-{number:02}"));
+        world.manager.grant(&root, &name, MethodSet::new(["GET"]).unwrap()).await.unwrap();
+    }
+    let found = world.submit(ROOT, "/tokens/admin", &[("find", " robot-1 ")]).await;
+    assert_eq!(found.header("location"), "/tokens/admin?find=robot%2D1");
+    let list = world.get(ROOT, found.header("location")).await;
+    assert_eq!(list.text.matches("<th scope=\"row\">").count(), 10, "{}", list.text);
+    assert!(list.text.contains("There is no account of <bdi>robot-1</bdi>"), "{}", list.text);
+
+    let mut page = world.get(ROOT, "/tokens/admin?find=robot").await;
+    let mut seen = page.text.matches("<th scope=\"row\">").count();
+    while page.text.contains("More users") {
+        let more =
+            page.between("<p><a class=\"button\"", "More users").between_text("href=\"", "\"");
+        page = world.get(ROOT, &more.replace("&#38;", "&")).await;
+        seen += page.text.matches("<th scope=\"row\">").count();
+    }
+    assert_eq!(seen, 60);
+    let all = world.submit(ROOT, "/tokens/admin", &[("find", "")]).await;
+    assert_eq!(all.header("location"), "/tokens/admin");
+}
+
+#[tokio::test]
+async fn access_is_given_to_a_user_without_an_account() {
+    let world = World::new().await;
+    let page = world.get(ROOT, "/tokens/admin/user?user=carol").await;
+    assert!(page.text.contains("This user has no account yet."), "{}", page.text);
+    assert_eq!(world.send_form(ROOT, &page, &[("method", "GET")]).await.status, 303);
+    assert_eq!(world.get(Session::User("carol"), "/tokens/edit").await.status, 200);
+}
+
+#[tokio::test]
+async fn what_looks_like_a_token_never_gets_into_an_address_or_a_page() {
+    let world = World::new().await;
+    let pasted = generated::token("tat");
+    let answer = world.submit(ROOT, "/tokens/admin", &[("find", &pasted)]).await;
+    assert_eq!((answer.status.as_u16(), answer.header("location")), (400, ""));
+    assert!(!answer.text.contains(&pasted) && answer.text.contains("looks like a token"));
+    for path in ["/tokens/admin?find=", "/tokens/admin/user?user=", "/tokens/api/admin/user?user="]
+    {
+        let answer = world.get(ROOT, &format!("{path}{pasted}")).await;
+        assert_eq!(answer.status, 400, "{path}");
+        assert!(!answer.text.contains(&pasted), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_forged_flag_makes_no_administrator() {
+    let world = World::new().await;
+    let form_token = world.form_token(ALICE).await;
+    let before = world.state().await;
+    let body = format!(
+        "form_token={form_token}&user=alice&revision=1&method=DELETE&is_admin=true&agree=yes"
+    );
+    for path in
+        ["/tokens/admin/methods?is_admin=true", "/tokens/admin/revoke", "/tokens/admin/find"]
+    {
+        let headers = [
+            ("content-type", "application/x-www-form-urlencoded"),
+            ("sec-fetch-site", "same-origin"),
+            ("x-is-admin", "true"),
+            ("cookie", "is_admin=true"),
+        ];
+        let answer = world.send(ALICE, "POST", path, &headers, body.clone()).await;
+        assert_eq!(answer.status, 403, "{path}");
+    }
+    let body = "{\"user\":\"alice\",\"methods\":[\"DELETE\"],\"revision\":1,\"is_admin\":true}";
+    assert_eq!(world.api(ALICE, "admin/methods", body).await.problem(), "not_administrator");
+    let answer = world.get(BOB, "/tokens/admin?is_admin=true").await;
+    assert_eq!(answer.status, 403);
+    assert!(!answer.text.contains("alice"), "{}", answer.text);
+    assert_eq!(world.state().await, before);
+}

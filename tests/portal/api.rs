@@ -1,0 +1,146 @@
+//! The JSON operations.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tower_api_token::account::Slot;
+
+use crate::world::{ALICE, ROOT, Session, World};
+
+#[tokio::test]
+async fn the_whole_procedure_as_operations() {
+    let world = World::new().await;
+    let generated = world.api(ALICE, "generate", "{}").await;
+    assert_eq!(generated.status, 201);
+    let first = generated.json();
+    assert_eq!((&first["id"], &first["delivery"]), (&json!(1), &json!("sent")));
+    assert_eq!(first["code"], Value::Null, "a mailed code is in the mail alone");
+    let confirm = json!({ "code": world.last_code() }).to_string();
+    assert_eq!(world.api(ALICE, "confirm", &confirm).await.status, 204);
+    let again = world.api(ALICE, "confirm", &confirm).await;
+    assert_eq!((again.status.as_u16(), again.problem().as_str()), (410, "already_confirmed"));
+
+    let generated = world.api(ALICE, "generate", "{\"primary\":1}").await;
+    assert_eq!(generated.status, 201, "{}", generated.text);
+    let second = generated.json();
+    let confirm = json!({ "code": world.last_code() }).to_string();
+    assert_eq!(world.api(ALICE, "confirm", &confirm).await.status, 204);
+    let tokens = world.get(ALICE, "/tokens/api/tokens").await.json();
+    assert_eq!((&tokens["primary"]["id"], &tokens["backup"]["id"]), (&json!(2), &json!(1)));
+    assert_eq!(tokens["methods"], json!(["GET"]));
+
+    let new = world.api(ALICE, "delete-backup", "{\"id\":1}").await;
+    assert_eq!(new.problem(), "in_use", "it is too new for a use of it to be known");
+    world.wait(Duration::from_secs(60));
+    assert_eq!(world.api(ALICE, "delete-backup", "{\"id\":1}").await.status, 204);
+    assert_eq!(world.slot(first["token"].as_str().unwrap()).await, None);
+    assert_eq!(world.slot(second["token"].as_str().unwrap()).await, Some(Slot::Primary));
+    let repeated = world.api(ALICE, "delete-backup", "{\"id\":1}").await;
+    assert_eq!(repeated.status, 204, "done before");
+    let history = world.get(ALICE, "/tokens/api/history?size=1").await.json();
+    assert_eq!(history["entries"][0]["event"], "backup_deleted");
+    assert_eq!(history["entries"].as_array().unwrap().len(), 1);
+    assert!(history["next"].is_u64());
+}
+
+#[tokio::test]
+async fn every_refusal_is_a_problem_with_its_type() {
+    let world = World::new().await;
+    world.rotate(ALICE).await;
+    world.rotate(ALICE).await;
+    world.used("alice", world.view("alice").await.backup.unwrap().id, "curl/8").await;
+    let carol = Session::User("carol");
+    let unknown = format!("{{\"code\":\"tac_{}\"}}", "0".repeat(32));
+    let cases = [
+        (carol, "generate", "{}", 403, "no_access"),
+        (ALICE, "generate", "{\"primary\":1}", 409, "stale"),
+        (ALICE, "generate", "{\"primary\":2}", 409, "backup_exists"),
+        (ALICE, "delete-backup", "{\"id\":1}", 409, "in_use"),
+        (ALICE, "delete-backup", "{\"id\":2}", 409, "stale"),
+        (ALICE, "roll-back", "{\"id\":1}", 409, "stale"),
+        (ALICE, "revoke-all", "{}", 409, "stale"),
+        (ALICE, "resend", "{\"id\":9}", 409, "stale"),
+        (ALICE, "cancel-pending", "{\"id\":9}", 409, "stale"),
+        (ALICE, "confirm", "{\"code\":\"hello\"}", 404, "unknown_code"),
+        (ALICE, "confirm", &unknown, 404, "unknown_code"),
+        (ALICE, "admin/methods", "{\"user\":\"bob\",\"methods\":[]}", 403, "not_administrator"),
+        (ROOT, "admin/methods", "{\"user\":\"\",\"methods\":[\"GET\"]}", 400, "bad_request"),
+        (ROOT, "nowhere", "{}", 404, "not_found"),
+        (ROOT, "tokens", "{}", 405, "method_not_allowed"),
+    ];
+    for (session, name, body, status, problem) in cases {
+        let answer = world.api(session, name, body).await;
+        assert_eq!(
+            (answer.status.as_u16(), answer.problem().as_str()),
+            (status, problem),
+            "{name}"
+        );
+    }
+    assert_eq!(world.api(ROOT, "tokens", "{}").await.header("allow"), "GET,HEAD");
+    let missing = world.get(ROOT, "/tokens/api/admin/user?user=carol").await;
+    assert_eq!(missing.problem(), "no_account");
+}
+
+#[tokio::test]
+async fn an_expired_code_and_a_late_resend_are_gone() {
+    let world = World::new().await;
+    world.generate(ALICE).await;
+    let confirm = json!({ "code": world.last_code() }).to_string();
+    assert_eq!(world.api(ALICE, "resend", "{\"id\":1}").await.problem(), "too_soon");
+    world.wait(Duration::from_secs(600));
+    let expired = world.api(ALICE, "confirm", &confirm).await;
+    assert_eq!((expired.status.as_u16(), expired.problem().as_str()), (410, "expired_code"));
+    let resent = world.api(ALICE, "resend", "{\"id\":1}").await.json();
+    assert_eq!((&resent["delivery"], &resent["code"]), (&json!("sent"), &Value::Null));
+    world.wait(Duration::from_secs(86_400));
+    assert_eq!(world.api(ALICE, "resend", "{\"id\":1}").await.problem(), "expired_code");
+}
+
+#[tokio::test]
+async fn a_manager_that_mails_nothing_hands_the_code_over() {
+    use tower_api_token::TokenManager;
+    use tower_api_token::manage::Confirmation;
+    use tower_api_token::portal::Portal;
+
+    let mut world = World::new().await;
+    let builder = TokenManager::builder(std::sync::Arc::clone(&world.store));
+    let manager = builder.confirmation(Confirmation::ByCaller).build().await.unwrap();
+    world.router = Portal::new(manager).into_router();
+    let generated = world.api(ALICE, "generate", "{}").await.json();
+    assert_eq!(generated["delivery"], "to_caller");
+    let confirm = json!({ "code": generated["code"] }).to_string();
+    assert_eq!(world.api(ALICE, "confirm", &confirm).await.status, 204);
+    // The page has a button in place of the mail.
+    let page = world.submit(ALICE, "/tokens/edit/generate", &[("agree", "yes")]).await;
+    assert_eq!(world.send_form(ALICE, &page, &[]).await.status, 303);
+    let primary = world.view("alice").await.primary.unwrap();
+    assert_eq!(primary.id.as_u64(), 2);
+}
+
+#[tokio::test]
+async fn the_description_names_every_operation_and_each_answers() {
+    let world = World::new().await;
+    let answer = world.get(ALICE, "/tokens/api/openapi.json").await;
+    let document = answer.json();
+    let paths = document["paths"].as_object().unwrap();
+    for (path, operations) in paths {
+        for method in operations.as_object().unwrap().keys() {
+            let full = format!("/tokens/api{path}");
+            let headers = [("content-type", "application/json")];
+            let answer = world.send(ROOT, &method.to_uppercase(), &full, &headers, "[]").await;
+            let known = answer.status.as_u16().to_string();
+            let responses = operations[method]["responses"].as_object().unwrap();
+            assert!(responses.contains_key(&known), "{method} {path} answers {known}");
+            assert!(!["404", "405"].contains(&known.as_str()), "{method} {path}: {known}");
+        }
+    }
+    let source = include_str!("../../src/portal/router.rs");
+    let operations = source.split("fn api_of").nth(1).unwrap().split("\n}").next().unwrap();
+    let routes = operations.split("at(\"").skip(1).filter_map(|rest| rest.split('"').next());
+    let routes: Vec<_> = routes.filter(|name| !name.starts_with('{')).collect();
+    assert!(routes.len() > 10, "{routes:?}");
+    for name in &routes {
+        assert!(paths.contains_key(&format!("/{name}")), "{name} is not described");
+    }
+    assert_eq!(routes.len(), paths.len());
+}

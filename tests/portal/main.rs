@@ -1,0 +1,20 @@
+//! The portal as HTTP: its pages, its JSON operations, and every attack on them
+//! that needs no browser.
+
+mod admin;
+mod api;
+mod cases;
+mod cors;
+mod forms;
+mod links;
+mod pages;
+mod protection;
+mod reveal;
+mod world;
+
+#[path = "../support/generated.rs"]
+mod generated;
+#[path = "../secrets/log.rs"]
+mod log;
+#[path = "../support/secret.rs"]
+mod secret;
