@@ -18,20 +18,37 @@ need() {
   fi
 }
 
+# need_server PACKAGE COMMAND...: the same for a package that would start a
+# service, which no test has a use for.
+need_server() (
+  policy=/usr/sbin/policy-rc.d
+  "${@:2}" >/dev/null 2>&1 && return
+  if [ "$(id -u)" = 0 ] && [ ! -e "$policy" ]; then
+    trap 'rm -f "$policy"' EXIT
+    printf '#!/bin/sh\nexit 101\n' >"$policy"
+    chmod +x "$policy"
+  fi
+  need "$@"
+)
+
 need rustup command -v cargo
 need gcc command -v cc
 need curl command -v curl
 need python3 command -v python3
 need python3-venv python3 -c 'import ensurepip'
 need valgrind command -v valgrind
+need_server postgresql ls /usr/lib/postgresql/*/bin/postgres
+need_server redis-server command -v redis-server
+need openssl command -v openssl
 
 bash tests/install_gateways.sh
 
-# The adversarial replay over HTTP/2 needs the Python package h2.
+# The adversarial replay over HTTP/2 needs the Python package h2, and the tests
+# of mail a server, the package aiosmtpd.
 venv=target/venv
-if ! "$venv/bin/python" -c 'import h2' 2>/dev/null; then
+if ! "$venv/bin/python" -c 'import aiosmtpd, h2' 2>/dev/null; then
   python3 -m venv "$venv"
-  "$venv/bin/pip" install --quiet 'h2==4.4.1'
+  "$venv/bin/pip" install --quiet 'aiosmtpd==1.4.6' 'h2==4.4.1'
 fi
 PATH="$PWD/$venv/bin:$PATH"
 export PATH

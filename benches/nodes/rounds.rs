@@ -11,7 +11,7 @@ use super::reader::{Pace, Readers, Seen, Task};
 use crate::support::statistics::{median, sorted};
 
 /// How long one case may take; it then ends with fewer rounds, as its row says.
-const PATIENCE: Duration = Duration::from_secs(40);
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// How often each node must have accepted a token before it is revoked: the
 /// last of these answers came from memory.
