@@ -64,6 +64,8 @@ impl Seen {
         let mut request = request.body(()).expect("a request").into_parts().0;
         let asked = self.start.elapsed().as_nanos() as u64;
         if node.accepts(&mut request) {
+            let refused = self.refused.load(Ordering::SeqCst);
+            assert_eq!(refused, 0, "a token was accepted after it was refused");
             self.last_asked.store(asked, Ordering::SeqCst);
             self.last.store(self.start.elapsed().as_nanos() as u64, Ordering::SeqCst);
             self.accepted.fetch_add(1, Ordering::SeqCst);
