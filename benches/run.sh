@@ -16,7 +16,8 @@ limit() {
   case $1 in
     hot_path) echo 420 ;;
     http) echo 180 ;;
-    revocation | stores) echo 240 ;;
+    revocation) echo 240 ;;
+    stores) echo 420 ;;
     *) echo 150 ;;
   esac
 }

@@ -44,7 +44,8 @@ impl LookUp for Driver {
             let mut statement = connection.prepare_cached(FIND).expect("a statement");
             let mut rows = statement.query([digest.as_bytes()]).expect("an answer");
             let row = rows.next().expect("an answer");
-            row.is_some_and(|row| !row.get_ref(0).expect("a record").as_blob().unwrap().is_empty())
+            let record = row.map(|row| row.get::<_, Vec<u8>>(0).expect("a record"));
+            record.is_some_and(|record| !record.is_empty())
         })
     }
 }
