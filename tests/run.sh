@@ -24,14 +24,22 @@ need curl command -v curl
 need python3 command -v python3
 need python3-venv python3 -c 'import ensurepip'
 need valgrind command -v valgrind
+need chromium command -v chromium
+need chromium-driver command -v chromedriver
+need npm command -v npm
 
 bash tests/install_gateways.sh
 
-# The adversarial replay over HTTP/2 needs the Python package h2.
+# The adversarial replay over HTTP/2 needs the Python package h2, the tests of
+# mail a mail server.
 venv=target/venv
-if ! "$venv/bin/python" -c 'import h2' 2>/dev/null; then
+if ! "$venv/bin/python" -c 'import aiosmtpd, h2' 2>/dev/null; then
   python3 -m venv "$venv"
-  "$venv/bin/pip" install --quiet 'h2==4.4.1'
+  "$venv/bin/pip" install --quiet 'aiosmtpd==1.4.6' 'h2==4.4.1'
+fi
+# What looks at the pages for whoever cannot see them.
+if [ ! -e target/axe/node_modules/axe-core/axe.min.js ]; then
+  npm install --silent --no-audit --no-fund --ignore-scripts --prefix target/axe axe-core@4.14.1
 fi
 PATH="$PWD/$venv/bin:$PATH"
 export PATH
