@@ -226,3 +226,31 @@ impl<S: AccountStore> AccountStore for CachedStore<S> {
         self.shared.inner.pepper_versions().await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::account::TokenRecord;
+    use crate::store::MemoryStore;
+    use crate::time::Timestamp;
+    use crate::token::{StoredDigest, TokenHint, TokenId};
+
+    #[tokio::test]
+    async fn a_look_into_memory_waits_for_no_writer() {
+        let digest = TokenDigest::from_bytes([7; 32]);
+        let stored = StoredDigest::new(digest, PepperVersion::NONE);
+        let id = TokenId::from_u64(1);
+        let token = TokenRecord::new(id, stored, TokenHint::unknown(), Timestamp::default());
+        let account = Account::builder(UserId::new("alice").unwrap()).primary(token);
+        let store = MemoryStore::new();
+        store.insert(account.build().unwrap()).unwrap();
+        let cache = CachedStore::start(store, CacheOptions::new()).unwrap();
+        while !cache.peek(&digest, &mut |_| ()) {
+            tokio::task::yield_now().await;
+            cache.find(&digest).await.unwrap().unwrap();
+        }
+        // Whoever waited for this lock would wait for ever.
+        let _writing = cache.shared.entries.state();
+        assert!(cache.peek(&digest, &mut |account| assert!(account.is_some())));
+    }
+}

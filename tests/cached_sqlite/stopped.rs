@@ -1,0 +1,105 @@
+//! A process that is stopped for longer than its cache may be trusted.
+
+use std::io::{BufRead, BufReader, Lines, Write};
+use std::path::Path;
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::time::Duration;
+
+use rustix::process::Signal;
+use tower_api_token::store::{AccountStore, CacheOptions, SqliteStore};
+
+use super::server::{is_stopped, send, wait_until};
+use super::support::{Place, account, block_on, digest, step, until};
+use super::{accepts, cached, remembers};
+use tower_api_token::store::TokenStore;
+
+const BOUND: Duration = Duration::from_millis(100);
+const ROUNDS: u64 = 5;
+
+/// The name of the file, in the environment of the process that is stopped.
+const FILE: &str = "STOPPED_TEST_FILE";
+
+/// What that process says before each line that is meant for the test.
+const MARK: &str = "stopped-node: ";
+
+/// Past the harness, which keeps what a test prints.
+fn say(line: &str) {
+    let mut output = std::io::stdout().lock();
+    writeln!(output, "\n{MARK}{line}").unwrap();
+    output.flush().unwrap();
+}
+
+/// The process that is stopped: it warms its cache with one token after the
+/// other, and after each line that it is sent says what memory has of it.
+fn node(file: &Path) {
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    let runtime = runtime.worker_threads(1).enable_all().build().unwrap();
+    let store = SqliteStore::open(file).unwrap();
+    let options = CacheOptions::new().staleness_bound(BOUND);
+    let cache = runtime.block_on(cached(store, options));
+    let mut orders = std::io::stdin().lines();
+    for number in 1..=ROUNDS {
+        runtime
+            .block_on(until(async || accepts(&cache, number).await && remembers(&cache, number)));
+        say("warm");
+        // While this thread waits, the runtime's keeps the cache trusted.
+        let order = orders.next().unwrap().unwrap();
+        let (first, then) = (remembers(&cache, number), runtime.block_on(accepts(&cache, number)));
+        assert_eq!(order, "answer");
+        say(&format!("from memory {first}, then {then}"));
+    }
+}
+
+struct Stoppable {
+    process: Child,
+    said: Lines<BufReader<ChildStdout>>,
+}
+
+impl Stoppable {
+    fn start(test: &str, file: &Path) -> Self {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.args(["--exact", test]).env(FILE, file);
+        let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let said = BufReader::new(process.stdout.take().unwrap()).lines();
+        Self { process, said }
+    }
+
+    fn next(&mut self) -> String {
+        let ours = |line: std::io::Result<String>| Some(line.ok()?.strip_prefix(MARK)?.to_owned());
+        self.said.by_ref().find_map(ours).expect("a line of the node")
+    }
+
+    fn send(&self, signal: Signal) {
+        send(&[self.process.id()], signal);
+    }
+}
+
+impl Drop for Stoppable {
+    fn drop(&mut self) {
+        self.send(Signal::KILL);
+        self.process.wait().unwrap();
+    }
+}
+
+#[test]
+fn cache_027_the_first_answer_of_a_process_that_was_stopped_is_right() {
+    if let Some(file) = std::env::var_os(FILE) {
+        return node(Path::new(&file));
+    }
+    let place = Place::new();
+    let store = block_on(place.store());
+    block_on(store.replace(step(account("alice", 1, 1)))).unwrap();
+    let name = "stopped::cache_027_the_first_answer_of_a_process_that_was_stopped_is_right";
+    let mut node = Stoppable::start(name, &place.path());
+    for number in 1..=ROUNDS {
+        assert_eq!(node.next(), "warm");
+        node.send(Signal::STOP);
+        wait_until("it is stopped", || is_stopped(node.process.id()));
+        block_on(store.replace(step(account("alice", number + 1, number + 1)))).unwrap();
+        assert!(block_on(store.find(&digest(number))).unwrap().is_none());
+        std::thread::sleep(BOUND * 10);
+        node.process.stdin.as_mut().unwrap().write_all(b"answer\n").unwrap();
+        node.send(Signal::CONT);
+        assert_eq!(node.next(), "from memory false, then false");
+    }
+}
