@@ -52,7 +52,10 @@ impl Browser {
             "width": width, "height": height, "deviceScaleFactor": scale, "mobile": is_phone,
         });
         self.devtools("Emulation.setDeviceMetricsOverride", metrics).await;
-        let features = json!([{ "name": "prefers-color-scheme", "value": scheme }]);
+        let features = json!([
+            { "name": "prefers-color-scheme", "value": scheme },
+            { "name": "prefers-reduced-motion", "value": "reduce" },
+        ]);
         self.devtools("Emulation.setEmulatedMedia", json!({ "features": features })).await;
     }
 

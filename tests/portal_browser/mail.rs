@@ -17,7 +17,7 @@ pub(crate) struct MailServer {
 #[derive(Debug)]
 pub(crate) struct Message {
     pub(crate) to: Vec<String>,
-    pub(crate) subject: String,
+    headers: String,
     pub(crate) text: String,
     pub(crate) html: String,
 }
@@ -38,7 +38,7 @@ impl MailServer {
         let to = message["to"].as_array().expect("recipients").iter();
         Message {
             to: to.map(|to| to.as_str().expect("an address").to_owned()).collect(),
-            subject: text("subject"),
+            headers: text("headers"),
             text: text("text"),
             html: text("html"),
         }
@@ -56,7 +56,7 @@ impl Message {
 
     /// Everything in it.
     pub(crate) fn all(&self) -> String {
-        format!("{self:?}")
+        format!("{}{}{}", self.headers, self.text, self.html)
     }
 }
 

@@ -19,8 +19,8 @@ class Keep:
         message = email.message_from_bytes(envelope.content, policy=email.policy.default)
         told = {
             "from": envelope.mail_from,
+            "headers": str(message.items()),
             "to": envelope.rcpt_tos,
-            "subject": message["subject"],
             "text": part(message, "plain"),
             "html": part(message, "html"),
         }

@@ -1,10 +1,16 @@
 //! Somebody who sits in front of a browser.
 
+use std::time::Duration;
+
 use fantoccini::Locator;
 use fantoccini::elements::Element;
 
 use crate::browser::{Browser, Scripts};
 use crate::host::Host;
+
+/// How often a browser is looked at again, and how long is waited between.
+const PATIENCE: usize = 600;
+const MOMENT: Duration = Duration::from_millis(50);
 
 pub(crate) struct Person<'a> {
     pub(crate) browser: Browser,
@@ -42,9 +48,18 @@ impl<'a> Person<'a> {
         self.browser.client.goto(address).await.expect("it opens");
     }
 
-    /// Clicks on the link or button of that name.
+    /// Clicks on the link or button of that name, and waits for the page that it
+    /// leads to.
     pub(crate) async fn click(&self, name: &str) {
+        let page = self.browser.client.find(Locator::Css("html")).await.expect("a page");
         self.find_named(name).await.click().await.unwrap_or_else(|error| panic!("{name}: {error}"));
+        for _ in 0..PATIENCE {
+            if page.tag_name().await.is_err() {
+                return;
+            }
+            tokio::time::sleep(MOMENT).await;
+        }
+        panic!("{name} leads nowhere");
     }
 
     pub(crate) async fn find_named(&self, name: &str) -> Element {
@@ -84,8 +99,16 @@ impl<'a> Person<'a> {
 
     /// What the page says.
     pub(crate) async fn text(&self) -> String {
-        let main = self.browser.client.find(Locator::Css("main")).await.expect("a page");
-        main.text().await.expect("its text")
+        // A page that is just being replaced has none.
+        for _ in 0..PATIENCE {
+            if let Ok(main) = self.browser.client.find(Locator::Css("main")).await
+                && let Ok(text) = main.text().await
+            {
+                return text;
+            }
+            tokio::time::sleep(MOMENT).await;
+        }
+        panic!("no page has come");
     }
 
     pub(crate) async fn assert_says(&self, words: &str) {
