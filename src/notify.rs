@@ -5,6 +5,7 @@
 //! |---|---|
 //! | [`NotifyFn`] | a closure: a queue, a mail program, a test |
 //! | [`DirectoryNotifier`] | development: one file for each message |
+//! | `SmtpNotifier` | mail, by way of a server (feature `smtp`) |
 //!
 //! A [`TokenManager`](crate::manage::TokenManager) calls its notifier after the
 //! change is committed and waits for it. A notifier should therefore bound its
@@ -13,6 +14,8 @@
 mod directory;
 mod function;
 mod link;
+#[cfg(feature = "smtp")]
+mod smtp;
 
 use std::error::Error;
 
@@ -21,10 +24,16 @@ use async_trait::async_trait;
 pub use self::directory::{DirectoryError, DirectoryNotifier};
 pub use self::function::NotifyFn;
 pub use self::link::{ConfirmationLink, LinkBase, LinkBaseError};
+#[cfg(feature = "smtp")]
+pub use self::smtp::{
+    MailDirectory, Mailbox, MailboxError, SmtpError, SmtpErrorKind, SmtpNotifier, SmtpServer,
+    SmtpServerError,
+};
 use crate::audit::Event;
 use crate::identity::{Actor, UserId};
 use crate::time::Timestamp;
 use crate::token::{ConfirmationCode, TokenId};
+use crate::usage::ClientLabel;
 
 /// Sends messages to users, to an address that the host knows and no request
 /// names.
@@ -83,10 +92,16 @@ pub struct ConfirmationMessage {
     pub code_expires_at: Timestamp,
     /// From when on no code can activate the token, by the store's clock.
     pub pending_expires_at: Timestamp,
+    /// Who asked for it.
+    pub actor: Actor,
+    /// When, by the store's clock.
+    pub at: Timestamp,
+    /// By which client, if the caller has said so.
+    pub client: Option<ClientLabel>,
 }
 
 impl ConfirmationMessage {
-    /// A message with these parts.
+    /// A message with these parts, by an unknown client.
     #[must_use]
     pub const fn new(
         user: UserId,
@@ -94,8 +109,11 @@ impl ConfirmationMessage {
         code: ConfirmationCode,
         code_expires_at: Timestamp,
         pending_expires_at: Timestamp,
+        actor: Actor,
+        at: Timestamp,
     ) -> Self {
-        Self { user, token, code, code_expires_at, pending_expires_at }
+        let client = None;
+        Self { user, token, code, code_expires_at, pending_expires_at, actor, at, client }
     }
 }
 

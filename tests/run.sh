@@ -24,14 +24,15 @@ need curl command -v curl
 need python3 command -v python3
 need python3-venv python3 -c 'import ensurepip'
 need valgrind command -v valgrind
+need openssl command -v openssl
 need chromium command -v chromium
 need chromium-driver command -v chromedriver
 need npm command -v npm
 
 bash tests/install_gateways.sh
 
-# The adversarial replay over HTTP/2 needs the Python package h2, the tests of
-# mail a mail server.
+# The adversarial replay over HTTP/2 needs the Python package h2, and the tests
+# of mail a server, the package aiosmtpd.
 venv=target/venv
 if ! "$venv/bin/python" -c 'import aiosmtpd, h2' 2>/dev/null; then
   python3 -m venv "$venv"

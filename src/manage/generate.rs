@@ -12,6 +12,7 @@ use crate::identity::{Actor, UserId};
 use crate::notify::{ConfirmationMessage, Notifier};
 use crate::rotation::{Command, NewToken, RotationError};
 use crate::token::{ConfirmationCode, RandomError, Token, TokenId};
+use crate::usage::ClientLabel;
 
 /// How often a token is generated before the generator counts as broken.
 pub(super) const GENERATIONS: usize = 4;
@@ -59,7 +60,8 @@ impl TokenManager {
         actor: &'a Actor,
         user: &'a UserId,
     ) -> GeneratePrimary<'a> {
-        GeneratePrimary { manager: self, actor, user, replacing_backup: None, confirmation: None }
+        let (replacing_backup, confirmation, client) = (None, None, None);
+        GeneratePrimary { manager: self, actor, user, replacing_backup, confirmation, client }
     }
 
     /// Makes a new code for the pending token `id` and sends it; the old one is
@@ -78,7 +80,7 @@ impl TokenManager {
         user: &'a UserId,
         id: TokenId,
     ) -> ResendConfirmation<'a> {
-        ResendConfirmation { manager: self, actor, user, id, confirmation: None }
+        ResendConfirmation { manager: self, actor, user, id, confirmation: None, client: None }
     }
 
     /// Issues the first token of a user who has none, active at once.
@@ -105,6 +107,7 @@ pub struct GeneratePrimary<'a> {
     user: &'a UserId,
     replacing_backup: Option<TokenId>,
     confirmation: Option<Confirmation>,
+    client: Option<ClientLabel>,
 }
 
 impl<'a> GeneratePrimary<'a> {
@@ -122,15 +125,22 @@ impl<'a> GeneratePrimary<'a> {
         self
     }
 
+    /// By which client the user asks, to be told in the message: the user may
+    /// recognise that it was not theirs. Default: not told.
+    pub fn from_client(mut self, client: ClientLabel) -> Self {
+        self.client = Some(client);
+        self
+    }
+
     async fn run(self) -> Result<GeneratedPrimary, ManageError> {
-        let Self { manager, actor, user, replacing_backup, confirmation } = self;
+        let Self { manager, actor, user, replacing_backup, confirmation, client } = self;
         let inner = &*manager.inner;
         let route = inner.route(confirmation)?;
         let code = ConfirmationCode::generate(&*inner.random)?;
         let digest = code.digest(user);
         let command = |token| Command::GeneratePrimary { token, code: digest, replacing_backup };
         let (token, changed) = inner.change_with_token(actor, user, command).await?;
-        let sent = inner.deliver(changed, code, route).await;
+        let sent = inner.deliver(changed, code, route, client).await;
         let ResentConfirmation { id, expires_at, code_expires_at, delivery } = sent;
         Ok(GeneratedPrimary { token, id, expires_at, code_expires_at, delivery })
     }
@@ -154,6 +164,7 @@ pub struct ResendConfirmation<'a> {
     user: &'a UserId,
     id: TokenId,
     confirmation: Option<Confirmation>,
+    client: Option<ClientLabel>,
 }
 
 impl<'a> ResendConfirmation<'a> {
@@ -164,14 +175,21 @@ impl<'a> ResendConfirmation<'a> {
         self
     }
 
+    /// By which client the user asks, to be told in the message: the user may
+    /// recognise that it was not theirs. Default: not told.
+    pub fn from_client(mut self, client: ClientLabel) -> Self {
+        self.client = Some(client);
+        self
+    }
+
     async fn run(self) -> Result<ResentConfirmation, ManageError> {
-        let Self { manager, actor, user, id, confirmation } = self;
+        let Self { manager, actor, user, id, confirmation, client } = self;
         let inner = &*manager.inner;
         let route = inner.route(confirmation)?;
         let code = ConfirmationCode::generate(&*inner.random)?;
         let command = Command::ResendConfirmation { id, code: code.digest(user) };
         let changed = inner.change(actor, user, &command).await?;
-        Ok(inner.deliver(changed, code, route).await)
+        Ok(inner.deliver(changed, code, route, client).await)
     }
 }
 
@@ -246,6 +264,7 @@ impl Inner {
         changed: Changed,
         code: ConfirmationCode,
         route: Route<'_>,
+        client: Option<ClientLabel>,
     ) -> ResentConfirmation {
         let Changed { account, entry } = changed;
         let pending = account.pending.expect("the rules have just given it this code");
@@ -254,8 +273,18 @@ impl Inner {
         let delivery = match route {
             Route::ToCaller => Delivery::ToCaller(code),
             Route::Through(notifier) => {
+                let AuditEntry { actor, at, .. } = entry.clone();
                 let user = account.user;
-                let message = ConfirmationMessage::new(user, id, code, code_expires_at, expires_at);
+                let mut message = ConfirmationMessage::new(
+                    user,
+                    id,
+                    code,
+                    code_expires_at,
+                    expires_at,
+                    actor,
+                    at,
+                );
+                message.client = client;
                 self.send(notifier, &message, &entry).await
             }
         };

@@ -27,6 +27,8 @@ use crate::token::{RandomSource, SystemRandom};
 /// code=tac_…
 /// code_expires_at=2026-01-02T03:14:05.678Z
 /// pending_expires_at=2026-01-03T03:04:05.678Z
+/// actor=user
+/// at=2026-01-02T03:04:05.678Z
 /// ```
 ///
 /// With a [link base](Self::link_base) a line `link=https://…` follows that of
@@ -94,6 +96,8 @@ impl Notifier for DirectoryNotifier {
         lines.extend([
             ("code_expires_at", encoded(&message.code_expires_at)),
             ("pending_expires_at", encoded(&message.pending_expires_at)),
+            ("actor", encoded(&message.actor)),
+            ("at", encoded(&message.at)),
         ]);
         let name = file_name("confirmation", message.code_expires_at.unix_millis())?;
         self.write(&name, &lines).map_err(NotifyError::new)

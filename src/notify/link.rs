@@ -152,21 +152,11 @@ impl<'a> Host<'a> {
     }
 
     fn named(name: &'a str) -> Result<Self, LinkBaseError> {
-        let is_label = |label: &str| {
-            let inner = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
-            let edge = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_alphanumeric);
-            let bytes = label.as_bytes();
-            edge(bytes.first()) && edge(bytes.last()) && label.bytes().all(inner)
-        };
-        if !name.split('.').all(is_label) {
-            return Err(LinkBaseError::Host);
+        match name.parse() {
+            Ok(address) => Ok(Self::V4(address)),
+            Err(_) if is_host_name(name) => Ok(Self::Name(name)),
+            Err(_) => Err(LinkBaseError::Host),
         }
-        // Browsers take `127.1` and `0x7f.1` for addresses; no name ends so.
-        let last = name.rsplit('.').next().unwrap_or_default();
-        if last.starts_with(|first: char| first.is_ascii_digit()) {
-            return name.parse().map(Self::V4).map_err(|_| LinkBaseError::Host);
-        }
-        Ok(Self::Name(name))
     }
 
     fn is_loopback(&self) -> bool {
@@ -176,6 +166,20 @@ impl<'a> Host<'a> {
             Self::V6(address) => address.is_loopback(),
         }
     }
+}
+
+/// Whether this is the name of a host: labels of letters, digits and inner
+/// hyphens.
+pub(super) fn is_host_name(text: &str) -> bool {
+    let is_label = |label: &str| {
+        let inner = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+        let edge = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_alphanumeric);
+        let bytes = label.as_bytes();
+        edge(bytes.first()) && edge(bytes.last()) && label.bytes().all(inner)
+    };
+    // Browsers take `127.1` and `0x7f.1` for addresses; no name ends so.
+    let last = text.rsplit('.').next().unwrap_or_default();
+    text.split('.').all(is_label) && !last.starts_with(|first: char| first.is_ascii_digit())
 }
 
 fn is_port(text: &str) -> bool {

@@ -18,6 +18,7 @@ mod notifiers;
 mod peppers;
 mod procedure;
 mod races;
+#[cfg(feature = "reveal")]
 mod reveal;
 mod secrets;
 mod sends;

@@ -9,8 +9,8 @@ use tower_api_token::manage::{
     TokenManager,
 };
 use tower_api_token::notify::{
-    ConfirmationMessage, DirectoryError, DirectoryNotifier, LinkBase, LinkBaseError, Notice,
-    NotifyError, NotifyFn,
+    ConfirmationMessage, DirectoryError, DirectoryNotifier, LinkBase, LinkBaseError, Mailbox,
+    Notice, Notifier, NotifyError, NotifyFn, SmtpError, SmtpNotifier, SmtpServer,
 };
 use tower_api_token::reveal::SealingKey;
 use tower_api_token::store::PageSize;
@@ -23,7 +23,7 @@ use crate::needles::sha256;
 pub(super) async fn show(life: &Life, list: &mut List) {
     manager(life, list).await;
     answers(life, list);
-    messages(life, list);
+    messages(life, list).await;
 }
 
 async fn manager(life: &Life, list: &mut List) {
@@ -65,7 +65,7 @@ fn answers(life: &Life, list: &mut List) {
     list.add("ImportError", &ImportError::Weak);
 }
 
-fn messages(life: &Life, list: &mut List) {
+async fn messages(life: &Life, list: &mut List) {
     let directory = tempfile::tempdir().expect("a directory");
     let event = Event::BackupDeleted { id: life.issued.id };
     let notice = Notice::new(life.alice.clone(), event, Actor::User, Timestamp::default());
@@ -82,8 +82,28 @@ fn messages(life: &Life, list: &mut List) {
     list.add("ConfirmationLink", &base.link(&life.code));
     list.add("LinkBase", &base);
     list.add("LinkBaseError", &LinkBaseError::Query);
+    mail(life, base, list).await;
     list.add("DirectoryNotifier", &DirectoryNotifier::new(directory.path()));
     list.add("DirectoryError", &DirectoryError::Missing);
     list.add("Events", &Events::default());
     list.add("UsageRecorder", &life.usage);
+}
+
+async fn mail(life: &Life, base: LinkBase, list: &mut List) {
+    let password = life.live.expose_secret();
+    // Nobody listens there.
+    let server = SmtpServer::loopback(1).credentials("api", password);
+    let directory = |user| async move { Ok(Some(Mailbox::new(&format!("{user}@b.example"))?)) };
+    let sender = Mailbox::new("api@b.example").unwrap();
+    let notifier = SmtpNotifier::new(server.clone(), directory, sender.clone(), base);
+    let error = notifier.confirmation(&life.message).await.expect_err("nobody listens");
+    let cause = std::error::Error::source(&error).expect("a cause");
+    let cause = cause.downcast_ref::<SmtpError>().expect("the notifier's own error");
+    list.add("SmtpErrorKind", &cause.kind());
+    list.add("SmtpError", cause);
+    list.add("SmtpNotifier", &notifier);
+    list.add("SmtpServer", &server);
+    list.add("SmtpServerError", &SmtpServer::tls(password).err());
+    list.add("Mailbox", &sender);
+    list.add("MailboxError", &Mailbox::new(password).err());
 }

@@ -1,0 +1,220 @@
+//! Messages by mail.
+
+mod directory;
+mod error;
+mod mailbox;
+mod server;
+mod session;
+mod text;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use lettre::Message;
+use lettre::message::MultiPart;
+use lettre::message::header::{Header, HeaderName, HeaderValue};
+use zeroize::Zeroizing;
+
+pub use self::directory::MailDirectory;
+pub use self::error::{SmtpError, SmtpErrorKind};
+pub use self::mailbox::{Mailbox, MailboxError};
+pub use self::server::{SmtpServer, SmtpServerError};
+use self::session::{Parcel, deliver};
+use self::text::Text;
+use super::{ConfirmationMessage, LinkBase, Notice, Notifier, NotifyError};
+use crate::identity::UserId;
+use crate::token::{RandomSource, SystemRandom};
+
+/// Sends confirmation links and notices by mail.
+///
+/// ```
+/// use tower_api_token::identity::UserId;
+/// use tower_api_token::notify::{LinkBase, Mailbox, SmtpNotifier, SmtpServer};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let password = "from a secret store";
+/// let server = SmtpServer::tls("mail.example.com")?.credentials("api", password);
+/// let directory = |user: UserId| async move {
+///     // Ask the host's own table of users here.
+///     Ok(Some(Mailbox::new(&format!("{user}@example.com"))?))
+/// };
+/// let sender = Mailbox::new("api@example.com")?.name("Acme")?;
+/// let links = LinkBase::new("https://example.com/profile/verify")?;
+/// let notifier = SmtpNotifier::new(server, directory, sender, links);
+/// # let _ = notifier;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// A message goes to the one address that the directory tells at that moment, as
+/// plain text and as HTML without anything that is loaded from elsewhere. It
+/// says what happened to which account, when, at whose request, and what to do
+/// if that was wrong. The confirmation has the link and no other secret, a
+/// notice has none; no message holds a token or a digest.
+///
+/// Each message is sent in a task of its own, so that a client that hangs up
+/// does not end it half-way, over a connection of its own, and within a bound.
+/// One that cannot be sent is not tried again: the pending token waits, and
+/// [`resend_confirmation`](crate::manage::TokenManager::resend_confirmation)
+/// sends another code. The cause is an [`SmtpError`].
+///
+/// It must be called inside a Tokio runtime with its I/O and time drivers. Do
+/// not switch on the feature `tracing` of the crate `lettre`: it logs messages,
+/// and with them the codes.
+#[derive(Clone)]
+pub struct SmtpNotifier {
+    office: Arc<Office>,
+}
+
+/// What every message needs.
+#[derive(Clone)]
+struct Office {
+    server: SmtpServer,
+    directory: Arc<dyn MailDirectory>,
+    sender: Mailbox,
+    links: LinkBase,
+    service: String,
+    time_limit: Duration,
+}
+
+impl SmtpNotifier {
+    /// Messages from `sender`, by way of `server`, to the addresses that
+    /// `directory` tells, with links that begin with `links`.
+    #[must_use]
+    pub fn new(
+        server: SmtpServer,
+        directory: impl MailDirectory,
+        sender: Mailbox,
+        links: LinkBase,
+    ) -> Self {
+        let service = sender.domain().to_owned();
+        let (directory, time_limit) = (Arc::new(directory), Duration::from_secs(30));
+        let office = Office { server, directory, sender, links, service, time_limit };
+        Self { office: Arc::new(office) }
+    }
+
+    /// What messages call the service that the tokens are for. Control
+    /// characters become spaces. Default: the domain of the sender.
+    #[must_use]
+    pub fn service_name(self, name: &str) -> Self {
+        let printable = |c: char| if c.is_control() { ' ' } else { c };
+        self.with(|office| office.service = name.chars().map(printable).collect())
+    }
+
+    /// How long a message may take, the look-up of its address included; then it
+    /// counts as not sent. Default: 30 seconds.
+    #[must_use]
+    pub fn time_limit(self, limit: Duration) -> Self {
+        self.with(|office| office.time_limit = limit)
+    }
+
+    fn with(mut self, change: impl FnOnce(&mut Office)) -> Self {
+        change(Arc::make_mut(&mut self.office));
+        self
+    }
+
+    /// Sends what `write` makes for the office, in a task that outlives the
+    /// caller.
+    async fn send<W>(&self, user: &UserId, write: W) -> Result<(), NotifyError>
+    where
+        W: FnOnce(&Office, &Mailbox) -> Result<Letter, SmtpError> + Send + 'static,
+    {
+        let (office, user) = (Arc::clone(&self.office), user.clone());
+        let sending = tokio::spawn(async move {
+            let limit = office.time_limit;
+            let sent = tokio::time::timeout(limit, office.send(&user, write)).await;
+            sent.unwrap_or_else(|_| Err(SmtpError::new(SmtpErrorKind::TimedOut)))
+        });
+        // Only the end of the runtime, or a directory that panics, ends the task.
+        let sent = sending.await.unwrap_or_else(|_| Err(SmtpError::new(SmtpErrorKind::Internal)));
+        sent.map_err(NotifyError::new)
+    }
+}
+
+#[async_trait]
+impl Notifier for SmtpNotifier {
+    async fn confirmation(&self, message: &ConfirmationMessage) -> Result<(), NotifyError> {
+        let confirmation = message.clone();
+        self.send(&message.user, move |office, to| {
+            let link = office.links.link(&confirmation.code);
+            office.letter(to, &Text::confirmation(&office.service, &confirmation, &link))
+        })
+        .await
+    }
+
+    async fn notice(&self, notice: &Notice) -> Result<(), NotifyError> {
+        let told = notice.clone();
+        self.send(&notice.user, move |office, to| {
+            office.letter(to, &Text::notice(&office.service, &told))
+        })
+        .await
+    }
+}
+
+/// A message in the form of RFC 5322, as secret as what it holds.
+type Letter = Zeroizing<Vec<u8>>;
+
+impl Office {
+    async fn send<W>(&self, user: &UserId, write: W) -> Result<(), SmtpError>
+    where
+        W: FnOnce(&Self, &Mailbox) -> Result<Letter, SmtpError>,
+    {
+        let unknown = |cause| SmtpError::new(SmtpErrorKind::Directory).with_source(cause);
+        let to = self.directory.address(user).await.map_err(unknown)?;
+        let to = to.ok_or(SmtpError::new(SmtpErrorKind::NoAddress))?;
+        let letter = write(self, &to)?;
+        let (from, to) = (self.sender.envelope(), to.envelope());
+        deliver(&self.server, Parcel { from, to, bytes: &letter }).await
+    }
+
+    fn letter(&self, to: &Mailbox, text: &Text<'_>) -> Result<Letter, SmtpError> {
+        let message = Message::builder()
+            .from(self.sender.header())
+            .to(to.header())
+            .subject(&*text.subject)
+            .message_id(Some(self.message_id()?))
+            .date_now()
+            .header(AutoSubmitted)
+            .multipart(MultiPart::alternative_plain_html(text.plain(), text.html()))
+            .map_err(|cause| SmtpError::new(SmtpErrorKind::Internal).with_source(cause))?;
+        Ok(Zeroizing::new(message.formatted()))
+    }
+
+    fn message_id(&self) -> Result<String, SmtpError> {
+        let mut random = [0; 16];
+        let failed = |cause| SmtpError::new(SmtpErrorKind::Internal).with_source(cause);
+        SystemRandom.fill(&mut random).map_err(failed)?;
+        Ok(format!("<{:032x}@{}>", u128::from_ne_bytes(random), self.sender.domain()))
+    }
+}
+
+/// Tells programs that answer mail by themselves not to (RFC 3834 section 5).
+#[derive(Clone)]
+struct AutoSubmitted;
+
+impl Header for AutoSubmitted {
+    fn name() -> HeaderName {
+        HeaderName::new_from_ascii_str("Auto-Submitted")
+    }
+
+    fn parse(_: &str) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
+        Ok(Self)
+    }
+
+    fn display(&self) -> HeaderValue {
+        HeaderValue::new(Self::name(), String::from("auto-generated"))
+    }
+}
+
+impl fmt::Debug for SmtpNotifier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SmtpNotifier")
+            .field("server", &self.office.server)
+            .field("sender", &self.office.sender)
+            .field("links", &self.office.links)
+            .field("time_limit", &self.office.time_limit)
+            .finish_non_exhaustive()
+    }
+}

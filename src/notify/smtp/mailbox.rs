@@ -1,0 +1,189 @@
+//! One address that mail can be sent to.
+
+use std::fmt;
+
+use lettre::Address;
+
+/// An address for mail, and perhaps a name to show beside it.
+///
+/// Stricter than RFC 5321: one `@`, a dot-atom before it and the name of a host
+/// behind it, all in ASCII; no quoted part, no comment, no address literal. So
+/// no text is one address to one program and two to another. A domain that is
+/// not ASCII is written in its ASCII form.
+///
+/// ```
+/// use tower_api_token::notify::{Mailbox, MailboxError};
+///
+/// let mailbox = Mailbox::new("alice@example.com")?.name("Alice \"Al\" Smith")?;
+/// assert_eq!(mailbox.address(), "alice@example.com");
+/// assert_eq!(Mailbox::new("a@b,c@d").unwrap_err(), MailboxError::Address);
+/// # Ok::<(), MailboxError>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mailbox {
+    address: Address,
+    name: Option<String>,
+}
+
+impl Mailbox {
+    /// The greatest length of an address in bytes (RFC 5321 section 4.5.3.1.3,
+    /// without the angle brackets), and of a name.
+    pub const MAX_LENGTH: usize = 254;
+
+    const MAX_LOCAL_LENGTH: usize = 64;
+
+    /// The mailbox at this address, without a name.
+    ///
+    /// # Errors
+    ///
+    /// [`MailboxError`] names the rule that the address breaks.
+    pub fn new(address: &str) -> Result<Self, MailboxError> {
+        if address.len() > Self::MAX_LENGTH {
+            return Err(MailboxError::TooLong);
+        }
+        let (local, domain) = address.split_once('@').ok_or(MailboxError::Address)?;
+        if !is_dot_atom(local) || !is_domain(domain) || local.len() > Self::MAX_LOCAL_LENGTH {
+            return Err(MailboxError::Address);
+        }
+        let address = Address::new(local, domain).map_err(|_| MailboxError::Address)?;
+        Ok(Self { address, name: None })
+    }
+
+    /// Shows `name` beside the address, unless it is empty. Default: no name.
+    ///
+    /// # Errors
+    ///
+    /// [`MailboxError`] names the rule that the name breaks.
+    pub fn name(mut self, name: &str) -> Result<Self, MailboxError> {
+        if name.len() > Self::MAX_LENGTH {
+            return Err(MailboxError::TooLong);
+        }
+        if name.chars().any(char::is_control) {
+            return Err(MailboxError::ControlCharacter);
+        }
+        self.name = (!name.is_empty()).then(|| name.to_owned());
+        Ok(self)
+    }
+
+    /// The address, such as `alice@example.com`.
+    #[must_use]
+    pub fn address(&self) -> &str {
+        self.address.as_ref()
+    }
+
+    pub(super) fn domain(&self) -> &str {
+        self.address.domain()
+    }
+
+    /// Who a message is from or to, in its envelope.
+    pub(super) fn envelope(&self) -> Address {
+        self.address.clone()
+    }
+
+    /// The same in its header.
+    pub(super) fn header(&self) -> lettre::message::Mailbox {
+        lettre::message::Mailbox::new(self.name.clone(), self.address.clone())
+    }
+}
+
+impl fmt::Display for Mailbox {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.address.fmt(f)
+    }
+}
+
+impl std::str::FromStr for Mailbox {
+    type Err = MailboxError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::new(text)
+    }
+}
+
+/// RFC 5322 section 3.2.3.
+fn is_dot_atom(text: &str) -> bool {
+    let is_atext =
+        |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-/=?^_`{|}~".contains(&byte);
+    text.split('.').all(|atom| !atom.is_empty() && atom.bytes().all(is_atext))
+}
+
+fn is_domain(text: &str) -> bool {
+    let is_label = |label: &str| (1..=63).contains(&label.len());
+    text.split('.').all(is_label) && crate::notify::link::is_host_name(text)
+}
+
+/// Why a text is no address for mail, or no name for one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum MailboxError {
+    /// It is not one address.
+    #[error("a mail address must be one plain address such as alice@example.com, in ASCII")]
+    Address,
+    /// It is longer than [`Mailbox::MAX_LENGTH`] bytes.
+    #[error("a mail address and its name must not be longer than {} bytes", Mailbox::MAX_LENGTH)]
+    TooLong,
+    /// The name holds a control character, such as the end of a line.
+    #[error("a name beside a mail address must not hold control characters")]
+    ControlCharacter,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn web_014_one_validated_address_or_refusal() {
+        for good in ["a@b", "alice@example.com", "a.b+c@x-y.example", "o'neil@example.com"] {
+            let mailbox = Mailbox::new(good).unwrap();
+            assert_eq!(mailbox.address(), good);
+            assert_eq!(mailbox.envelope().to_string(), good);
+        }
+        let long = format!("{}@example.com", "a".repeat(10_000));
+        assert_eq!(Mailbox::new(&long).unwrap_err(), MailboxError::TooLong);
+        for bad in [
+            "",
+            "@",
+            "a",
+            "a@",
+            "@b",
+            "\"a b\"@c",
+            "\"a@x\"@c",
+            "a@b,c@d",
+            "a@b;c@d",
+            "a@b@c",
+            "a@b c@d",
+            "<a@b>",
+            "Alice <a@b>",
+            "a@b\r\nRCPT TO:<x@y>",
+            "a@b\nBcc: x@y",
+            "a\0@b",
+            "a(comment)@b",
+            "a..b@c",
+            ".a@c",
+            "a@c.",
+            "a@-c",
+            "a@c_d",
+            "a@[127.0.0.1]",
+            "a@1.2",
+            "\u{e4}@example.com",
+            "a@\u{e4}.example",
+            "a@b\u{ff0c}c@d",
+            &format!("{}@b", "a".repeat(65)),
+            &format!("a@{}.example", "b".repeat(64)),
+        ] {
+            assert_eq!(Mailbox::new(bad).unwrap_err(), MailboxError::Address, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn web_013_no_name_ends_its_line() {
+        let mailbox = Mailbox::new("a@b").unwrap();
+        for bad in ["x\r\nBcc: y@z", "x\ny", "x\0"] {
+            let error = mailbox.clone().name(bad).unwrap_err();
+            assert_eq!(error, MailboxError::ControlCharacter);
+        }
+        let error = mailbox.clone().name(&"x".repeat(255)).unwrap_err();
+        assert_eq!(error, MailboxError::TooLong);
+        assert!(mailbox.name("\"Bob\" <x@y>, evil@z").is_ok());
+    }
+}

@@ -1,0 +1,192 @@
+//! The server that takes the mail.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
+
+use lettre::transport::smtp::authentication::Credentials;
+use lettre::transport::smtp::client::{Certificate, TlsParameters};
+use lettre::transport::smtp::extension::ClientId;
+use lettre::transport::smtp::{SUBMISSION_PORT, SUBMISSIONS_PORT};
+
+/// A mail server, and how to speak to it.
+///
+/// ```
+/// use tower_api_token::notify::SmtpServer;
+///
+/// # let password = "from a secret store";
+/// let server = SmtpServer::tls("mail.example.com")?.credentials("api", password);
+/// # Ok::<(), tower_api_token::notify::SmtpServerError>(())
+/// ```
+#[derive(Clone)]
+pub struct SmtpServer {
+    pub(super) host: String,
+    pub(super) port: u16,
+    pub(super) security: Security,
+    pub(super) hello_name: ClientId,
+    pub(super) credentials: Option<Credentials>,
+    roots: Vec<Certificate>,
+}
+
+#[derive(Clone)]
+pub(super) enum Security {
+    Tls(TlsParameters),
+    StartTls(TlsParameters),
+    None,
+}
+
+impl SmtpServer {
+    /// A server that is encrypted from the first byte on (RFC 8314), at port
+    /// 465: the best choice.
+    ///
+    /// # Errors
+    ///
+    /// [`SmtpServerError`] if this is not the name or the address of a host.
+    pub fn tls(host: &str) -> Result<Self, SmtpServerError> {
+        let security = Security::Tls(trusted(host, &[])?);
+        Ok(Self::new(host, SUBMISSIONS_PORT, security))
+    }
+
+    /// A server that is asked to encrypt at the start (STARTTLS, RFC 3207), at
+    /// port 587. One that will not gets no mail and no credentials.
+    ///
+    /// # Errors
+    ///
+    /// [`SmtpServerError`] if this is not the name or the address of a host.
+    pub fn starttls(host: &str) -> Result<Self, SmtpServerError> {
+        let security = Security::StartTls(trusted(host, &[])?);
+        Ok(Self::new(host, SUBMISSION_PORT, security))
+    }
+
+    /// A mail program on this machine (127.0.0.1), not encrypted.
+    #[must_use]
+    pub fn loopback(port: u16) -> Self {
+        Self::new(&Ipv4Addr::LOCALHOST.to_string(), port, Security::None)
+    }
+
+    fn new(host: &str, port: u16, security: Security) -> Self {
+        let (hello_name, host) = (ClientId::default(), host.to_owned());
+        Self { host, port, security, hello_name, credentials: None, roots: Vec::new() }
+    }
+
+    /// The port. Default: the standard one.
+    #[must_use]
+    pub const fn port(mut self, port: u16) -> Self {
+        self.port = port;
+        self
+    }
+
+    /// Signs in with this name and password. Default: no signing in.
+    #[must_use]
+    pub fn credentials(mut self, name: &str, password: &str) -> Self {
+        self.credentials = Some(Credentials::new(name.to_owned(), password.to_owned()));
+        self
+    }
+
+    /// What this machine calls itself. Default: its host name.
+    ///
+    /// # Errors
+    ///
+    /// [`SmtpServerError::Host`] if this is not the name of a host.
+    pub fn hello_name(mut self, name: &str) -> Result<Self, SmtpServerError> {
+        if !crate::notify::link::is_host_name(name) {
+            return Err(SmtpServerError::Host);
+        }
+        self.hello_name = ClientId::Domain(name.to_owned());
+        Ok(self)
+    }
+
+    /// Trusts certificates that these authorities have signed, in PEM form, too.
+    /// Default: only the authorities that Mozilla trusts. The name in the
+    /// server's certificate is always checked.
+    ///
+    /// # Errors
+    ///
+    /// [`SmtpServerError::Certificate`] if there is none in it, or one that
+    /// cannot be read.
+    pub fn trust_authorities(mut self, pem: &[u8]) -> Result<Self, SmtpServerError> {
+        let is_any = pem.windows(PEM_START.len()).any(|window| window == PEM_START);
+        let roots = Certificate::from_pem(pem).ok().filter(|_| is_any);
+        self.roots.push(roots.ok_or(SmtpServerError::Certificate)?);
+        let trusted = trusted(&self.host, &self.roots)?;
+        self.security = match self.security {
+            Security::Tls(_) => Security::Tls(trusted),
+            Security::StartTls(_) => Security::StartTls(trusted),
+            Security::None => Security::None,
+        };
+        Ok(self)
+    }
+}
+
+const PEM_START: &[u8] = b"-----BEGIN CERTIFICATE-----";
+
+/// How long to wait for the connection alone, so that a dead address leaves
+/// time for the next one of the same name.
+pub(super) const CONNECT_LIMIT: Duration = Duration::from_secs(10);
+
+fn trusted(host: &str, roots: &[Certificate]) -> Result<TlsParameters, SmtpServerError> {
+    if host.parse::<IpAddr>().is_err() && !crate::notify::link::is_host_name(host) {
+        return Err(SmtpServerError::Host);
+    }
+    let parameters = TlsParameters::builder(host.to_owned());
+    let add = |parameters: lettre::transport::smtp::client::TlsParametersBuilder,
+               root: &Certificate| { parameters.add_root_certificate(root.clone()) };
+    roots.iter().fold(parameters, add).build().map_err(|_| SmtpServerError::Certificate)
+}
+
+impl fmt::Debug for SmtpServer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let security = match self.security {
+            Security::Tls(_) => "TLS",
+            Security::StartTls(_) => "STARTTLS",
+            Security::None => "none",
+        };
+        f.debug_struct("SmtpServer")
+            .field("host", &self.host)
+            .field("port", &self.port)
+            .field("security", &security)
+            .field("credentials", &self.credentials.is_some())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why a mail server cannot be spoken to like that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SmtpServerError {
+    /// It is not the name or the address of a host.
+    #[error("a mail server must be the name or the address of a host")]
+    Host,
+    /// There is no certificate in the text, or one that cannot be read.
+    #[error("the certificates cannot be read")]
+    Certificate,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_names_the_rule_it_breaks() {
+        for bad in ["", "a b", "mail.example.com\r\nQUIT", "smtps://mail.example.com", "a:25"] {
+            assert_eq!(SmtpServer::tls(bad).unwrap_err(), SmtpServerError::Host, "{bad:?}");
+            assert_eq!(SmtpServer::starttls(bad).unwrap_err(), SmtpServerError::Host);
+            let hello = SmtpServer::loopback(25).hello_name(bad);
+            assert_eq!(hello.unwrap_err(), SmtpServerError::Host);
+        }
+        for good in ["mail.example.com", "192.0.2.1", "::1", "localhost"] {
+            let server = SmtpServer::tls(good).unwrap();
+            for bad in ["", "no certificate", "-----BEGIN CERTIFICATE-----\nAAAA\n"] {
+                let error = server.clone().trust_authorities(bad.as_bytes()).unwrap_err();
+                assert_eq!(error, SmtpServerError::Certificate, "{bad}");
+            }
+        }
+    }
+
+    #[test]
+    fn debug_shows_no_credentials() {
+        let server = SmtpServer::tls("mail.example.com").unwrap().credentials("api", "hunter2");
+        let shown = format!("{server:?}");
+        assert!(!shown.contains("hunter2") && !shown.contains("api"), "{shown}");
+    }
+}

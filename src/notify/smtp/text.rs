@@ -1,0 +1,253 @@
+//! What the messages say: once, for both the plain and the HTML part.
+
+use std::fmt::Write as _;
+
+use crate::audit::Event;
+use crate::identity::Actor;
+use crate::notify::{ConfirmationLink, ConfirmationMessage, Notice};
+use crate::time::Timestamp;
+
+/// A message before it has a form.
+pub(super) struct Text<'a> {
+    pub(super) subject: String,
+    blocks: Vec<Block<'a>>,
+}
+
+enum Block<'a> {
+    Paragraph(String),
+    /// Names and values.
+    Facts(Vec<(&'static str, String)>),
+    Link(&'a ConfirmationLink),
+}
+
+impl<'a> Text<'a> {
+    /// Asks for a confirmation.
+    pub(super) fn confirmation(
+        service: &str,
+        message: &ConfirmationMessage,
+        link: &'a ConfirmationLink,
+    ) -> Self {
+        let mut facts = facts(message.user.as_str(), &message.actor, message.at);
+        if let Some(client) = &message.client {
+            facts.push(("From", shown(client.as_str())));
+        }
+        let paragraph = |text: &str| Block::Paragraph(text.to_owned());
+        let end = minute(message.code_expires_at);
+        Self {
+            subject: format!("Confirm your new API token for {service}"),
+            blocks: vec![
+                Block::Paragraph(format!(
+                    "A new API token, number {}, was generated for your account at {service}. \
+                     It does not work until you confirm it.",
+                    message.token
+                )),
+                Block::Facts(facts),
+                paragraph("To confirm it, open this link, sign in, and press the button there:"),
+                Block::Link(link),
+                Block::Paragraph(format!(
+                    "The link works until {end}. Opening it changes nothing yet, and it works \
+                     for you alone: do not pass it on."
+                )),
+                paragraph(
+                    "If you did not ask for this, do not confirm. The new token then never \
+                     works, and your present tokens go on working. Cancel it on your profile \
+                     page, and change the password of your account: somebody may know it.",
+                ),
+            ],
+        }
+    }
+
+    /// Tells of a change.
+    pub(super) fn notice(service: &str, notice: &Notice) -> Self {
+        let what = what_happened(&notice.event);
+        let refusal = "If this was not you or somebody who may do it for you, sign in, revoke \
+                       all your tokens at once, change the password of your account, and tell \
+                       your administrator.";
+        Self {
+            subject: format!("{} at {service}", headline(&notice.event)),
+            blocks: vec![
+                Block::Paragraph(what),
+                Block::Facts(facts(notice.user.as_str(), &notice.actor, notice.at)),
+                Block::Paragraph(refusal.to_owned()),
+            ],
+        }
+    }
+
+    pub(super) fn plain(&self) -> String {
+        let mut text = String::new();
+        for block in &self.blocks {
+            match block {
+                Block::Paragraph(paragraph) => text.push_str(paragraph),
+                Block::Facts(facts) => {
+                    let lines: Vec<_> =
+                        facts.iter().map(|(name, value)| format!("  {name}: {value}")).collect();
+                    text.push_str(&lines.join("\r\n"));
+                }
+                Block::Link(link) => text.push_str(link.expose_secret()),
+            }
+            text.push_str("\r\n\r\n");
+        }
+        text
+    }
+
+    pub(super) fn html(&self) -> String {
+        let mut html = String::from(
+            "<!DOCTYPE html>\r\n<html lang=\"en\">\r\n<head><meta charset=\"utf-8\"><title>",
+        );
+        push_escaped(&mut html, &self.subject);
+        html.push_str("</title></head>\r\n<body>\r\n");
+        for block in &self.blocks {
+            html.push_str("<p>");
+            match block {
+                Block::Paragraph(paragraph) => push_escaped(&mut html, paragraph),
+                Block::Facts(facts) => {
+                    for (name, value) in facts {
+                        let _ = write!(html, "{name}: ");
+                        push_escaped(&mut html, value);
+                        html.push_str("<br>\r\n");
+                    }
+                }
+                Block::Link(link) => {
+                    html.push_str("<a href=\"");
+                    push_escaped(&mut html, link.expose_secret());
+                    html.push_str("\">");
+                    push_escaped(&mut html, link.expose_secret());
+                    html.push_str("</a>");
+                }
+            }
+            html.push_str("</p>\r\n");
+        }
+        html.push_str("</body>\r\n</html>\r\n");
+        html
+    }
+}
+
+fn facts(user: &str, actor: &Actor, at: Timestamp) -> Vec<(&'static str, String)> {
+    let by = match actor {
+        Actor::User => String::from("you, signed in"),
+        Actor::Administrator(name) => format!("the administrator {}", shown(name.as_str())),
+        Actor::Program(name) => format!("the program {}", shown(name.as_str())),
+    };
+    vec![("Account", shown(user)), ("When", minute(at)), ("By", by)]
+}
+
+const fn headline(event: &Event) -> &'static str {
+    match event {
+        Event::PrimaryConfirmed { .. } => "Your new API token is active",
+        Event::BackupDeleted { .. } => "Your backup API token was deleted",
+        Event::RolledBack { .. } => "Your former API token is the primary again",
+        Event::AllRevoked => "All your API tokens were revoked",
+        Event::AccessRevoked => "Your API access was revoked",
+        _ => "Your API tokens were changed",
+    }
+}
+
+fn what_happened(event: &Event) -> String {
+    match event {
+        Event::PrimaryConfirmed { id, backup, replaced } => {
+            let mut text = format!("Token {id} was confirmed and is your primary API token now.");
+            if let Some(backup) = backup {
+                let _ =
+                    write!(text, " Token {backup} is the backup, and works until it is deleted.");
+            }
+            if let Some(replaced) = replaced {
+                let _ = write!(text, " Token {replaced}, the former backup, works no more.");
+            }
+            text
+        }
+        Event::BackupDeleted { id } => {
+            format!("Token {id}, your backup API token, was deleted and works no more.")
+        }
+        Event::RolledBack { given_up, primary } => format!(
+            "Token {given_up} was given up and works no more. Token {primary}, the backup, is \
+             your primary API token again."
+        ),
+        Event::AllRevoked => {
+            String::from("All your API tokens were revoked at once. None of them works any more.")
+        }
+        Event::AccessRevoked => String::from(
+            "Your access to the API was revoked, and all your tokens with it. None of them works \
+             any more.",
+        ),
+        event => format!("Your API tokens were changed ({}).", event.name()),
+    }
+}
+
+/// A text of somebody's choice: characters that would turn the direction of
+/// writing could make it look like another.
+fn shown(text: &str) -> String {
+    let turns = |c: char| {
+        matches!(c, '\u{200e}' | '\u{200f}' | '\u{61c}' | '\u{2028}' | '\u{2029}')
+            || ('\u{202a}'..='\u{202e}').contains(&c)
+            || ('\u{2066}'..='\u{2069}').contains(&c)
+    };
+    text.chars().map(|c| if turns(c) { char::REPLACEMENT_CHARACTER } else { c }).collect()
+}
+
+/// To the minute, as people read it: `2026-01-02 03:04 UTC`.
+fn minute(at: Timestamp) -> String {
+    let text = at.to_string();
+    let (date, time) = text.split_once('T').unwrap_or((&text, ""));
+    format!("{date} {} UTC", time.get(..5).unwrap_or(time))
+}
+
+fn push_escaped(html: &mut String, text: &str) {
+    for character in text.chars() {
+        match character {
+            '&' => html.push_str("&amp;"),
+            '<' => html.push_str("&lt;"),
+            '>' => html.push_str("&gt;"),
+            '"' => html.push_str("&quot;"),
+            '\'' => html.push_str("&#39;"),
+            character => html.push(character),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::identity::UserId;
+    use crate::token::TokenId;
+
+    fn notice(user: &str, event: Event) -> Notice {
+        let at = Timestamp::from_unix_millis(1_767_323_045_678);
+        Notice::new(UserId::new(user).unwrap(), event, Actor::User, at)
+    }
+
+    #[test]
+    fn every_notable_event_has_words_of_its_own() {
+        let id = TokenId::from_u64;
+        let confirmed = |backup, replaced| Event::PrimaryConfirmed { id: id(3), backup, replaced };
+        let events = [
+            confirmed(None, None),
+            confirmed(Some(id(2)), None),
+            confirmed(Some(id(2)), Some(id(1))),
+            Event::BackupDeleted { id: id(2) },
+            Event::RolledBack { given_up: id(3), primary: id(2) },
+            Event::AllRevoked,
+            Event::AccessRevoked,
+        ];
+        let mut texts: Vec<_> = Vec::new();
+        for event in events {
+            let text = Text::notice("Acme", &notice("alice", event)).plain();
+            assert!(text.contains("Account: alice") && text.contains("2026-01-02 03:04 UTC"));
+            assert!(!text.contains("changed ("), "{text}");
+            assert!(!texts.contains(&text), "{text}");
+            texts.push(text);
+        }
+    }
+
+    #[test]
+    fn web_011_a_name_is_text_in_both_parts() {
+        let name = "<script>\"><img onerror=x> {{7*7}} javascript:x '&' \u{202e}evil";
+        let text = Text::notice("Acme", &notice(name, Event::AllRevoked));
+        let html = text.html();
+        assert!(html.contains(
+            "&lt;script&gt;&quot;&gt;&lt;img onerror=x&gt; {{7*7}} javascript:x &#39;&amp;&#39; \
+             \u{fffd}evil"
+        ));
+        assert!(text.plain().contains(&name.replace('\u{202e}', "\u{fffd}")));
+        assert!(!html.contains("<script") && !html.contains("<img"), "{html}");
+    }
+}
