@@ -18,12 +18,27 @@ need() {
   fi
 }
 
+# need_server PACKAGE COMMAND...: the same for a package that would start a
+# service, which no test has a use for.
+need_server() (
+  policy=/usr/sbin/policy-rc.d
+  "${@:2}" >/dev/null 2>&1 && return
+  if [ "$(id -u)" = 0 ] && [ ! -e "$policy" ]; then
+    trap 'rm -f "$policy"' EXIT
+    printf '#!/bin/sh\nexit 101\n' >"$policy"
+    chmod +x "$policy"
+  fi
+  need "$@"
+)
+
 need rustup command -v cargo
 need gcc command -v cc
 need curl command -v curl
 need python3 command -v python3
 need python3-venv python3 -c 'import ensurepip'
 need valgrind command -v valgrind
+need_server postgresql ls /usr/lib/postgresql/*/bin/postgres
+need_server redis-server command -v redis-server
 need openssl command -v openssl
 need chromium command -v chromium
 need chromium-driver command -v chromedriver

@@ -1,13 +1,17 @@
 //! Accounts on a Redis server that several nodes share.
 
 mod change;
+mod failure;
 mod keys;
+mod lane;
 mod link;
 mod message;
 mod open;
 mod read;
+mod route;
 mod scripts;
 mod session;
+mod write;
 
 use std::fmt;
 use std::sync::Arc;
@@ -31,10 +35,23 @@ use crate::usage::{TokenUsage, TokenUse};
 /// Accounts on a Redis server, shared by any number of nodes; 7.0 or later.
 ///
 /// Each change is one script, so it happens as a whole or not at all, and no
-/// reader sees a half of it. All keys of a deployment carry one hash tag: in a
-/// cluster they lie in one slot, which gives availability and no spread. The
-/// client must lead to the primary that serves this slot. A replica is never
-/// read.
+/// reader sees a half of it. A look-up is one script too, and one round trip. An
+/// operation that the server does not answer within some seconds is
+/// [`Unavailable`](super::StoreErrorKind::Unavailable); put a
+/// `WithTimeout` around the store for a limit of
+/// your own.
+///
+/// # Which server is asked
+///
+/// The primary, and never a replica: one that is made a replica answers nothing
+/// more, and neither does one that has fewer replicas than its
+/// `min-replicas-to-write` demands. After a failover the store goes on with the
+/// new primary if the client's address leads to it, or one of
+/// [`RedisOptions::or_else`] does.
+///
+/// All keys of a deployment carry one hash tag. In a cluster they lie in one
+/// slot, on one node: that gives availability, and no spread. The store follows
+/// the slot to wherever the cluster moves it.
 ///
 /// # What is kept, and what can be lost
 ///
@@ -42,16 +59,24 @@ use crate::usage::{TokenUsage, TokenUse};
 /// its disk before it answers (`appendonly yes`, `appendfsync always`), or that
 /// may throw away accounts for want of memory (`maxmemory-policy` other than
 /// `noeviction`): with `appendfsync everysec` a crash within a second of a
-/// revocation would undo it.
+/// revocation would undo it. It looks at the server that is there when it is
+/// called; configure those that may take its place alike.
 ///
 /// Where the server has replicas, a change is acknowledged when enough of them
 /// have it, and else reported as
-/// [`Unavailable`](super::StoreErrorKind::Unavailable). Redis is not a consensus
-/// system: a failover to a replica that was behind can still lose a change that
-/// was acknowledged by another one, and a primary that was cut off can accept
-/// changes until it is told. Wait for all replicas, let the failover choose
-/// among those, and set `min-replicas-to-write`; where a revocation must never
-/// be undone, use `PostgresStore`.
+/// [`Unavailable`](super::StoreErrorKind::Unavailable): it is made, but a
+/// failover could undo it, and until enough replicas have it no account can be
+/// loaded. From Redis 7.2 on the replicas must have it on their disks, for which
+/// they need `appendonly yes` themselves.
+///
+/// Redis is not a consensus system. A failover to a replica that was not among
+/// those loses changes that were acknowledged, revocations too. A primary that
+/// was cut off answers by the past, for its part of the network, until it is
+/// told or, with `min-replicas-to-write`, until it notices that its replicas are
+/// silent (`min-replicas-max-lag`, ten seconds by default). So wait for all
+/// replicas that may become a primary ([`RedisOptions::replicas`]), and set
+/// both; where a revocation must never be undone, use
+/// `PostgresStore`.
 ///
 /// A server that has lost everything (`FLUSHALL`, an empty disk) is noticed: the
 /// deployment has a name of its own, and where that is gone every operation
@@ -92,7 +117,26 @@ impl RedisStore {
     /// [`StoreErrorKind::Unavailable`](super::StoreErrorKind::Unavailable) if
     /// the server cannot be reached, or has lost the deployment.
     pub async fn create(&self) -> Result<(), StoreError> {
-        change::create(&self.link).await
+        let work = |link: Arc<Link>| async move { change::create(&link).await };
+        self.write(change::CREATING, work).await
+    }
+
+    /// Writes in a task of its own, which a caller that hangs up does not stop.
+    async fn write<T: Send + 'static, F>(
+        &self,
+        doing: &'static str,
+        work: impl FnOnce(Arc<Link>) -> F + Send,
+    ) -> Result<T, StoreError>
+    where
+        F: Future<Output = Result<T, StoreError>> + Send + 'static,
+    {
+        let turn = self.link.turn(doing).await?;
+        let work = work(Arc::clone(&self.link));
+        let work = async move {
+            let _turn = turn;
+            work.await
+        };
+        to_its_end(doing, work).await
     }
 }
 
@@ -110,17 +154,17 @@ impl AccountStore for RedisStore {
     }
 
     async fn replace(&self, replacement: Replacement) -> Result<(), StoreError> {
-        let link = Arc::clone(&self.link);
-        to_its_end(change::ONE, async move { change::replace(&link, &replacement).await }).await
+        let work = |link: Arc<Link>| async move { change::replace(&link, &replacement).await };
+        self.write(change::ONE, work).await
     }
 
     async fn replace_many(
         &self,
         replacements: Vec<Replacement>,
     ) -> Result<Vec<Result<(), StoreError>>, StoreError> {
-        let link = Arc::clone(&self.link);
-        let work = async move { change::replace_many(&link, &replacements).await };
-        to_its_end(change::MANY, work).await
+        let work =
+            |link: Arc<Link>| async move { change::replace_many(&link, &replacements).await };
+        self.write(change::MANY, work).await
     }
 
     async fn list(
@@ -132,7 +176,9 @@ impl AccountStore for RedisStore {
     }
 
     async fn record_usage(&self, batch: &[TokenUse]) -> Result<(), StoreError> {
-        change::record_usage(&self.link, batch).await
+        let recording = change::Recording::of(&self.link, batch).await?;
+        let work = |link: Arc<Link>| async move { recording.make(&link).await };
+        self.write(change::USAGE, work).await
     }
 
     async fn usage(&self, user: &UserId) -> Result<Vec<TokenUsage>, StoreError> {

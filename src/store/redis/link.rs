@@ -1,22 +1,25 @@
-//! The connection to the server, and what its answers mean.
+//! One deployment on one server.
 
-use std::sync::{OnceLock, PoisonError, RwLock};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use redis::aio::{ConnectionManager, ConnectionManagerConfig};
-use redis::{
-    Client, Cmd, ErrorKind, Pipeline, RedisError, RedisResult, Script, ServerErrorKind, Value,
-};
+use redis::{Client, Cmd, RedisResult, Script, Value};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
 
+use super::failure::{Loss, corrupt, lost, unavailable};
 use super::keys::Keys;
-use super::scripts::LOST;
+use super::lane::{Lane, PATIENCE};
+use super::route::Route;
 use crate::store::{StoreError, StoreErrorKind};
-
-/// How long the server may take to answer, and to accept a connection.
-const PATIENCE: Duration = Duration::from_secs(2);
 
 /// How long a change may take to reach enough replicas.
 pub(super) const REPLICATION: Duration = Duration::from_secs(1);
+
+/// How many writes may be under way, those included that nobody waits for any
+/// more.
+const WRITES: usize = 128;
 
 /// How a change is confirmed by replicas before it counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,65 +32,53 @@ pub(super) enum Replication {
     Written(u32),
 }
 
-/// One deployment on one server.
 pub(super) struct Link {
-    pub(super) client: Client,
     pub(super) keys: Keys,
+    pub(super) route: Arc<Route>,
     pub(super) replication: Replication,
-    /// One connection that all operations share; replaced when it has become
-    /// silent.
-    connection: RwLock<ConnectionManager>,
+    pub(super) reading: Lane,
+    /// Apart from look-ups, which would wait behind a change that waits for
+    /// replicas.
+    pub(super) writing: Lane,
+    pub(super) doubts: Doubts,
+    turns: Arc<Semaphore>,
     /// What the marker must hold, once it is known.
     deployment: OnceLock<String>,
 }
 
 impl Link {
-    pub(super) fn new(client: Client, keys: Keys, replication: Replication) -> RedisResult<Self> {
-        let connection = RwLock::new(connection(&client)?);
-        Ok(Self { client, keys, replication, connection, deployment: OnceLock::new() })
+    pub(super) fn new(servers: Vec<Client>, keys: Keys) -> RedisResult<Self> {
+        let route = Arc::new(Route::to(servers));
+        Ok(Self {
+            keys,
+            replication: Replication::None,
+            reading: Lane::new(Arc::clone(&route))?,
+            writing: Lane::new(Arc::clone(&route))?,
+            doubts: Doubts::default(),
+            turns: Arc::new(Semaphore::new(WRITES)),
+            deployment: OnceLock::new(),
+            route,
+        })
     }
 
-    pub(super) async fn command(&self, command: &Cmd) -> RedisResult<Value> {
-        let mut connection = self.connection();
-        let answer = connection.send_packed_command(command).await;
-        self.replaced_if_silent(answer)
+    /// The answer of a script that writes nothing.
+    pub(super) async fn ask(
+        &self,
+        doing: &'static str,
+        script: &Script,
+        call: &Cmd,
+    ) -> Result<Value, StoreError> {
+        self.reading.script(script, call).await.map_err(|error| unavailable(doing, error))
     }
 
-    /// Runs the script that `call` calls; a server that does not have it is
-    /// given it.
-    pub(super) async fn script(&self, script: &Script, call: &Cmd) -> RedisResult<Value> {
-        match self.command(call).await {
-            Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
-                self.load(script).await?;
-                self.command(call).await
-            }
-            answer => answer,
-        }
-    }
-
-    pub(super) async fn load(&self, script: &Script) -> RedisResult<()> {
-        let loaded = script.load_async(&mut self.connection()).await;
-        self.replaced_if_silent(loaded).map(drop)
-    }
-
-    pub(super) async fn pipeline(&self, pipeline: &Pipeline) -> RedisResult<Vec<Value>> {
-        let answer = pipeline.query_async(&mut self.connection()).await;
-        self.replaced_if_silent(answer)
-    }
-
-    fn connection(&self) -> ConnectionManager {
-        self.connection.read().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// The manager reconnects when a connection breaks, but a cut that neither
-    /// end is told of it takes for slowness.
-    fn replaced_if_silent<T>(&self, answer: RedisResult<T>) -> RedisResult<T> {
-        if answer.as_ref().is_err_and(RedisError::is_timeout)
-            && let Ok(new) = connection(&self.client)
-        {
-            *self.connection.write().unwrap_or_else(PoisonError::into_inner) = new;
-        }
-        answer
+    /// Leave to write, for as long as it is held.
+    pub(super) async fn turn(
+        &self,
+        doing: &'static str,
+    ) -> Result<OwnedSemaphorePermit, StoreError> {
+        let turn = timeout(PATIENCE, Arc::clone(&self.turns).acquire_owned()).await;
+        let late = |error| StoreError::new(StoreErrorKind::Unavailable, doing).with_source(error);
+        turn.map_err(late)?.map_err(|_| StoreError::new(StoreErrorKind::Unavailable, doing))
     }
 
     /// What the marker must hold: what it held when it was first read.
@@ -95,7 +86,7 @@ impl Link {
         if let Some(deployment) = self.deployment.get() {
             return Ok(deployment);
         }
-        let read = self.command(redis::cmd("GET").arg(&self.keys.marker)).await;
+        let read = self.reading.command(redis::cmd("GET").arg(&self.keys.marker)).await;
         match read.map_err(|error| unavailable(doing, error))? {
             Value::BulkString(marker) => {
                 let marker = String::from_utf8(marker).map_err(|_| corrupt(doing))?;
@@ -112,45 +103,36 @@ impl Link {
     }
 }
 
+/// Changes of this node of which nobody knows whether enough replicas have
+/// them. The primary shows them all the same.
+#[derive(Default)]
+pub(super) struct Doubts {
+    raised: AtomicU64,
+    settled: AtomicU64,
+}
+
+impl Doubts {
+    pub(super) fn raise(&self) {
+        self.raised.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// The number of the latest doubt, unless all are settled.
+    pub(super) fn latest(&self) -> Option<u64> {
+        let settled = self.settled.load(Ordering::SeqCst);
+        Some(self.raised.load(Ordering::SeqCst)).filter(|&raised| raised > settled)
+    }
+
+    /// All doubts up to that number are settled.
+    pub(super) fn settle(&self, number: u64) {
+        self.settled.fetch_max(number, Ordering::SeqCst);
+    }
+}
+
 /// The beginning of a call of the script with so many keys.
 pub(super) fn call(script: &Script, keys: usize) -> Cmd {
     let mut call = redis::cmd("EVALSHA");
     call.arg(script.get_hash()).arg(keys);
     call
-}
-
-/// A connection that is opened when it is needed, and again when it has broken.
-fn connection(client: &Client) -> RedisResult<ConnectionManager> {
-    let config = ConnectionManagerConfig::new()
-        .set_number_of_retries(1)
-        .set_min_delay(Duration::from_millis(10))
-        .set_max_delay(Duration::from_millis(100))
-        .set_connection_timeout(Some(PATIENCE))
-        .set_response_timeout(Some(PATIENCE));
-    ConnectionManager::new_lazy_with_config(client.clone(), config)
-}
-
-/// Why the server has no answer although it answers.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum Loss {
-    #[error("the deployment was never created on this server, or the server has lost everything")]
-    NotCreated,
-    #[error("the server has lost the deployment that was there before")]
-    Lost,
-}
-
-pub(super) fn lost(doing: &'static str, loss: Loss) -> StoreError {
-    StoreError::new(StoreErrorKind::Unavailable, doing).with_source(loss)
-}
-
-pub(super) fn unavailable(doing: &'static str, error: RedisError) -> StoreError {
-    StoreError::new(StoreErrorKind::Unavailable, doing).with_source(error)
-}
-
-/// An answer of a form that no script gives. The answer itself is no part of
-/// the error: it may hold digests.
-pub(super) const fn corrupt(doing: &'static str) -> StoreError {
-    StoreError::new(StoreErrorKind::Corrupt, doing)
 }
 
 /// The text of an answer that is a text.
@@ -159,13 +141,5 @@ pub(super) fn text(value: &Value) -> Option<&str> {
         Value::BulkString(bytes) => std::str::from_utf8(bytes).ok(),
         Value::SimpleString(text) => Some(text),
         _ => None,
-    }
-}
-
-/// The answer, unless it says that all is lost.
-pub(super) fn unless_lost(doing: &'static str, value: Value) -> Result<Value, StoreError> {
-    match text(&value) {
-        Some(LOST) => Err(lost(doing, Loss::Lost)),
-        _ => Ok(value),
     }
 }

@@ -1,5 +1,8 @@
 //! Opening a store, and what a server must be like.
 
+use std::fmt;
+use std::time::Duration;
+
 use redis::{Client, RedisError, Value};
 
 use super::RedisStore;
@@ -8,13 +11,22 @@ use super::link::{Link, Replication, text};
 use crate::store::listener::LazyListener;
 
 /// How to open a [`RedisStore`].
-#[derive(Debug)]
 #[must_use = "nothing is opened until `open` is called"]
 pub struct RedisOptions {
     client: Client,
+    others: Vec<Client>,
     deployment: String,
     replicas: Option<u32>,
     accept_data_loss: bool,
+}
+
+/// Without the client, which may hold a password.
+impl fmt::Debug for RedisOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut options = f.debug_struct("RedisOptions");
+        options.field("deployment", &self.deployment).field("replicas", &self.replicas);
+        options.field("accept_data_loss", &self.accept_data_loss).finish_non_exhaustive()
+    }
 }
 
 impl RedisOptions {
@@ -22,7 +34,28 @@ impl RedisOptions {
     /// without, is the client's business.
     pub fn new(client: Client) -> Self {
         let deployment = "main".to_owned();
-        Self { client, deployment, replicas: None, accept_data_loss: false }
+        let others = Vec::new();
+        Self { client, others, deployment, replicas: None, accept_data_loss: false }
+    }
+
+    /// Adds another server that may come to serve the deployment: a replica that
+    /// a failover makes the primary, or another node of the same cluster.
+    /// Default: none; the client's own address must always lead to the primary.
+    ///
+    /// The servers are asked in turn, by new connections, when the one in use
+    /// cannot be reached, is silent, or says that it is no primary. Where a node
+    /// of a cluster says which one serves the deployment, that one is asked.
+    ///
+    /// ```
+    /// # fn example(client: redis::Client, other: redis::Client) {
+    /// use tower_api_token::store::RedisOptions;
+    ///
+    /// let options = RedisOptions::new(client).or_else(other);
+    /// # }
+    /// ```
+    pub fn or_else(mut self, client: Client) -> Self {
+        self.others.push(client);
+        self
     }
 
     /// The name of the deployment, where a server holds more than one: 1 to 64
@@ -41,7 +74,8 @@ impl RedisOptions {
     }
 
     /// How many replicas must have a change before it is acknowledged. Default:
-    /// one if the server has any when it is opened, else none.
+    /// one if the server has any when it is opened, else none. Say it where the
+    /// replicas may be away at that moment.
     ///
     /// ```
     /// # fn example(client: redis::Client) {
@@ -80,9 +114,9 @@ impl RedisOptions {
         if !is_name(&self.deployment) {
             return Err(RedisOpenError::DeploymentName);
         }
-        let keys = Keys::of(&self.deployment);
-        let mut link = Link::new(self.client, keys, Replication::None)?;
-        let info = Information::of(&link).await?;
+        let servers = [vec![self.client], self.others].concat();
+        let mut link = Link::new(servers, Keys::of(&self.deployment))?;
+        let info = find_primary(&link).await?;
         if !self.accept_data_loss {
             keeps_what_it_is_given(&link).await?;
         }
@@ -96,6 +130,20 @@ fn is_name(name: &str) -> bool {
     (1..=64).contains(&name.len()) && name.bytes().all(allowed)
 }
 
+/// Asks the servers in turn for one that is a primary.
+async fn find_primary(link: &Link) -> Result<Information, RedisOpenError> {
+    for _ in 1..link.route.servers() {
+        let number = link.route.number();
+        match Information::of(link).await {
+            Err(RedisOpenError::Replica | RedisOpenError::Unreachable(_)) => {
+                link.route.turn(number, Duration::ZERO);
+            }
+            info => return info,
+        }
+    }
+    Information::of(link).await
+}
+
 /// What the server says of itself.
 struct Information {
     version: (u32, u32),
@@ -104,7 +152,9 @@ struct Information {
 
 impl Information {
     async fn of(link: &Link) -> Result<Self, RedisOpenError> {
-        let answer = link.command(&redis::cmd("INFO")).await?;
+        // In a cluster the answer, or the lack of it, tells where the primary is.
+        link.reading.command(redis::cmd("GET").arg(&link.keys.marker)).await?;
+        let answer = link.reading.command(&redis::cmd("INFO")).await?;
         let answer = match &answer {
             Value::VerbatimString { text, .. } => text,
             value => text(value).unwrap_or_default(),
@@ -140,7 +190,7 @@ const SETTINGS: [(&str, &str); 3] =
 async fn keeps_what_it_is_given(link: &Link) -> Result<(), RedisOpenError> {
     for (setting, needed) in SETTINGS {
         let mut ask = redis::cmd("CONFIG");
-        let answer = link.command(ask.arg("GET").arg(setting)).await;
+        let answer = link.reading.command(ask.arg("GET").arg(setting)).await;
         let answer = answer.map_err(RedisOpenError::SettingsUnknown)?;
         let found = match &answer {
             Value::Array(pair) => pair.get(1).and_then(text),
@@ -163,7 +213,7 @@ pub enum RedisOpenError {
     /// `_`.
     #[error("a deployment's name must be 1 to 64 of the characters A-Z a-z 0-9 - _")]
     DeploymentName,
-    /// The server cannot be reached.
+    /// The server cannot be reached, or refuses to talk.
     #[error("the server cannot be reached")]
     Unreachable(#[from] RedisError),
     /// The server is a replica, which can be behind.

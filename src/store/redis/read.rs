@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use redis::Value;
 
-use super::link::{Link, Loss, call, corrupt, lost, text, unavailable, unless_lost};
+use super::failure::corrupt;
+use super::link::{Link, call, text};
 use super::scripts::{FIND, LIST, LOAD, ONE_COMMAND};
+use super::write::settle_doubts;
 use crate::account::{Account, Revision};
 use crate::audit::AuditEntry;
 use crate::identity::UserId;
@@ -29,24 +31,26 @@ pub(super) async fn find(
     let mut find = call(&FIND, 2);
     find.arg(&link.keys.marker).arg(link.keys.digest(digest));
     find.arg(deployment).arg(&link.keys.account);
-    match link.script(&FIND, &find).await.map_err(|error| unavailable(ACCOUNT, error))? {
+    match link.ask(ACCOUNT, &FIND, &find).await? {
         Value::BulkString(record) => Ok(Some(Arc::new(decode(&record)?))),
         Value::Nil => Ok(None),
-        Value::Int(0) => Err(lost(ACCOUNT, Loss::Lost)),
         _ => Err(corrupt(ACCOUNT)),
     }
 }
 
 pub(super) async fn load(link: &Link, user: &UserId) -> Result<Loaded, StoreError> {
+    settle_doubts(link, ACCOUNT).await?;
     let deployment = link.deployment(ACCOUNT).await?;
     let mut load = call(&LOAD, 2);
     load.arg(&link.keys.marker).arg(link.keys.account(user)).arg(deployment);
-    let answer = link.script(&LOAD, &load).await.map_err(|error| unavailable(ACCOUNT, error))?;
-    let Value::Array(answer) = unless_lost(ACCOUNT, answer)? else { return Err(corrupt(ACCOUNT)) };
+    let Value::Array(answer) = link.ask(ACCOUNT, &LOAD, &load).await? else {
+        return Err(corrupt(ACCOUNT));
+    };
     let [Value::Array(time), record] = &answer[..] else { return Err(corrupt(ACCOUNT)) };
     let account = match record {
         Value::BulkString(record) => Some(Arc::new(decode(record)?)),
-        _ => None,
+        Value::Nil => None,
+        _ => return Err(corrupt(ACCOUNT)),
     };
     let now = read_time(time).ok_or_else(|| corrupt(ACCOUNT))?;
     Ok(Loaded::new(account, now))
@@ -73,8 +77,9 @@ pub(super) async fn list(
     let mut list = call(&LIST, 2);
     list.arg(&link.keys.marker).arg(&link.keys.users);
     list.arg(deployment).arg(&link.keys.account).arg(start).arg(size.get() + 1);
-    let answer = link.script(&LIST, &list).await.map_err(|error| unavailable(LISTING, error))?;
-    let Value::Array(records) = unless_lost(LISTING, answer)? else { return Err(corrupt(LISTING)) };
+    let Value::Array(records) = link.ask(LISTING, &LIST, &list).await? else {
+        return Err(corrupt(LISTING));
+    };
     let accounts = records.iter().map(account).collect::<Result<_, _>>()?;
     Ok(AccountPage::of(accounts, size))
 }
@@ -86,7 +91,7 @@ fn account(record: &Value) -> Result<Arc<Account>, StoreError> {
     }
 }
 
-/// What the server answers to a single command, unless all is lost.
+/// The list that the server answers to a single command about the key.
 async fn ask(
     link: &Link,
     doing: &'static str,
@@ -97,13 +102,8 @@ async fn ask(
     let (name, rest) = command.split_first().ok_or_else(|| corrupt(doing))?;
     let mut ask = call(&ONE_COMMAND, 2);
     ask.arg(&link.keys.marker).arg(&key).arg(deployment).arg(*name).arg(&key).arg(rest);
-    let answer =
-        link.script(&ONE_COMMAND, &ask).await.map_err(|error| unavailable(doing, error))?;
-    match unless_lost(doing, answer)? {
-        Value::Array(mut answer) => match answer.pop() {
-            Some(Value::Array(items)) => Ok(items),
-            _ => Err(corrupt(doing)),
-        },
+    match link.ask(doing, &ONE_COMMAND, &ask).await? {
+        Value::Array(items) => Ok(items),
         _ => Err(corrupt(doing)),
     }
 }
@@ -131,6 +131,8 @@ pub(super) async fn history(
     before: Option<Revision>,
     size: PageSize,
 ) -> Result<HistoryPage, StoreError> {
+    // No entry is below the first revision, and the server takes no number below.
+    let before = before.map(|before| before.as_u64().max(1));
     let before = before.map_or_else(|| "+".to_owned(), |before| format!("({before}-0"));
     let count = (size.get() + 1).to_string();
     let command = ["XREVRANGE", &before, "-", "COUNT", &count];

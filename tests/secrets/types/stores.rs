@@ -7,13 +7,14 @@ use tower_api_token::account::Account;
 use tower_api_token::store::conformance::Behind;
 use tower_api_token::store::{
     AccountPage, AccountStore, Change, FeedItem, HeartbeatId, HistoryPage, Loaded, MemoryStore,
-    PageSize, Replacement, SchemaError, SqliteOpenError, SqliteOptions, SqliteStore,
-    StoreErrorKind,
+    PageSize, RedisOpenError, RedisOptions, Replacement, SchemaError, SqliteOpenError,
+    SqliteOptions, SqliteStore, StoreErrorKind,
 };
 use tower_api_token::time::Timestamp;
 
 use super::List;
 use crate::life::Life;
+use crate::redis_server::Server;
 
 pub(super) async fn show(life: &Life, list: &mut List) {
     let account: &Account = &life.account;
@@ -37,6 +38,7 @@ pub(super) async fn show(life: &Life, list: &mut List) {
     let harness: fn() -> Ready<MemoryStore> = || ready(MemoryStore::new());
     list.add("Behind", &Behind::arc(harness));
     sqlite(&replacement, list).await;
+    redis(&replacement, life, list).await;
 }
 
 async fn sqlite(replacement: &Replacement, list: &mut List) {
@@ -54,4 +56,26 @@ async fn sqlite(replacement: &Replacement, list: &mut List) {
     list.add("SqliteOptions", &SqliteOptions::new());
     list.add("SqliteOpenError", &SqliteStore::open(":memory:").err().map(|it: SqliteOpenError| it));
     list.add("SchemaError", &SchemaError::Missing);
+}
+
+async fn redis(replacement: &Replacement, life: &Life, list: &mut List) {
+    let server = Server::start(&["--appendonly yes", "--appendfsync everysec"]);
+    let deployment = server.deployment();
+    let refused = deployment.options().open().await.err().map(|it: RedisOpenError| it);
+    // A password is a secret as any token.
+    let password = life.issued.token.expose_secret();
+    server.tell(&format!("ACL SETUSER host on >{password} ~* &* +@all"));
+    let url = format!("redis://host:{password}@{}/", server.address());
+    let options = RedisOptions::new(redis::Client::open(url).unwrap());
+    let options = options.dangerous_accept_data_loss(true);
+    list.add("RedisOptions", &options);
+    list.add("RedisOpenError", &refused);
+    let store = options.open().await.unwrap();
+    let nothing = store.replace(replacement.clone()).await.expect_err("no deployment");
+    store.create().await.unwrap();
+    store.replace(replacement.clone()).await.unwrap();
+    let conflict = store.replace(replacement.clone()).await.expect_err("it is there already");
+    server.kill();
+    let gone = store.replace(replacement.clone()).await.expect_err("no server");
+    list.add("RedisStore", &(&store, nothing, conflict, gone));
 }

@@ -45,7 +45,9 @@ impl<'w, E: Engine> Revocation<'w, E> {
         let (user, doomed) = world.holder(&format!("{name}, doomed")).await;
         let poll = async |token: &Token| {
             node.warm(token).await;
-            Poll::start(node, token, PERIOD)
+            let poll = Poll::start(node, token, PERIOD);
+            poll.has_made(1).await;
+            poll
         };
         Self { world, user, doomed: poll(&doomed).await, kept: poll(&kept).await, revoked: None }
     }

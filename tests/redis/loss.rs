@@ -1,0 +1,141 @@
+//! A server that has lost everything.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use http::Request;
+use tower_api_token::TokenManager;
+use tower_api_token::authenticate::Authenticator;
+use tower_api_token::denial::DenialKind;
+use tower_api_token::identity::Actor;
+use tower_api_token::manage::Confirmation;
+use tower_api_token::method::MethodSet;
+use tower_api_token::store::{
+    AccountStore, CacheOptions, CachedStore, HeartbeatId, PageSize, RedisStore, StoreError,
+    StoreErrorKind, TokenStore,
+};
+use tower_api_token::time::Timestamp;
+use tower_api_token::token::TokenId;
+use tower_api_token::usage::{TokenUsage, TokenUse};
+
+use crate::redis_server::{DURABLE, Server};
+use crate::sample::{account, change, digest, user};
+
+#[track_caller]
+fn is_refused<T: std::fmt::Debug>(answer: Result<T, StoreError>, what: &str) {
+    let kind = answer.map_err(|error| error.kind());
+    assert!(matches!(kind, Err(StoreErrorKind::Unavailable)), "{what}: {kind:?}");
+}
+
+async fn everything_is_refused(store: &RedisStore) {
+    let alice = user("alice");
+    is_refused(store.find(&digest(1)).await, "a token that was there");
+    is_refused(store.find(&digest(2)).await, "a token that was not there");
+    is_refused(store.load(&alice).await, "loading");
+    is_refused(store.load(&user("new")).await, "loading who was not there");
+    is_refused(store.replace(change(account("new", 1, 3))).await, "an account from nothing");
+    is_refused(store.replace(change(account("alice", 2, 1))).await, "a change");
+    let batch = vec![change(account("new", 1, 3)), change(account("newer", 1, 4))];
+    match store.replace_many(batch).await {
+        Ok(answers) => answers.into_iter().for_each(|answer| is_refused(answer, "a batch")),
+        failed => is_refused(failed, "a batch"),
+    }
+    is_refused(store.list(None, PageSize::MAX).await, "listing");
+    let usage = TokenUsage::new(TokenId::from_u64(1), Timestamp::from_unix_millis(1), None);
+    is_refused(store.record_usage(&[TokenUse::new(alice.clone(), usage)]).await, "a use");
+    is_refused(store.usage(&alice).await, "uses");
+    is_refused(store.history(&alice, None, PageSize::MAX).await, "a history");
+    is_refused(store.heartbeat(HeartbeatId::from_u64(1)).await, "a heartbeat");
+    is_refused(store.pepper_versions().await, "counting");
+}
+
+/// The loss is visible: nobody is told that their token does not exist, and
+/// nothing is begun anew.
+#[tokio::test]
+async fn store_032_after_a_flush_everything_is_refused_and_nothing_recreated() {
+    let server = Server::start(&DURABLE);
+    let deployment = server.deployment();
+    let store = deployment.store().await;
+    store.replace(change(account("alice", 1, 1))).await.unwrap();
+    assert!(store.find(&digest(1)).await.unwrap().is_some());
+    server.tell("FLUSHALL");
+    everything_is_refused(&store).await;
+    is_refused(store.create().await, "creating what is lost");
+    assert!(server.tell("DBSIZE").starts_with(":0"), "nothing has come to be");
+    server.kill();
+    server.start_again();
+    everything_is_refused(&store).await;
+    // Not even by a node that has never seen it.
+    let newcomer = deployment.opened().await;
+    everything_is_refused(&newcomer).await;
+    // Somebody decides to begin anew, elsewhere: that is not what was lost.
+    newcomer.create().await.unwrap();
+    assert!(newcomer.find(&digest(1)).await.unwrap().is_none());
+    newcomer.replace(change(account("alice", 1, 1))).await.unwrap();
+    everything_is_refused(&store).await;
+}
+
+/// What is remembered is not trusted for longer than it is promised.
+#[tokio::test]
+async fn store_032_after_a_flush_a_cache_is_unavailable_too() {
+    const BOUND: Duration = Duration::from_millis(500);
+
+    let server = Server::start(&DURABLE);
+    let options = CacheOptions::new().staleness_bound(BOUND);
+    let cache = CachedStore::start(server.deployment().store().await, options).unwrap();
+    let cache = Arc::new(cache);
+    let manager = TokenManager::builder(Arc::clone(&cache)).confirmation(Confirmation::ByCaller);
+    let manager = manager.build().await.unwrap();
+    let (actor, alice) = (Actor::User, user("alice"));
+    manager.grant(&actor, &alice, MethodSet::new(["GET"]).unwrap()).await.unwrap();
+    let issued = manager.issue(&actor, &alice).await.unwrap();
+    let authenticator = Authenticator::new(Arc::clone(&cache));
+    let decide = async || {
+        let credential = format!("Bearer {}", issued.token.expose_secret());
+        let request = Request::get("/").header("authorization", credential).body(()).unwrap();
+        let decision = authenticator.authenticate(&mut request.into_parts().0).await;
+        decision.map(drop).map_err(|denial| denial.kind())
+    };
+    while !cache.is_trusted() {
+        tokio::task::yield_now().await;
+    }
+    decide().await.unwrap();
+    assert!(cache.find(&digest(2)).await.unwrap().is_none());
+    server.tell("FLUSHALL");
+    let since = Instant::now();
+    loop {
+        let asked = Instant::now();
+        let (known, unknown) = (decide().await, cache.find(&digest(2)).await);
+        if known.is_err() && unknown.is_err() {
+            assert_eq!(known, Err(DenialKind::StoreUnavailable));
+            break;
+        }
+        assert!(asked.duration_since(since) < BOUND, "{known:?} {unknown:?}");
+        assert!(known.is_ok() || known == Err(DenialKind::StoreUnavailable), "{known:?}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// What was acknowledged is there after a crash, to the last change.
+#[tokio::test]
+async fn store_033_what_was_acknowledged_survives_a_crash_at_once() {
+    let server = Server::start(&DURABLE);
+    let store = server.deployment().store().await;
+    for revision in 1..=10 {
+        loop {
+            match store.replace(change(account("alice", revision, revision))).await {
+                Ok(()) => break,
+                Err(error) => assert_eq!(error.kind(), StoreErrorKind::Unavailable),
+            }
+        }
+        server.kill();
+        server.start_again();
+        let account = loop {
+            match store.load(&user("alice")).await {
+                Ok(loaded) => break loaded.account.unwrap(),
+                Err(error) => assert_eq!(error.kind(), StoreErrorKind::Unavailable),
+            }
+        };
+        assert_eq!(account.revision().as_u64(), revision);
+    }
+}

@@ -1,0 +1,88 @@
+//! Which servers are opened, and which are refused.
+
+use std::error::Error;
+
+use redis::Client;
+use tower_api_token::store::{AccountStore, RedisOpenError, RedisOptions, TokenStore};
+
+use crate::redis_server::{DURABLE, Server, client_of};
+use crate::sample::{account, change, digest};
+use crate::server::free_address;
+
+/// A crash within a second of a revocation would undo it, or the server might
+/// throw accounts away.
+#[tokio::test]
+async fn store_033_a_server_that_may_lose_what_it_has_acknowledged_is_refused() {
+    let server = Server::start(&DURABLE);
+    let deployment = server.deployment();
+    for (setting, needed, bad) in [
+        ("appendonly", "yes", "no"),
+        ("appendfsync", "always", "everysec"),
+        ("appendfsync", "always", "no"),
+        ("maxmemory-policy", "noeviction", "allkeys-lru"),
+    ] {
+        server.tell(&format!("CONFIG SET {setting} {bad}"));
+        match deployment.options().open().await {
+            Err(RedisOpenError::Setting { setting: told, needed: wanted, found }) => {
+                assert_eq!((told, wanted, found.as_str()), (setting, needed, bad));
+            }
+            other => panic!("{setting} {bad}: {other:?}"),
+        }
+        let opened = deployment.options().dangerous_accept_data_loss(true).open().await;
+        opened.unwrap().create().await.unwrap();
+        server.tell(&format!("CONFIG SET {setting} {needed}"));
+        deployment.options().open().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_refuses_to_tell_its_settings_is_refused() {
+    let server = Server::start(&DURABLE);
+    server.tell("ACL SETUSER limited on >secret ~* &* +@all -config");
+    let url = format!("redis://limited:secret@{}/", server.address());
+    let options = || RedisOptions::new(Client::open(url.as_str()).unwrap());
+    let error = options().open().await.unwrap_err();
+    assert!(matches!(error, RedisOpenError::SettingsUnknown(_)), "{error:?}");
+    assert!(error.source().is_some());
+    let store = options().dangerous_accept_data_loss(true).open().await.unwrap();
+    store.create().await.unwrap();
+    store.replace(change(account("alice", 1, 1))).await.unwrap();
+    assert!(store.find(&digest(1)).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn a_replica_and_a_server_that_is_not_there_are_refused() {
+    let server = Server::start(&DURABLE);
+    let replica = server.replica();
+    let error = replica.deployment().options().open().await.unwrap_err();
+    assert!(matches!(error, RedisOpenError::Replica), "{error:?}");
+    let error = RedisOptions::new(client_of(free_address())).open().await.unwrap_err();
+    assert!(matches!(error, RedisOpenError::Unreachable(_)), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_name_that_could_leave_its_hash_tag_is_refused() {
+    let client = Server::shared().client();
+    let long = "x".repeat(65);
+    for name in ["", "a b", "a}b", "{a}", "a:b", "ä", "a\n", &long] {
+        let error = RedisOptions::new(client.clone()).deployment(name).open().await.unwrap_err();
+        assert!(matches!(error, RedisOpenError::DeploymentName), "{name}: {error:?}");
+    }
+    for name in ["a", "A-1_b", &"x".repeat(64)] {
+        RedisOptions::new(client.clone()).deployment(name).open().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_store_on_another_database_of_the_server_shares_nothing() {
+    let server = Server::start(&DURABLE);
+    let here = server.deployment().store().await;
+    here.replace(change(account("alice", 1, 1))).await.unwrap();
+    let url = format!("redis://{}/1", server.address());
+    let options = RedisOptions::new(Client::open(url).unwrap());
+    let there = options.deployment(server.deployment().name).open().await.unwrap();
+    there.create().await.unwrap();
+    assert!(there.find(&digest(1)).await.unwrap().is_none());
+    there.replace(change(account("alice", 1, 1))).await.unwrap();
+    assert!(here.find(&digest(1)).await.unwrap().is_some());
+}
