@@ -61,6 +61,16 @@ impl Link {
         })
     }
 
+    /// Has each change wait for replicas. The connection does nothing else
+    /// meanwhile, so there is one at a time: one that would wait for too long is
+    /// not begun.
+    pub(super) fn replicate(&mut self, replication: Replication) {
+        self.replication = replication;
+        if replication != Replication::None {
+            self.turns = Arc::new(Semaphore::new(1));
+        }
+    }
+
     /// The answer of a script that writes nothing.
     pub(super) async fn ask(
         &self,
@@ -130,8 +140,9 @@ impl Doubts {
 
 /// The beginning of a call of the script with so many keys.
 pub(super) fn call(script: &Script, keys: usize) -> Cmd {
-    let mut call = redis::cmd("EVALSHA");
-    call.arg(script.get_hash()).arg(keys);
+    // Room for a look-up, so that one allocates once.
+    let mut call = Cmd::with_capacity(6, 192);
+    call.arg("EVALSHA").arg(script.get_hash()).arg(keys);
     call
 }
 
