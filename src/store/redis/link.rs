@@ -14,8 +14,9 @@ use super::lane::{Lane, PATIENCE};
 use super::route::Route;
 use crate::store::{StoreError, StoreErrorKind};
 
-/// How long a change may take to reach enough replicas.
-pub(super) const REPLICATION: Duration = Duration::from_secs(1);
+/// How long a change may take to reach enough replicas, and again to reach their
+/// disks.
+pub(super) const REPLICATION: Duration = Duration::from_millis(750);
 
 /// How many writes may be under way, those included that nobody waits for any
 /// more.
