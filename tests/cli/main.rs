@@ -1,8 +1,24 @@
 //! The program as its users meet it: real processes, real files, real sockets.
 
+#[path = "../support/postgres.rs"]
+#[expect(dead_code, reason = "shared with other tests")]
+mod postgres;
+#[path = "../support/server.rs"]
+mod server;
+
 mod arguments;
+mod check;
+mod configuration;
+mod endpoint;
+mod import;
 mod life;
+mod outage;
+mod portal;
 mod program;
 mod secrets;
+mod serving;
+mod sharing;
+mod terminal;
+mod tls;
 mod transcript;
 mod users;

@@ -7,6 +7,8 @@ use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 
+use crate::postgres::{Database, Server};
+
 /// A directory of its own, and the program run in it on one store.
 pub(crate) struct Place {
     directory: tempfile::TempDir,
@@ -29,6 +31,11 @@ impl Place {
     pub(crate) fn on(store: &str) -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory");
         Self { directory, store: store.to_owned() }
+    }
+
+    /// On a database that may have no tables yet.
+    pub(crate) fn in_database(server: &Server, database: &Database) -> Self {
+        Self::on(&format!("postgres://postgres@{}/{}", server.address(), database.name))
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {

@@ -2,7 +2,9 @@
 
 mod check;
 mod completions;
+mod export;
 mod history;
+mod import;
 mod man;
 mod migrate;
 mod serve;
@@ -28,6 +30,8 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Token(token::TokenCommand),
     History(history::HistoryArguments),
+    Import(import::ImportArguments),
+    Export(export::ExportArguments),
     Check(check::CheckArguments),
     Serve(serve::ServeArguments),
     Migrate(migrate::MigrateArguments),
@@ -55,6 +59,8 @@ pub(crate) fn run(arguments: Arguments, output: &Output) -> Result<(), Failure> 
         match command {
             Command::User(command) => user::run(command, &world).await,
             Command::Token(command) => token::run(command, &world).await,
+            Command::Import(arguments) => import::run(&arguments, &world).await,
+            Command::Export(arguments) => export::run(&arguments, &world).await,
             Command::History(arguments) => history::run(&arguments, &world).await,
             // They have run.
             _ => Ok(()),

@@ -68,6 +68,17 @@ pub(crate) enum Failure {
     SecretLost { id: u64, source: io::Error },
     #[error("the file {} for the code cannot be made: {source}", .path.display())]
     CodeFile { path: PathBuf, source: io::Error },
+    #[error("the file {} cannot be read: {source}", .path.display())]
+    Input { path: PathBuf, source: io::Error },
+    #[error("say by --format whether the lines are csv or jsonl")]
+    Format,
+    #[error(
+        "the first line must name the columns: user, then methods and slot if you like, and token \
+         or sha256"
+    )]
+    Columns,
+    #[error("{0} lines were refused")]
+    LinesRefused(u64),
     #[error("{0} of these checks failed")]
     CheckFailed(usize),
     #[error("the output could not be written")]
@@ -93,6 +104,8 @@ impl Failure {
             Self::Start(_) => USAGE,
             Self::Manage(error) => of_change(error),
             Self::NoSuchUser => NO_SUCH_USER,
+            Self::Format | Self::Columns | Self::Input { .. } => USAGE,
+            Self::LinesRefused(_) => LINES_REFUSED,
             Self::CheckFailed(_) => CHECK_FAILED,
             Self::Serve(error) => match error {
                 ServeError::Bind { .. } | ServeError::Metrics(_) | ServeError::Signals(_) => {

@@ -6,6 +6,7 @@ mod io;
 mod listener;
 mod log;
 mod operations;
+mod portal;
 mod stop;
 mod tls;
 
@@ -16,15 +17,18 @@ use std::time::Duration;
 
 use tokio::task::JoinSet;
 use tower_api_token::denial::RealmError;
-use tower_api_token::store::{AccountStore, CacheError, CachedStore, StoreError};
+use tower_api_token::manage::Confirmation;
+use tower_api_token::portal::PortalError;
+use tower_api_token::store::{AccountStore, CacheError, CachedStore, StoreError, WithMetrics};
+use tower_api_token::token::TokenScheme;
 use tower_api_token::usage::UsageRecorder;
 use tower_api_token::{TokenManager, authenticate::Authenticator};
 
 use self::listener::Listener;
-use self::stop::Stop;
+use self::stop::{Signals, Stop};
 use crate::failure::Failure;
 use crate::settings::{ListenAddress, Settings, Time};
-use crate::store::Opened;
+use crate::store::{Opened, SERVER_PATIENCE};
 
 /// How long requests that run may take when the server stops, unless the
 /// settings say otherwise.
@@ -52,6 +56,13 @@ pub(crate) enum ServeError {
     Tls { path: PathBuf, problem: String },
     #[error("requests.realm: {0}")]
     Realm(#[from] RealmError),
+    #[error("portal: {0}")]
+    Portal(#[from] PortalError),
+    #[error(
+        "the portal has nobody to send confirmation codes: set `notify.directory`, or \
+         `portal.show-codes = true` to show each code to whoever generates the token"
+    )]
+    NoNotifier,
     #[error("cache: {0}")]
     Cache(#[from] CacheError),
     #[error("log.filter: {0}")]
@@ -69,12 +80,14 @@ pub(crate) struct Site {
     store: Arc<dyn AccountStore>,
     usage: UsageRecorder,
     authenticator: Authenticator,
+    manager: TokenManager,
 }
 
 impl Site {
     async fn open(settings: &Settings) -> Result<Self, Failure> {
         let scheme = settings.tokens.scheme()?;
-        let behind = Opened::open(settings)?.accounts(settings);
+        let behind = Opened::open(settings)?.accounts(settings, SERVER_PATIENCE);
+        let behind = WithMetrics::new(behind);
         let store: Arc<dyn AccountStore> = match settings.cache.options() {
             Some(options) => {
                 Arc::new(CachedStore::start(behind, options).map_err(ServeError::Cache)?)
@@ -82,21 +95,38 @@ impl Site {
             None => Arc::new(behind),
         };
         let usage = UsageRecorder::new(Arc::clone(&store));
-        // Refuses to start where tokens in use could not be recognised.
-        let manager = TokenManager::builder(Arc::clone(&store)).scheme(scheme.clone());
-        let manager = manager.policy(settings.policy.policy()?).usage(usage.clone());
-        let confirmation = tower_api_token::manage::Confirmation::ByCaller;
-        let _manager = manager.confirmation(confirmation).build().await?;
+        let manager = manager(settings, &store, &scheme, &usage).await?;
         let authenticator = Authenticator::new(Arc::clone(&store))
             .scheme(scheme)
             .sources(settings.requests.sources()?)
             .usage(usage.clone());
-        Ok(Self { store, usage, authenticator })
+        Ok(Self { store, usage, authenticator, manager })
     }
+}
+
+/// The manager behind the portal. It is built without one, too: it refuses to
+/// start where tokens that are in use could not be recognised.
+async fn manager(
+    settings: &Settings,
+    store: &Arc<dyn AccountStore>,
+    scheme: &TokenScheme,
+    usage: &UsageRecorder,
+) -> Result<TokenManager, Failure> {
+    let manager = TokenManager::builder(Arc::clone(store)).scheme(scheme.clone());
+    let manager = manager.policy(settings.policy.policy()?).usage(usage.clone());
+    let manager = match settings.notify.notifier()? {
+        Some(notifier) => manager.notifier(notifier),
+        None if settings.portal.listen.is_some() && !settings.portal.show_codes => {
+            return Err(ServeError::NoNotifier.into());
+        }
+        None => manager.confirmation(Confirmation::ByCaller),
+    };
+    Ok(manager.build().await?)
 }
 
 /// Serves until a signal comes, and then ends in order.
 pub(crate) async fn run(settings: &Settings) -> Result<(), Failure> {
+    let mut signals = Signals::listen().map_err(ServeError::Signals)?;
     log::start(&settings.log)?;
     let metrics = operations::record()?;
     let site = Site::open(settings).await?;
@@ -116,7 +146,7 @@ pub(crate) async fn run(settings: &Settings) -> Result<(), Failure> {
     let interval = settings.policy.usage_interval.map_or(USAGE_INTERVAL, |Time(time)| time);
     let flushed = ending.clone();
     let flusher = tokio::spawn(site.usage.run(interval, async move { flushed.wait().await }));
-    stop::signal().await.map_err(ServeError::Signals)?;
+    signals.wait().await;
     let grace = settings.shutdown_grace.map_or(GRACE, |Time(time)| time);
     tracing::info!(grace_s = grace.as_secs_f64(), "stopping");
     stop.now();

@@ -4,6 +4,7 @@
 mod address;
 mod layers;
 mod policy;
+mod portal;
 mod serve;
 mod time;
 mod tokens;
@@ -16,6 +17,7 @@ use serde::Deserialize;
 pub(crate) use self::address::ListenAddress;
 pub(crate) use self::layers::{Layers, SettingsError};
 pub(crate) use self::policy::PolicySettings;
+pub(crate) use self::portal::{NotifySettings, PortalSettings};
 pub(crate) use self::serve::{
     CacheSettings, ExtAuthzSettings, ForwardAuthSettings, LogFormat, LogSettings,
     OperationsSettings, RequestSettings, TlsFiles,
@@ -73,6 +75,20 @@ pub(crate) const KEYS: &[(&str, Kind)] = &[
     ("ext-authz.tls-certificate", Kind::Text),
     ("ext-authz.tls-key", Kind::Text),
     ("operations.listen", Kind::Text),
+    ("portal.listen", Kind::Text),
+    ("portal.user-header", Kind::Text),
+    ("portal.administrators", Kind::List),
+    ("portal.secret-file", Kind::Text),
+    ("portal.path", Kind::Text),
+    ("portal.title", Kind::Text),
+    ("portal.home", Kind::Text),
+    ("portal.sign-in", Kind::Text),
+    ("portal.form-key-file", Kind::Text),
+    ("portal.show-codes", Kind::Flag),
+    ("portal.tls-certificate", Kind::Text),
+    ("portal.tls-key", Kind::Text),
+    ("notify.directory", Kind::Text),
+    ("notify.link-base", Kind::Text),
     ("log.filter", Kind::Text),
     ("log.format", Kind::Text),
     ("shutdown-grace", Kind::Text),
@@ -102,6 +118,8 @@ pub(crate) struct Settings {
     pub(crate) forward_auth: ForwardAuthSettings,
     pub(crate) ext_authz: ExtAuthzSettings,
     pub(crate) operations: OperationsSettings,
+    pub(crate) portal: PortalSettings,
+    pub(crate) notify: NotifySettings,
     pub(crate) log: LogSettings,
     pub(crate) shutdown_grace: Option<Time>,
 }

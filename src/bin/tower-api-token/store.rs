@@ -16,8 +16,11 @@ pub(crate) use self::address::StoreAddress;
 pub(crate) use self::postgres::Database;
 use crate::settings::{Settings, SettingsError, Time};
 
-/// How long a store may take, unless the settings say otherwise.
-const TIMEOUT: Duration = Duration::from_secs(2);
+/// How long a server waits for the store, unless the settings say otherwise.
+pub(crate) const SERVER_PATIENCE: Duration = Duration::from_secs(2);
+
+/// How long a command does, whose changes may be large.
+pub(crate) const COMMAND_PATIENCE: Duration = Duration::from_secs(30);
 
 /// A store, and what is peculiar to its kind.
 pub(crate) enum Opened {
@@ -68,13 +71,17 @@ impl Opened {
     }
 
     /// The store as everything uses it: never waited for longer than the
-    /// settings say.
-    pub(crate) fn accounts(&self, settings: &Settings) -> WithTimeout<Arc<dyn AccountStore>> {
+    /// settings say, or `patience` where they say nothing.
+    pub(crate) fn accounts(
+        &self,
+        settings: &Settings,
+        patience: Duration,
+    ) -> WithTimeout<Arc<dyn AccountStore>> {
         let store: Arc<dyn AccountStore> = match self {
             Self::Sqlite(store) => Arc::clone(store) as _,
             Self::Postgres(store, _) => Arc::clone(store) as _,
         };
-        let limit = settings.store_timeout.map_or(TIMEOUT, |Time(limit)| limit);
+        let limit = settings.store_timeout.map_or(patience, |Time(limit)| limit);
         WithTimeout::new(store).limit(limit)
     }
 }

@@ -14,7 +14,7 @@ use crate::command::event;
 use crate::failure::Failure;
 use crate::output::Output;
 use crate::settings::{Layers, Settings};
-use crate::store::Opened;
+use crate::store::{COMMAND_PATIENCE, Opened};
 use crate::text::Safe;
 
 /// What a command works with.
@@ -29,7 +29,7 @@ impl World {
     pub(crate) async fn open(common: &Common, output: Output) -> Result<Self, Failure> {
         let settings = settings(common)?;
         let actor = actor(common)?;
-        let store = Arc::new(Opened::open(&settings)?.accounts(&settings));
+        let store = Arc::new(Opened::open(&settings)?.accounts(&settings, COMMAND_PATIENCE));
         let manager = TokenManager::builder(Arc::clone(&store))
             .scheme(settings.tokens.scheme()?)
             .policy(settings.policy.policy()?)

@@ -11,7 +11,7 @@ use tower_api_token::token::TokenScheme;
 use crate::arguments::Common;
 use crate::failure::Failure;
 use crate::output::{Output, table};
-use crate::store::{Opened, StoreAddress};
+use crate::store::{COMMAND_PATIENCE, Opened, StoreAddress};
 use crate::text::Safe;
 use crate::world;
 
@@ -38,7 +38,7 @@ pub(crate) async fn run(common: &Common, output: Output) -> Result<(), Failure> 
         Err(failure) => findings.push(Finding { what: "store", said: Err(failure.explained()) }),
         Ok(opened) => {
             findings.push(Finding { what: "store", said: Ok(address.to_string()) });
-            let store = opened.accounts(&settings);
+            let store = opened.accounts(&settings, COMMAND_PATIENCE);
             let tokens = tokens(&store, &scheme).await;
             let reads = tokens.is_ok();
             findings.push(Finding { what: "tokens", said: tokens });

@@ -17,7 +17,7 @@ use tower_service::Service;
 use super::door::Door;
 use super::listener::Listener;
 use super::stop::Stop;
-use super::{ServeError, Site, tls};
+use super::{ServeError, Site, portal, tls};
 use crate::failure::Failure;
 use crate::settings::Settings;
 
@@ -29,11 +29,15 @@ pub(super) async fn listeners(
 ) -> Result<JoinSet<()>, Failure> {
     let forward_auth = forward_auth(settings, site).await?;
     let ext_authz = ext_authz(settings, site).await?;
+    let portal = portal::listener(&settings.portal, &site.manager).await?;
     let mut serving = JoinSet::new();
     if let Some((listener, service)) = forward_auth {
         serving.spawn(listener.serve(service, stop.clone()));
     }
     if let Some((listener, service)) = ext_authz {
+        serving.spawn(listener.serve(service, stop.clone()));
+    }
+    if let Some((listener, service)) = portal {
         serving.spawn(listener.serve(service, stop.clone()));
     }
     Ok(serving)
@@ -105,7 +109,7 @@ where
     }
 }
 
-fn refused<B: Default>(status: StatusCode) -> Response<B> {
+pub(super) fn refused<B: Default>(status: StatusCode) -> Response<B> {
     let mut response = Response::new(B::default());
     *response.status_mut() = status;
     let headers = response.headers_mut();

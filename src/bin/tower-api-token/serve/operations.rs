@@ -11,6 +11,7 @@ use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use tower_api_token::events::metrics as measure;
 use tower_api_token::identity::UserId;
 use tower_api_token::store::AccountStore;
 
@@ -28,6 +29,7 @@ const EXPOSITION: &str = "text/plain; version=0.0.4; charset=utf-8";
 pub(super) fn record() -> Result<PrometheusHandle, ServeError> {
     let handle = PrometheusBuilder::new().install_recorder();
     let handle = handle.map_err(|error| ServeError::Metrics(error.to_string()))?;
+    measure::describe();
     let kept = handle.clone();
     tokio::spawn(async move {
         loop {
@@ -67,7 +69,11 @@ impl Operations {
             "/health" => text(StatusCode::OK, "alive\n"),
             "/ready" => self.readiness().await,
             "/metrics" => {
-                let mut response = text(StatusCode::OK, self.metrics.render());
+                let mut response = {
+                    // What requests have counted up to now.
+                    measure::report();
+                    text(StatusCode::OK, self.metrics.render())
+                };
                 let exposition = HeaderValue::from_static(EXPOSITION);
                 response.headers_mut().insert(CONTENT_TYPE, exposition);
                 response

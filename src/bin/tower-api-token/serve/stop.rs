@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
-use tokio::signal::unix::{SignalKind, signal as listen_for};
+use tokio::signal::unix::{Signal, SignalKind, signal as listen_for};
 use tokio::sync::watch;
 
 /// Tells everybody who waits for it that it is time to stop. Clones are one.
@@ -29,13 +29,23 @@ impl Stop {
     }
 }
 
-/// Waits for SIGTERM or SIGINT.
-pub(crate) async fn signal() -> io::Result<()> {
-    let mut terminate = listen_for(SignalKind::terminate())?;
-    let mut interrupt = listen_for(SignalKind::interrupt())?;
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+/// SIGTERM and SIGINT, which are kept from now on.
+pub(crate) struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    pub(crate) fn listen() -> io::Result<Self> {
+        let terminate = listen_for(SignalKind::terminate())?;
+        Ok(Self { terminate, interrupt: listen_for(SignalKind::interrupt())? })
     }
-    Ok(())
+
+    /// Waits for either.
+    pub(crate) async fn wait(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
 }

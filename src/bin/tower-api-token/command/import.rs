@@ -1,0 +1,161 @@
+//! `import`.
+
+mod csv;
+mod lines;
+mod progress;
+mod report;
+mod row;
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use clap::{Args, ValueEnum};
+use tower_api_token::manage::ImportItem;
+
+use self::lines::{Line, Lines};
+use self::progress::Progress;
+use self::report::Report;
+use self::row::{Reader, RowError};
+use crate::failure::Failure;
+use crate::secret;
+use crate::world::World;
+
+/// How many rows are written in one transaction. Rows of one user that follow
+/// each other stay together, up to twice as many.
+const BATCH: usize = 2_000;
+
+/// Import tokens that exist already, so that they go on working.
+///
+/// Each line is one token. CSV has a first line with the names of the columns;
+/// JSON lines have objects with the same names:
+///
+///   user      whose token it is
+///   methods   the methods to grant, separated by spaces (CSV) or in a list
+///             (JSON); without any, the user's methods stay as they are
+///   slot      primary (the default) or backup
+///   token     the token itself, or
+///   sha256    its SHA-256 as 64 hexadecimal digits: you vouch that the token
+///             can't be guessed
+///
+/// Every refused line is reported with its number, and the others are imported.
+/// An import that was interrupted is started again: what is there already is
+/// counted and left alone. Tokens of other systems need
+/// `tokens.accept-foreign = true` in the settings, here and where it is served.
+/// A dry run decides by what the store holds now, so it finds a line that
+/// repeats another's token only where both stand near each other.
+#[derive(Args, Debug)]
+#[command(
+    verbatim_doc_comment,
+    after_help = "Example:\n  tower-api-token import tokens.csv --dry-run\n  \
+                  tower-api-token import tokens.csv"
+)]
+pub(crate) struct ImportArguments {
+    /// The file, or - for the standard input.
+    file: PathBuf,
+    /// csv or jsonl; by default what the file's name ends with.
+    #[arg(long, value_name = "FORMAT")]
+    format: Option<Format>,
+    /// Say what would become of each line, and write nothing.
+    #[arg(long)]
+    dry_run: bool,
+}
+
+/// What the lines of a file are.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Format {
+    Csv,
+    Jsonl,
+}
+
+pub(crate) async fn run(arguments: &ImportArguments, world: &World) -> Result<(), Failure> {
+    let path = &arguments.file;
+    let format = match (arguments.format, path.extension().and_then(|end| end.to_str())) {
+        (Some(format), _) => format,
+        (None, Some("csv")) => Format::Csv,
+        (None, Some("jsonl" | "ndjson")) => Format::Jsonl,
+        (None, _) => return Err(Failure::Format),
+    };
+    let failed = |source| Failure::Input { path: path.clone(), source };
+    let (input, size, public) = open(path).map_err(failed)?;
+    let mut lines = Lines::new(input);
+    let mut reader = Reader::new(format, &mut lines, path)?;
+    let mut import = Import {
+        world,
+        dry_run: arguments.dry_run,
+        batch: Vec::with_capacity(2 * BATCH),
+        report: Report::new(world.output, Progress::new(world.output, size), arguments.dry_run),
+    };
+    while let Some(line) = lines.next_line().map_err(failed)? {
+        let row = match &line {
+            Line::Text(text) if text.is_empty() => continue,
+            Line::Text(text) => reader.row(text),
+            Line::TooLong => Err(RowError::TooLong),
+        };
+        if import.is_full_before(&row) {
+            import.write(lines.bytes()).await?;
+        }
+        import.batch.push((lines.number(), row));
+    }
+    import.write(lines.bytes()).await?;
+    if public && reader.has_seen_token() {
+        world.output.note("warning: others can read this file, and tokens stand in it");
+    }
+    import.report.end()
+}
+
+/// The input, its size if that is known, and whether others can read it.
+fn open(path: &Path) -> io::Result<(Box<dyn Read>, Option<u64>, bool)> {
+    if path == Path::new("-") {
+        return Ok((Box::new(io::stdin()), None, false));
+    }
+    let file = File::open(path)?;
+    let metadata = file.metadata()?;
+    let size = metadata.is_file().then_some(metadata.len());
+    let public = secret::refuse_if_public(path, &file).is_err();
+    Ok((Box::new(file), size, public))
+}
+
+/// An import that is under way.
+struct Import<'a> {
+    world: &'a World,
+    dry_run: bool,
+    batch: Vec<(u64, Result<ImportItem, RowError>)>,
+    report: Report,
+}
+
+impl Import<'_> {
+    fn is_full_before(&self, row: &Result<ImportItem, RowError>) -> bool {
+        let user = |row: &Result<ImportItem, RowError>| row.as_ref().ok().map(|it| it.user.clone());
+        let follows = || match self.batch.last() {
+            Some((_, last)) => user(last).is_some() && user(last) == user(row),
+            None => false,
+        };
+        self.batch.len() >= 2 * BATCH || (self.batch.len() >= BATCH && !follows())
+    }
+
+    /// Writes what was read, and tells of each line in its order.
+    async fn write(&mut self, bytes: u64) -> Result<(), Failure> {
+        let items: Vec<_> =
+            self.batch.iter().filter_map(|(_, row)| row.as_ref().ok().cloned()).collect();
+        let World { manager, actor, .. } = self.world;
+        let answers = if self.dry_run {
+            manager.rehearse_import(actor, &items).await
+        } else {
+            manager.import_many(actor, &items).await
+        };
+        let answers = answers.inspect_err(|_| self.report.interrupted(&self.batch))?;
+        let mut answers = answers.into_iter();
+        for (number, row) in self.batch.drain(..) {
+            match row {
+                Err(error) => self.report.refused(number, &error.to_string())?,
+                Ok(_) => match answers.next() {
+                    Some(answer) => self.report.answered(number, answer)?,
+                    None => self.report.refused(number, "it was not answered")?,
+                },
+            }
+        }
+        self.report.progress(bytes);
+        Ok(())
+    }
+}

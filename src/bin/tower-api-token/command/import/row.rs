@@ -1,0 +1,179 @@
+//! What a line says.
+
+use std::path::Path;
+
+use serde::Deserialize;
+use tower_api_token::account::Slot;
+use tower_api_token::identity::{UserId, UserIdError};
+use tower_api_token::manage::{ImportItem, ImportedToken};
+use tower_api_token::method::{MethodError, MethodSet};
+use tower_api_token::token::{Token, TokenError};
+
+use super::lines::{Line, Lines};
+use super::{Format, csv};
+use crate::failure::Failure;
+
+/// The names of the columns.
+const COLUMNS: [&str; 5] = ["user", "methods", "slot", "token", "sha256"];
+
+/// Why a line cannot be imported, whatever the store holds. None repeats a
+/// secret.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum RowError {
+    #[error("the line is too long")]
+    TooLong,
+    #[error("the line is not CSV")]
+    NotCsv,
+    #[error("the line has {found} fields, and the first line has {expected}")]
+    Fields { found: usize, expected: usize },
+    #[error("the line is not a JSON object with the fields user, methods, slot, token, sha256")]
+    NotJson,
+    #[error("the user: {0}")]
+    User(#[from] UserIdError),
+    #[error(transparent)]
+    Method(#[from] MethodError),
+    #[error("a slot is primary or backup")]
+    Slot,
+    #[error(transparent)]
+    Token(#[from] TokenError),
+    #[error("a SHA-256 is 64 hexadecimal digits without anything before them")]
+    Sha256,
+    #[error("a line has a token or a SHA-256, and not both")]
+    OneSecret,
+}
+
+/// The fields of a line; those that are absent or empty are `None`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Row {
+    user: String,
+    methods: Option<Vec<String>>,
+    slot: Option<String>,
+    token: Option<String>,
+    sha256: Option<String>,
+}
+
+/// Reads lines of one format.
+pub(super) struct Reader {
+    /// Which column each field of a line of CSV is in.
+    columns: Option<Vec<usize>>,
+    seen_token: bool,
+}
+
+impl Reader {
+    /// Takes the first line of CSV.
+    pub(super) fn new(format: Format, lines: &mut Lines, path: &Path) -> Result<Self, Failure> {
+        let columns = match format {
+            Format::Jsonl => None,
+            Format::Csv => {
+                let failed = |source| Failure::Input { path: path.to_owned(), source };
+                let head = match lines.next_line().map_err(failed)? {
+                    Some(Line::Text(text)) => csv::fields(&text),
+                    _ => None,
+                };
+                Some(head.and_then(|head| columns(&head)).ok_or(Failure::Columns)?)
+            }
+        };
+        Ok(Self { columns, seen_token: false })
+    }
+
+    pub(super) const fn has_seen_token(&self) -> bool {
+        self.seen_token
+    }
+
+    pub(super) fn row(&mut self, line: &[u8]) -> Result<ImportItem, RowError> {
+        let row = match &self.columns {
+            Some(columns) => Row::of_csv(line, columns)?,
+            None => serde_json::from_slice(line).map_err(|_| RowError::NotJson)?,
+        };
+        self.seen_token |= row.token.is_some();
+        row.item()
+    }
+}
+
+/// The place of each column; all of them known, none twice, and those there
+/// that every line needs.
+fn columns(head: &[String]) -> Option<Vec<usize>> {
+    let place = |name: &String| COLUMNS.iter().position(|column| column == name);
+    let places: Vec<_> = head.iter().map(place).collect::<Option<_>>()?;
+    let once = (1..places.len()).all(|end| !places[..end].contains(&places[end]));
+    let needed = places.contains(&0) && (places.contains(&3) || places.contains(&4));
+    (once && needed).then_some(places)
+}
+
+impl Row {
+    fn of_csv(line: &[u8], columns: &[usize]) -> Result<Self, RowError> {
+        let fields = csv::fields(line).ok_or(RowError::NotCsv)?;
+        if fields.len() != columns.len() {
+            return Err(RowError::Fields { found: fields.len(), expected: columns.len() });
+        }
+        let mut row: [Option<String>; COLUMNS.len()] = Default::default();
+        for (field, &column) in fields.into_iter().zip(columns) {
+            row[column] = Some(field).filter(|field| !field.is_empty());
+        }
+        let [user, methods, slot, token, sha256] = row;
+        let words = |text: String| text.split_whitespace().map(str::to_owned).collect();
+        let user = user.unwrap_or_default();
+        Ok(Self { user, methods: methods.map(words), slot, token, sha256 })
+    }
+
+    fn item(self) -> Result<ImportItem, RowError> {
+        let user = UserId::new(&self.user)?;
+        let slot = match self.slot.as_deref() {
+            None | Some("primary") => Slot::Primary,
+            Some("backup") => Slot::Backup,
+            Some(_) => return Err(RowError::Slot),
+        };
+        let token = match (self.token, self.sha256) {
+            (Some(token), None) => ImportedToken::Token(Token::parse(token)?),
+            (None, Some(text)) => {
+                ImportedToken::Sha256(sha256(text.as_bytes()).ok_or(RowError::Sha256)?)
+            }
+            _ => return Err(RowError::OneSecret),
+        };
+        let mut item = ImportItem::new(user, slot, token);
+        let methods = self.methods.filter(|methods| !methods.is_empty());
+        item.methods = methods.map(MethodSet::new).transpose()?;
+        Ok(item)
+    }
+}
+
+/// 64 hexadecimal digits, large or small.
+fn sha256(text: &[u8]) -> Option<[u8; 32]> {
+    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    let mut bytes = [0; 32];
+    let (pairs, rest) = text.as_chunks::<2>();
+    if pairs.len() != bytes.len() || !rest.is_empty() {
+        return None;
+    }
+    for (byte, [high, low]) in bytes.iter_mut().zip(pairs) {
+        *byte = digit(*high)? << 4 | digit(*low)?;
+    }
+    Some(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_digest_is_64_hexadecimal_digits_of_either_case() {
+        let small = "0a".repeat(32);
+        assert_eq!(sha256(small.as_bytes()), Some([10; 32]));
+        assert_eq!(sha256(small.to_uppercase().as_bytes()), Some([10; 32]));
+        for bad in [&small[1..], &format!("0x{small}"), &format!("{small}0"), &"0g".repeat(32), ""]
+        {
+            assert_eq!(sha256(bad.as_bytes()), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_head_names_known_columns_once() {
+        let of = |head: &str| columns(&csv::fields(head.as_bytes()).unwrap());
+        assert_eq!(of("sha256,user"), Some(vec![4, 0]));
+        assert!(of("user,methods,slot,token,sha256").is_some());
+        for bad in ["user", "token", "user,token,user", "user,token,password", "User,token"] {
+            assert_eq!(of(bad), None, "{bad}");
+        }
+    }
+}

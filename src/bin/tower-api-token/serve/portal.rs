@@ -1,0 +1,111 @@
+//! The portal, for users whom a reverse proxy has signed in.
+//!
+//! The proxy is believed: whoever reaches this listener, and knows the secret if
+//! there is one, is whom the header says, an administrator too.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use http::{HeaderName, Request, Response};
+use hyper::body::Incoming;
+use tower_api_token::TokenManager;
+use tower_api_token::identity::UserId;
+use tower_api_token::portal::{Portal, PortalUser};
+use tower_service::Service;
+
+use super::door::Door;
+use super::endpoint::refused;
+use super::listener::Listener;
+use super::{ServeError, tls};
+use crate::failure::Failure;
+use crate::secret;
+use crate::settings::{PortalSettings, SettingsError};
+use crate::world;
+
+pub(super) async fn listener(
+    of: &PortalSettings,
+    manager: &TokenManager,
+) -> Result<Option<(Listener, SignedIn)>, Failure> {
+    let Some(address) = &of.listen else { return Ok(None) };
+    let door = Door::of("portal", address, of.secret_file.as_deref())?;
+    let header = of.user_header()?;
+    let administrators: Result<_, Failure> =
+        of.administrators.iter().map(|name| world::user(name)).collect();
+    let router = portal(of, manager.clone())?.into_router();
+    let tls = of.tls()?.map(|files| tls::acceptor(&files, &[b"h2", b"http/1.1"])).transpose()?;
+    let listener = Listener::bind("portal", address, tls).await?;
+    let believed = Believed { header, administrators: administrators? };
+    Ok(Some((listener, SignedIn { door, believed: Arc::new(believed), router })))
+}
+
+fn portal(of: &PortalSettings, manager: TokenManager) -> Result<Portal, Failure> {
+    let mut portal = Portal::new(manager);
+    if let Some(path) = &of.path {
+        portal = portal.at(path).map_err(ServeError::Portal)?;
+    }
+    if let Some(title) = &of.title {
+        portal = portal.title(title);
+    }
+    if let Some(home) = &of.home {
+        portal = portal.home(home).map_err(ServeError::Portal)?;
+    }
+    if let Some(sign_in) = &of.sign_in {
+        portal = portal.sign_in(sign_in).map_err(ServeError::Portal)?;
+    }
+    if let Some(path) = &of.form_key_file {
+        let key = secret::of_file(path).map_err(SettingsError::from)?;
+        portal = portal.form_key(key.as_bytes()).map_err(ServeError::Portal)?;
+    }
+    Ok(portal)
+}
+
+/// What the proxy's word means.
+struct Believed {
+    header: HeaderName,
+    administrators: Vec<UserId>,
+}
+
+impl Believed {
+    /// Whom the one header names; nobody where it is missing, repeated or no
+    /// name.
+    fn user(&self, request: &Request<Incoming>) -> Option<PortalUser> {
+        let mut lines = request.headers().get_all(&self.header).iter();
+        let (Some(name), None) = (lines.next(), lines.next()) else { return None };
+        let user = UserId::new(std::str::from_utf8(name.as_bytes()).ok()?).ok()?;
+        if self.administrators.contains(&user) {
+            Some(PortalUser::administrator(user))
+        } else {
+            Some(PortalUser::new(user))
+        }
+    }
+}
+
+/// The portal behind its door, with whoever is signed in.
+#[derive(Clone)]
+pub(super) struct SignedIn {
+    door: Door,
+    believed: Arc<Believed>,
+    router: Router,
+}
+
+type Answer = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+
+impl hyper::service::Service<Request<Incoming>> for SignedIn {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Answer;
+
+    fn call(&self, mut request: Request<Incoming>) -> Answer {
+        if let Some(status) = self.door.refusal(request.headers_mut()) {
+            return Box::pin(std::future::ready(Ok(refused(status))));
+        }
+        if let Some(user) = self.believed.user(&request) {
+            request.extensions_mut().insert(user);
+        }
+        let mut router = self.router.clone();
+        Box::pin(async move { Service::call(&mut router, request).await })
+    }
+}

@@ -1,0 +1,71 @@
+//! `check`.
+
+use crate::postgres::Server;
+use crate::program::Place;
+
+fn wrong(place: &Place) -> Vec<String> {
+    let values = place.run(&["check", "--json"]).exited(9).json();
+    let wrong = values.iter().filter(|value| value["ok"] == false);
+    wrong.map(|value| format!("{}: {}", value["check"], value["detail"])).collect()
+}
+
+#[test]
+fn a_good_store_passes_every_check() {
+    let place = Place::new();
+    place.user_with_token("alice", &["GET"]);
+    let values = place.run(&["check", "--json"]).succeeded().json();
+    let checks: Vec<_> = values.iter().map(|value| value["check"].as_str().unwrap()).collect();
+    assert_eq!(checks, ["store", "tokens", "durability", "feed"]);
+    assert_eq!(values[1]["detail"], "1 in use, all of them recognised");
+    assert!(values[2]["detail"].as_str().unwrap().contains("synchronous=full"));
+}
+
+#[test]
+fn a_file_without_tables_or_of_another_program_fails() {
+    let place = Place::without_store();
+    assert_eq!(wrong(&place), ["\"store\": \"the store does not exist\""]);
+    place.write("tokens.db", "");
+    assert!(wrong(&place)[0].contains("the file has no tables yet"), "{:?}", wrong(&place));
+    place.write("tokens.db", "This is no database, but a text that is long enough for one.\n");
+    assert!(!wrong(&place).is_empty());
+    std::fs::remove_file(place.path("tokens.db")).unwrap();
+    std::fs::create_dir(place.path("tokens.db")).unwrap();
+    assert!(wrong(&place)[0].contains("regular file"));
+}
+
+#[test]
+fn tokens_under_a_pepper_that_is_not_set_fail() {
+    let place = Place::new();
+    place.user_with_token("alice", &["GET"]);
+    place.write("pepper", "thirty-two bytes from a secret store");
+    place.write("config.toml", "[tokens]\npepper-version = 2\npepper-file = \"pepper\"\n");
+    let ran = place.run(&["check", "--config", "config.toml"]).exited(9);
+    assert!(ran.out.contains("1 in use under pepper version 0, which is not set"), "{ran:?}");
+}
+
+#[tokio::test]
+async fn a_database_that_may_lose_changes_fails() {
+    // The shared server runs without waiting for the disk.
+    let server = Server::shared();
+    let database = server.database().await;
+    let place = Place::in_database(server, &database);
+    place.run(&["migrate"]).succeeded();
+    let wrong = wrong(&place);
+    assert_eq!(wrong.len(), 1, "{wrong:?}");
+    assert!(wrong[0].starts_with("\"durability\": \"fsync=off"), "{wrong:?}");
+}
+
+#[tokio::test]
+async fn a_good_database_passes_every_check_and_has_the_same_commands() {
+    let server = Server::start(&[]);
+    let database = server.database().await;
+    let place = Place::in_database(&server, &database);
+    place.run(&["user", "list"]).exited(6);
+    place.run(&["migrate"]).succeeded();
+    place.run(&["check"]).succeeded();
+    let token = place.user_with_token("alice", &["GET"]);
+    assert!(token.starts_with("tat_"));
+    place.run(&["user", "revoke", "alice"]).succeeded();
+    let history = place.run(&["history", "alice", "--json"]).succeeded().json();
+    assert_eq!(history.len(), 3);
+}

@@ -1,0 +1,192 @@
+//! `import` and `export`.
+
+use std::fmt::Write;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use sha2::{Digest, Sha256};
+
+use crate::program::Place;
+use crate::serving::Serving;
+
+/// The SHA-256 of a text, in hexadecimal digits.
+fn sha256(text: &str) -> String {
+    Sha256::digest(text).iter().fold(String::new(), |mut hex, byte| {
+        write!(hex, "{byte:02x}").unwrap();
+        hex
+    })
+}
+
+/// Rows of so many users, each with a primary and every tenth with a backup.
+fn rows(users: usize) -> String {
+    let mut text = "user,methods,slot,sha256\n".to_owned();
+    for number in 0..users {
+        let digest = sha256(&format!("primary {number}"));
+        writeln!(text, "user{number},GET POST,primary,{digest}").unwrap();
+        if number % 10 == 0 {
+            let digest = sha256(&format!("backup {number}"));
+            writeln!(text, "user{number},,backup,{digest}").unwrap();
+        }
+    }
+    text
+}
+
+#[test]
+fn tokens_go_on_working_and_a_second_run_changes_nothing() {
+    let place = Place::new();
+    let (one, two) =
+        ("3f2b8c1e-9d7a-4650-b1c2-d3e4f5a69788", "c0ffee00-1234-4abc-9def-0123456789ab");
+    place.write("config.toml", "[tokens]\naccept-foreign = true\n");
+    place.write(
+        "tokens.jsonl",
+        &format!(
+            "{{\"user\":\"alice\",\"methods\":[\"GET\"],\"token\":\"{one}\"}}\n\
+             {{\"user\":\"alice\",\"slot\":\"backup\",\"sha256\":\"{}\"}}\n",
+            sha256(two)
+        ),
+    );
+    let import = ["import", "tokens.jsonl", "--config", "config.toml"];
+    place.run(&[&import[..], &["--dry-run"]].concat()).succeeded().says("2 would be imported");
+    place.run(&["user", "show", "alice"]).exited(5);
+    let first = place.run(&import).succeeded().says("2 imported, 0 already there, 0 refused");
+    assert!(first.out.is_empty() && !first.err.contains(one), "{first:?}");
+    place.run(&import).succeeded().says("0 imported, 2 already there, 0 refused");
+    let server = Serving::start(&place, &["--config", "config.toml"]);
+    assert_eq!(server.ask(Some(one), "GET").header("x-auth-slot"), Some("primary"));
+    assert_eq!(server.ask(Some(two), "GET").header("x-auth-slot"), Some("backup"));
+}
+
+#[test]
+fn cli_011_digests_are_normalised_or_refused_with_their_line() {
+    let place = Place::new();
+    let digest = sha256("a token");
+    let upper = sha256("another token").to_uppercase();
+    let rows = [
+        "user,methods,sha256".to_owned(),
+        format!("upper,GET,{upper}"),
+        format!("prefixed,GET,0x{digest}"),
+        format!("short,GET,{}", &digest[1..]),
+        format!("long,GET,{digest}0"),
+        format!("letters,GET,{}g", &digest[1..]),
+        format!("spaced,GET, {digest}"),
+        format!("fine,GET,{digest}"),
+    ];
+    place.write("tokens.csv", &rows.join("\n"));
+    let ran = place.run(&["import", "tokens.csv"]).exited(8).says("2 imported");
+    for line in 3..=7 {
+        assert!(ran.err.contains(&format!("line {line}: a SHA-256 is 64")), "{line}: {}", ran.err);
+    }
+    let users = place.run(&["user", "list", "--json"]).succeeded().json();
+    assert_eq!(users.len(), 2);
+}
+
+#[test]
+fn every_refused_line_is_named_and_the_others_are_kept() {
+    let place = Place::new();
+    let good = |number: u32| sha256(&number.to_string());
+    let weak = "x".repeat(40);
+    let rows = [
+        "user,methods,slot,token,sha256".to_owned(),
+        format!("alice,GET,primary,,{}", good(1)),
+        format!("alice,GET,primary,,{}", good(2)),
+        format!("bob,GET,backup,,{}", good(3)),
+        format!("bob,get,primary,,{}", good(4)),
+        format!("carol,GET,third,,{}", good(5)),
+        format!("carol,GET,primary,,{}", good(1)),
+        format!("carol,GET,primary,{weak},{}", good(6)),
+        "carol,GET,primary,,".to_owned(),
+        "carol,GET,primary".to_owned(),
+        format!(",GET,primary,,{}", good(7)),
+        format!("\"carol,GET,primary,,{}", good(8)),
+        format!("dave,GET,primary,{weak},"),
+        format!("erin,,primary,,{}", good(9)),
+        "x".repeat(100_000),
+        String::new(),
+        format!("\"eve, the \"\"last\"\"\",GET PURGE,,,{}", good(10)),
+    ];
+    place.write("tokens.csv", &rows.join("\r\n"));
+    for arguments in
+        [&["import", "tokens.csv", "--dry-run", "--json"][..], &["import", "tokens.csv", "--json"]]
+    {
+        let ran = place.run(arguments).exited(8);
+        let mut values = ran.json();
+        let sum = values.pop().unwrap();
+        assert_eq!((&sum["imported"], &sum["refused"]), (&2.into(), &13.into()), "{ran:?}");
+        let lines: Vec<_> = values.iter().map(|value| value["line"].as_u64().unwrap()).collect();
+        assert_eq!(lines, (3..=15).collect::<Vec<_>>());
+        assert!(!ran.out.contains(&weak));
+    }
+    let users = place.run(&["user", "list", "--json"]).succeeded().json();
+    let names: Vec<_> = users.iter().map(|user| user["user"].as_str().unwrap()).collect();
+    assert_eq!(names, ["alice", "eve, the \"last\""]);
+    for bad in ["token\n", "user,token,password\n", ""] {
+        place.write("bad.csv", bad);
+        place.run(&["import", "bad.csv"]).exited(2).says("must name the columns");
+    }
+    place.run(&["import", "tokens"]).exited(2).says("--format");
+    place.run(&["import", "nowhere.csv"]).exited(2);
+}
+
+#[test]
+fn rows_come_from_the_standard_input_too() {
+    let place = Place::new();
+    let ran = place.run_with(&["import", "-", "--format", "csv"], &rows(3));
+    ran.succeeded().says("4 imported");
+}
+
+#[test]
+fn an_import_that_was_killed_half_way_ends_complete_with_no_row_twice() {
+    const USERS: usize = 12_000;
+    let place = Place::new();
+    place.write("tokens.csv", &rows(USERS));
+    let mut command = place.command(&["import", "tokens.csv"]);
+    let mut import = command.stderr(Stdio::null()).spawn().unwrap();
+    let end = Instant::now() + Duration::from_secs(60);
+    let count = || {
+        let listed = place.run(&["user", "list", "--json", "--limit", "1000"]).succeeded();
+        listed.json().iter().filter(|user| !user["primary"].is_null()).count()
+    };
+    // Some tokens are there, and not all of them.
+    while count() == 0 {
+        assert!(Instant::now() < end && import.try_wait().unwrap().is_none());
+    }
+    import.kill().unwrap();
+    import.wait().unwrap();
+    let some = place.run(&["export"]).succeeded().json();
+    let some = some.iter().filter(|account| !account["primary"].is_null()).count();
+    assert!(some < USERS, "it was killed too late to show anything");
+    let rest = place.run(&["import", "tokens.csv", "--json"]).succeeded().json().remove(0);
+    let number = |name: &str| rest[name].as_u64().unwrap() as usize;
+    assert!(number("already_there") > 0 && number("imported") > 0, "{rest}");
+    assert_eq!(number("imported") + number("already_there"), USERS + USERS / 10);
+    let exported = place.run(&["export"]).succeeded().json();
+    assert_eq!(exported.len(), USERS);
+    let with = |slot: &str| exported.iter().filter(|account| !account[slot].is_null()).count();
+    assert_eq!((with("primary"), with("backup")), (USERS, USERS / 10));
+    let again = place.run(&["import", "tokens.csv", "--json"]).succeeded().json().remove(0);
+    assert_eq!(again["imported"], 0);
+    // Nothing was changed twice: a grant, a primary, and perhaps a backup.
+    let revisions = |account: &serde_json::Value| account["revision"].as_u64().unwrap();
+    assert!(exported.iter().all(|account| match account["backup"].is_null() {
+        true => revisions(account) == 2,
+        false => revisions(account) == 3,
+    }));
+}
+
+#[test]
+fn an_export_holds_no_secret_and_reads_back_as_csv() {
+    let place = Place::new();
+    let token = place.user_with_token("a, \"b\"", &["GET", "POST"]);
+    place.run(&["token", "generate", "a, \"b\""]).succeeded();
+    let lines = place.run(&["export", "--format", "csv"]).succeeded();
+    let mut rows = lines.out.lines();
+    assert!(rows.next().unwrap().starts_with("user,methods,revision,primary,"));
+    let row = rows.next().unwrap();
+    assert!(row.starts_with("\"a, \"\"b\"\"\",GET POST,3,1,tat_..."), "{row}");
+    let json = place.run(&["export"]).succeeded();
+    assert_eq!(json.json()[0]["pending"]["id"], 2);
+    for out in [lines.out, json.out] {
+        let digest = sha256(&token);
+        assert!(!out.contains(&token) && !out.contains(&digest) && !out.contains("tac_"));
+    }
+}

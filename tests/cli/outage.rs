@@ -1,0 +1,110 @@
+//! A store that goes away, and a server that ends meanwhile.
+
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+
+use crate::postgres::Server;
+use crate::program::Place;
+use crate::serving::Serving;
+
+/// Asks until it is answered so.
+fn until(what: &str, mut status: impl FnMut() -> u16, expected: u16) {
+    let end = Instant::now() + Duration::from_secs(60);
+    loop {
+        let found = status();
+        if found == expected {
+            return;
+        }
+        assert!(Instant::now() < end, "{what}: still {found}");
+    }
+}
+
+#[tokio::test]
+async fn readiness_and_requests_say_503_while_the_store_is_down_and_recover() {
+    let server = Server::start(&["fsync=off"]);
+    let database = server.database().await;
+    let place = Place::in_database(&server, &database);
+    place.run(&["migrate"]).succeeded();
+    let token = place.user_with_token("alice", &["GET"]);
+    let serving = Serving::start(&place, &[]);
+    assert_eq!(serving.ask(Some(&token), "GET").status, 200);
+    assert_eq!(serving.operations("/ready").status, 200);
+    server.kill();
+    until("ready", || serving.operations("/ready").status, 503);
+    // What the cache holds is good for the promised time only.
+    until("asked", || serving.ask(Some(&token), "GET").status, 503);
+    let denied = serving.ask(Some(&token), "GET");
+    assert_eq!(denied.status, 503);
+    assert!(denied.header("retry-after").is_some() && denied.header("x-auth-user").is_none());
+    assert_eq!(serving.operations("/health").status, 200, "it lives");
+    place.run(&["user", "list"]).exited(6);
+    server.start_again();
+    until("ready", || serving.operations("/ready").status, 200);
+    until("asked", || serving.ask(Some(&token), "GET").status, 200);
+    let log = serving.stop();
+    assert!(!log.contains(&token), "{log}");
+}
+
+#[tokio::test]
+async fn a_running_request_is_answered_before_the_server_ends() {
+    let server = Server::start(&["fsync=off"]);
+    let database = server.database().await;
+    let place = Place::in_database(&server, &database);
+    place.run(&["migrate"]).succeeded();
+    let token = place.user_with_token("alice", &["GET"]);
+    let mut command =
+        place.command(&["serve", "--listen", "127.0.0.1:0", "--profile", "original-method"]);
+    command
+        .env("TOWER_API_TOKEN_STORE_TIMEOUT", "30s")
+        .env("TOWER_API_TOKEN_CACHE_ENABLED", "false");
+    let mut serving = Serving::run(command);
+    assert_eq!(serving.ask(Some(&token), "GET").status, 200);
+    let address = serving.address("forward-auth");
+    server.freeze(true);
+    std::thread::scope(|scope| {
+        let running = scope.spawn(|| serving.ask(Some(&token), "GET").status);
+        // It is under way once a connection of the database waits for it.
+        std::thread::sleep(Duration::from_millis(500));
+        serving.signal(Signal::TERM);
+        serving.logged("stopping");
+        let end = Instant::now() + Duration::from_secs(30);
+        while std::net::TcpStream::connect(&address).is_ok() {
+            assert!(Instant::now() < end, "it still accepts");
+        }
+        assert!(!running.is_finished(), "it should wait for the database");
+        server.freeze(false);
+        assert_eq!(running.join().unwrap(), 200);
+    });
+    assert_eq!(serving.ended(), Some(0), "{}", serving.log());
+}
+
+#[tokio::test]
+async fn a_request_that_never_ends_does_not_keep_the_server_for_ever() {
+    let server = Server::start(&["fsync=off"]);
+    let database = server.database().await;
+    let place = Place::in_database(&server, &database);
+    place.run(&["migrate"]).succeeded();
+    let token = place.user_with_token("alice", &["GET"]);
+    let mut command =
+        place.command(&["serve", "--listen", "127.0.0.1:0", "--profile", "original-method"]);
+    command
+        .env("TOWER_API_TOKEN_STORE_TIMEOUT", "60s")
+        .env("TOWER_API_TOKEN_CACHE_ENABLED", "false");
+    command.env("TOWER_API_TOKEN_SHUTDOWN_GRACE", "1s");
+    let mut serving = Serving::run(command);
+    let address = serving.address("forward-auth");
+    server.freeze(true);
+    let mut stream = std::net::TcpStream::connect(&address).unwrap();
+    let request = format!(
+        "GET / HTTP/1.1\r\nhost: a\r\nx-original-method: GET\r\nauthorization: Bearer {token}\r\n\r\n"
+    );
+    std::io::Write::write_all(&mut stream, request.as_bytes()).unwrap();
+    std::thread::sleep(Duration::from_millis(300));
+    serving.signal(Signal::TERM);
+    let code = serving.ended();
+    server.freeze(false);
+    // Nothing was used, so there was nothing to flush that could have failed.
+    assert_eq!(code, Some(0), "{}", serving.log());
+    serving.logged("requests were cut off");
+}

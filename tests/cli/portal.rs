@@ -1,0 +1,125 @@
+//! The portal, for users whom a reverse proxy has signed in.
+
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::program::{Place, finish};
+use crate::serving::{Answer, Serving, request};
+
+const CONFIGURATION: &str = r#"
+[portal]
+listen = "127.0.0.1:0"
+user-header = "x-remote-user"
+administrators = ["root"]
+show-codes = true
+"#;
+
+fn serve(place: &Place, configuration: &str) -> Command {
+    place.write("portal.toml", configuration);
+    place.command(&["serve", "--config", "portal.toml"])
+}
+
+fn call(server: &Serving, user: &[&str], method: &str, path: &str, body: &str) -> Answer {
+    let mut headers: Vec<_> =
+        user.iter().map(|user| ("x-remote-user", (*user).to_owned())).collect();
+    headers.push(("content-type", "application/json".to_owned()));
+    request(&server.address("portal"), method, path, &headers, body)
+}
+
+#[test]
+fn whom_the_proxy_names_is_signed_in_and_nobody_else() {
+    let place = Place::new();
+    let token = place.user_with_token("alice", &["GET"]);
+    let server = Serving::run(serve(&place, CONFIGURATION));
+    let tokens = |user: &[&str]| call(&server, user, "GET", "/tokens/api/tokens", "");
+    let mine = tokens(&["alice"]);
+    assert_eq!(mine.status, 200, "{mine:?}");
+    assert!(mine.body.contains("alice") && !mine.body.contains(&token), "{mine:?}");
+    for nobody in [&[][..], &[""], &["alice", "alice"], &["alice", "root"]] {
+        assert_eq!(tokens(nobody).status, 401, "{nobody:?}");
+    }
+    let bearer = [("authorization", format!("Bearer {token}"))];
+    let address = server.address("portal");
+    let by_token = request(&address, "GET", "/tokens/api/tokens", &bearer, "");
+    assert_eq!(by_token.status, 401, "a token signs nobody in");
+    let users = |user: &str| call(&server, &[user], "GET", "/tokens/api/admin/users", "").status;
+    assert_eq!((users("alice"), users("root")), (403, 200));
+    assert_eq!(call(&server, &["alice"], "GET", "/tokens", "").status, 200);
+    assert_eq!(call(&server, &["alice"], "GET", "/metrics", "").status, 404);
+}
+
+#[test]
+fn a_user_generates_and_confirms_by_json_while_a_gateway_asks() {
+    let place = Place::new();
+    let first = place.user_with_token("alice", &["GET"]);
+    place.write("portal.toml", CONFIGURATION);
+    let server = Serving::start(&place, &["--config", "portal.toml"]);
+    let post = |operation: &str, body: &str| {
+        call(&server, &["alice"], "POST", &format!("/tokens/api/{operation}"), body)
+    };
+    let generated = post("generate", "{\"primary\":1}");
+    assert_eq!(generated.status, 201, "{generated:?}");
+    let generated: Value = serde_json::from_str(&generated.body).unwrap();
+    let second = generated["token"].as_str().unwrap();
+    assert_eq!(server.ask(Some(second), "GET").status, 401);
+    let code = generated["code"].as_str().unwrap_or_else(|| panic!("no code"));
+    let confirmed = post("confirm", &format!("{{\"code\":\"{code}\"}}"));
+    assert_eq!(confirmed.status, 204, "{confirmed:?}");
+    assert_eq!(server.ask(Some(second), "GET").header("x-auth-slot"), Some("primary"));
+    assert_eq!(server.ask(Some(&first), "GET").header("x-auth-slot"), Some("backup"));
+    let history = place.run(&["history", "alice", "--json"]).succeeded().json();
+    assert_eq!(
+        (&history[0]["event"], &history[0]["by"]),
+        (&"primary_confirmed".into(), &"user".into())
+    );
+    assert!(!server.log().contains(code) && !server.log().contains(second));
+}
+
+#[test]
+fn what_would_believe_anybody_is_refused_at_the_start() {
+    let place = Place::new();
+    let without = |line: &str| CONFIGURATION.replace(line, "");
+    let refused = |text: &str| finish(&mut serve(&place, text), "").exited(2);
+    refused(&without("user-header = \"x-remote-user\"")).says("portal.user-header");
+    refused(&without("show-codes = true")).says("nobody to send confirmation codes");
+    refused(&CONFIGURATION.replace("127.0.0.1", "0.0.0.0")).says("secret-file");
+    refused(&CONFIGURATION.replace("[\"root\"]", "[\"\"]")).says("must not be empty");
+    refused(&format!("{CONFIGURATION}path = \"tokens\"\n")).says("portal");
+}
+
+#[test]
+fn a_shared_secret_keeps_the_users_header_to_the_proxy() {
+    let place = Place::new();
+    place.user_with_token("alice", &["GET"]);
+    place.write("secret", "only the proxy knows this");
+    let server = Serving::run(serve(&place, &format!("{CONFIGURATION}secret-file = \"secret\"\n")));
+    let ask = |secret: Option<&str>| {
+        let mut headers = vec![("x-remote-user", "alice".to_owned())];
+        headers.extend(secret.map(|secret| ("x-gateway-secret", secret.to_owned())));
+        request(&server.address("portal"), "GET", "/tokens/api/tokens", &headers, "").status
+    };
+    assert_eq!(
+        [ask(None), ask(Some("guess")), ask(Some("only the proxy knows this"))],
+        [403, 403, 200]
+    );
+}
+
+#[test]
+fn codes_are_sent_where_somebody_sends_them() {
+    let place = Place::new();
+    place.user_with_token("alice", &["GET"]);
+    std::fs::create_dir(place.path("mail")).unwrap();
+    let configuration = CONFIGURATION.replace("show-codes = true", "")
+        + "[notify]\ndirectory = \"mail\"\nlink-base = \"https://api.example.com/tokens/verify\"\n";
+    let server = Serving::run(serve(&place, &configuration));
+    let generated = call(&server, &["alice"], "POST", "/tokens/api/generate", "{\"primary\":1}");
+    assert_eq!(generated.status, 201, "{generated:?}");
+    assert!(!generated.body.contains("tac_"), "{generated:?}");
+    let mail = std::fs::read_dir(place.path("mail")).unwrap().next().expect("a message").unwrap();
+    let mail = std::fs::read_to_string(mail.path()).unwrap();
+    let code = mail.lines().find_map(|line| line.strip_prefix("code=")).expect("a code");
+    let confirmed = format!("{{\"code\":\"{code}\"}}");
+    let confirmed = call(&server, &["alice"], "POST", "/tokens/api/confirm", &confirmed);
+    assert_eq!(confirmed.status, 204, "{confirmed:?}");
+}
