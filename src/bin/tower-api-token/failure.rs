@@ -81,6 +81,8 @@ pub(crate) enum Failure {
     LinesRefused(u64),
     #[error("{0} of these checks failed")]
     CheckFailed(usize),
+    #[error("the token waits for its confirmation, but {0}")]
+    NotSent(String),
     #[error("the output could not be written")]
     Output(#[source] io::Error),
     #[error(transparent)]
@@ -114,7 +116,9 @@ impl Failure {
                 ServeError::LastFlush(error) => of_store(error),
                 _ => USAGE,
             },
-            Self::SecretLost { .. } | Self::Output(_) | Self::Runtime(_) => OTHERWISE,
+            Self::SecretLost { .. } | Self::NotSent(_) | Self::Output(_) | Self::Runtime(_) => {
+                OTHERWISE
+            }
         }
     }
 
@@ -155,6 +159,7 @@ impl Failure {
             Self::Open(OpenError::Missing) => {
                 Some("to make it: tower-api-token migrate".to_owned())
             }
+            Self::NotSent(_) => Some("send another code: token resend USER ID --send".to_owned()),
             Self::SecretLost { .. } => Some(
                 "nobody has this token: `token revoke-all` and issue another, or for one that is \
                  pending `token cancel-pending`"

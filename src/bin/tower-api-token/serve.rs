@@ -9,6 +9,7 @@ mod operations;
 mod portal;
 mod stop;
 mod tls;
+mod unread;
 
 use std::io::Error as IoError;
 use std::path::PathBuf;
@@ -59,7 +60,7 @@ pub(crate) enum ServeError {
     #[error("portal: {0}")]
     Portal(#[from] PortalError),
     #[error(
-        "the portal has nobody to send confirmation codes: set `notify.directory`, or \
+        "the portal has nobody to send confirmation codes: set `notify.smtp`, or \
          `portal.show-codes = true` to show each code to whoever generates the token"
     )]
     NoNotifier,
@@ -114,7 +115,7 @@ async fn manager(
 ) -> Result<TokenManager, Failure> {
     let manager = TokenManager::builder(Arc::clone(store)).scheme(scheme.clone());
     let manager = manager.policy(settings.policy.policy()?).usage(usage.clone());
-    let manager = match settings.notify.notifier()? {
+    let manager = match settings.notify.messenger()? {
         Some(notifier) => manager.notifier(notifier),
         None if settings.portal.listen.is_some() && !settings.portal.show_codes => {
             return Err(ServeError::NoNotifier.into());

@@ -3,6 +3,7 @@
 
 mod address;
 mod layers;
+mod notify;
 mod policy;
 mod portal;
 mod serve;
@@ -16,8 +17,9 @@ use serde::Deserialize;
 
 pub(crate) use self::address::ListenAddress;
 pub(crate) use self::layers::{Layers, SettingsError};
+pub(crate) use self::notify::NotifySettings;
 pub(crate) use self::policy::PolicySettings;
-pub(crate) use self::portal::{NotifySettings, PortalSettings};
+pub(crate) use self::portal::PortalSettings;
 pub(crate) use self::serve::{
     CacheSettings, ExtAuthzSettings, ForwardAuthSettings, LogFormat, LogSettings,
     OperationsSettings, RequestSettings, TlsFiles,
@@ -89,6 +91,13 @@ pub(crate) const KEYS: &[(&str, Kind)] = &[
     ("portal.tls-key", Kind::Text),
     ("notify.directory", Kind::Text),
     ("notify.link-base", Kind::Text),
+    ("notify.smtp", Kind::Text),
+    ("notify.smtp-user", Kind::Text),
+    ("notify.smtp-password-file", Kind::Text),
+    ("notify.smtp-ca-file", Kind::Text),
+    ("notify.from", Kind::Text),
+    ("notify.mail-domain", Kind::Text),
+    ("notify.service", Kind::Text),
     ("log.filter", Kind::Text),
     ("log.format", Kind::Text),
     ("shutdown-grace", Kind::Text),

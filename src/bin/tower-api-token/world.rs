@@ -30,12 +30,14 @@ impl World {
         let settings = settings(common)?;
         let actor = actor(common)?;
         let store = Arc::new(Opened::open(&settings)?.accounts(&settings, COMMAND_PATIENCE));
-        let manager = TokenManager::builder(Arc::clone(&store))
+        let mut manager = TokenManager::builder(Arc::clone(&store))
             .scheme(settings.tokens.scheme()?)
             .policy(settings.policy.policy()?)
-            .confirmation(Confirmation::ByCaller)
-            .build()
-            .await?;
+            .confirmation(Confirmation::ByCaller);
+        if let Some(messenger) = settings.notify.messenger()? {
+            manager = manager.notifier(messenger);
+        }
+        let manager = manager.build().await?;
         Ok(Self { store, manager, actor, output })
     }
 
