@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::http::StatusCode;
+use axum::http::header::CACHE_CONTROL;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
@@ -138,13 +139,15 @@ async fn view(State(profile): State<Profile>) -> Result<Json<Value>, Refused> {
     })))
 }
 
-async fn generate(State(profile): State<Profile>) -> Result<Json<Value>, Refused> {
+/// The answer holds a secret, so nobody may keep it.
+async fn generate(State(profile): State<Profile>) -> Result<impl IntoResponse, Refused> {
     let generated = profile.manager.generate_primary(&Actor::User, &profile.user).await?;
-    Ok(Json(json!({
+    let token = json!({
         "id": generated.id.as_u64(),
         "token": generated.token.expose_secret(),
         "note": "shown once, and refused until it is confirmed",
-    })))
+    });
+    Ok(([(CACHE_CONTROL, "no-store")], Json(token)))
 }
 
 async fn confirm(

@@ -41,13 +41,16 @@ pub enum Place {
 ///
 /// Made by [`Account::builder`], which checks its structure, and changed by
 /// [`rotation::apply`](crate::rotation::apply) alone.
+// In this order, so that what a request reads stands together: among millions
+// of accounts each cache line has to come from memory.
+#[repr(C)]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Account {
     pub(crate) user: UserId,
-    pub(crate) revision: Revision,
     pub(crate) methods: MethodSet,
     pub(crate) primary: Option<TokenRecord>,
     pub(crate) backup: Option<TokenRecord>,
+    pub(crate) revision: Revision,
     /// Boxed: few accounts have one, and millions of accounts stand in memory.
     pub(crate) pending: Option<Box<Pending>>,
     pub(crate) retired: Box<[Retired]>,
@@ -155,13 +158,13 @@ impl Account {
     /// The live token with this digest, found as by [`slot_of`](Self::slot_of).
     #[inline]
     pub(crate) fn token_of(&self, digest: &TokenDigest) -> Option<(Slot, &TokenRecord)> {
-        let holds = |record: &&TokenRecord| record.digest.digest.ct_eq(digest).into();
-        let primary = self.primary.as_ref().filter(holds);
-        let backup = self.backup.as_ref().filter(holds);
-        match (primary, backup) {
-            (Some(token), _) => Some((Slot::Primary, token)),
-            (None, Some(token)) => Some((Slot::Backup, token)),
-            (None, None) => None,
+        let is = |record: &TokenRecord| record.digest.digest.ct_eq(digest).into();
+        let (is_primary, is_backup): (bool, bool) =
+            (self.primary.as_ref().is_some_and(is), self.backup.as_ref().is_some_and(is));
+        match (&self.primary, &self.backup) {
+            (Some(token), _) if is_primary => Some((Slot::Primary, token)),
+            (_, Some(token)) if is_backup => Some((Slot::Backup, token)),
+            _ => None,
         }
     }
 

@@ -4,6 +4,7 @@
 
 mod settings;
 
+use std::mem;
 use std::sync::Arc;
 
 use compact_str::CompactString;
@@ -48,15 +49,15 @@ pub(crate) struct Question {
     digests: Vec<TokenDigest>,
     carrier: Carrier,
     user: Option<CompactString>,
-    overrides: KeptOverrides,
+    overrides: Option<KeptOverrides>,
 }
 
 /// What a request claims and needs.
 struct Claim<'r> {
     /// The method that shall be performed.
-    method: Needed<'r>,
+    method: &'r Needed<'r>,
     /// The methods that it asks for in place of its own.
-    overrides: &'r Overrides<'r>,
+    overrides: Option<&'r Overrides<'r>>,
     /// The user named beside the token.
     user: Option<&'r str>,
     carrier: Carrier,
@@ -78,7 +79,7 @@ impl Authenticator {
     /// [`Denial`] says why the request must not pass.
     pub async fn authenticate(&self, request: &mut Parts) -> Result<Option<Identity>, Denial> {
         let mut identity = None;
-        let method = Needed::named(request.method.as_str());
+        let method = &Needed::named(request.method.as_str());
         let decision = match self.begin(method, &mut request.headers, &mut identity) {
             Step::Done(decision) => decision,
             Step::Ask(question) => {
@@ -97,25 +98,46 @@ impl Authenticator {
     /// large to be handed up from call to call.
     pub(crate) fn begin(
         &self,
-        method: Needed<'_>,
+        method: &Needed<'_>,
         headers: &mut HeaderMap,
         identity: &mut Option<Identity>,
     ) -> Step {
         let mut seen = Seen::default();
         self.sources.read(headers, &mut seen);
-        match (seen.credential(&self.sources), seen.overrides.check()) {
-            (Ok(Some(secret)), Ok(())) => {
-                let (carrier, overrides) = (seen.carrier(), &seen.overrides);
-                let claim = Claim { method, overrides, user: secret.user(), carrier };
-                self.look_up(secret.token(), &claim, identity)
-            }
-            (Ok(None), overrides) => {
-                let overrides = overrides.map(|()| seen.overrides.is_empty());
+        match seen.plain_token(&self.sources, &self.scheme) {
+            Some(token) => self.look_up(token, &Claim::plain(method), identity),
+            None => {
+                let overrides = seen.overrides().map(|overrides| overrides.is_none());
                 let misplaced = seen.misplaced(&self.sources);
-                Step::Done(self.without_credential(method.name, headers, overrides, misplaced))
+                let step = self.look_closely(&seen, method, identity);
+                step.unwrap_or_else(|| {
+                    Step::Done(self.without_credential(method.name, headers, overrides, misplaced))
+                })
             }
-            (Err(fault), _) | (_, Err(fault)) => Step::Done(Err(Box::new(Denial::fault(fault)))),
         }
+    }
+
+    /// Sorts out what the request carries; `None` if that is no credential.
+    #[cold]
+    fn look_closely(
+        &self,
+        seen: &Seen<'_>,
+        method: &Needed<'_>,
+        identity: &mut Option<Identity>,
+    ) -> Option<Step> {
+        Some(match (seen.credential(&self.sources), seen.overrides()) {
+            (Ok(None), _) => return None,
+            (Ok(Some(secret)), Ok(overrides)) => {
+                let (user, carrier) = (secret.user(), seen.carrier());
+                let claim = Claim { method, overrides, user, carrier };
+                if self.scheme.may_be_token(secret.token()) {
+                    self.look_up(secret.token(), &claim, identity)
+                } else {
+                    Step::Done(Err(refusal(DenialKind::InvalidToken)))
+                }
+            }
+            (Err(fault), _) | (_, Err(fault)) => Step::Done(Err(faulty(fault))),
+        })
     }
 
     /// A request that asks for another method than its own is no preflight: no
@@ -134,7 +156,7 @@ impl Authenticator {
         if preflight && no_override == Ok(true) {
             Ok(Pass::ANONYMOUS)
         } else if self.optional {
-            no_override.map(|_| Pass::ANONYMOUS).map_err(|fault| Box::new(Denial::fault(fault)))
+            no_override.map(|_| Pass::ANONYMOUS).map_err(faulty)
         } else {
             Err(refusal(DenialKind::MissingCredential))
         }
@@ -143,11 +165,8 @@ impl Authenticator {
     /// Asks memory, under the current pepper and then under the former one. The
     /// check sum is looked at after that only: a live token pays nothing for
     /// it, and garbage is still refused before any store is asked.
-    #[inline]
+    #[inline(always)]
     fn look_up(&self, text: &[u8], claim: &Claim<'_>, identity: &mut Option<Identity>) -> Step {
-        if !self.scheme.may_be_token(text) {
-            return Step::Done(Err(refusal(DenialKind::InvalidToken)));
-        }
         let digest = self.scheme.current_digest(text);
         match self.peek(&digest, claim, identity) {
             (_, Some(decision)) if decides(&decision) => Step::Done(decision),
@@ -177,7 +196,7 @@ impl Authenticator {
             return Step::Done(Err(refusal(DenialKind::InvalidToken)));
         }
         let Claim { carrier, user, overrides, .. } = claim;
-        let (user, overrides) = (user.map(Into::into), overrides.keep());
+        let (user, overrides) = (user.map(Into::into), overrides.map(Overrides::keep));
         Step::Ask(Box::new(Question { digests, carrier: *carrier, user, overrides }))
     }
 
@@ -196,7 +215,8 @@ impl Authenticator {
                 decision = Some(self.judge(account, digest, claim, identity));
             }
         });
-        (known, decision)
+        let carrier = claim.carrier;
+        (known, decision.map(|judged| judged.map(|first_use| Pass { carrier, first_use })))
     }
 
     /// Asks the store for one digest after the other, until one is a live
@@ -220,23 +240,26 @@ impl Authenticator {
         &self,
         question: &Question,
         found: Result<Found, StoreError>,
-        method: Needed<'_>,
+        method: &Needed<'_>,
         identity: &mut Option<Identity>,
     ) -> Result<Pass, Box<Denial>> {
         match found {
             Ok(Some((account, digest))) => {
                 let Question { carrier, user, overrides, .. } = question;
-                let (user, overrides) = (user.as_deref(), &overrides.lend());
+                let overrides = overrides.as_ref().map(KeptOverrides::lend);
+                let (user, overrides) = (user.as_deref(), overrides.as_ref());
                 let claim = Claim { method, overrides, user, carrier: *carrier };
-                self.judge(&account, &digest, &claim, identity)
+                let first_use = self.judge(&account, &digest, &claim, identity)?;
+                Ok(Pass { carrier: *carrier, first_use })
             }
             Ok(None) => Err(refusal(DenialKind::InvalidToken)),
             Err(error) => Err(refusal(failed(&error))),
         }
     }
 
-    /// Decides by the account that names the digest. The method comes last: 403
-    /// is told only to the holder of a live token.
+    /// Decides by the account that names the digest; whether this is the token's
+    /// first use in this interval. The method comes last: 403 is told only to
+    /// the holder of a live token.
     #[inline(always)]
     fn judge(
         &self,
@@ -244,19 +267,22 @@ impl Authenticator {
         digest: &TokenDigest,
         claim: &Claim<'_>,
         identity: &mut Option<Identity>,
-    ) -> Result<Pass, Box<Denial>> {
+    ) -> Result<bool, Box<Denial>> {
         let Some((slot, token)) = self.live(account, digest, claim.user) else {
             return Err(self.not_live(account, digest));
         };
         let methods = account.methods();
-        if !methods.grants(&claim.method) {
-            return Err(Box::new(Denial::method_not_granted(claim.method.name)));
-        } else if !claim.overrides.is_empty() {
-            claim.overrides_granted(methods)?;
+        if !methods.grants(claim.method) {
+            return Err(not_granted(claim.method.name));
+        } else if let Some(overrides) = claim.overrides {
+            all_granted(overrides, methods)?;
         }
         let first_use = self.usage.as_ref().is_some_and(|usage| usage.mark(token));
-        *identity = Some(Identity::new(account.user().clone(), methods.clone(), token.id, slot));
-        Ok(Pass { carrier: claim.carrier, first_use })
+        let user = account.user().clone();
+        let nobody = identity.replace(Identity::new(user, methods.clone(), token.id, slot));
+        // Looking whether there is something to drop would cost more than this.
+        mem::forget(nobody);
+        Ok(first_use)
     }
 
     /// The live token with that digest, if the account is that of the user named
@@ -319,18 +345,34 @@ fn decides(decision: &Result<Pass, Box<Denial>>) -> bool {
     decision.as_ref().err().is_none_or(|denial| denial.kind() != DenialKind::InvalidToken)
 }
 
-impl Claim<'_> {
-    #[cold]
-    fn overrides_granted(&self, methods: &MethodSet) -> Result<(), Box<Denial>> {
-        let refused = self.overrides.methods().find(|method| !methods.allows(method));
-        refused.map_or(Ok(()), |method| Err(Box::new(Denial::method_not_granted(method))))
+impl<'r> Claim<'r> {
+    /// With a Bearer token, and nothing else of interest.
+    #[inline]
+    const fn plain(method: &'r Needed<'r>) -> Self {
+        Self { method, overrides: None, user: None, carrier: Carrier::Authorization }
     }
+}
+
+#[cold]
+fn all_granted(overrides: &Overrides<'_>, methods: &MethodSet) -> Result<(), Box<Denial>> {
+    let refused = overrides.methods().find(|method| !methods.allows(method));
+    refused.map_or(Ok(()), |method| Err(not_granted(method)))
 }
 
 /// A denial as it is handed up: boxed, since the other outcome is small.
 #[cold]
 fn refusal(kind: DenialKind) -> Box<Denial> {
     Box::new(Denial::new(kind))
+}
+
+#[cold]
+fn faulty(fault: RequestFault) -> Box<Denial> {
+    Box::new(Denial::fault(fault))
+}
+
+#[cold]
+fn not_granted(method: &str) -> Box<Denial> {
+    Box::new(Denial::method_not_granted(method))
 }
 
 /// What a store's failure is to the client; none is an approval, and none looks

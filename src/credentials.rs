@@ -14,7 +14,7 @@ pub(crate) use self::basic::BasicCredential;
 pub(crate) use self::overrides::{KeptOverrides, Overrides};
 use crate::denial::RequestFault;
 use crate::method::is_http_token;
-use crate::token::{MAX_TOKEN_LENGTH, is_b64token};
+use crate::token::{MAX_TOKEN_LENGTH, TokenScheme, is_b64token};
 
 /// Where a request may carry its token. Never in the URL: that is what logs,
 /// histories and referrers keep.
@@ -123,7 +123,9 @@ impl Sources {
         for (name, value) in headers.iter_mut() {
             if *name == AUTHORIZATION {
                 value.set_sensitive(true);
-                seen.authorization.add(value);
+                if seen.authorization.replace(value).is_some() {
+                    seen.rare().repeated_authorization = true;
+                }
             } else if own_headers || Overrides::may_be(name) {
                 self.look_at(name, value, seen);
             }
@@ -134,9 +136,9 @@ impl Sources {
     fn look_at<'h>(&self, name: &HeaderName, value: &'h mut HeaderValue, seen: &mut Seen<'h>) {
         if let Some((place, _)) = (0..).zip(&self.headers).find(|(_, own)| *own == name) {
             value.set_sensitive(true);
-            seen.own_header.add(value, place);
-        } else {
-            seen.overrides.look_at(name, value);
+            seen.rare().own_header.add(value, place);
+        } else if let Some(place) = Overrides::place_of(name) {
+            seen.rare().overrides.add(value, place);
         }
     }
 }
@@ -152,30 +154,23 @@ pub(crate) enum Carrier {
 /// What one pass over the headers found.
 #[derive(Default)]
 pub(crate) struct Seen<'h> {
-    authorization: Field<'h>,
-    own_header: OwnHeader<'h>,
-    pub(crate) overrides: Overrides<'h>,
+    authorization: Option<&'h HeaderValue>,
+    rare: Option<Rare<'h>>,
 }
 
-/// The lines of one kind of header.
+/// What most requests have nothing of.
 #[derive(Clone, Copy, Default)]
-struct Field<'h> {
-    value: Option<&'h HeaderValue>,
-    repeated: bool,
-}
-
-impl<'h> Field<'h> {
-    #[inline]
-    const fn add(&mut self, value: &'h HeaderValue) {
-        self.repeated |= self.value.is_some();
-        self.value = Some(value);
-    }
+struct Rare<'h> {
+    repeated_authorization: bool,
+    own_header: OwnHeader<'h>,
+    overrides: Overrides<'h>,
 }
 
 /// The lines of the host's own headers.
 #[derive(Clone, Copy, Default)]
 struct OwnHeader<'h> {
-    field: Field<'h>,
+    value: Option<&'h HeaderValue>,
+    repeated: bool,
     /// Which of those headers it is.
     place: u32,
     /// Whether there is another one of them.
@@ -184,10 +179,11 @@ struct OwnHeader<'h> {
 
 impl<'h> OwnHeader<'h> {
     const fn add(&mut self, value: &'h HeaderValue, place: u32) {
-        let first = self.field.value.is_none();
-        self.several |= !first && !self.field.repeated && self.place != place;
+        let first = self.value.is_none();
+        self.several |= !first && !self.repeated && self.place != place;
+        self.repeated |= !first;
         self.place = place;
-        self.field.add(value);
+        self.value = Some(value);
     }
 }
 
@@ -220,37 +216,44 @@ impl Secret<'_> {
 }
 
 impl<'h> Seen<'h> {
+    /// The token of a request with one Bearer credential, which is at first
+    /// sight a token of this host's, and nothing else of interest: most are.
+    #[inline]
+    pub(crate) fn plain_token(&self, sources: &Sources, scheme: &TokenScheme) -> Option<&'h [u8]> {
+        let value = self.authorization.filter(|_| sources.bearer && self.rare.is_none())?;
+        let text = after_letters(value.as_bytes(), *b"bearer")?.strip_prefix(b" ")?;
+        scheme.is_plainly_own(text).then_some(text)
+    }
+
     /// The one credential, or `None` if no enabled source carries one.
     ///
     /// # Errors
     ///
     /// [`RequestFault`] if there are several or the one is malformed.
-    #[inline]
     pub(crate) fn credential(&self, sources: &Sources) -> Result<Option<Secret<'h>>, RequestFault> {
-        let in_authorization = match self.authorization {
-            _ if !sources.authorization() => None,
-            Field { repeated: true, .. } => return Err(RequestFault::RepeatedCredential),
-            Field { value: None, .. } => None,
-            Field { value: Some(value), .. } => sources.in_authorization(value.as_bytes())?,
+        let Rare { repeated_authorization, own_header, .. } = self.rare.unwrap_or_default();
+        let in_authorization = match self.authorization.filter(|_| sources.authorization()) {
+            Some(_) if repeated_authorization => return Err(RequestFault::RepeatedCredential),
+            Some(value) => sources.in_authorization(value.as_bytes())?,
+            None => None,
         };
-        match self.own_header.field.value {
+        match own_header.value {
             None => Ok(in_authorization),
-            Some(value) => self.in_own_header(in_authorization.is_some(), value).map(Some),
+            Some(_) if in_authorization.is_some() || own_header.several => {
+                Err(RequestFault::SeveralCredentials)
+            }
+            Some(_) if own_header.repeated => Err(RequestFault::RepeatedCredential),
+            Some(value) => token(value.as_bytes()).map(|token| Some(Secret::Plain(token))),
         }
     }
 
-    fn in_own_header(
-        &self,
-        in_authorization: bool,
-        value: &'h HeaderValue,
-    ) -> Result<Secret<'h>, RequestFault> {
-        if in_authorization || self.own_header.several {
-            Err(RequestFault::SeveralCredentials)
-        } else if self.own_header.field.repeated {
-            Err(RequestFault::RepeatedCredential)
-        } else {
-            token(value.as_bytes()).map(Secret::Plain)
-        }
+    /// The method overrides; `None` for none.
+    ///
+    /// # Errors
+    ///
+    /// [`RequestFault`] if one is repeated, empty or holds no method.
+    pub(crate) fn overrides(&self) -> Result<Option<&Overrides<'h>>, RequestFault> {
+        self.rare.as_ref().map_or(Ok(None), |rare| rare.overrides.check())
     }
 
     /// What is wrong with an `Authorization` header without a credential of
@@ -258,7 +261,7 @@ impl<'h> Seen<'h> {
     /// more after it (RFC 9110 section 11.4).
     #[cold]
     pub(crate) fn misplaced(&self, sources: &Sources) -> Option<RequestFault> {
-        let value = self.authorization.value.filter(|_| sources.authorization())?.as_bytes();
+        let value = self.authorization.filter(|_| sources.authorization())?.as_bytes();
         let scheme = value.split(|&byte| byte == b' ').next().unwrap_or_default();
         if value.is_empty() {
             Some(RequestFault::EmptyCredential)
@@ -271,12 +274,17 @@ impl<'h> Seen<'h> {
 
     /// Which header carries the [`credential`](Self::credential), if there is
     /// one.
-    #[inline]
-    pub(crate) const fn carrier(&self) -> Carrier {
-        match self.own_header.field.value {
-            Some(_) => Carrier::Header(self.own_header.place),
+    pub(crate) fn carrier(&self) -> Carrier {
+        let own_header = self.rare.map(|rare| rare.own_header);
+        match own_header.filter(|own_header| own_header.value.is_some()) {
+            Some(own_header) => Carrier::Header(own_header.place),
             None => Carrier::Authorization,
         }
+    }
+
+    #[cold]
+    fn rare(&mut self) -> &mut Rare<'h> {
+        self.rare.get_or_insert_default()
     }
 }
 
@@ -284,7 +292,6 @@ impl Sources {
     /// The credential in an `Authorization` header. One of a scheme that is not
     /// enabled, or of none, counts as no authentication information (RFC 6750
     /// section 3.1).
-    #[inline]
     fn in_authorization<'h>(&self, value: &'h [u8]) -> Result<Option<Secret<'h>>, RequestFault> {
         if self.bearer
             && let Some(rest) = after_scheme(value, *b"bearer")
@@ -309,7 +316,6 @@ impl Sources {
 
 /// What follows an authentication scheme and the spaces behind it (RFC 9110
 /// section 11.4: `1*SP`); `None` if the value is not of that scheme.
-#[inline]
 fn after_scheme<const N: usize>(value: &[u8], scheme: [u8; N]) -> Option<&[u8]> {
     let rest = after_letters(value, scheme)?;
     let spaces = rest.iter().take_while(|&&byte| byte == b' ').count();
@@ -335,7 +341,6 @@ fn number<const N: usize>(bytes: [u8; N]) -> u64 {
 }
 
 /// Checks that `text` could be a token at all.
-#[inline]
 fn token(text: &[u8]) -> Result<&[u8], RequestFault> {
     if text.is_empty() {
         Err(RequestFault::EmptyCredential)

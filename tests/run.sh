@@ -37,6 +37,7 @@ need curl command -v curl
 need python3 command -v python3
 need python3-venv python3 -c 'import ensurepip'
 need valgrind command -v valgrind
+need_server postgresql ls /usr/lib/postgresql/*/bin/postgres
 need_server redis-server command -v redis-server
 need openssl command -v openssl
 

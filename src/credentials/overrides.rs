@@ -14,7 +14,6 @@ const NAMES: [&str; 3] = ["x-http-method-override", "x-http-method", "x-method-o
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Overrides<'h> {
     values: [Option<&'h HeaderValue>; NAMES.len()],
-    seen: bool,
     repeated: bool,
 }
 
@@ -30,41 +29,31 @@ impl<'h> Overrides<'h> {
         LENGTHS.contains(&name.as_str().len())
     }
 
-    /// Looks at one header.
-    pub(super) fn look_at(&mut self, name: &HeaderName, value: &'h HeaderValue) {
-        let is = |known: &&str| reads_as(name.as_str(), known);
-        if let Some(place) = NAMES.iter().position(is) {
-            self.seen = true;
-            self.repeated |= self.values[place].replace(value).is_some();
-        }
+    /// Which of them the header is, if any.
+    pub(super) fn place_of(name: &HeaderName) -> Option<usize> {
+        NAMES.iter().position(|known| reads_as(name.as_str(), known))
     }
 
-    /// Checks that each header, if it is there, holds one method.
+    /// Adds the line of one of them.
+    pub(super) fn add(&mut self, value: &'h HeaderValue, place: usize) {
+        self.repeated |= self.values[place].replace(value).is_some();
+    }
+
+    /// Checks that each header, if it is there, holds one method; `None` if
+    /// there is none.
     ///
     /// # Errors
     ///
     /// [`RequestFault`] if a header is repeated, empty or holds no method.
-    #[inline]
-    pub(crate) fn check(&self) -> Result<(), RequestFault> {
-        if self.seen { self.check_closely() } else { Ok(()) }
-    }
-
-    #[cold]
-    fn check_closely(&self) -> Result<(), RequestFault> {
-        let well_formed = |value: &HeaderValue| is_http_token(value.as_bytes());
+    pub(super) fn check(&self) -> Result<Option<&Self>, RequestFault> {
+        let mut values = self.values.iter().flatten();
         if self.repeated {
             Err(RequestFault::RepeatedOverride)
-        } else if !self.values.iter().flatten().all(|value| well_formed(value)) {
+        } else if !values.clone().all(|value| is_http_token(value.as_bytes())) {
             Err(RequestFault::MalformedOverride)
         } else {
-            Ok(())
+            Ok(values.next().map(|_| self))
         }
-    }
-
-    /// Whether there is none.
-    #[inline]
-    pub(crate) const fn is_empty(&self) -> bool {
-        !self.seen
     }
 
     /// The methods asked for, once they are checked.
@@ -83,7 +72,7 @@ impl KeptOverrides {
         for (place, value) in values.iter_mut().zip(&self.0) {
             *place = Some(value);
         }
-        Overrides { values, seen: !self.0.is_empty(), repeated: false }
+        Overrides { values, repeated: false }
     }
 }
 

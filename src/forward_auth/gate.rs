@@ -55,7 +55,7 @@ impl Gate {
     /// client's, or `None` where it is in doubt.
     pub(crate) fn begin(&self, method: Option<&str>, headers: &mut HeaderMap) -> GateStep {
         let mut identity = None;
-        let method = Needed::named(method.unwrap_or(DOUBT));
+        let method = &Needed::named(method.unwrap_or(DOUBT));
         match self.authenticator.begin(method, headers, &mut identity) {
             Step::Done(decision) => GateStep::Done(Decided { decision, identity }),
             Step::Ask(question) => GateStep::Ask(question),
@@ -65,7 +65,7 @@ impl Gate {
     /// Asks the store and decides by its answer.
     pub(crate) async fn ask(&self, question: Box<Question>, method: Option<&str>) -> Decided {
         let mut identity = None;
-        let method = Needed::named(method.unwrap_or(DOUBT));
+        let method = &Needed::named(method.unwrap_or(DOUBT));
         let found = self.authenticator.ask(&question).await;
         let decision = self.authenticator.conclude(&question, found, method, &mut identity);
         Decided { decision, identity }

@@ -63,6 +63,7 @@ struct Answer {
 }
 
 impl<S: Service<Request<B>>, B> ResponseFuture<S, B> {
+    #[inline]
     pub(super) const fn running(future: S::Future, after: After) -> Self {
         Self { state: State::Running { future, after } }
     }
@@ -95,7 +96,7 @@ impl<S: Service<Request<B>>, B> Waiting<S, B> {
     fn conclude(self, Answer { question, found }: Answer) -> State<S::Future, S, B> {
         let Self { settings, mut service, head, body, .. } = self;
         let authenticator = &settings.authenticator;
-        let (method, mut identity) = (Needed::named(head.method.as_str()), None);
+        let (method, mut identity) = (&Needed::named(head.method.as_str()), None);
         let decision = authenticator.conclude(&question, found, method, &mut identity);
         match authenticator.settle(decision, identity.as_ref(), &head) {
             Ok(pass) => {

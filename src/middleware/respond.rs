@@ -86,7 +86,7 @@ impl Responder {
         sources: &Sources,
     ) -> After {
         let backup = identity.is_some_and(|identity| identity.slot() == Slot::Backup);
-        let vary = sources.own_header(carrier).cloned();
+        let vary = sources.own_header(carrier).cloned().map(Box::new);
         After { backup_notice: backup && self.backup_notice, vary }
     }
 }
@@ -106,22 +106,29 @@ impl fmt::Debug for Responder {
 pub(super) struct After {
     backup_notice: bool,
     /// The header that carried the token, if caches do not know it (RFC 9111
-    /// section 3.5 protects `Authorization` alone).
-    vary: Option<HeaderName>,
+    /// section 3.5 protects `Authorization` alone). Boxed, since few requests
+    /// have one and each future is moved.
+    vary: Option<Box<HeaderName>>,
 }
 
 impl After {
-    #[inline]
+    #[inline(always)]
     pub(super) fn apply<B>(&mut self, response: Response<B>) -> Response<ResponseBody<B>> {
-        let mut response = response.map(ResponseBody::inner);
+        let (mut head, body) = response.into_parts();
+        if self.backup_notice || self.vary.is_some() {
+            self.mark(&mut head.headers);
+        }
+        Response::from_parts(head, ResponseBody::inner(body))
+    }
+
+    #[cold]
+    fn mark(&mut self, headers: &mut HeaderMap) {
         if self.backup_notice {
-            let backup = HeaderValue::from_static(Slot::Backup.as_str());
-            response.headers_mut().insert(SLOT, backup);
+            headers.insert(SLOT, HeaderValue::from_static(Slot::Backup.as_str()));
         }
         if let Some(name) = self.vary.take() {
-            keep_from_shared_caches(response.headers_mut(), name);
+            keep_from_shared_caches(headers, *name);
         }
-        response
     }
 }
 

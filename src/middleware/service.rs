@@ -61,9 +61,17 @@ where
     #[inline]
     fn call(&mut self, mut request: Request<B>) -> ResponseFuture<S, B> {
         let authenticator = &self.settings.authenticator;
-        let method = request.method().clone();
+        // A method that is no standard one outlives the borrow of its request.
+        let other;
+        let method = match standard(request.method()) {
+            Some(method) => method,
+            None => {
+                other = request.method().clone();
+                &Needed::named(other.as_str())
+            }
+        };
         let mut identity = None;
-        match authenticator.begin(needed(&method), request.headers_mut(), &mut identity) {
+        match authenticator.begin(method, request.headers_mut(), &mut identity) {
             Step::Done(Ok(pass)) if authenticator.is_settled(pass) => {
                 let after = self.settings.admit(pass, identity, &mut request);
                 ResponseFuture::running(self.inner.call(request), after)
@@ -117,7 +125,7 @@ impl<S: Clone> TokenAuth<S> {
 
 impl Settings {
     /// Prepares a request that may pass, and says what to do to its response.
-    #[inline]
+    #[inline(always)]
     pub(super) fn admit<B>(
         self: &Arc<Self>,
         pass: Pass,
@@ -156,18 +164,18 @@ impl Settings {
     }
 }
 
-/// A request's method, without comparing texts where it is a standard one.
+/// A request's method if it is a standard one, without comparing texts.
 #[inline]
-fn needed(method: &Method) -> Needed<'_> {
+fn standard(method: &Method) -> Option<&'static Needed<'static>> {
     match *method {
-        Method::GET => Needed::GET,
-        Method::HEAD => Needed::HEAD,
-        Method::POST => Needed::POST,
-        Method::PUT => Needed::PUT,
-        Method::DELETE => Needed::DELETE,
-        Method::PATCH => Needed::PATCH,
-        Method::OPTIONS => Needed::OPTIONS,
-        _ => Needed::named(method.as_str()),
+        Method::GET => Some(&Needed::GET),
+        Method::HEAD => Some(&Needed::HEAD),
+        Method::POST => Some(&Needed::POST),
+        Method::PUT => Some(&Needed::PUT),
+        Method::DELETE => Some(&Needed::DELETE),
+        Method::PATCH => Some(&Needed::PATCH),
+        Method::OPTIONS => Some(&Needed::OPTIONS),
+        _ => None,
     }
 }
 

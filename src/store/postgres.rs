@@ -3,6 +3,7 @@
 mod change;
 mod failure;
 mod hidden;
+mod lent;
 mod message;
 mod read;
 mod schema;
@@ -10,12 +11,15 @@ mod session;
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
-use deadpool_postgres::{Client, Pool};
+use deadpool_postgres::Pool;
+use tokio::time::timeout;
 use tokio_postgres::Socket;
 use tokio_postgres::tls::{MakeTlsConnect, TlsConnect};
 
+use self::lent::Lent;
 use self::session::{ByConfig, Connector};
 use super::detached::to_its_end;
 use super::listener::LazyListener;
@@ -28,6 +32,12 @@ use crate::identity::UserId;
 use crate::token::{PepperVersion, TokenDigest};
 use crate::usage::{TokenUsage, TokenUse};
 
+/// How long a change may take, and a batch, before its connection is given up.
+/// One that waits for a lock of somebody else's, or for a server that is gone,
+/// must not hold it for ever.
+const LIMIT: Duration = Duration::from_secs(10);
+const BATCH_LIMIT: Duration = Duration::from_secs(60);
+
 /// Accounts in a PostgreSQL database, shared by any number of nodes.
 ///
 /// The tables stand in the schema `tower_api_token`, so one database holds one
@@ -37,15 +47,23 @@ use crate::usage::{TokenUsage, TokenUse};
 /// # What the host decides
 ///
 /// * The pool: its size, its time-outs and its TLS. A request waits for a
-///   connection as long as the pool says; put
-///   `WithTimeout` around the store to bound every
-///   call.
-/// * The server. The pool must lead to the primary, never to a standby, which
-///   would answer by the past. A change is as durable as `fsync` and
-///   `synchronous_commit` make it: leave both on. The database's encoding must
-///   be UTF-8.
-/// * What stands between. [`listen_with`](Self::listen_with) must bypass a
-///   pooler that gives a connection away after each transaction;
+///   connection as long as the pool says; put `WithTimeout` around the store to
+///   bound every call. The usual way of recycling connections (`Fast`) costs no
+///   message; a look-up is then one statement, prepared once for each
+///   connection. `tcp_user_timeout` in the connection's configuration bounds how
+///   long the operating system believes in a connection that was cut silently,
+///   and `statement_timeout` how long the server works on.
+/// * The server. The pool must lead to the primary: where there are several
+///   hosts, ask for `target_session_attrs=read-write`. A standby would answer by
+///   the past, so looking up a token or an account there is
+///   [`Unavailable`](super::StoreErrorKind::Unavailable). A former primary that
+///   does not know that it is one cannot be told from the primary: fence it off. A
+///   change is as durable as `fsync` and `synchronous_commit` make it, and
+///   survives a failover if a standby has it (`synchronous_standby_names`): leave
+///   them on. The database's encoding must be UTF-8.
+/// * What stands between. A pooler that gives a connection away after each
+///   transaction must keep prepared statements, and
+///   [`listen_with`](Self::listen_with) must bypass it;
 ///   [`changes`](AccountStore::changes) fails if no message comes through.
 ///
 /// # What a dropped call leaves behind
@@ -53,8 +71,10 @@ use crate::usage::{TokenUsage, TokenUse};
 /// A change is one statement, or for
 /// [`replace_many`](AccountStore::replace_many) one transaction, which runs to
 /// its end in a task of its own. No connection goes back to the pool inside a
-/// transaction, and there are never more such tasks than the pool has
-/// connections.
+/// transaction or before its answer, and there are never more such tasks than
+/// the pool has connections. A connection whose answer nobody waits for is
+/// closed if it has none after a second; that of a change after ten seconds, of
+/// a batch after sixty, and then the outcome is unknown.
 ///
 /// ```no_run
 /// use tower_api_token::store::PostgresStore;
@@ -110,8 +130,9 @@ impl PostgresStore {
     /// Makes the schema, or brings an older one up to date.
     ///
     /// It may be called at every start and by several nodes at the same time.
-    /// The pool's user needs the right to create tables in the schema
-    /// `tower_api_token` and, unless that exists, to create it.
+    /// Where there is something to do, the pool's user needs the right to create
+    /// tables in the schema `tower_api_token` and, unless that exists, to create
+    /// it; else to read and write its tables is enough.
     ///
     /// # Errors
     ///
@@ -120,39 +141,56 @@ impl PostgresStore {
     /// [`StoreErrorKind::Corrupt`](super::StoreErrorKind::Corrupt) if a newer
     /// version of this crate has made it.
     pub async fn migrate(&self) -> Result<(), StoreError> {
-        let client = self.client("migrating").await?;
-        to_its_end("migrating", schema::migrate(client)).await
+        let lent = self.lent("migrating").await?;
+        to_its_end("migrating", schema::migrate(lent)).await
     }
 
-    async fn client(&self, doing: &'static str) -> Result<Client, StoreError> {
-        self.pool.get().await.map_err(|error| failure::no_connection(doing, error))
+    async fn lent(&self, doing: &'static str) -> Result<Lent, StoreError> {
+        let client = self.pool.get().await;
+        client.map(Lent::new).map_err(|error| failure::no_connection(doing, error))
+    }
+
+    /// Does `work` on a connection, in a task of its own and within a limit.
+    async fn write<T, F>(
+        &self,
+        doing: &'static str,
+        limit: Duration,
+        work: impl FnOnce(Lent) -> F + Send,
+    ) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, StoreError>> + Send + 'static,
+    {
+        let work = timeout(limit, work(self.lent(doing).await?));
+        to_its_end(doing, async move {
+            work.await.unwrap_or_else(|elapsed| Err(failure::late(doing, elapsed)))
+        })
+        .await
     }
 }
 
 #[async_trait]
 impl TokenStore for PostgresStore {
     async fn find(&self, digest: &TokenDigest) -> Result<Option<Arc<Account>>, StoreError> {
-        read::find(&self.client(read::ACCOUNT).await?, digest).await
+        read::find(self.lent(read::ACCOUNT).await?, digest).await
     }
 }
 
 #[async_trait]
 impl AccountStore for PostgresStore {
     async fn load(&self, user: &UserId) -> Result<Loaded, StoreError> {
-        read::load(&self.client(read::ACCOUNT).await?, user).await
+        read::load(self.lent(read::ACCOUNT).await?, user).await
     }
 
     async fn replace(&self, replacement: Replacement) -> Result<(), StoreError> {
-        let client = self.client(change::ONE).await?;
-        to_its_end(change::ONE, change::replace(client, replacement)).await
+        self.write(change::ONE, LIMIT, |lent| change::replace(lent, replacement)).await
     }
 
     async fn replace_many(
         &self,
         replacements: Vec<Replacement>,
     ) -> Result<Vec<Result<(), StoreError>>, StoreError> {
-        let client = self.client(change::MANY).await?;
-        to_its_end(change::MANY, change::replace_many(client, replacements)).await
+        self.write(change::MANY, BATCH_LIMIT, |lent| change::replace_many(lent, replacements)).await
     }
 
     async fn list(
@@ -160,17 +198,16 @@ impl AccountStore for PostgresStore {
         after: Option<&UserId>,
         size: PageSize,
     ) -> Result<AccountPage, StoreError> {
-        read::list(&self.client(read::LIST).await?, after, size).await
+        read::list(self.lent(read::LIST).await?, after, size).await
     }
 
     async fn record_usage(&self, batch: &[TokenUse]) -> Result<(), StoreError> {
         let batch = change::UsageColumns::of(batch);
-        let client = self.client(change::USAGE).await?;
-        to_its_end(change::USAGE, change::record_usage(client, batch)).await
+        self.write(change::USAGE, BATCH_LIMIT, |lent| change::record_usage(lent, batch)).await
     }
 
     async fn usage(&self, user: &UserId) -> Result<Vec<TokenUsage>, StoreError> {
-        read::usage(&self.client(read::USAGE).await?, user).await
+        read::usage(self.lent(read::USAGE).await?, user).await
     }
 
     async fn history(
@@ -179,7 +216,7 @@ impl AccountStore for PostgresStore {
         before: Option<Revision>,
         size: PageSize,
     ) -> Result<HistoryPage, StoreError> {
-        read::history(&self.client(read::HISTORY).await?, user, before, size).await
+        read::history(self.lent(read::HISTORY).await?, user, before, size).await
     }
 
     /// Sends itself a message through the pool and waits until it has come
@@ -191,10 +228,10 @@ impl AccountStore for PostgresStore {
     }
 
     async fn heartbeat(&self, id: HeartbeatId) -> Result<(), StoreError> {
-        change::notify(&self.client(change::HEARTBEAT).await?, &message::heartbeat(id)).await
+        change::notify(self.lent(change::HEARTBEAT).await?, &message::heartbeat(id)).await
     }
 
     async fn pepper_versions(&self) -> Result<Vec<(PepperVersion, u64)>, StoreError> {
-        read::pepper_versions(&self.client(read::PEPPERS).await?).await
+        read::pepper_versions(self.lent(read::PEPPERS).await?).await
     }
 }

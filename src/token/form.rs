@@ -13,7 +13,8 @@ const RANDOM_LENGTH: usize = 36;
 const CHECK_SUM_LENGTH: usize = 6;
 
 /// The underscore and all behind it.
-const AFTER_PREFIX: usize = 1 + RANDOM_LENGTH + CHECK_SUM_LENGTH;
+const AFTER_PREFIX: usize = 1 + BODY_LENGTH;
+const BODY_LENGTH: usize = RANDOM_LENGTH + CHECK_SUM_LENGTH;
 
 /// The part of a generated token before its first underscore: 1 to 8 of
 /// `a` to `z` and `0` to `9`.
@@ -47,9 +48,15 @@ impl Shape {
 
     #[inline]
     fn fits(&self, text: &[u8]) -> bool {
-        text.len() == self.length
-            && text.get(self.length - AFTER_PREFIX) == Some(&b'_')
-            && text.first_chunk().is_some_and(|start| self.begins(*start))
+        self.body(text).is_some()
+    }
+
+    /// What stands behind the prefix and its underscore.
+    #[inline]
+    fn body<'t>(&self, text: &'t [u8]) -> Option<&'t [u8; BODY_LENGTH]> {
+        let [b'_', body @ ..] = text.last_chunk::<AFTER_PREFIX>()? else { return None };
+        let begins = text.first_chunk().is_some_and(|start| self.begins(*start));
+        (text.len() == self.length && begins).then_some(body)
     }
 
     #[inline]
@@ -103,6 +110,33 @@ impl TokenPrefix {
     pub(super) fn has_shape(&self, text: &[u8]) -> bool {
         self.shape.fits(text)
     }
+
+    /// Whether `text` has that shape and holds letters and digits alone behind
+    /// the prefix, as every generated token does.
+    #[inline]
+    pub(super) fn is_plainly_of(&self, text: &[u8]) -> bool {
+        self.shape.body(text).is_some_and(are_alphanumeric)
+    }
+}
+
+/// Sixteen bytes at a time, which compilers turn into a few instructions; the
+/// last block overlaps the one before.
+#[inline]
+fn are_alphanumeric(text: &[u8; BODY_LENGTH]) -> bool {
+    let (blocks, Some(end)) = (text.as_chunks().0, text.last_chunk()) else { return false };
+    let [first, second] = blocks else { return false };
+    strangeness(strangeness(strangeness([0; 16], first), second), end) == [0; 16]
+}
+
+/// Adds how far each byte of a block is from a letter and from a digit.
+#[inline]
+fn strangeness(mut sum: [u8; 16], block: &[u8; 16]) -> [u8; 16] {
+    for (sum, &byte) in sum.iter_mut().zip(block) {
+        let letter = (byte | 0x20).wrapping_sub(b'a').saturating_sub(25);
+        let digit = byte.wrapping_sub(b'0').saturating_sub(9);
+        *sum |= letter.min(digit);
+    }
+    sum
 }
 
 impl fmt::Display for TokenPrefix {
@@ -187,6 +221,29 @@ mod tests {
             let mut text = token.expose_secret().as_bytes().to_vec();
             text[place] ^= 1;
             assert!(!has_check_sum(&text), "place {place}");
+        }
+    }
+
+    #[test]
+    fn a_generated_token_is_one_at_first_sight_and_nothing_else_is() {
+        for prefix in ["a", "tat", "acme2026"] {
+            let (token, prefix) = (generated(prefix), TokenPrefix::new(prefix).unwrap());
+            let text = token.expose_secret().as_bytes();
+            assert!(prefix.is_plainly_of(text));
+            assert!(
+                !prefix.is_plainly_of(&text[1..]) && !prefix.is_plainly_of(&text[..text.len() - 1])
+            );
+            for place in prefix.as_str().len() + 1..text.len() {
+                for byte in 0..=255_u8 {
+                    let mut other = text.to_vec();
+                    other[place] = byte;
+                    assert_eq!(
+                        prefix.is_plainly_of(&other),
+                        byte.is_ascii_alphanumeric(),
+                        "{byte}"
+                    );
+                }
+            }
         }
     }
 

@@ -133,6 +133,14 @@ impl TokenScheme {
         }
     }
 
+    /// Whether `text` is at first sight a token of this host's: the prefix in
+    /// use, the generated length, letters and digits. What is not may still be
+    /// one, and is looked at closely.
+    #[inline]
+    pub(crate) fn is_plainly_own(&self, text: &[u8]) -> bool {
+        self.prefix.is_plainly_of(text)
+    }
+
     /// Whether `text` could name a token at all, judged without the check sum:
     /// what is refused here is refused whatever any store says.
     #[inline]
@@ -164,13 +172,13 @@ impl TokenScheme {
         stored(sha256, self.pepper.as_ref())
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn current_digest(&self, text: &[u8]) -> TokenDigest {
-        let sha256 = sha256(text);
-        match &self.pepper {
-            None => TokenDigest::from_bytes(sha256),
-            Some(pepper) => pepper.apply(&sha256),
+        let mut digest = TokenDigest::from_bytes(sha256(text));
+        if let Some(pepper) = &self.pepper {
+            digest = pepper.apply(digest.as_bytes());
         }
+        digest
     }
 
     /// The digest under the former key, if one is configured.

@@ -6,9 +6,13 @@ use super::UsageRecorder;
 use crate::events::store_failed;
 use crate::store::StoreError;
 
+const SHORTEST: Duration = Duration::from_millis(1);
+const LONGEST: Duration = Duration::from_secs(86_400);
+
 impl UsageRecorder {
     /// Flushes once every `interval` until `shutdown` is ready, and then once
-    /// more. An interval under a millisecond is a millisecond.
+    /// more. An interval under a millisecond is a millisecond, and one over a day
+    /// is a day.
     ///
     /// Spawn it beside the server and wait for it when the server has stopped.
     /// A flush that fails is logged and tried again with the next.
@@ -39,7 +43,7 @@ impl UsageRecorder {
         interval: Duration,
         shutdown: impl Future<Output = ()> + Send,
     ) -> Result<(), StoreError> {
-        let mut ticks = tokio::time::interval(interval.max(Duration::from_millis(1)));
+        let mut ticks = tokio::time::interval(interval.clamp(SHORTEST, LONGEST));
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut shutdown = std::pin::pin!(shutdown);
         loop {

@@ -7,7 +7,7 @@ mod process;
 #[path = "../support/server.rs"]
 mod server;
 mod stopped;
-#[expect(dead_code, reason = "this test needs less of it")]
+#[expect(dead_code, unused_imports, reason = "this test needs less of it")]
 #[path = "../sqlite/support.rs"]
 mod support;
 

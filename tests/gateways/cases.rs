@@ -33,6 +33,8 @@ async fn forward_043_nginx_is_answered_what_it_does_not_know() {
         scene.denied(&answer, &[told]);
         assert_eq!(answer.headers["retry-after"], "1");
     }
+    scene.endpoint.decide();
+    scene.passed(&scene.ask("GET", ALICE, &[]).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -146,5 +148,41 @@ async fn forward_057_envoy_is_sent_two_keys() {
         let scene = Scene::set(gateway).await;
         let keys = [("x-api-key", "junk"), ("x-api-key", ALICE)];
         scene.denied(&scene.send(request("GET", &keys)).await, &[400, 401]);
+    }
+}
+
+/// The endpoint tells which tokens are live, so it is the gateway's alone: on a
+/// listener that the outside does not reach, and not by way of the gateway.
+#[tokio::test(flavor = "multi_thread")]
+async fn forward_060_no_client_reaches_the_endpoint_through_a_gateway() {
+    let examples = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/gateways/README.md");
+    let guide = std::fs::read_to_string(examples).unwrap();
+    assert!(guide.contains("Make the endpoint reachable by the gateway alone"));
+    for gateway in [NGINX, CADDY, TRAEFIK, ENVOY_HTTP, ENVOY_GRPC, HAPROXY, APACHE] {
+        let scene = Scene::set(gateway).await;
+        assert!(scene.endpoint.address.ip().is_loopback());
+        for path in
+            ["/auth/verify", "/verify-by-endpoint", "/envoy.service.auth.v3.Authorization/Check"]
+        {
+            let to = |method: &str, headers: &[(&str, &str)]| {
+                let mut request = request(method, headers);
+                *request.uri_mut() = path.parse().unwrap();
+                scene.send(request)
+            };
+            let credential = format!("Bearer {ALICE}");
+            let live = ("authorization", credential.as_str());
+            let named = ("x-original-method", "GET");
+            scene.denied(&to("GET", &[]).await, &[401, 404]);
+            scene.denied(&to("GET", &[("authorization", "Bearer junk"), named]).await, &[401, 404]);
+            scene.denied(&to("POST", &[live, named]).await, &[403, 404]);
+            let answer = to("GET", &[live, named]).await;
+            if answer.status == 200 {
+                assert_eq!(scene.passed(&answer).uri.path(), path, "{}", gateway.folder);
+                assert_eq!(answer.body, "from the api");
+                assert!(!answer.headers.contains_key("x-auth-user"), "{answer:?}");
+            } else {
+                scene.denied(&answer, &[404]);
+            }
+        }
     }
 }

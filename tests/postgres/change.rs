@@ -6,15 +6,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use deadpool_postgres::{Manager, Pool, Runtime};
+use futures_util::future::join_all;
+use http::Request;
 use tokio::task::JoinHandle;
 use tokio_postgres::NoTls;
 use tower_api_token::TokenManager;
 use tower_api_token::account::Account;
+use tower_api_token::authenticate::Authenticator;
+use tower_api_token::denial::DenialKind;
 use tower_api_token::identity::Actor;
 use tower_api_token::manage::{Confirmation, Delivery};
 use tower_api_token::method::MethodSet;
 use tower_api_token::rotation::RotationError;
-use tower_api_token::store::{AccountStore, PostgresStore, StoreError, StoreErrorKind, TokenStore};
+use tower_api_token::store::{AccountStore, PostgresStore, StoreError, StoreErrorKind};
 use tower_api_token::time::Timestamp;
 use tower_api_token::token::TokenId;
 use tower_api_token::usage::{TokenUsage, TokenUse};
@@ -193,26 +197,35 @@ async fn recording_uses_never_touches_an_account() {
     assert_eq!(usage, [used(9).usage]);
 }
 
+/// All excess requests are answered 503, and all is well again afterwards.
 #[tokio::test]
 async fn store_003_an_exhausted_pool_is_unavailable() {
     let database = Server::shared().database().await;
-    let store = Arc::new(database.store().await);
-    store.replace(change(account("alice", 1, 1))).await.unwrap();
-    let manager = Manager::new(database.config.clone(), NoTls);
-    let pool = Pool::builder(manager).max_size(1).runtime(Runtime::Tokio1);
+    let manager = TokenManager::builder(database.store().await);
+    let manager = manager.confirmation(Confirmation::ByCaller).build().await.unwrap();
+    let (actor, alice) = (Actor::User, user("alice"));
+    manager.grant(&actor, &alice, MethodSet::new(["GET"]).unwrap()).await.unwrap();
+    let token = manager.issue(&actor, &alice).await.unwrap().token;
+    let pool = Manager::new(database.config.clone(), NoTls);
+    let pool = Pool::builder(pool).max_size(2).runtime(Runtime::Tokio1);
     let pool = pool.wait_timeout(Some(Duration::from_millis(50))).build().unwrap();
     let small = Arc::new(PostgresStore::new(pool));
+    let node = Authenticator::new(Arc::clone(&small));
+    let decide = async || {
+        let request = Request::get("/");
+        let request = request.header("authorization", format!("Bearer {}", token.expose_secret()));
+        let decision = node.authenticate(&mut request.body(()).unwrap().into_parts().0).await;
+        decision.map(drop).map_err(|denial| denial.kind())
+    };
     let lock = "SELECT FROM tower_api_token.account FOR UPDATE";
     let blocker = Blocker::holding(&database, lock).await;
-    let slow = replacing(&small, account("alice", 2, 2));
-    blocker.has_blocked(1).await;
-    for _ in 0..20 {
-        let error = small.find(&digest(1)).await.unwrap_err();
-        assert_eq!(error.kind(), StoreErrorKind::Unavailable);
-    }
+    let slow = [3, 3].map(|revision| replacing(&small, account("alice", revision, 7)));
+    blocker.has_blocked(2).await;
+    let decisions = join_all((0..1_000).map(|_| decide())).await;
+    assert_eq!(decisions, [Err(DenialKind::StoreUnavailable); 1_000]);
     blocker.release().await;
-    slow.await.unwrap().unwrap();
-    assert!(small.find(&digest(2)).await.unwrap().is_some());
+    assert_eq!(failures(slow).await, [StoreErrorKind::Conflict]);
+    assert_eq!(decide().await, Err(DenialKind::InvalidToken), "the account names another now");
 }
 
 /// The server names the whole row in the detail of such a refusal.

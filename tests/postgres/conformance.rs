@@ -1,9 +1,12 @@
 //! The conformance suite.
 
+use std::time::Duration;
+
 use tower_api_token::conformance_suite;
 use tower_api_token::store::conformance::{Failing, Harness, Migrating, Nodes};
-use tower_api_token::store::{PostgresStore, StoreError};
+use tower_api_token::store::{CacheOptions, CachedStore, PostgresStore, StoreError};
 
+use crate::faults::BOUND;
 use crate::postgres::{Database, Server};
 use crate::server::free_address;
 
@@ -53,5 +56,54 @@ impl Nodes for Databases {
 impl Failing for Databases {
     async fn failing(&self) -> PostgresStore {
         self.new_one().await.through(free_address()).unmigrated()
+    }
+}
+
+conformance_suite!(cached_postgres, Cached::default(), Migrating + Nodes + Failing);
+
+/// The same stores, each behind a cache that is trusted where it can be.
+#[derive(Default)]
+struct Cached(Databases);
+
+fn cache(store: PostgresStore) -> CachedStore<PostgresStore> {
+    let options = CacheOptions::new().staleness_bound(BOUND);
+    CachedStore::start(store, options).unwrap()
+}
+
+async fn trusted(store: PostgresStore) -> CachedStore<PostgresStore> {
+    let cache = cache(store);
+    while !cache.is_trusted() {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    cache
+}
+
+impl Harness for Cached {
+    type Store = CachedStore<PostgresStore>;
+
+    async fn store(&self) -> Self::Store {
+        trusted(self.0.store().await).await
+    }
+}
+
+impl Migrating for Cached {
+    async fn unmigrated(&self, count: usize) -> Vec<Self::Store> {
+        self.0.unmigrated(count).await.into_iter().map(cache).collect()
+    }
+
+    async fn migrate(&self, store: &Self::Store) -> Result<(), StoreError> {
+        store.inner().migrate().await
+    }
+}
+
+impl Nodes for Cached {
+    async fn another(&self, store: &Self::Store) -> Self::Store {
+        trusted(self.0.another(store.inner()).await).await
+    }
+}
+
+impl Failing for Cached {
+    async fn failing(&self) -> Self::Store {
+        cache(self.0.failing().await)
     }
 }

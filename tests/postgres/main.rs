@@ -5,6 +5,8 @@
 //! A test whose name begins with `cache_`, `store_` or `rotation_` and a number
 //! is the adversarial case of that id.
 
+#[path = "../support/build.rs"]
+mod build;
 mod cancel;
 mod change;
 #[cfg(feature = "conformance")]
@@ -26,6 +28,7 @@ mod sample;
 mod schema;
 #[path = "../support/server.rs"]
 mod server;
+mod tls;
 #[path = "../support/watch.rs"]
 mod watch;
 

@@ -46,6 +46,23 @@ async fn a_user_without_the_right_to_make_schemas_migrates_one_that_is_there() {
 }
 
 #[tokio::test]
+async fn a_user_who_may_only_read_and_write_rows_migrates_what_is_up_to_date() {
+    let database = Server::shared().database().await;
+    database.store().await;
+    let client = database.client().await;
+    let role = format!("guest_of_{}", database.name);
+    let statements = format!(
+        "DROP ROLE IF EXISTS {role}; CREATE ROLE {role} LOGIN;
+        GRANT USAGE ON SCHEMA tower_api_token TO {role};
+        GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA tower_api_token TO {role}"
+    );
+    client.batch_execute(&statements).await.unwrap();
+    let mut restricted = database.clone();
+    restricted.config.user(role);
+    restricted.store().await.replace(change(account("alice", 1, 1))).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_schema_of_a_later_version_is_refused() {
     let database = Server::shared().database().await;
     let store = database.store().await;

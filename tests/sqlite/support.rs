@@ -1,5 +1,8 @@
 //! Files, accounts and waiting, for the tests beside it.
 
+#[path = "../postgres/sample.rs"]
+mod sample;
+
 use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::pin::{Pin, pin};
@@ -10,13 +13,9 @@ use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
 use tempfile::TempDir;
-use tower_api_token::account::{Account, Revision, TokenRecord};
-use tower_api_token::audit::{AuditEntry, Event};
-use tower_api_token::identity::{Actor, UserId};
-use tower_api_token::method::MethodSet;
-use tower_api_token::store::{Feed, FeedItem, Replacement, SqliteStore};
-use tower_api_token::time::Timestamp;
-use tower_api_token::token::{PepperVersion, StoredDigest, TokenDigest, TokenHint, TokenId};
+use tower_api_token::store::{Feed, FeedItem, SqliteStore};
+
+pub(crate) use self::sample::{account, change as step, digest, token, user};
 
 /// No test waits longer than this for anything.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
@@ -50,47 +49,6 @@ impl Place {
     pub(crate) fn raw(&self) -> rusqlite::Connection {
         rusqlite::Connection::open(self.path()).unwrap()
     }
-}
-
-pub(crate) fn user(name: &str) -> UserId {
-    UserId::new(name).unwrap()
-}
-
-/// A digest that no other number has.
-pub(crate) fn digest(number: u64) -> TokenDigest {
-    let mut bytes = [0x5a; 32];
-    bytes[..8].copy_from_slice(&number.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes());
-    TokenDigest::from_bytes(bytes)
-}
-
-pub(crate) fn token(id: u64, digest_number: u64) -> TokenRecord {
-    let digest = StoredDigest::new(digest(digest_number), PepperVersion::NONE);
-    let at = Timestamp::from_unix_millis(1_000);
-    TokenRecord::new(TokenId::from_u64(id), digest, TokenHint::unknown(), at)
-}
-
-/// `name` at `revision`, whose primary has the digest of that number.
-pub(crate) fn account(name: &str, revision: u64, digest_number: u64) -> Account {
-    Account::builder(user(name))
-        .revision(Revision::from_u64(revision))
-        .methods(MethodSet::new(["GET"]).unwrap())
-        .primary(token(revision, digest_number))
-        .build()
-        .unwrap()
-}
-
-/// Puts `account` in the place of its former revision.
-pub(crate) fn step(account: Account) -> Replacement {
-    let former = account.revision().as_u64() - 1;
-    let expected = (former > 0).then(|| Revision::from_u64(former));
-    let entry = AuditEntry::new(
-        account.user().clone(),
-        account.revision(),
-        Timestamp::from_unix_millis(2_000),
-        Actor::administrator("root").unwrap(),
-        Event::TokenIssued { id: TokenId::from_u64(account.revision().as_u64()) },
-    );
-    Replacement::new(account, expected, entry)
 }
 
 /// The next item of a feed that is not a heartbeat.

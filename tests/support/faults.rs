@@ -15,6 +15,8 @@ mod generated;
 mod kills;
 #[path = "faults/listeners.rs"]
 mod listeners;
+#[path = "faults/loads.rs"]
+mod loads;
 #[path = "faults/network.rs"]
 mod network;
 #[path = "faults/node.rs"]
@@ -29,6 +31,8 @@ mod poll;
 mod revocation;
 #[path = "secret.rs"]
 mod secret;
+#[path = "faults/start.rs"]
+mod start;
 #[path = "faults/suspension.rs"]
 mod suspension;
 #[path = "faults/world.rs"]
@@ -39,8 +43,10 @@ pub(crate) use self::child::serve_if_told;
 pub(crate) use self::engine::Engine;
 pub(crate) use self::kills::the_server_is_killed_during_rotations;
 pub(crate) use self::listeners::listeners_are_ended;
+pub(crate) use self::loads::a_load_is_overtaken_by_a_revocation;
 pub(crate) use self::network::{a_client_rotates_over_a_broken_network, networks_break};
 pub(crate) use self::node::{BOUND, Node};
 pub(crate) use self::overload::the_server_hangs_under_load;
 pub(crate) use self::pending::a_pending_token_is_polled;
+pub(crate) use self::start::a_node_starts_without_its_feed;
 pub(crate) use self::suspension::nodes_are_suspended;

@@ -3,13 +3,14 @@
 use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
 use deadpool_postgres::{Manager, Pool, Runtime};
 use rustix::process::Signal;
+use tokio_postgres::error::SqlState;
 use tokio_postgres::{Config, NoTls};
 use tower_api_token::store::PostgresStore;
 
@@ -39,6 +40,15 @@ impl Server {
 
     /// A new server with these settings, ready.
     pub(crate) fn start(settings: &'static [&'static str]) -> Self {
+        Self::start_prepared(settings, |_, _| {})
+    }
+
+    /// A new server whose data directory `prepare` has been at, for the user
+    /// that it is told of, if any.
+    pub(crate) fn start_prepared(
+        settings: &'static [&'static str],
+        prepare: impl FnOnce(&Path, Option<&str>),
+    ) -> Self {
         let owner = owner("postgres");
         let home = Home::new(owner, "data/postmaster.pid");
         let mut initdb = command_as(owner, program("initdb"));
@@ -56,12 +66,17 @@ impl Server {
             process: Mutex::default(),
             unused: Arc::default(),
         };
+        prepare(&server.data(), owner);
         server.start_again();
         server
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    pub(crate) fn data(&self) -> PathBuf {
+        self.home.directory().join("data")
     }
 
     /// Starts the server after [`kill`](Self::kill), and waits until it answers.
@@ -85,7 +100,7 @@ impl Server {
         let log = File::options().create(true).append(true).open(directory.join("log"));
         let log = log.expect("a log file");
         let mut postgres = command_as(self.owner, program("postgres"));
-        postgres.arg("-D").arg(directory.join("data")).current_dir(directory);
+        postgres.arg("-D").arg(self.data()).current_dir(directory);
         let port = format!("port={}", self.address.port());
         let usual = ["listen_addresses=127.0.0.1", &port, "unix_socket_directories="];
         let sizes = ["max_connections=200", "shared_buffers=16MB"];
@@ -96,16 +111,17 @@ impl Server {
         postgres.spawn().expect("postgres starts")
     }
 
-    /// Whether it lets somebody in; while it starts, it says that it does not
-    /// yet.
+    /// Whether it lets somebody in, or refuses to; while it starts, it says that
+    /// it does not yet.
     fn answers(&self) -> bool {
         let startup = b"\0\0\0\x29\0\x03\0\0user\0postgres\0database\0postgres\0\0";
-        let mut answer = [0];
+        let mut answer = [0; 64];
         let ask = TcpStream::connect(self.address).and_then(|mut server| {
             server.write_all(startup)?;
-            server.read_exact(&mut answer)
+            server.read(&mut answer)
         });
-        ask.is_ok() && answer == *b"R"
+        let refusal = SqlState::INVALID_AUTHORIZATION_SPECIFICATION.code().as_bytes();
+        ask.is_ok() && (answer[0] == b'R' || answer.windows(5).any(|part| part == refusal))
     }
 
     /// Stops all processes of the server, or lets them go on.

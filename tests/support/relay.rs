@@ -1,7 +1,7 @@
 //! A TCP relay that a test can break in the ways in which networks break.
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -39,11 +39,25 @@ const LISTENING: [&[u8]; 2] = [b"LISTEN ", b"SSUBSCRIBE"];
 struct Modes {
     all: Mode,
     listeners: Mode,
+    others: Mode,
+    /// Connections with a lower number are half open for ever.
+    stranded: usize,
+}
+
+/// One connection.
+struct Link {
+    shared: Arc<Shared>,
+    number: usize,
+    listens: AtomicBool,
+    /// The next answer is lost.
+    doomed: AtomicBool,
 }
 
 impl Modes {
-    fn of(self, listens: &AtomicBool) -> Mode {
-        if listens.load(Ordering::Relaxed) { self.all.max(self.listeners) } else { self.all }
+    fn of(self, link: &Link) -> Mode {
+        let stranded = if link.number < self.stranded { Mode::HalfOpen } else { Mode::Open };
+        let listens = link.listens.load(Ordering::Relaxed);
+        self.all.max(stranded).max(if listens { self.listeners } else { self.others })
     }
 }
 
@@ -56,6 +70,10 @@ struct Shared {
     fatal: Mutex<Option<&'static [u8]>>,
     /// What becomes of the server's bytes.
     filter: fn(&[u8]) -> Vec<u8>,
+    /// How many connections there have been.
+    connections: AtomicUsize,
+    /// How many answers wait to be passed on.
+    held: AtomicUsize,
 }
 
 impl Relay {
@@ -78,7 +96,9 @@ impl Relay {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("its address");
         let (modes, fatal) = (watch::Sender::default(), Mutex::default());
-        let shared = Arc::new(Shared { server, modes, delay, fatal, filter });
+        let (connections, held) = Default::default();
+        let shared = Shared { server, modes, delay, fatal, filter, connections, held };
+        let shared = Arc::new(shared);
         let accepting = tokio::spawn(accept(listener, Arc::clone(&shared)));
         Self { address, shared, accepting }
     }
@@ -91,6 +111,23 @@ impl Relay {
     /// Does so with the connections on which clients wait for messages.
     pub(crate) fn set_listeners(&self, mode: Mode) {
         self.shared.modes.send_modify(|modes| modes.listeners = mode);
+    }
+
+    /// Does so with the other connections.
+    pub(crate) fn set_others(&self, mode: Mode) {
+        self.shared.modes.send_modify(|modes| modes.others = mode);
+    }
+
+    /// Leaves all present connections half open for ever: neither end is told
+    /// of the cut, and only a new connection works.
+    pub(crate) fn strand(&self) {
+        let present = self.shared.connections.load(Ordering::Relaxed);
+        self.shared.modes.send_modify(|modes| modes.stranded = present);
+    }
+
+    /// How many answers are held.
+    pub(crate) fn held(&self) -> usize {
+        self.shared.held.load(Ordering::Relaxed)
     }
 
     /// Passes a client's next message that holds these bytes on to the server,
@@ -112,6 +149,13 @@ impl Drop for Relay {
     }
 }
 
+impl Shared {
+    /// Whether these are the bytes whose answer shall be lost.
+    fn is_fatal(&self, bytes: &[u8]) -> bool {
+        self.fatal.lock().unwrap().take_if(|fatal| holds(bytes, fatal)).is_some()
+    }
+}
+
 async fn accept(listener: TcpListener, shared: Arc<Shared>) {
     while let Ok((client, _)) = listener.accept().await {
         tokio::spawn(connect(client, Arc::clone(&shared)));
@@ -119,65 +163,92 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
 }
 
 async fn connect(client: TcpStream, shared: Arc<Shared>) {
-    let (mut modes, listens) = (shared.modes.subscribe(), AtomicBool::new(false));
-    let passing = async {
-        let Ok(server) = TcpStream::connect(shared.server).await else { return };
+    let number = shared.connections.fetch_add(1, Ordering::Relaxed);
+    let mut modes = shared.modes.subscribe();
+    let (listens, doomed) = Default::default();
+    let link = Link { shared, number, listens, doomed };
+    tokio::select! {
+        () = link.pass(client) => {}
+        _ = modes.wait_for(|modes| modes.of(&link) == Mode::Cut) => {}
+    }
+}
+
+impl Link {
+    /// Passes bytes both ways until an end is closed or the connection is
+    /// broken.
+    async fn pass(&self, client: TcpStream) {
+        let Ok(server) = TcpStream::connect(self.shared.server).await else { return };
         // What is small must not wait: tests measure in milliseconds.
         let _ = (client.set_nodelay(true), server.set_nodelay(true));
         let (from_client, to_client) = client.into_split();
         let (from_server, to_server) = server.into_split();
-        let doomed = watch::Sender::new(false);
-        let requests =
-            pass(from_client, to_server, &shared, &listens, Mode::AnswersHeld, |bytes| {
-                if LISTENING.iter().any(|listening| holds(&bytes, listening)) {
-                    listens.store(true, Ordering::Relaxed);
-                }
-                let mut fatal = shared.fatal.lock().unwrap();
-                if fatal.is_some_and(|fatal| holds(&bytes, fatal)) {
-                    *fatal = None;
-                    doomed.send_replace(true);
-                }
-                Some(bytes)
-            });
-        let answers = pass(from_server, to_client, &shared, &listens, Mode::Open, |bytes| {
-            (!*doomed.borrow()).then(|| (shared.filter)(&bytes))
-        });
-        tokio::select! { () = requests => {}, () = answers => {} }
-    };
-    tokio::select! {
-        () = passing => {}
-        _ = modes.wait_for(|modes| modes.of(&listens) == Mode::Cut) => {}
+        tokio::select! {
+            () = self.pass_requests(from_client, to_server) => {}
+            () = self.pass_answers(from_server, to_client) => {}
+        }
+    }
+
+    async fn pass_requests(&self, mut from: OwnedReadHalf, mut to: OwnedWriteHalf) {
+        while let Some(bytes) = self.read(&mut from).await {
+            if LISTENING.iter().any(|listening| holds(&bytes, listening)) {
+                self.listens.store(true, Ordering::Relaxed);
+            }
+            self.doomed.fetch_or(self.shared.is_fatal(&bytes), Ordering::Relaxed);
+            if !self.is_open(Mode::AnswersHeld).await || to.write_all(&bytes).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    async fn pass_answers(&self, mut from: OwnedReadHalf, mut to: OwnedWriteHalf) {
+        while let Some(bytes) = self.read(&mut from).await {
+            if self.doomed.load(Ordering::Relaxed) {
+                return;
+            }
+            let held = Held::counted(&self.shared.held);
+            let is_open = self.is_open(Mode::Open).await;
+            drop(held);
+            if !is_open || to.write_all(&(self.shared.filter)(&bytes)).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    async fn read(&self, from: &mut OwnedReadHalf) -> Option<Vec<u8>> {
+        let mut buffer = vec![0; 1 << 16];
+        let length @ 1.. = from.read(&mut buffer).await.ok()? else { return None };
+        buffer.truncate(length);
+        if self.shared.delay > Duration::ZERO {
+            tokio::time::sleep(self.shared.delay).await;
+        }
+        Some(buffer)
+    }
+
+    /// Waits until the mode is `most` at most; not so where the connection is
+    /// cut.
+    async fn is_open(&self, most: Mode) -> bool {
+        let mut modes = self.shared.modes.subscribe();
+        let decided = |modes: &Modes| modes.of(self) <= most || modes.of(self) == Mode::Cut;
+        modes.wait_for(decided).await.is_ok_and(|modes| modes.of(self) != Mode::Cut)
+    }
+}
+
+/// Counts an answer for as long as it is held.
+struct Held<'a>(&'a AtomicUsize);
+
+impl<'a> Held<'a> {
+    fn counted(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
 fn holds(bytes: &[u8], part: &[u8]) -> bool {
     bytes.windows(part.len()).any(|window| window == part)
-}
-
-/// Passes bytes on while the mode is `most` at most, until an end is closed, the
-/// connection is cut or `change` says so.
-async fn pass(
-    mut from: OwnedReadHalf,
-    mut to: OwnedWriteHalf,
-    shared: &Shared,
-    listens: &AtomicBool,
-    most: Mode,
-    change: impl Fn(Vec<u8>) -> Option<Vec<u8>>,
-) {
-    let mut modes = shared.modes.subscribe();
-    let mut buffer = vec![0; 1 << 16];
-    loop {
-        let Ok(length @ 1..) = from.read(&mut buffer).await else { return };
-        let Some(bytes) = change(buffer[..length].to_vec()) else { return };
-        if shared.delay > Duration::ZERO {
-            tokio::time::sleep(shared.delay).await;
-        }
-        let go_on = |modes: &Modes| modes.of(listens) <= most || modes.of(listens) == Mode::Cut;
-        if !modes.wait_for(go_on).await.is_ok_and(|modes| modes.of(listens) != Mode::Cut) {
-            return;
-        }
-        if to.write_all(&bytes).await.is_err() {
-            return;
-        }
-    }
 }

@@ -74,3 +74,18 @@ async fn an_interval_of_nothing_is_a_millisecond() {
     drop(stop);
     task.await.unwrap().unwrap();
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_interval_without_end_is_a_day() {
+    let world = World::new();
+    let (stop, task) = run(&world, Duration::MAX);
+    tokio::task::yield_now().await;
+    // Late for the first tick, from which the next is counted.
+    tokio::time::advance(Duration::from_secs(1)).await;
+    tokio::task::yield_now().await;
+    world.use_at(1, &world.primary);
+    tokio::time::sleep(Duration::from_secs(86_400)).await;
+    assert_eq!(world.store.take_batches().len(), 1);
+    drop(stop);
+    task.await.unwrap().unwrap();
+}

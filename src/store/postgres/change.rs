@@ -3,12 +3,12 @@
 
 use std::collections::BTreeMap;
 
-use deadpool_postgres::Client;
 use tokio_postgres::types::ToSql;
-use tokio_postgres::{Error, GenericClient, IsolationLevel, Statement};
+use tokio_postgres::{Client, Error, GenericClient, IsolationLevel, Statement};
 
 use super::failure::{gave_way, is_taken, unavailable};
 use super::hidden::Hidden;
+use super::lent::Lent;
 use super::message::CHANNEL;
 use crate::account::Account;
 use crate::store::record::{encode, encode_actor, encode_event};
@@ -117,20 +117,9 @@ fn digests(account: &Account) -> Vec<Vec<u8>> {
     account.digests().map(|stored| stored.digest.as_bytes().to_vec()).collect()
 }
 
-pub(super) async fn replace(client: Client, replacement: Replacement) -> Result<(), StoreError> {
-    let parameters = Parameters::of(&replacement);
-    let failed = |error| unavailable(ONE, error);
-    let statement = client.prepare_cached(CHANGE).await.map_err(failed)?;
-    for _ in 1..ATTEMPTS {
-        match parameters.write(&**client, &statement).await {
-            Err(error) if gave_way(&error) => {}
-            answer => return answer_of(answer),
-        }
-    }
-    answer_of(parameters.write(&**client, &statement).await)
-}
-
-fn answer_of(answer: Result<bool, Error>) -> Result<(), StoreError> {
+pub(super) async fn replace(lent: Lent, replacement: Replacement) -> Result<(), StoreError> {
+    let answer = write(&lent, &Parameters::of(&replacement)).await;
+    lent.give_back();
     match answer {
         Ok(true) => Ok(()),
         Ok(false) => Err(conflict()),
@@ -139,33 +128,54 @@ fn answer_of(answer: Result<bool, Error>) -> Result<(), StoreError> {
     }
 }
 
+async fn write(lent: &Lent, parameters: &Parameters) -> Result<bool, Error> {
+    let statement = lent.prepare_cached(CHANGE).await?;
+    let client: &Client = lent;
+    for _ in 1..ATTEMPTS {
+        match parameters.write(client, &statement).await {
+            Err(error) if gave_way(&error) => {}
+            answer => return answer,
+        }
+    }
+    parameters.write(client, &statement).await
+}
+
 const fn conflict() -> StoreError {
     StoreError::new(StoreErrorKind::Conflict, ONE)
 }
 
 pub(super) async fn replace_many(
-    mut client: Client,
+    mut lent: Lent,
     replacements: Vec<Replacement>,
 ) -> Result<Vec<Result<(), StoreError>>, StoreError> {
     let parameters: Vec<_> = replacements.iter().map(Parameters::of).collect();
-    let failed = |error| unavailable(MANY, error);
-    for _ in 1..ATTEMPTS {
-        match write_all(&mut client, &parameters).await {
-            // One that conflicts without having been seen to has made all of
-            // them fail; it is seen the next time.
-            Err(error) if gave_way(&error) || is_taken(&error) => {}
-            answers => return answers.map_err(failed),
-        }
-    }
-    write_all(&mut client, &parameters).await.map_err(failed)
+    let answers = write_all(&mut lent, &parameters).await;
+    let answers = answers.map_err(|error| unavailable(MANY, error))?;
+    lent.give_back();
+    Ok(answers)
 }
 
 async fn write_all(
-    client: &mut Client,
+    lent: &mut Lent,
     parameters: &[Parameters],
 ) -> Result<Vec<Result<(), StoreError>>, Error> {
-    let statement = client.prepare_cached(CHANGE).await?;
-    let transaction = client.build_transaction().isolation_level(IsolationLevel::ReadCommitted);
+    for _ in 1..ATTEMPTS {
+        match write_together(lent, parameters).await {
+            // One that conflicts without having been seen to has made all of
+            // them fail; it is seen the next time.
+            Err(error) if gave_way(&error) || is_taken(&error) => {}
+            answers => return answers,
+        }
+    }
+    write_together(lent, parameters).await
+}
+
+async fn write_together(
+    lent: &mut Lent,
+    parameters: &[Parameters],
+) -> Result<Vec<Result<(), StoreError>>, Error> {
+    let statement = lent.prepare_cached(CHANGE).await?;
+    let transaction = lent.build_transaction().isolation_level(IsolationLevel::ReadCommitted);
     let transaction = transaction.start().await?;
     let mut answers = Vec::with_capacity(parameters.len());
     for parameters in parameters {
@@ -207,7 +217,7 @@ impl UsageColumns {
     }
 }
 
-pub(super) async fn record_usage(client: Client, uses: UsageColumns) -> Result<(), StoreError> {
+pub(super) async fn record_usage(lent: Lent, uses: UsageColumns) -> Result<(), StoreError> {
     const RECORD: &str = "
         INSERT INTO tower_api_token.token_use (user_id, token_id, at_millis, client)
         SELECT * FROM unnest($1::text[], $2::int8[], $3::int8[], $4::text[])
@@ -216,16 +226,18 @@ pub(super) async fn record_usage(client: Client, uses: UsageColumns) -> Result<(
         WHERE token_use.at_millis < excluded.at_millis";
     let failed = |error| unavailable(USAGE, error);
     let UsageColumns { users, tokens, times, clients } = &uses;
-    let statement = client.prepare_cached(RECORD).await.map_err(failed)?;
-    client.execute(&statement, &[users, tokens, times, clients]).await.map_err(failed)?;
+    let statement = lent.prepare_cached(RECORD).await.map_err(failed)?;
+    lent.execute(&statement, &[users, tokens, times, clients]).await.map_err(failed)?;
+    lent.give_back();
     Ok(())
 }
 
 /// Sends a message that is no change.
-pub(super) async fn notify(client: &Client, message: &str) -> Result<(), StoreError> {
+pub(super) async fn notify(lent: Lent, message: &str) -> Result<(), StoreError> {
     let failed = |error| unavailable(HEARTBEAT, error);
-    let statement = client.prepare_cached("SELECT pg_notify($1, $2)").await.map_err(failed)?;
-    client.query_opt(&statement, &[&CHANNEL, &message]).await.map_err(failed)?;
+    let statement = lent.prepare_cached("SELECT pg_notify($1, $2)").await.map_err(failed)?;
+    lent.query_opt(&statement, &[&CHANNEL, &message]).await.map_err(failed)?;
+    lent.give_back();
     Ok(())
 }
 

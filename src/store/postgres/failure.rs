@@ -1,6 +1,7 @@
 //! What the driver's errors mean.
 
 use deadpool_postgres::PoolError;
+use tokio::time::error::Elapsed;
 use tokio_postgres::Error;
 use tokio_postgres::error::{DbError, SqlState};
 
@@ -36,6 +37,11 @@ pub(super) fn no_connection(doing: &'static str, error: PoolError) -> StoreError
         PoolError::Backend(error) => unavailable(doing, error),
         error => StoreError::new(StoreErrorKind::Unavailable, doing).with_source(error),
     }
+}
+
+/// The store's own patience has ended.
+pub(super) fn late(doing: &'static str, elapsed: Elapsed) -> StoreError {
+    StoreError::new(StoreErrorKind::Unavailable, doing).with_source(elapsed)
 }
 
 /// A column that does not hold what the schema says.

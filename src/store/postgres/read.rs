@@ -1,14 +1,17 @@
 //! Questions to the database, each of them one statement.
+//!
+//! Those that decisions are made by ask for the position in the log too: a
+//! standby fails at that, where it would else answer by the past.
 
 use std::sync::Arc;
 
-use deadpool_postgres::Client;
 use tokio_postgres::Row;
 use tokio_postgres::types::{FromSql, ToSql};
 
 use super::change::{number, signed};
 use super::failure::{corrupt, unavailable};
 use super::hidden::Hidden;
+use super::lent::Lent;
 use crate::account::{Account, Revision};
 use crate::audit::AuditEntry;
 use crate::identity::UserId;
@@ -25,53 +28,51 @@ pub(super) const HISTORY: &str = "reading a history";
 pub(super) const PEPPERS: &str = "counting pepper versions";
 
 pub(super) async fn find(
-    client: &Client,
+    lent: Lent,
     digest: &TokenDigest,
 ) -> Result<Option<Arc<Account>>, StoreError> {
     const FIND: &str = "
         SELECT account.record
-        FROM tower_api_token.digest JOIN tower_api_token.account USING (user_id)
-        WHERE digest.digest = $1";
-    let digest = Hidden(&digest.as_bytes()[..]);
-    let rows = ask(client, ACCOUNT, FIND, &[&digest]).await?;
-    rows.first().map(account).transpose()
+        FROM (SELECT pg_current_wal_lsn()) AS on_a_primary
+        LEFT JOIN (tower_api_token.digest JOIN tower_api_token.account USING (user_id))
+        ON digest.digest = $1";
+    let rows = ask(lent, ACCOUNT, FIND, &[&Hidden(&digest.as_bytes()[..])]).await?;
+    found(&rows)
 }
 
-pub(super) async fn load(client: &Client, user: &UserId) -> Result<Loaded, StoreError> {
+pub(super) async fn load(lent: Lent, user: &UserId) -> Result<Loaded, StoreError> {
     const LOAD: &str = "
         SELECT account.record, (extract(epoch FROM clock_timestamp()) * 1000)::int8
-        FROM (VALUES ($1::text)) AS asked (user_id)
-        LEFT JOIN tower_api_token.account ON account.user_id = asked.user_id";
-    let rows = ask(client, ACCOUNT, LOAD, &[&user.as_str()]).await?;
-    let row = rows.first().ok_or_else(|| StoreError::new(StoreErrorKind::Corrupt, ACCOUNT))?;
-    let record: Option<&[u8]> = column(row, 0, ACCOUNT)?;
-    let account = record.map(decode).transpose()?.map(Arc::new);
-    Ok(Loaded::new(account, time(column(row, 1, ACCOUNT)?)))
+        FROM (SELECT pg_current_wal_lsn()) AS on_a_primary
+        LEFT JOIN tower_api_token.account ON account.user_id = $1";
+    let rows = ask(lent, ACCOUNT, LOAD, &[&user.as_str()]).await?;
+    let now = column(only(&rows)?, 1, ACCOUNT)?;
+    Ok(Loaded::new(found(&rows)?, time(now)))
 }
 
 pub(super) async fn list(
-    client: &Client,
+    lent: Lent,
     after: Option<&UserId>,
     size: PageSize,
 ) -> Result<AccountPage, StoreError> {
     const LIST_AFTER: &str = "
         SELECT record FROM tower_api_token.account WHERE user_id > $1 ORDER BY user_id LIMIT $2";
     let after = after.map_or("", UserId::as_str);
-    let rows = ask(client, LIST, LIST_AFTER, &[&after, &one_further(size)]).await?;
+    let rows = ask(lent, LIST, LIST_AFTER, &[&after, &one_further(size)]).await?;
     let accounts = rows.iter().map(account).collect::<Result<_, _>>()?;
     Ok(AccountPage::of(accounts, size))
 }
 
-pub(super) async fn usage(client: &Client, user: &UserId) -> Result<Vec<TokenUsage>, StoreError> {
+pub(super) async fn usage(lent: Lent, user: &UserId) -> Result<Vec<TokenUsage>, StoreError> {
     const LAST_USES: &str = "
         SELECT token_id, at_millis, client FROM tower_api_token.token_use
         WHERE user_id = $1 ORDER BY token_id";
-    let rows = ask(client, USAGE, LAST_USES, &[&user.as_str()]).await?;
+    let rows = ask(lent, USAGE, LAST_USES, &[&user.as_str()]).await?;
     rows.iter().map(token_usage).collect()
 }
 
 pub(super) async fn history(
-    client: &Client,
+    lent: Lent,
     user: &UserId,
     before: Option<Revision>,
     size: PageSize,
@@ -81,30 +82,30 @@ pub(super) async fn history(
         WHERE user_id = $1 AND revision < $2 ORDER BY revision DESC LIMIT $3";
     let before = before.map_or(i64::MAX, |before| signed(before.as_u64()));
     let parameters: [&(dyn ToSql + Sync); 3] = [&user.as_str(), &before, &one_further(size)];
-    let rows = ask(client, HISTORY, ENTRIES, &parameters).await?;
+    let rows = ask(lent, HISTORY, ENTRIES, &parameters).await?;
     let entries = rows.iter().map(|row| audit_entry(user, row)).collect::<Result<_, _>>()?;
     Ok(HistoryPage::of(entries, size))
 }
 
-pub(super) async fn pepper_versions(
-    client: &Client,
-) -> Result<Vec<(PepperVersion, u64)>, StoreError> {
+pub(super) async fn pepper_versions(lent: Lent) -> Result<Vec<(PepperVersion, u64)>, StoreError> {
     const COUNT: &str = "
         SELECT pepper, count(*) FROM tower_api_token.account, unnest(peppers) AS pepper
         GROUP BY pepper ORDER BY pepper";
-    let rows = ask(client, PEPPERS, COUNT, &[]).await?;
+    let rows = ask(lent, PEPPERS, COUNT, &[]).await?;
     rows.iter().map(pepper_count).collect()
 }
 
 async fn ask(
-    client: &Client,
+    lent: Lent,
     doing: &'static str,
     statement: &str,
     parameters: &[&(dyn ToSql + Sync)],
 ) -> Result<Vec<Row>, StoreError> {
     let failed = |error| unavailable(doing, error);
-    let statement = client.prepare_cached(statement).await.map_err(failed)?;
-    client.query(&statement, parameters).await.map_err(failed)
+    let statement = lent.prepare_cached(statement).await.map_err(failed)?;
+    let rows = lent.query(&statement, parameters).await.map_err(failed)?;
+    lent.give_back();
+    Ok(rows)
 }
 
 fn column<'a, T: FromSql<'a>>(
@@ -113,6 +114,16 @@ fn column<'a, T: FromSql<'a>>(
     doing: &'static str,
 ) -> Result<T, StoreError> {
     row.try_get(place).map_err(|error| corrupt(doing, error))
+}
+
+/// The account in the first column of the only row, if any.
+fn found(rows: &[Row]) -> Result<Option<Arc<Account>>, StoreError> {
+    let record: Option<&[u8]> = column(only(rows)?, 0, ACCOUNT)?;
+    Ok(record.map(decode).transpose()?.map(Arc::new))
+}
+
+fn only(rows: &[Row]) -> Result<&Row, StoreError> {
+    rows.first().ok_or_else(|| StoreError::new(StoreErrorKind::Corrupt, ACCOUNT))
 }
 
 /// The account in the row's first column.

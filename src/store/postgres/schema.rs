@@ -1,9 +1,10 @@
 //! The tables, and how they come to be.
 
-use deadpool_postgres::{Client, Transaction};
+use deadpool_postgres::Transaction;
 use tokio_postgres::{Error, IsolationLevel};
 
 use super::failure::unavailable;
+use super::lent::Lent;
 use crate::store::{StoreError, StoreErrorKind};
 
 const DOING: &str = "migrating";
@@ -12,12 +13,13 @@ const DOING: &str = "migrating";
 /// the name's first eight letters.
 const LOCK: &str = "SELECT pg_advisory_xact_lock(x'746f7765722d6170'::int8)";
 
-/// The schema may have been made by an administrator for a user who must not:
-/// then not even `IF NOT EXISTS` is allowed.
-const FIND_SCHEMA: &str = "SELECT to_regnamespace('tower_api_token') IS NOT NULL";
+/// Both may have been made by an administrator for a user who must not: then not
+/// even `IF NOT EXISTS` is allowed.
+const FIND: &str = "SELECT to_regnamespace('tower_api_token') IS NOT NULL,
+    to_regclass('tower_api_token.migration') IS NOT NULL";
 
 const MIGRATION_TABLE: &str = "
-    CREATE TABLE IF NOT EXISTS tower_api_token.migration (
+    CREATE TABLE tower_api_token.migration (
         version integer PRIMARY KEY,
         applied_at timestamptz NOT NULL DEFAULT clock_timestamp()
     )";
@@ -56,8 +58,9 @@ const ACCOUNTS: &str = r#"
         PRIMARY KEY (user_id, token_id)
     );"#;
 
-pub(super) async fn migrate(mut client: Client) -> Result<(), StoreError> {
-    let version = bring_up_to_date(&mut client).await.map_err(|error| unavailable(DOING, error))?;
+pub(super) async fn migrate(mut lent: Lent) -> Result<(), StoreError> {
+    let version = bring_up_to_date(&mut lent).await.map_err(|error| unavailable(DOING, error))?;
+    lent.give_back();
     if version > MIGRATIONS.len() {
         let newer = NewerSchema { version };
         return Err(StoreError::new(StoreErrorKind::Corrupt, DOING).with_source(newer));
@@ -73,9 +76,9 @@ struct NewerSchema {
 }
 
 /// The version that was found.
-async fn bring_up_to_date(client: &mut Client) -> Result<usize, Error> {
+async fn bring_up_to_date(lent: &mut Lent) -> Result<usize, Error> {
     // A stricter level would go on seeing what was before the lock was had.
-    let transaction = client.build_transaction().isolation_level(IsolationLevel::ReadCommitted);
+    let transaction = lent.build_transaction().isolation_level(IsolationLevel::ReadCommitted);
     let transaction = transaction.start().await?;
     transaction.batch_execute(LOCK).await?;
     create_schema(&transaction).await?;
@@ -90,11 +93,14 @@ async fn bring_up_to_date(client: &mut Client) -> Result<usize, Error> {
 }
 
 async fn create_schema(transaction: &Transaction<'_>) -> Result<(), Error> {
-    let exists: bool = transaction.query_one(FIND_SCHEMA, &[]).await?.try_get(0)?;
-    if !exists {
+    let found = transaction.query_one(FIND, &[]).await?;
+    if !found.try_get::<_, bool>(0)? {
         transaction.batch_execute("CREATE SCHEMA tower_api_token").await?;
     }
-    transaction.batch_execute(MIGRATION_TABLE).await
+    if !found.try_get::<_, bool>(1)? {
+        transaction.batch_execute(MIGRATION_TABLE).await?;
+    }
+    Ok(())
 }
 
 async fn version(transaction: &Transaction<'_>) -> Result<usize, Error> {

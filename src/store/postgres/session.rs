@@ -9,7 +9,7 @@ use tokio::time::{sleep, timeout};
 use tokio_postgres::tls::{MakeTlsConnect, TlsConnect};
 use tokio_postgres::{AsyncMessage, Client, Config, Error, Socket};
 
-use super::failure::unavailable;
+use super::failure::{late, unavailable};
 use super::message;
 use crate::store::feed::FeedHub;
 use crate::store::listener::{LISTENING, Listen, PATIENCE, PAUSE};
@@ -69,7 +69,9 @@ impl Listen for Connector {
     type Session = Session;
 
     async fn open(&self, hub: Arc<FeedHub>) -> Result<Session, StoreError> {
-        let opened = timeout(PATIENCE, self.0.connect()).await.map_err(late)?;
+        let opened = timeout(PATIENCE, self.0.connect())
+            .await
+            .map_err(|elapsed| late(LISTENING, elapsed))?;
         let Opened { client, messages } = opened.map_err(|error| unavailable(LISTENING, error))?;
         let mut session = Session { client, ear: Ear { messages, hub } };
         session.ask(&format!("LISTEN {}", message::CHANNEL)).await?;
@@ -91,13 +93,9 @@ impl Listen for Connector {
 impl Session {
     async fn ask(&mut self, statement: &str) -> Result<(), StoreError> {
         let answer = timeout(PATIENCE, self.client.batch_execute(statement));
-        let answer = self.ear.during(answer).await?.map_err(late)?;
+        let answer = self.ear.during(answer).await?.map_err(|elapsed| late(LISTENING, elapsed))?;
         answer.map_err(|error| unavailable(LISTENING, error))
     }
-}
-
-fn late(error: tokio::time::error::Elapsed) -> StoreError {
-    StoreError::new(StoreErrorKind::Unavailable, LISTENING).with_source(error)
 }
 
 /// The receiving half of a session.

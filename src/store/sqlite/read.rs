@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use rusqlite::{Connection, Row};
+use rusqlite::{Connection, Row, ToSql};
 
 use super::failure::Failure;
 use crate::account::{Account, Revision};
@@ -37,17 +37,24 @@ pub(super) fn find(
     connection: &Connection,
     digest: &TokenDigest,
 ) -> Result<Option<Arc<Account>>, Failure> {
-    let mut statement = connection.prepare_cached(FIND)?;
-    let mut rows = statement.query([digest.as_bytes()])?;
-    rows.next()?.map(account).transpose()
+    one(connection, FIND, digest.as_bytes())
 }
 
 pub(super) fn load(
     connection: &Connection,
     user: &UserId,
 ) -> Result<Option<Arc<Account>>, Failure> {
-    let mut statement = connection.prepare_cached(LOAD)?;
-    let mut rows = statement.query([user.as_str()])?;
+    one(connection, LOAD, user.as_str())
+}
+
+/// The one account that a statement finds by this key.
+fn one(
+    connection: &Connection,
+    statement: &str,
+    key: impl ToSql,
+) -> Result<Option<Arc<Account>>, Failure> {
+    let mut statement = connection.prepare_cached(statement)?;
+    let mut rows = statement.query([key])?;
     rows.next()?.map(account).transpose()
 }
 

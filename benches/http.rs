@@ -1,0 +1,198 @@
+//! What the layer costs a deployed server: requests per second of an axum
+//! server over loopback.
+//!
+//! ```sh
+//! cargo bench --bench http
+//! ```
+//!
+//! The server has one processor to itself and the load another. It takes less
+//! than three minutes.
+
+mod support {
+    pub(crate) mod bootstrap;
+    pub(crate) mod clock;
+    pub(crate) mod core;
+    pub(crate) mod jwt;
+    pub(crate) mod load;
+    pub(crate) mod population;
+    pub(crate) mod statistics;
+}
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use axum::routing::get;
+use axum::serve::ListenerExt;
+use axum::{Json, Router};
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, oneshot};
+use tower::layer::layer_fn;
+use tower_api_token::TokenAuthLayer;
+use tower_api_token::usage::UsageRecorder;
+
+use self::support::bootstrap::bootstrap;
+use self::support::clock::thread_time;
+use self::support::core::{processors, stay_on};
+use self::support::jwt::{Jwt, jwt};
+use self::support::load::Load;
+use self::support::population::{Sequence, memory_store, token};
+use self::support::statistics::median;
+
+const USERS: u64 = 1_000;
+const ROUNDS: usize = 24;
+/// Rounds that must remain when the busy ones are discarded.
+const ENOUGH: usize = 20;
+const SLICE: Duration = Duration::from_millis(250);
+const LIMIT: Duration = Duration::from_secs(140);
+
+fn main() {
+    let processors = processors();
+    if processors.len() < 2 {
+        println!("http ratio: not measured, there is one processor only");
+        return;
+    }
+    let server = Server::start(processors[0]);
+    stay_on(processors[1]);
+    let mut candidates = [
+        Candidate::new("without a layer", server.bare, token),
+        Candidate::new("this layer", server.layer, token),
+        Candidate::new("jsonwebtoken 11 HS256", server.jwt, jwt),
+    ];
+    let start = Instant::now();
+    let busy = server.processor_time();
+    let mut rounds = Vec::new();
+    while start.elapsed() < LIMIT && kept(&rounds).len() < ROUNDS {
+        rounds.push(round(&mut candidates));
+    }
+    let busy = (server.processor_time() - busy).as_secs_f64() / start.elapsed().as_secs_f64();
+    report(&candidates, &rounds, busy);
+}
+
+/// Requests per second of each candidate in one round.
+type Round = [f64; 3];
+
+/// A B C C B A.
+fn round(candidates: &mut [Candidate; 3]) -> Round {
+    let there = candidates.each_mut().map(Candidate::slice);
+    let [bare, layer, jwt] = candidates;
+    let back = [jwt.slice(), layer.slice(), bare.slice()];
+    [there[0].midpoint(back[2]), there[1].midpoint(back[1]), there[2].midpoint(back[0])]
+}
+
+/// The rounds in which the bare server was within a tenth of its median: in the
+/// others the machine had something else to do.
+fn kept(rounds: &[Round]) -> Vec<Round> {
+    if rounds.is_empty() {
+        return Vec::new();
+    }
+    let usual = median(&rounds.iter().map(|round| round[0]).collect::<Vec<_>>());
+    let within = |round: &&Round| (round[0] / usual - 1.0).abs() <= 0.1;
+    rounds.iter().filter(within).copied().collect()
+}
+
+fn report(candidates: &[Candidate; 3], rounds: &[Round], busy: f64) {
+    let kept = kept(rounds);
+    println!("| axum server | requests per second | share of the bare server | 95 % interval |");
+    println!("|---|--:|--:|--:|");
+    let mut closing = String::from("http ratio: not measured, the machine was busy");
+    for (place, candidate) in candidates.iter().enumerate() {
+        let rate = median(&kept.iter().map(|round| round[place]).collect::<Vec<_>>());
+        let ratios: Vec<f64> = kept.iter().map(|round| round[place] / round[0]).collect();
+        let (ratio, (low, high)) = (median(&ratios), bootstrap(&ratios));
+        println!(
+            "| {} | {:.0} | {:.1} % | {:.1} to {:.1} % |",
+            candidate.name,
+            rate,
+            ratio * 100.0,
+            low * 100.0,
+            high * 100.0
+        );
+        if place == 1 && kept.len() >= ENOUGH {
+            closing = format!("http ratio: {ratio:.3} low: {low:.3}");
+        }
+    }
+    let discarded = rounds.len() - kept.len();
+    println!("\n{} rounds, {discarded} more discarded as busy", kept.len());
+    println!("the server used {:.0} % of its processor", busy * 100.0);
+    println!("\n{closing}");
+}
+
+/// One server and the load for it.
+struct Candidate {
+    name: &'static str,
+    load: Load,
+}
+
+impl Candidate {
+    fn new(name: &'static str, address: SocketAddr, text: impl Fn(u64) -> String) -> Self {
+        let mut sequence = Sequence::new(9);
+        let tokens = (0..4_096).map(|_| text(sequence.below(USERS)));
+        let mut load = Load::new(address, tokens);
+        load.run(SLICE);
+        Self { name, load }
+    }
+
+    fn slice(&mut self) -> f64 {
+        self.load.run(SLICE)
+    }
+}
+
+/// Three servers on one thread, which stays on one processor.
+struct Server {
+    bare: SocketAddr,
+    layer: SocketAddr,
+    jwt: SocketAddr,
+    clock: mpsc::UnboundedSender<oneshot::Sender<Duration>>,
+}
+
+impl Server {
+    fn start(processor: usize) -> Self {
+        let (started, server) = std::sync::mpsc::channel();
+        thread::spawn(move || {
+            stay_on(processor);
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            runtime.expect("a runtime").block_on(async {
+                let store = Arc::new(memory_store(USERS, false));
+                let usage = UsageRecorder::new(Arc::clone(&store));
+                let layer = TokenAuthLayer::new(store).usage(usage);
+                let (clock, mut asked) = mpsc::unbounded_channel::<oneshot::Sender<Duration>>();
+                let server = Self {
+                    bare: serve(api()).await,
+                    layer: serve(api().layer(layer)).await,
+                    jwt: serve(api().layer(layer_fn(Jwt::new))).await,
+                    clock,
+                };
+                started.send(server).expect("somebody waits");
+                while let Some(answer) = asked.recv().await {
+                    answer.send(thread_time()).expect("somebody waits");
+                }
+            });
+        });
+        server.recv().expect("the server starts")
+    }
+
+    fn processor_time(&self) -> Duration {
+        let (answer, time) = oneshot::channel();
+        self.clock.send(answer).expect("the server runs");
+        time.blocking_recv().expect("the server runs")
+    }
+}
+
+async fn serve(router: Router) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let address = listener.local_addr().expect("an address");
+    let listener = listener.tap_io(|stream| stream.set_nodelay(true).expect("a TCP stream"));
+    tokio::spawn(async { axum::serve(listener, router).await });
+    address
+}
+
+/// The API of the example `quickstart`.
+fn api() -> Router {
+    async fn items() -> Json<Value> {
+        Json(json!({ "items": ["apple", "pear"] }))
+    }
+    Router::new().route("/items", get(items).post(items))
+}
