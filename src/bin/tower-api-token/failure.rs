@@ -8,7 +8,7 @@ use tower_api_token::identity::UserIdError;
 use tower_api_token::manage::{ManageError, StartError};
 use tower_api_token::method::MethodError;
 use tower_api_token::rotation::RotationError;
-use tower_api_token::store::{StoreError, StoreErrorKind};
+use tower_api_token::store::{RedisOpenError, StoreError, StoreErrorKind};
 
 use crate::secret::SecretError;
 use crate::serve::ServeError;
@@ -100,6 +100,9 @@ impl Failure {
             Self::Open(error) => match error {
                 OpenError::Settings(_) => USAGE,
                 OpenError::Missing => UNREADABLE,
+                OpenError::Redis(RedisOpenError::DeploymentName) => USAGE,
+                OpenError::Redis(RedisOpenError::Unreachable(_)) => UNAVAILABLE,
+                OpenError::Redis(_) => UNREADABLE,
                 _ => UNAVAILABLE,
             },
             Self::Start(StartError::Store(error)) | Self::Store(error) => of_store(error),

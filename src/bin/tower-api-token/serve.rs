@@ -87,7 +87,7 @@ pub(crate) struct Site {
 impl Site {
     async fn open(settings: &Settings) -> Result<Self, Failure> {
         let scheme = settings.tokens.scheme()?;
-        let behind = Opened::open(settings)?.accounts(settings, SERVER_PATIENCE);
+        let behind = Opened::open(settings).await?.accounts(settings, SERVER_PATIENCE);
         let behind = WithMetrics::new(behind);
         let store: Arc<dyn AccountStore> = match settings.cache.options() {
             Some(options) => {
