@@ -18,6 +18,7 @@ limit() {
     http) echo 180 ;;
     revocation) echo 240 ;;
     stores) echo 420 ;;
+    import) echo 400 ;;
     *) echo 150 ;;
   esac
 }
