@@ -6,7 +6,6 @@ use crate::identity::UserId;
 use crate::token::{Token, TokenId};
 
 impl Shared {
-    #[expect(clippy::unused_async, reason = "as it is with the feature")]
     pub(super) async fn reveal(&self, _: &UserId, _: TokenId) -> Result<Token, Refusal> {
         Err(Refusal::NOT_KEPT)
     }
