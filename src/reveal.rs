@@ -219,6 +219,8 @@ pub enum SealingKeyError {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::token::SystemRandom;
 
@@ -289,6 +291,21 @@ mod tests {
             assert!(open(&bytes[..place]).is_err(), "{place} bytes");
         }
         assert!(open(&[&bytes[..], &[0]].concat()).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn garbage_never_opens_and_never_panics(
+            mut bytes in proptest::collection::vec(any::<u8>(), 0..120),
+            ours: bool,
+        ) {
+            if ours && bytes.len() > 4 {
+                bytes[..5].copy_from_slice(&[LAYOUT, 0, 0, 0, 1]);
+            }
+            let sealed = SealedToken::from_bytes(bytes);
+            let opened = key(1, 0).open(&sealed, &user("alice"), TokenId::from_u64(1));
+            prop_assert!(opened.is_err());
+        }
     }
 
     #[test]

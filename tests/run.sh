@@ -40,6 +40,9 @@ need valgrind command -v valgrind
 need_server postgresql ls /usr/lib/postgresql/*/bin/postgres
 need_server redis-server command -v redis-server
 need openssl command -v openssl
+need chromium command -v chromium
+need chromium-driver command -v chromedriver
+need npm command -v npm
 
 bash tests/install_gateways.sh
 
@@ -49,6 +52,10 @@ venv=target/venv
 if ! "$venv/bin/python" -c 'import aiosmtpd, h2' 2>/dev/null; then
   python3 -m venv "$venv"
   "$venv/bin/pip" install --quiet 'aiosmtpd==1.4.6' 'h2==4.4.1'
+fi
+# What looks at the pages for whoever cannot see them.
+if [ ! -e target/axe/node_modules/axe-core/axe.min.js ]; then
+  npm install --silent --no-audit --no-fund --ignore-scripts --prefix target/axe axe-core@4.14.1
 fi
 PATH="$PWD/$venv/bin:$PATH"
 export PATH

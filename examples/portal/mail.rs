@@ -1,20 +1,34 @@
-//! Where the mail goes: to files, or to an SMTP server.
+//! Where the mail goes: to an SMTP server, or to files.
 
 use std::error::Error;
 use std::net::SocketAddr;
 
+use tower_api_token::identity::UserId;
 use tower_api_token::manage::TokenManagerBuilder;
-use tower_api_token::notify::DirectoryNotifier;
+use tower_api_token::notify::{DirectoryNotifier, LinkBase, Mailbox, SmtpNotifier, SmtpServer};
 
-use crate::Options;
+use crate::{Options, TOKENS};
 
+/// Makes the manager tell its users.
 pub(crate) fn notified(
     builder: TokenManagerBuilder,
     options: &Options,
     address: SocketAddr,
 ) -> Result<TokenManagerBuilder, Box<dyn Error>> {
-    let _ = address;
-    let directory = options.directory.join("mail");
-    std::fs::create_dir_all(&directory)?;
-    Ok(builder.notifier(DirectoryNotifier::new(directory)?))
+    let Some(server) = options.smtp else {
+        let directory = options.directory.join("mail");
+        std::fs::create_dir_all(&directory)?;
+        return Ok(builder.notifier(DirectoryNotifier::new(directory)?));
+    };
+    // Links lead to where this program listens, whatever a request says.
+    let links = LinkBase::new(&format!("http://{address}{TOKENS}/verify"))?;
+    let sender = Mailbox::new("tokens@fruit.example")?.name("Fruit API")?;
+    let server = SmtpServer::loopback(server.port());
+    let mail = SmtpNotifier::new(server, address_of, sender, links);
+    Ok(builder.notifier(mail.service_name("Fruit API")))
+}
+
+/// A host would ask its own table of users.
+async fn address_of(user: UserId) -> Result<Option<Mailbox>, Box<dyn Error + Send + Sync>> {
+    Ok(Some(Mailbox::new(&format!("{user}@fruit.example"))?))
 }

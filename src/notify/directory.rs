@@ -15,9 +15,8 @@ use crate::token::{RandomSource, SystemRandom};
 ///
 /// The files are `confirmation-….txt` and `notice-….txt`; sorted by name within
 /// each kind they are in the order in which they were sent, but for those of
-/// one millisecond. No part of a name is
-/// chosen by a user. On Unix only the owner may read them. A file appears
-/// complete or not at all.
+/// one millisecond. No part of a name is chosen by a user. On Unix only the
+/// owner may read them. A file appears complete or not at all.
 ///
 /// Each line is a name, `=` and a value:
 ///
@@ -32,10 +31,11 @@ use crate::token::{RandomSource, SystemRandom};
 /// ```
 ///
 /// With a [link base](Self::link_base) a line `link=https://…` follows that of
-/// the code. A notice has `user`, `event`, `token` (only where the event is about one),
-/// `actor` and `at`. Values are percent-encoded except for letters, digits and
-/// `-._:`, and a link holds nothing else that means anything to a shell, so one
-/// may even source the file. To take the latest code:
+/// the code, and a line `client=` ends the file if the client is known. A notice
+/// has `user`, `event`, `token` (only where the event is about one), `actor` and
+/// `at`. Values are percent-encoded except for letters, digits and `-._:`, and a
+/// link holds nothing else that means anything to a shell, so one may even
+/// source the file. To take the latest code:
 ///
 /// ```sh
 /// sed -n 's/^code=//p' "$(ls messages/confirmation-*.txt | tail -n 1)"
@@ -99,7 +99,8 @@ impl Notifier for DirectoryNotifier {
             ("actor", encoded(&message.actor)),
             ("at", encoded(&message.at)),
         ]);
-        let name = file_name("confirmation", message.code_expires_at.unix_millis())?;
+        lines.extend(message.client.as_ref().map(|client| ("client", encoded(client))));
+        let name = file_name("confirmation", message.at.unix_millis())?;
         self.write(&name, &lines).map_err(NotifyError::new)
     }
 

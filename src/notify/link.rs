@@ -239,6 +239,8 @@ pub enum LinkBaseError {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::token::SystemRandom;
 
@@ -293,6 +295,26 @@ mod tests {
         ];
         for (address, error) in cases {
             assert_eq!(LinkBase::new(address).unwrap_err(), error, "{address}");
+        }
+    }
+
+    proptest! {
+        /// Another parser sees the same host, and nothing that hides it.
+        #[test]
+        fn an_accepted_address_means_the_same_to_another_parser(
+            address in "(https?://)?[a-c0-9.:@/?#%\\[\\]\\\\ -]{0,20}",
+        ) {
+            if let Ok(base) = LinkBase::new(&address) {
+                let uri: http::Uri = base.as_str().parse().expect("a URI");
+                let authority = uri.authority().expect("an authority").as_str();
+                let behind = address.split_once("://").expect("a scheme").1;
+                prop_assert!(behind.starts_with(authority), "{} and {}", address, authority);
+                prop_assert!(!authority.contains('@'));
+                prop_assert_eq!(uri.query(), None);
+                let is_local = matches!(uri.host(), Some("[::1]" | "localhost"))
+                    || uri.host().is_some_and(|host| host.starts_with("127."));
+                prop_assert!(is_local || uri.scheme_str() == Some("https"));
+            }
         }
     }
 

@@ -42,16 +42,19 @@ fn saved(portal: &Shared, path_and_query: &str) -> Redirect {
 
 /// What has happened lately, and, for a page that follows a change, that
 /// change: from the history and never from the address, which anybody can make.
+/// `called` is what the user is called.
 async fn recent(
     portal: &Shared,
     user: &UserId,
     now: Timestamp,
     fields: &Fields,
+    called: &str,
 ) -> Result<(Vec<Happened>, Option<String>), Refusal> {
     let history = portal.manager.history(user, None, PageSize::clamped(RECENT)).await?;
     let fresh = |at| now.since(at).as_secs() < FRESH;
     let last = history.entries.first().filter(|entry| fresh(entry.at));
     let last = last.filter(|_| fields.all("saved").next().is_some());
     let notice = last.map(|entry| sentence(&entry.event));
-    Ok((history.entries.iter().map(|entry| Happened::new(entry, now)).collect(), notice))
+    let recent = history.entries.iter().map(|entry| Happened::new(entry, now, called));
+    Ok((recent.collect(), notice))
 }

@@ -23,14 +23,23 @@ impl Moment {
         let distance = match (now.since(at), at.since(now)) {
             (past, Duration::ZERO) if past.as_secs() < 60 => "just now".to_owned(),
             (past, Duration::ZERO) => format!("{} ago", span(past)),
-            (_, ahead) => format!("in {}", span(ahead)),
+            (_, ahead) => format!("in {}", span(to_nearest_unit(ahead))),
         };
         Self { machine, text, distance }
     }
 }
 
-/// A length of time in its greatest unit, rounded up below a minute and down
-/// above.
+/// What is still ahead, so that ten minutes do not become nine at once.
+fn to_nearest_unit(ahead: Duration) -> Duration {
+    let half = match ahead.as_secs() {
+        ..3_600 => 30,
+        3_600..172_800 => 1_800,
+        _ => 43_200,
+    };
+    ahead + Duration::from_secs(half)
+}
+
+/// A length of time in whole ones of its greatest unit.
 pub(super) fn span(time: Duration) -> String {
     let seconds = time.as_secs();
     let (number, unit) = match seconds {
@@ -116,12 +125,13 @@ pub(super) struct Happened {
 }
 
 impl Happened {
-    pub(super) fn new(entry: &AuditEntry, now: Timestamp) -> Self {
+    /// `user` is what the user is called: `you`, to themselves.
+    pub(super) fn new(entry: &AuditEntry, now: Timestamp, user: &str) -> Self {
         Self {
             at: Moment::new(entry.at, now),
             what: sentence(&entry.event),
             by: match &entry.actor {
-                Actor::User => "the user".to_owned(),
+                Actor::User => user.to_owned(),
                 other => other.to_string(),
             },
         }
@@ -177,6 +187,7 @@ mod tests {
             assert_eq!(distance(ago(seconds)), text);
         }
         assert_eq!(distance(now + Duration::from_secs(600)), "in 10 minutes");
+        assert_eq!(distance(now + Duration::from_secs(599)), "in 10 minutes");
         assert_eq!(distance(now + Duration::from_secs(1)), "in less than a minute");
         assert_eq!(Moment::new(now, now).text, "2024-02-29, 23:59 UTC");
     }

@@ -2,6 +2,7 @@
 
 use crate::postgres::Server;
 use crate::program::Place;
+use crate::serving::Serving;
 
 fn wrong(place: &Place) -> Vec<String> {
     let values = place.run(&["check", "--json"]).exited(9).json();
@@ -68,4 +69,33 @@ async fn a_good_database_passes_every_check_and_has_the_same_commands() {
     place.run(&["user", "revoke", "alice"]).succeeded();
     let history = place.run(&["history", "alice", "--json"]).succeeded().json();
     assert_eq!(history.len(), 3);
+}
+
+#[test]
+fn a_good_redis_server_passes_every_check_and_has_the_same_commands() {
+    let server = crate::redis::Server::start(&crate::redis::DURABLE);
+    let place = Place::on_redis(&server);
+    place.run(&["user", "list"]).exited(6);
+    place.run(&["migrate"]).succeeded();
+    place.run(&["check"]).succeeded();
+    let token = place.user_with_token("alice", &["GET"]);
+    let serving = Serving::start(&place, &[]);
+    assert_eq!(serving.ask(Some(&token), "GET").status, 200);
+    assert_eq!(serving.ask(Some(&token), "GET").status, 200);
+    place.run(&["user", "revoke", "alice"]).succeeded();
+    let revoked = std::time::Instant::now();
+    while serving.ask(Some(&token), "GET").status != 401 {
+        assert!(revoked.elapsed() < std::time::Duration::from_secs(5));
+    }
+    server.kill();
+    place.run(&["user", "list"]).exited(6);
+}
+
+#[test]
+fn a_redis_server_that_may_lose_changes_fails_and_is_not_used() {
+    let server = crate::redis::Server::start(&["--appendonly no"]);
+    let place = Place::on_redis(&server);
+    place.run(&["migrate"]).exited(7).says("appendonly yes");
+    assert!(wrong(&place)[0].contains("must have `appendonly yes`"));
+    place.run(&["user", "list", "--store", "rediss://127.0.0.1/"]).exited(2).says("TLS");
 }

@@ -44,6 +44,29 @@ fn nothing_else_is_served_where_gateways_ask() {
 }
 
 #[test]
+fn a_body_that_nobody_wants_is_answered_all_the_same() {
+    let place = Place::new();
+    let server = Serving::start(&place, &[]);
+    place.write("body", &"x".repeat(40_000));
+    for version in ["--http1.1", "--http2-prior-knowledge"] {
+        let mut curl = std::process::Command::new("curl");
+        curl.args([
+            "--silent",
+            "--max-time",
+            "20",
+            "--write-out",
+            "%{http_code}",
+            "--output",
+            "out",
+        ]);
+        curl.args([version, "--data-binary", "@body"]).current_dir(place.directory());
+        curl.arg(format!("http://{}/", server.address("forward-auth")));
+        let ran = crate::program::finish(&mut curl, "").succeeded();
+        assert_eq!(ran.out, "401", "{version}");
+    }
+}
+
+#[test]
 fn operators_see_health_readiness_and_metrics() {
     let place = Place::new();
     let token = place.user_with_token("alice", &["GET"]);

@@ -40,3 +40,70 @@ fn rotate(place: &Place) {
     let code = generated[0]["code"].as_str().unwrap();
     place.run_with(&["token", "confirm", "alice"], code).succeeded();
 }
+
+#[test]
+fn a_code_is_sent_where_the_settings_say_so_and_printed_nowhere() {
+    let place = Place::new();
+    place.user_with_token("alice", &["GET"]);
+    place.run(&["token", "generate", "alice", "--send"]).exited(2).says("no notifier");
+    std::fs::create_dir(place.path("mail")).unwrap();
+    place.write("config.toml", "[notify]\ndirectory = \"mail\"\n");
+    let with = ["--config", "config.toml"];
+    let ran = place.run(&[&["token", "generate", "alice", "--send"][..], &with].concat());
+    let ran = ran.succeeded().says("the code was sent");
+    assert!(ran.out.starts_with("tat_") && !ran.err.contains("tac_"), "{ran:?}");
+    let message = |kind: &str| {
+        let files = std::fs::read_dir(place.path("mail")).unwrap().map(|file| file.unwrap().path());
+        let of_kind = |path: &std::path::PathBuf| path.to_string_lossy().contains(kind);
+        files.filter(of_kind).map(|path| std::fs::read_to_string(path).unwrap()).next()
+    };
+    let code = message("confirmation-").expect("a message");
+    let code = code.lines().find_map(|line| line.strip_prefix("code=")).unwrap().to_owned();
+    place.run_with(&[&["token", "confirm", "alice"][..], &with].concat(), &code).succeeded();
+    assert!(message("notice-").expect("a notice").contains("primary_confirmed"));
+    std::fs::remove_dir_all(place.path("mail")).unwrap();
+    std::fs::write(place.path("mail"), "").unwrap();
+    place.run(&[&["user", "list"][..], &with].concat()).exited(2).says("notify.directory");
+}
+
+#[test]
+fn a_code_goes_by_mail_to_the_address_under_the_domain() {
+    use std::io::{BufRead, BufReader, Write};
+    let place = Place::new();
+    place.user_with_token("alice", &["GET"]);
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let mail = std::thread::spawn(move || {
+        let (stream, _) = listener.accept().unwrap();
+        let (mut answers, lines) = (stream.try_clone().unwrap(), BufReader::new(stream));
+        let (mut said, mut in_text) = (String::new(), false);
+        answers.write_all(b"220 test\r\n").unwrap();
+        for line in lines.lines().map_while(Result::ok) {
+            said += &format!("{line}\n");
+            let answer: &[u8] = match &*line {
+                "." if in_text => b"250 taken\r\n",
+                _ if in_text => continue,
+                "DATA" => b"354 go on\r\n",
+                "QUIT" => b"221 bye\r\n",
+                _ => b"250 fine\r\n",
+            };
+            in_text = line == "DATA";
+            if answers.write_all(answer).is_err() || line == "QUIT" {
+                break;
+            }
+        }
+        said
+    });
+    place.write(
+        "config.toml",
+        &format!(
+            "[notify]\nsmtp = \"loopback:{port}\"\nfrom = \"api@example.com\"\n\
+             mail-domain = \"example.com\"\nlink-base = \"https://example.com/tokens/verify\"\n"
+        ),
+    );
+    let ran = place.run(&["token", "generate", "alice", "--send", "--config", "config.toml"]);
+    ran.succeeded().says("the code was sent");
+    let said = mail.join().unwrap();
+    assert!(said.contains("RCPT TO:<alice@example.com>"), "{said}");
+    assert!(said.contains("https://example.com/tokens/verify?code"), "{said}");
+}

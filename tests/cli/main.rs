@@ -3,6 +3,9 @@
 #[path = "../support/postgres.rs"]
 #[expect(dead_code, reason = "shared with other tests")]
 mod postgres;
+#[path = "../support/redis.rs"]
+#[expect(dead_code, reason = "shared with other tests")]
+mod redis;
 #[path = "../support/server.rs"]
 mod server;
 
@@ -10,7 +13,9 @@ mod arguments;
 mod check;
 mod configuration;
 mod endpoint;
+mod grpc;
 mod import;
+mod installed;
 mod life;
 mod outage;
 mod portal;

@@ -38,6 +38,11 @@ impl Place {
         Self::on(&format!("postgres://postgres@{}/{}", server.address(), database.name))
     }
 
+    /// On a Redis server.
+    pub(crate) fn on_redis(server: &crate::redis::Server) -> Self {
+        Self::on(&format!("redis://{}/", server.address()))
+    }
+
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
     }

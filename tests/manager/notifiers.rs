@@ -3,7 +3,8 @@
 use std::fs;
 use std::path::Path;
 use std::process::Command;
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
 
 use tower_api_token::identity::{Actor, UserId};
 use tower_api_token::manage::{Delivery, TokenManager};
@@ -12,7 +13,9 @@ use tower_api_token::notify::{
     DirectoryError, DirectoryNotifier, LinkBase, Notifier as _, NotifyError, NotifyFn,
 };
 use tower_api_token::store::MemoryStore;
+use tower_api_token::time::ManualClock;
 use tower_api_token::token::ConfirmationCode;
+use tower_api_token::usage::ClientLabel;
 
 use crate::world::root;
 
@@ -81,6 +84,40 @@ async fn a_shell_reads_the_link_from_the_file() {
     let (link, code) = sourced.trim_end().split_once('\n').unwrap();
     assert!(ConfirmationCode::parse(code).is_some(), "{code}");
     assert_eq!(link, format!("https://example.com/~x/%C3%A9?code={code}"));
+}
+
+/// In the last minutes of a pending token its codes all end with it.
+#[tokio::test]
+async fn the_last_file_has_the_latest_code_to_the_end() {
+    let directory = tempfile::tempdir().unwrap();
+    let clock = Arc::new(ManualClock::new(crate::world::START));
+    let notifier = DirectoryNotifier::new(directory.path()).unwrap();
+    let store = MemoryStore::with_clock(Arc::clone(&clock));
+    let manager = TokenManager::builder(store).notifier(notifier).build().await.unwrap();
+    let user = UserId::new("alice").unwrap();
+    let _ = pending(&manager, &user).await;
+    let id = manager.view(&user).await.unwrap().pending.unwrap().id;
+    clock.advance(Duration::from_secs(24 * 3_600 - 9 * 60));
+    for _ in 0..8 {
+        let _ = manager.resend_confirmation(&Actor::User, &user, id).await.unwrap();
+        clock.advance(Duration::from_secs(60));
+    }
+    let take = r#"sed -n 's/^code=//p' "$(ls confirmation-*.txt | tail -n 1)""#;
+    let code = shell(directory.path(), take);
+    let code = ConfirmationCode::parse(code.trim_end()).unwrap();
+    manager.confirm(&Actor::User, &user, &code).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_file_names_the_client_if_it_is_known() {
+    let directory = tempfile::tempdir().unwrap();
+    let manager = manager(directory.path()).await;
+    let user = UserId::new("alice").unwrap();
+    manager.grant(root(), &user, MethodSet::new(["GET"]).unwrap()).await.unwrap();
+    let client = ClientLabel::new("Fire fox/128;x").unwrap();
+    let _ = manager.generate_primary(&Actor::User, &user).from_client(client).await.unwrap();
+    let sourced = shell(directory.path(), r#". ./confirmation-*.txt; echo "$actor $client""#);
+    assert_eq!(sourced.trim_end(), "user Fire%20fox%2F128%3Bx");
 }
 
 fn shell(directory: &Path, script: &str) -> String {

@@ -19,6 +19,7 @@ use crate::world::{World, alice, bob, is_waiting, root};
 on_every_store!(
     every_token_that_is_held_can_be_shown,
     an_imported_token_can_be_shown_and_a_digest_cannot,
+    both_slots_of_a_batch_can_be_shown,
     each_reveal_is_in_the_history_with_its_actor,
     nothing_is_shown_that_the_history_cannot_keep,
     what_has_ended_is_shown_no_more,
@@ -117,6 +118,27 @@ async fn an_imported_token_can_be_shown_and_a_digest_cannot(world: World) {
         many.expose_secret(),
         "in a batch"
     );
+}
+
+/// The second token of a batch is sealed under the id that it will have.
+async fn both_slots_of_a_batch_can_be_shown(world: World) {
+    let world = with_key(world, 1).await;
+    let texts = ["3f2b8c1e-9d7a-4650-b1c2-d3e4f5a69788", "64bdb043bbd343669434220bd83869dd"];
+    let item = |slot, text: &str| {
+        let token = ImportedToken::Token(Token::parse(text).unwrap());
+        let mut item = ImportItem::new(alice().clone(), slot, token);
+        item.methods = Some(tower_api_token::method::MethodSet::new(["GET"]).unwrap());
+        item
+    };
+    let items = [item(Slot::Primary, texts[0]), item(Slot::Backup, texts[1])];
+    for answer in world.manager.import_many(root(), &items).await.unwrap() {
+        answer.unwrap();
+    }
+    let view = world.manager.view(alice()).await.unwrap();
+    let ids = [view.primary.unwrap().id, view.backup.unwrap().id];
+    for (id, text) in ids.into_iter().zip(texts) {
+        shows(&world, id, &Token::parse(text).unwrap()).await;
+    }
 }
 
 async fn each_reveal_is_in_the_history_with_its_actor(world: World) {

@@ -11,13 +11,13 @@ use crate::server::MailServer;
 use crate::world::{World, alice, cause, code, notifier};
 
 /// An authority of its own, and a certificate that it has signed.
-struct Certificates {
+pub(crate) struct Certificates {
     directory: tempfile::TempDir,
 }
 
 impl Certificates {
     /// For a server of that name or address.
-    fn of(name: &str) -> Self {
+    pub(crate) fn of(name: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path();
         let key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"];
@@ -33,11 +33,11 @@ impl Certificates {
         Self { directory }
     }
 
-    fn authority(&self) -> Vec<u8> {
+    pub(crate) fn authority(&self) -> Vec<u8> {
         std::fs::read(self.directory.path().join("authority.pem")).unwrap()
     }
 
-    fn server(&self, how: &str, more: &[&str]) -> MailServer {
+    pub(crate) fn server(&self, how: &str, more: &[&str]) -> MailServer {
         let file = |name| self.directory.path().join(name).to_str().unwrap().to_owned();
         let (certificate, key) = (file("certificate.pem"), file("key.pem"));
         MailServer::with(&[&[how, &*certificate, &*key], more].concat())
@@ -50,7 +50,7 @@ fn openssl(directory: &Path, arguments: &[&str]) {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
-fn tls(server: &MailServer) -> SmtpServer {
+pub(crate) fn tls(server: &MailServer) -> SmtpServer {
     SmtpServer::tls("localhost").unwrap().port(server.port())
 }
 

@@ -6,6 +6,10 @@
 
 mod contents;
 mod encryption;
+mod logs;
 mod server;
 mod trouble;
 mod world;
+
+#[path = "../secrets/log.rs"]
+mod log;

@@ -22,6 +22,7 @@ TROUBLES = [
     "refuse-sender", "refuse-recipient", "later-recipient", "refuse-message", "repeat-message",
     "silent-greeting", "silent-recipient", "silent-data", "silent-message", "drop-in-data",
     "drop-at-end", "no-smtp", "slow", "recovers",
+    "silent-quit",
 ]
 
 
@@ -96,6 +97,11 @@ class Server(SMTP):
             self.transport.abort()
             return
         await super().smtp_DATA(argument)
+
+    async def smtp_QUIT(self, argument):
+        if self.event_handler.trouble == "silent-quit":
+            await asyncio.sleep(3600)
+        await super().smtp_QUIT(argument)
 
 
 def authenticator(name, password):

@@ -130,6 +130,17 @@ async fn what_could_not_be_sent_is_sent_again_a_minute_later() {
     assert_eq!(view.backup.map(|token| token.id), Some(old.id));
 }
 
+/// The message is the server's as soon as it has said so.
+#[tokio::test]
+async fn a_server_that_does_not_say_goodbye_has_the_message_all_the_same() {
+    let server = MailServer::in_trouble("silent-quit");
+    let hurried = notifier(SmtpServer::loopback(server.port()));
+    let world = World::new(hurried.time_limit(Duration::from_secs(3))).await;
+    let generated = world.manager.generate_primary(&Actor::User, &alice()).await.unwrap();
+    assert!(matches!(generated.delivery, Delivery::Sent), "{:?}", generated.delivery);
+    code(&server.message());
+}
+
 /// The connection of a message that was given up is not used for the next one:
 /// the server would put both together, or answer the one for the other.
 #[tokio::test]

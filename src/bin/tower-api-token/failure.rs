@@ -8,7 +8,7 @@ use tower_api_token::identity::UserIdError;
 use tower_api_token::manage::{ManageError, StartError};
 use tower_api_token::method::MethodError;
 use tower_api_token::rotation::RotationError;
-use tower_api_token::store::{StoreError, StoreErrorKind};
+use tower_api_token::store::{RedisOpenError, StoreError, StoreErrorKind};
 
 use crate::secret::SecretError;
 use crate::serve::ServeError;
@@ -81,6 +81,8 @@ pub(crate) enum Failure {
     LinesRefused(u64),
     #[error("{0} of these checks failed")]
     CheckFailed(usize),
+    #[error("the token waits for its confirmation, but {0}")]
+    NotSent(String),
     #[error("the output could not be written")]
     Output(#[source] io::Error),
     #[error(transparent)]
@@ -98,6 +100,9 @@ impl Failure {
             Self::Open(error) => match error {
                 OpenError::Settings(_) => USAGE,
                 OpenError::Missing => UNREADABLE,
+                OpenError::Redis(RedisOpenError::DeploymentName) => USAGE,
+                OpenError::Redis(RedisOpenError::Unreachable(_)) => UNAVAILABLE,
+                OpenError::Redis(_) => UNREADABLE,
                 _ => UNAVAILABLE,
             },
             Self::Start(StartError::Store(error)) | Self::Store(error) => of_store(error),
@@ -114,7 +119,9 @@ impl Failure {
                 ServeError::LastFlush(error) => of_store(error),
                 _ => USAGE,
             },
-            Self::SecretLost { .. } | Self::Output(_) | Self::Runtime(_) => OTHERWISE,
+            Self::SecretLost { .. } | Self::NotSent(_) | Self::Output(_) | Self::Runtime(_) => {
+                OTHERWISE
+            }
         }
     }
 
@@ -155,6 +162,7 @@ impl Failure {
             Self::Open(OpenError::Missing) => {
                 Some("to make it: tower-api-token migrate".to_owned())
             }
+            Self::NotSent(_) => Some("send another code: token resend USER ID --send".to_owned()),
             Self::SecretLost { .. } => Some(
                 "nobody has this token: `token revoke-all` and issue another, or for one that is \
                  pending `token cancel-pending`"

@@ -9,6 +9,7 @@ mod operations;
 mod portal;
 mod stop;
 mod tls;
+mod unread;
 
 use std::io::Error as IoError;
 use std::path::PathBuf;
@@ -59,7 +60,7 @@ pub(crate) enum ServeError {
     #[error("portal: {0}")]
     Portal(#[from] PortalError),
     #[error(
-        "the portal has nobody to send confirmation codes: set `notify.directory`, or \
+        "the portal has nobody to send confirmation codes: set `notify.smtp`, or \
          `portal.show-codes = true` to show each code to whoever generates the token"
     )]
     NoNotifier,
@@ -86,7 +87,7 @@ pub(crate) struct Site {
 impl Site {
     async fn open(settings: &Settings) -> Result<Self, Failure> {
         let scheme = settings.tokens.scheme()?;
-        let behind = Opened::open(settings)?.accounts(settings, SERVER_PATIENCE);
+        let behind = Opened::open(settings).await?.accounts(settings, SERVER_PATIENCE);
         let behind = WithMetrics::new(behind);
         let store: Arc<dyn AccountStore> = match settings.cache.options() {
             Some(options) => {
@@ -114,7 +115,7 @@ async fn manager(
 ) -> Result<TokenManager, Failure> {
     let manager = TokenManager::builder(Arc::clone(store)).scheme(scheme.clone());
     let manager = manager.policy(settings.policy.policy()?).usage(usage.clone());
-    let manager = match settings.notify.notifier()? {
+    let manager = match settings.notify.messenger()? {
         Some(notifier) => manager.notifier(notifier),
         None if settings.portal.listen.is_some() && !settings.portal.show_codes => {
             return Err(ServeError::NoNotifier.into());

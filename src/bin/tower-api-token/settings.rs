@@ -3,6 +3,7 @@
 
 mod address;
 mod layers;
+mod notify;
 mod policy;
 mod portal;
 mod serve;
@@ -16,8 +17,9 @@ use serde::Deserialize;
 
 pub(crate) use self::address::ListenAddress;
 pub(crate) use self::layers::{Layers, SettingsError};
+pub(crate) use self::notify::NotifySettings;
 pub(crate) use self::policy::PolicySettings;
-pub(crate) use self::portal::{NotifySettings, PortalSettings};
+pub(crate) use self::portal::PortalSettings;
 pub(crate) use self::serve::{
     CacheSettings, ExtAuthzSettings, ForwardAuthSettings, LogFormat, LogSettings,
     OperationsSettings, RequestSettings, TlsFiles,
@@ -41,6 +43,8 @@ pub(crate) const KEYS: &[(&str, Kind)] = &[
     ("store-password-file", Kind::Text),
     ("store-ca-file", Kind::Text),
     ("store-timeout", Kind::Text),
+    ("store-deployment", Kind::Text),
+    ("store-replicas", Kind::Number),
     ("tokens.prefix", Kind::Text),
     ("tokens.former-prefixes", Kind::List),
     ("tokens.accept-foreign", Kind::Flag),
@@ -89,6 +93,13 @@ pub(crate) const KEYS: &[(&str, Kind)] = &[
     ("portal.tls-key", Kind::Text),
     ("notify.directory", Kind::Text),
     ("notify.link-base", Kind::Text),
+    ("notify.smtp", Kind::Text),
+    ("notify.smtp-user", Kind::Text),
+    ("notify.smtp-password-file", Kind::Text),
+    ("notify.smtp-ca-file", Kind::Text),
+    ("notify.from", Kind::Text),
+    ("notify.mail-domain", Kind::Text),
+    ("notify.service", Kind::Text),
     ("log.filter", Kind::Text),
     ("log.format", Kind::Text),
     ("shutdown-grace", Kind::Text),
@@ -111,6 +122,8 @@ pub(crate) struct Settings {
     pub(crate) store_password_file: Option<PathBuf>,
     pub(crate) store_ca_file: Option<PathBuf>,
     pub(crate) store_timeout: Option<Time>,
+    pub(crate) store_deployment: Option<String>,
+    pub(crate) store_replicas: Option<u32>,
     pub(crate) tokens: TokenSettings,
     pub(crate) policy: PolicySettings,
     pub(crate) requests: RequestSettings,

@@ -2,6 +2,7 @@
 
 mod address;
 mod postgres;
+mod redis;
 
 use std::fs::OpenOptions;
 use std::path::Path;
@@ -9,7 +10,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tower_api_token::store::{
-    AccountStore, PostgresStore, SqliteOpenError, SqliteStore, StoreError, WithTimeout,
+    AccountStore, PostgresStore, RedisOpenError, RedisStore, SqliteOpenError, SqliteStore,
+    StoreError, WithTimeout,
 };
 
 pub(crate) use self::address::StoreAddress;
@@ -26,6 +28,7 @@ pub(crate) const COMMAND_PATIENCE: Duration = Duration::from_secs(30);
 pub(crate) enum Opened {
     Sqlite(Arc<SqliteStore>),
     Postgres(Arc<PostgresStore>, Box<Database>),
+    Redis(Arc<RedisStore>),
 }
 
 /// Why a store cannot be opened.
@@ -40,17 +43,22 @@ pub(crate) enum OpenError {
     Create(#[source] std::io::Error),
     #[error(transparent)]
     Sqlite(#[from] SqliteOpenError),
+    #[error(transparent)]
+    Redis(#[from] RedisOpenError),
 }
 
 impl Opened {
     /// Opens the store, which must exist.
-    pub(crate) fn open(settings: &Settings) -> Result<Self, OpenError> {
+    pub(crate) async fn open(settings: &Settings) -> Result<Self, OpenError> {
         match StoreAddress::of(settings)? {
             StoreAddress::Sqlite(path) if !path.exists() => Err(OpenError::Missing),
             StoreAddress::Sqlite(path) => Ok(Self::Sqlite(Arc::new(SqliteStore::open(path)?))),
             StoreAddress::Postgres(url) => {
                 let database = Database::of(&url.0, settings)?;
                 Ok(Self::Postgres(Arc::new(database.store()?), Box::new(database)))
+            }
+            StoreAddress::Redis(url) => {
+                Ok(Self::Redis(Arc::new(redis::open(&url.0, settings).await?)))
             }
         }
     }
@@ -62,10 +70,11 @@ impl Opened {
         if let StoreAddress::Sqlite(path) = StoreAddress::of(settings)? {
             create_private(&path).map_err(OpenError::Create)?;
         }
-        let opened = Self::open(settings)?;
+        let opened = Self::open(settings).await?;
         let migrated = match &opened {
             Self::Sqlite(store) => store.migrate().await,
             Self::Postgres(store, _) => store.migrate().await,
+            Self::Redis(store) => store.create().await,
         };
         Ok(migrated.map(|()| opened))
     }
@@ -80,6 +89,7 @@ impl Opened {
         let store: Arc<dyn AccountStore> = match self {
             Self::Sqlite(store) => Arc::clone(store) as _,
             Self::Postgres(store, _) => Arc::clone(store) as _,
+            Self::Redis(store) => Arc::clone(store) as _,
         };
         let limit = settings.store_timeout.map_or(patience, |Time(limit)| limit);
         WithTimeout::new(store).limit(limit)

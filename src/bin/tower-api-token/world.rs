@@ -29,13 +29,15 @@ impl World {
     pub(crate) async fn open(common: &Common, output: Output) -> Result<Self, Failure> {
         let settings = settings(common)?;
         let actor = actor(common)?;
-        let store = Arc::new(Opened::open(&settings)?.accounts(&settings, COMMAND_PATIENCE));
-        let manager = TokenManager::builder(Arc::clone(&store))
+        let store = Arc::new(Opened::open(&settings).await?.accounts(&settings, COMMAND_PATIENCE));
+        let mut manager = TokenManager::builder(Arc::clone(&store))
             .scheme(settings.tokens.scheme()?)
             .policy(settings.policy.policy()?)
-            .confirmation(Confirmation::ByCaller)
-            .build()
-            .await?;
+            .confirmation(Confirmation::ByCaller);
+        if let Some(messenger) = settings.notify.messenger()? {
+            manager = manager.notifier(messenger);
+        }
+        let manager = manager.build().await?;
         Ok(Self { store, manager, actor, output })
     }
 

@@ -129,6 +129,8 @@ pub enum MailboxError {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -172,6 +174,21 @@ mod tests {
             &format!("a@{}.example", "b".repeat(64)),
         ] {
             assert_eq!(Mailbox::new(bad).unwrap_err(), MailboxError::Address, "{bad:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn web_014_whatever_is_accepted_is_one_plain_address(
+            text in "[a-c@.,;:<>\"( \\r\\n\\\\\u{e4}\u{ff20}-]{0,12}",
+        ) {
+            if let Ok(mailbox) = Mailbox::new(&text) {
+                prop_assert_eq!(mailbox.envelope().to_string(), text.clone());
+                prop_assert_eq!(mailbox.header().to_string(), text.clone());
+                prop_assert_eq!(text.matches('@').count(), 1);
+                let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"@.-".contains(&byte);
+                prop_assert!(text.bytes().all(plain), "{}", text);
+            }
         }
     }
 

@@ -48,7 +48,10 @@ impl SmtpServer {
     }
 
     /// A server that is asked to encrypt at the start (STARTTLS, RFC 3207), at
-    /// port 587. One that will not gets no mail and no credentials.
+    /// port 587. One that will not gets no mail and no credentials. Prefer
+    /// [`tls`](Self::tls) where there is a choice: whoever stands between can
+    /// slip in answers before the encryption begins, and have a message count as
+    /// sent that the server has refused.
     ///
     /// # Errors
     ///

@@ -5,6 +5,8 @@
 //! that is used again, the next message could get its answers, or end up behind
 //! the half that was sent.
 
+use std::time::Duration;
+
 use lettre::Address;
 use lettre::transport::smtp::authentication::Mechanism;
 use lettre::transport::smtp::client::AsyncSmtpConnection;
@@ -13,6 +15,9 @@ use lettre::transport::smtp::response::Severity;
 
 use super::server::{CONNECT_LIMIT, Security};
 use super::{SmtpError, SmtpErrorKind, SmtpServer};
+
+/// How long to wait for a server's farewell, while nobody else waits.
+const FAREWELL_LIMIT: Duration = Duration::from_secs(5);
 
 /// A message, ready to be handed over.
 pub(super) struct Parcel<'a> {
@@ -38,8 +43,12 @@ pub(super) async fn deliver(server: &SmtpServer, parcel: Parcel<'_>) -> Result<(
         return Err(SmtpError::new(SmtpErrorKind::Message));
     }
     // The message is the server's now, whatever becomes of the farewell.
-    let _ = connection.quit().await;
+    drop(tokio::spawn(farewell(connection)));
     Ok(())
+}
+
+async fn farewell(mut connection: AsyncSmtpConnection) {
+    let _ = tokio::time::timeout(FAREWELL_LIMIT, connection.quit()).await;
 }
 
 async fn open(server: &SmtpServer) -> Result<AsyncSmtpConnection, SmtpError> {

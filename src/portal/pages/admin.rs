@@ -117,7 +117,7 @@ pub(in crate::portal) async fn user(
     let account = portal.manager.summary(&user).await?;
     let view = view(&portal, &user).await?;
     let now = view.as_ref().map_or_else(node_time, |view| view.now);
-    let (recent, notice) = recent(&portal, &user, now, &fields).await?;
+    let (recent, notice) = recent(&portal, &user, now, &fields, user.as_str()).await?;
     let tokens = match &view {
         Some(view) => Some(Tokens::of(&portal, view).await?),
         None => None,

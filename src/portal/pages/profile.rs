@@ -92,7 +92,7 @@ pub(in crate::portal) async fn show(
         }
         view => view?,
     };
-    let (recent, notice) = recent(&portal, user.user(), view.now, &fields).await?;
+    let (recent, notice) = recent(&portal, user.user(), view.now, &fields, "you").await?;
     let tokens = Tokens::of(&portal, &view).await?;
     Ok(Page(Profile { layout, notice, tokens, recent }).into_response())
 }

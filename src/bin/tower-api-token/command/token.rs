@@ -106,6 +106,9 @@ pub(crate) enum TokenCommand {
 /// Where a code goes.
 #[derive(clap::Args, Debug)]
 pub(crate) struct CodeFile {
+    /// Have the code sent to the user, as the settings say, and print it nowhere.
+    #[arg(long, conflicts_with = "code_file")]
+    send: bool,
     /// Write the code into this file, which must not exist, for its owner alone.
     #[arg(long, value_name = "FILE")]
     code_file: Option<PathBuf>,

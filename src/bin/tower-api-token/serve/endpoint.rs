@@ -17,6 +17,7 @@ use tower_service::Service;
 use super::door::Door;
 use super::listener::Listener;
 use super::stop::Stop;
+use super::unread::{Bodiless, discard};
 use super::{ServeError, Site, portal, tls};
 use crate::failure::Failure;
 use crate::settings::Settings;
@@ -46,7 +47,7 @@ pub(super) async fn listeners(
 async fn forward_auth(
     settings: &Settings,
     site: &Site,
-) -> Result<Option<(Listener, Guarded<ForwardAuth>)>, Failure> {
+) -> Result<Option<(Listener, Guarded<Bodiless>)>, Failure> {
     let of = &settings.forward_auth;
     let Some(address) = &of.listen else { return Ok(None) };
     let door = Door::of("forward-auth", address, of.secret_file.as_deref())?;
@@ -57,7 +58,7 @@ async fn forward_auth(
     }
     let tls = of.tls()?.map(|files| tls::acceptor(&files, &[b"h2", b"http/1.1"])).transpose()?;
     let listener = Listener::bind("forward-auth", address, tls).await?;
-    Ok(Some((listener, Guarded { door, service })))
+    Ok(Some((listener, Guarded { door, service: Bodiless(service) })))
 }
 
 async fn ext_authz(
@@ -102,7 +103,10 @@ where
 
     fn call(&self, mut request: Request<Incoming>) -> Answer<B> {
         if let Some(status) = self.door.refusal(request.headers_mut()) {
-            return Box::pin(std::future::ready(Ok(refused(status))));
+            return Box::pin(async move {
+                discard(request.version(), request.into_body()).await;
+                Ok(refused(status))
+            });
         }
         // Both services are always ready.
         Box::pin(self.service.clone().call(request))

@@ -1,10 +1,9 @@
-//! The sections `[portal]` and `[notify]`: the pages, and the messages to users.
+//! The section `[portal]`: pages for users whom a reverse proxy has signed in.
 
 use std::path::PathBuf;
 
 use http::HeaderName;
 use serde::Deserialize;
-use tower_api_token::notify::{DirectoryNotifier, LinkBase};
 
 use super::{ListenAddress, SettingsError, TlsFiles};
 
@@ -39,28 +38,5 @@ impl PortalSettings {
 
     pub(crate) fn tls(&self) -> Result<Option<TlsFiles>, SettingsError> {
         TlsFiles::of("portal.tls-key", &self.tls_certificate, &self.tls_key)
-    }
-}
-
-/// The section `[notify]`: how codes and notices reach users.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
-pub(crate) struct NotifySettings {
-    directory: Option<PathBuf>,
-    link_base: Option<String>,
-}
-
-impl NotifySettings {
-    /// Who sends messages, if anybody does.
-    pub(crate) fn notifier(&self) -> Result<Option<DirectoryNotifier>, SettingsError> {
-        let base = self.link_base.as_deref().map(LinkBase::new).transpose();
-        let base = base.map_err(|error| SettingsError::bad("notify.link-base", error))?;
-        let Some(directory) = &self.directory else { return Ok(None) };
-        let notifier = DirectoryNotifier::new(directory);
-        let notifier = notifier.map_err(|error| SettingsError::bad("notify.directory", error))?;
-        Ok(Some(match base {
-            Some(base) => notifier.link_base(base),
-            None => notifier,
-        }))
     }
 }

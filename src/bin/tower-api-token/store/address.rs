@@ -10,6 +10,7 @@ use crate::settings::{Hidden, Settings, SettingsError};
 pub(crate) enum StoreAddress {
     Sqlite(PathBuf),
     Postgres(Hidden),
+    Redis(Hidden),
 }
 
 impl StoreAddress {
@@ -22,6 +23,7 @@ impl StoreAddress {
                 Ok(Self::Sqlite(text["sqlite:".len()..].into()))
             }
             (Some("postgres" | "postgresql"), _) => Ok(Self::Postgres(store.clone())),
+            (Some("redis" | "rediss"), _) => Ok(Self::Redis(store.clone())),
             _ => Err(SettingsError::bad(
                 "store",
                 "a store is sqlite:PATH, postgres://USER@HOST/DATABASE or redis://HOST",
@@ -45,7 +47,7 @@ impl fmt::Display for StoreAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Sqlite(path) => write!(f, "sqlite:{}", path.display()),
-            Self::Postgres(Hidden(url)) => {
+            Self::Postgres(Hidden(url)) | Self::Redis(Hidden(url)) => {
                 let (scheme, rest) = url.split_once("://").unwrap_or((url, ""));
                 let place = rest.rsplit_once('@').map_or(rest, |(_, place)| place);
                 let place = place.split('?').next().unwrap_or_default();

@@ -9,6 +9,8 @@ pub(super) async fn of(opened: &Opened) -> Result<String, String> {
     match opened {
         Opened::Sqlite(store) => of_sqlite(store).await,
         Opened::Postgres(_, database) => of_postgres(database).await,
+        // Another server would not have been opened.
+        Opened::Redis(_) => Ok("appendonly=yes, appendfsync=always, no eviction".to_owned()),
     }
 }
 

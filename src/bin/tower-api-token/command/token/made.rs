@@ -1,5 +1,6 @@
 //! Changes that make a secret: printed once, alone.
 
+use std::error::Error;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 
@@ -41,7 +42,7 @@ pub(super) async fn generate(
     if let Some(id) = replacing {
         request = request.replacing_backup(id);
     }
-    let generated = request.confirmation(Confirmation::ByCaller).await;
+    let generated = request.confirmation(code.confirmation()).await;
     let generated = generated.inspect_err(|_| code.remove())?;
     let text = code_text(&generated.delivery);
     let in_file = code.keep(&mut file, text, generated.id)?;
@@ -57,7 +58,7 @@ pub(super) async fn generate(
     let (id, name) = (generated.id, Safe(user.as_str()));
     world.output.note(format!("token {id} of {name} works when it is confirmed"));
     code.note(text, user, generated.code_expires_at, world);
-    Ok(())
+    sent(&generated.delivery, world)
 }
 
 pub(super) async fn resend(
@@ -68,7 +69,7 @@ pub(super) async fn resend(
 ) -> Result<(), Failure> {
     let mut file = code.create()?;
     let request = world.manager.resend_confirmation(&world.actor, user, id);
-    let resent = request.confirmation(Confirmation::ByCaller).await;
+    let resent = request.confirmation(code.confirmation()).await;
     let resent = resent.inspect_err(|_| code.remove())?;
     let text = code_text(&resent.delivery);
     let in_file = code.keep(&mut file, text, id)?;
@@ -80,10 +81,25 @@ pub(super) async fn resend(
             "code_expires_at": resent.code_expires_at.to_string(),
             "expires_at": resent.expires_at.to_string(),
         });
-        return world.output.value("", &value);
+        world.output.value("", &value)?;
     }
     code.note(text, user, resent.code_expires_at, world);
-    Ok(())
+    sent(&resent.delivery, world)
+}
+
+/// The code is on its way; or it is not, and the pending token waits.
+fn sent(delivery: &Delivery, world: &World) -> Result<(), Failure> {
+    match delivery {
+        Delivery::NotSent(error) => {
+            let cause = error.source().map(|cause| format!(": {cause}")).unwrap_or_default();
+            Err(Failure::NotSent(format!("{error}{cause}")))
+        }
+        Delivery::Sent => {
+            world.output.note("the code was sent to the user");
+            Ok(())
+        }
+        _ => Ok(()),
+    }
 }
 
 fn code_text(delivery: &Delivery) -> Option<&str> {
@@ -101,6 +117,10 @@ fn print_token(token: &Token, id: TokenId, value: &Value, world: &World) -> Resu
 }
 
 impl CodeFile {
+    const fn confirmation(&self) -> Confirmation {
+        if self.send { Confirmation::ByNotifier } else { Confirmation::ByCaller }
+    }
+
     /// The file, before there is a code: afterwards would be too late.
     fn create(&self) -> Result<Option<File>, Failure> {
         let Some(path) = &self.code_file else { return Ok(None) };

@@ -1,0 +1,129 @@
+//! `serve --ext-authz`: what Envoy asks over gRPC.
+
+use std::collections::HashMap;
+use std::process::Command;
+
+use prost::Message;
+
+use crate::program::Place;
+use crate::serving::Serving;
+
+// The parts of Envoy's messages that matter here.
+#[derive(Clone, PartialEq, Message)]
+struct CheckRequest {
+    #[prost(message, optional, tag = "1")]
+    attributes: Option<Attributes>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Attributes {
+    #[prost(message, optional, tag = "4")]
+    request: Option<Request>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Request {
+    #[prost(message, optional, tag = "2")]
+    http: Option<HttpRequest>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct HttpRequest {
+    #[prost(string, tag = "2")]
+    method: String,
+    #[prost(map = "string, string", tag = "3")]
+    headers: HashMap<String, String>,
+    #[prost(string, tag = "4")]
+    path: String,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct CheckResponse {
+    #[prost(message, optional, tag = "1")]
+    status: Option<Number>,
+    #[prost(message, optional, tag = "2")]
+    denied: Option<Denied>,
+    #[prost(message, optional, tag = "3")]
+    allowed: Option<Allowed>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Denied {
+    #[prost(message, optional, tag = "1")]
+    status: Option<Number>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Allowed {}
+
+#[derive(Clone, PartialEq, Message)]
+struct Number {
+    #[prost(int32, tag = "1")]
+    code: i32,
+}
+
+/// Asks by curl, with these headers beside: the HTTP status and the answer.
+fn ask(
+    place: &Place,
+    server: &Serving,
+    token: &str,
+    method: &str,
+    more: &[&str],
+) -> (String, Vec<u8>) {
+    let headers = HashMap::from([("authorization".to_owned(), format!("Bearer {token}"))]);
+    let http = HttpRequest { method: method.to_owned(), headers, path: "/".to_owned() };
+    let request = Some(Request { http: Some(http) });
+    let message = CheckRequest { attributes: Some(Attributes { request }) }.encode_to_vec();
+    let length = u32::try_from(message.len()).unwrap().to_be_bytes();
+    std::fs::write(place.path("message"), [&[0], &length[..], &message].concat()).unwrap();
+    let mut curl = Command::new("curl");
+    curl.args(["--silent", "--max-time", "20", "--http2-prior-knowledge"]);
+    curl.args(["--output", "answer", "--write-out", "%{http_code}"]);
+    curl.args(["--header", "content-type: application/grpc", "--header", "te: trailers"]);
+    curl.args(more.iter().flat_map(|header| ["--header", header]));
+    curl.args(["--data-binary", "@message"]).current_dir(place.directory());
+    let url = "/envoy.service.auth.v3.Authorization/Check";
+    curl.arg(format!("http://{}{url}", server.address("ext-authz")));
+    let status = curl.output().expect("curl").stdout;
+    let answer = std::fs::read(place.path("answer")).unwrap_or_default();
+    (String::from_utf8(status).unwrap(), answer)
+}
+
+fn decided(place: &Place, server: &Serving, token: &str, method: &str) -> CheckResponse {
+    let (status, answer) = ask(place, server, token, method, &[]);
+    assert_eq!(status, "200");
+    CheckResponse::decode(&answer[5..]).expect("a message")
+}
+
+#[test]
+fn envoy_is_answered_over_grpc() {
+    let place = Place::new();
+    let token = place.user_with_token("alice", &["GET"]);
+    let server = Serving::run(place.command(&["serve", "--ext-authz", "127.0.0.1:0"]));
+    let passed = decided(&place, &server, &token, "GET");
+    assert!(passed.allowed.is_some() && passed.denied.is_none(), "{passed:?}");
+    for (token, method, code) in [(&*token, "PUT", 403), ("tat_none", "GET", 401)] {
+        let denied = decided(&place, &server, token, method);
+        assert_eq!(denied.denied.unwrap().status.unwrap().code, code);
+        assert!(denied.allowed.is_none() && denied.status.unwrap().code != 0);
+    }
+    server.stop();
+}
+
+#[test]
+fn forward_060_envoy_needs_the_secret_where_others_reach_the_listener() {
+    let place = Place::new();
+    let token = place.user_with_token("alice", &["GET"]);
+    place.write("secret", "a secret that only the gateway knows");
+    let mut command = place.command(&["serve", "--ext-authz", "127.0.0.1:0"]);
+    let server = Serving::run({
+        command.env("TOWER_API_TOKEN_EXT_AUTHZ_SECRET_FILE", "secret");
+        command
+    });
+    let (status, _) = ask(&place, &server, &token, "GET", &[]);
+    assert_eq!(status, "403");
+    let secret = "x-gateway-secret: a secret that only the gateway knows";
+    let (status, answer) = ask(&place, &server, &token, "GET", &[secret]);
+    assert_eq!(status, "200");
+    assert!(CheckResponse::decode(&answer[5..]).unwrap().allowed.is_some());
+}

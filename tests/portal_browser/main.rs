@@ -1,0 +1,17 @@
+//! The pages in a real browser, with real mail: what a person clicks, with
+//! scripts on and off, and what the REST API says to both tokens after each
+//! step.
+
+mod administrator;
+mod api;
+mod browser;
+mod host;
+mod looks;
+mod mail;
+mod person;
+mod procedure;
+mod process;
+mod scanner;
+
+#[path = "../support/build.rs"]
+mod build;
