@@ -60,7 +60,9 @@ const BATCH_LIMIT: Duration = Duration::from_secs(60);
 ///   does not know that it is one cannot be told from the primary: fence it off. A
 ///   change is as durable as `fsync` and `synchronous_commit` make it, and
 ///   survives a failover if a standby has it (`synchronous_standby_names`): leave
-///   them on. The database's encoding must be UTF-8.
+///   them on. The database's encoding must be UTF-8. A server that
+///   logs statements with their parameters (`log_min_duration_statement`) writes
+///   digests to its log, unless `log_parameter_max_length` is 0.
 /// * What stands between. A pooler that gives a connection away after each
 ///   transaction must keep prepared statements, and
 ///   [`listen_with`](Self::listen_with) must bypass it;

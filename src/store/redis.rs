@@ -83,6 +83,16 @@ use crate::usage::{TokenUsage, TokenUse};
 /// fails as unavailable instead of answering that there is no such token. Only
 /// [`create`](Self::create) begins a deployment.
 ///
+/// # What its user must be allowed to do
+///
+/// For a deployment that is called `main`:
+///
+/// ```text
+/// ~{tower-api-token:main}:* &{tower-api-token:main}:*
+/// +@read +@write +@scripting +@pubsub +@connection +@transaction -@dangerous
+/// +time +wait +waitaof +info +config|get
+/// ```
+///
 /// ```no_run
 /// use tower_api_token::store::{RedisOptions, RedisStore};
 ///

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
+use tokio_postgres::NoTls;
 use tower_api_token::TokenManager;
 use tower_api_token::account::TokenRecord;
 use tower_api_token::identity::{Actor, UserId};
@@ -42,7 +43,8 @@ impl World {
         let database = Server::shared().database().await;
         let mut one = database.clone();
         one.config.application_name("the pool of one");
-        let store = Arc::new(PostgresStore::new(one.pool(1)));
+        let store = PostgresStore::new(one.pool(1)).listen_with(database.config.clone(), NoTls);
+        let store = Arc::new(store);
         store.migrate().await.unwrap();
         let builder = TokenManager::builder(Arc::clone(&store));
         let manager = builder.confirmation(Confirmation::ByCaller).build().await.unwrap();
@@ -97,6 +99,7 @@ impl World {
                 2 => store.list(None, PageSize::default()).await.is_ok(),
                 3 => store.usage(&alice).await.is_ok(),
                 4 => store.history(&alice, None, PageSize::MAX).await.is_ok(),
+                5 => store.changes().await.is_ok(),
                 _ => store.pepper_versions().await.is_ok(),
             };
             assert!(done, "reading {kind}");
@@ -151,7 +154,7 @@ async fn with_tokens(store: &PostgresStore, manager: &TokenManager, kind: u64, a
     }
 }
 
-const READING: u64 = 6;
+const READING: u64 = 7;
 const WRITING: u64 = 14;
 
 /// One user for a while: what is retired is kept, and an account that changed

@@ -7,7 +7,7 @@ use tower_api_token::time::Timestamp;
 use tower_api_token::token::TokenId;
 use tower_api_token::usage::{TokenUsage, TokenUse};
 
-use crate::redis_server::{DURABLE, Server, client_of};
+use crate::redis_server::{DURABLE, Server, client_of, replicated};
 use crate::sample::{account, change, digest, user};
 use crate::server::wait_until;
 use crate::watch::{echo, next_change};
@@ -65,7 +65,7 @@ async fn a_deployment_is_in_one_slot_and_is_followed_to_another_node() {
     // The node that is named first serves another slot.
     let options = deployment.options().or_else(client_of(replica.address()));
     let store = options.or_else(client_of(first.address())).open().await.unwrap();
-    store.create().await.unwrap();
+    replicated(&store).await;
     let mut feed = store.changes().await.unwrap();
     let batch = (1..=20).map(|number| change(account(&format!("user {number:02}"), 1, number)));
     for answer in store.replace_many(batch.collect()).await.unwrap() {
@@ -101,6 +101,7 @@ async fn a_deployment_is_in_one_slot_and_is_followed_to_another_node() {
     }
     echo(&store, &mut feed).await;
     replica.wait_for_replica();
+    replicated(&store).await;
     store.replace(change(account("user 01", 2, 100))).await.unwrap();
     assert_eq!(next_change(&mut feed).await.user, user("user 01"));
     assert!(store.find(&digest(1)).await.unwrap().is_none());

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tower_api_token::store::{AccountStore, RedisStore, StoreErrorKind, TokenStore};
 
-use crate::redis_server::{DURABLE, Server, client_of};
+use crate::redis_server::{DURABLE, Server, client_of, replicated};
 use crate::sample::{account, change, digest, user};
 use crate::watch::{echo, lost, next_change};
 
@@ -26,7 +26,7 @@ async fn after_a_failover_a_node_finds_the_new_primary_and_what_was_acknowledged
     let second = first.replica();
     let deployment = first.deployment();
     let store = deployment.options().or_else(client_of(second.address())).open().await.unwrap();
-    store.create().await.unwrap();
+    replicated(&store).await;
     let mut feed = store.changes().await.unwrap();
     store.replace(change(account("alice", 1, 1))).await.unwrap();
     assert_eq!(next_change(&mut feed).await.user, user("alice"));
@@ -48,6 +48,7 @@ async fn after_a_failover_a_node_finds_the_new_primary_and_what_was_acknowledged
     first.start_again();
     first.tell(&format!("REPLICAOF 127.0.0.1 {}", second.address().port()));
     second.wait_for_replica();
+    replicated(&store).await;
     store.replace(change(account("alice", 3, 3))).await.unwrap();
     assert!(found(&store, 3).await);
     for revision in [2, 3] {
@@ -61,7 +62,7 @@ async fn a_store_is_opened_on_the_primary_whichever_server_is_named_first() {
     let second = first.replica();
     let options = second.deployment().options().or_else(client_of(first.address()));
     let store = options.open().await.unwrap();
-    store.create().await.unwrap();
+    replicated(&store).await;
     store.replace(change(account("alice", 1, 1))).await.unwrap();
     assert!(store.find(&digest(1)).await.unwrap().is_some());
 }

@@ -7,7 +7,9 @@ use tokio::time::timeout;
 use tower_api_token::store::{AccountStore, StoreErrorKind, TokenStore};
 
 use crate::redis_server::{DURABLE, Server};
+use crate::relay::Relay;
 use crate::sample::{account, change, digest, user};
+use crate::watch::echo;
 
 /// Nobody waits for ever, and what was being written when it began to hang is
 /// made once or not at all.
@@ -64,4 +66,22 @@ async fn a_server_that_hangs_bounds_the_work_that_waits_for_it() {
     assert!(found.is_some());
     store.replace(change(account("alice", 2, 1_000))).await.unwrap();
     assert!(store.find(&digest(1)).await.unwrap().is_none());
+}
+
+/// A cut that neither end is told of leaves every connection silent for ever.
+#[tokio::test]
+async fn connections_that_have_become_silent_are_replaced() {
+    let server = Server::shared();
+    let relay = Relay::to(server.address()).await;
+    let store = server.deployment().through(relay.address).store().await;
+    let mut feed = store.changes().await.unwrap();
+    store.replace(change(account("alice", 1, 1))).await.unwrap();
+    assert!(store.find(&digest(1)).await.unwrap().is_some());
+    relay.strand();
+    let error = store.find(&digest(1)).await.unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::Unavailable);
+    assert!(store.find(&digest(1)).await.unwrap().is_some());
+    store.replace(change(account("alice", 2, 2))).await.unwrap();
+    assert!(store.find(&digest(2)).await.unwrap().is_some());
+    echo(&store, &mut feed).await;
 }

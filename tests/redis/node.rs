@@ -42,3 +42,13 @@ async fn a_server_that_hangs_under_load_is_answered_for_with_503() {
 async fn cache_027_a_node_suspended_for_ten_times_the_bound_first_answers_right() {
     faults::nodes_are_suspended(Redis::shared().await).await;
 }
+
+#[tokio::test]
+async fn cache_003_a_look_up_that_read_before_the_change_leaves_nothing_behind() {
+    faults::a_load_is_overtaken_by_a_revocation(Redis::shared().await).await;
+}
+
+#[tokio::test]
+async fn cache_036_a_node_that_starts_without_its_feed_answers_nothing_from_memory() {
+    faults::a_node_starts_without_its_feed(Redis::shared().await).await;
+}

@@ -3,7 +3,10 @@
 use std::error::Error;
 
 use redis::Client;
-use tower_api_token::store::{AccountStore, RedisOpenError, RedisOptions, TokenStore};
+use tower_api_token::store::{AccountStore, PageSize, RedisOpenError, RedisOptions, TokenStore};
+use tower_api_token::time::Timestamp;
+use tower_api_token::token::TokenId;
+use tower_api_token::usage::{TokenUsage, TokenUse};
 
 use crate::redis_server::{DURABLE, Server, client_of};
 use crate::sample::{account, change, digest};
@@ -48,6 +51,39 @@ async fn a_server_that_refuses_to_tell_its_settings_is_refused() {
     store.create().await.unwrap();
     store.replace(change(account("alice", 1, 1))).await.unwrap();
     assert!(store.find(&digest(1)).await.unwrap().is_some());
+}
+
+/// What the documentation says that a user needs is enough.
+#[tokio::test]
+async fn a_user_with_the_documented_rights_can_do_everything() {
+    let server = Server::start(&DURABLE);
+    let deployment = server.deployment();
+    server.tell(&format!(
+        "ACL SETUSER host on >secret ~{{tower-api-token:{name}}}:* &{{tower-api-token:{name}}}:* \
+         +@read +@write +@scripting +@pubsub +@connection +@transaction -@dangerous \
+         +time +wait +info +config|get",
+        name = deployment.name,
+    ));
+    let url = format!("redis://host:secret@{}/", server.address());
+    let options = RedisOptions::new(Client::open(url).unwrap()).deployment(&deployment.name);
+    let store = options.open().await.unwrap();
+    store.create().await.unwrap();
+    let mut feed = store.changes().await.unwrap();
+    let batch = (1..=3).map(|number| change(account(&format!("user {number}"), 1, number)));
+    for answer in store.replace_many(batch.collect()).await.unwrap() {
+        answer.unwrap();
+    }
+    crate::watch::next_change(&mut feed).await;
+    assert!(store.find(&digest(1)).await.unwrap().is_some());
+    assert!(store.find(&digest(9)).await.unwrap().is_none());
+    assert_eq!(store.list(None, PageSize::MAX).await.unwrap().accounts.len(), 3);
+    let alice = account("user 1", 1, 1).user().clone();
+    let usage = TokenUsage::new(TokenId::from_u64(1), Timestamp::from_unix_millis(1), None);
+    store.record_usage(&[TokenUse::new(alice.clone(), usage)]).await.unwrap();
+    store.load(&alice).await.unwrap();
+    assert_eq!(store.usage(&alice).await.unwrap().len(), 1);
+    assert_eq!(store.history(&alice, None, PageSize::MAX).await.unwrap().entries.len(), 1);
+    assert_eq!(store.pepper_versions().await.unwrap().len(), 1);
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use tower_api_token::identity::Actor;
 use tower_api_token::manage::{Confirmation, ManageError};
 use tower_api_token::method::MethodSet;
 use tower_api_token::rotation::RotationError;
-use tower_api_token::store::{AccountStore, StoreErrorKind, TokenStore};
+use tower_api_token::store::{AccountStore, FeedItem, PageSize, StoreErrorKind, TokenStore};
 
 use crate::redis_server::{DURABLE, Server};
 use crate::sample::{account, change, digest, user};
@@ -18,7 +18,7 @@ use crate::server::wait_until;
 async fn a_change_that_too_few_replicas_have_is_unavailable() {
     let server = Server::start(&DURABLE);
     let replica = server.replica();
-    let store = Arc::new(server.deployment().store().await);
+    let store = server.deployment().store().await;
     store.replace(change(account("alice", 1, 1))).await.unwrap();
     replica.freeze(true);
     let error = store.replace(change(account("alice", 2, 2))).await.unwrap_err();
@@ -62,6 +62,33 @@ async fn the_manager_does_not_acknowledge_what_no_replica_has() {
     let refusal = manager.revoke_all(&actor, &alice).await.err().and_then(|error| error.refusal());
     assert_eq!(refusal, Some(RotationError::AlreadyDone), "it was made");
     assert!(store.load(&alice).await.unwrap().account.unwrap().primary().is_none());
+}
+
+/// Changes that would wait for too long are not begun, and what goes on without
+/// replicas is not disturbed.
+#[tokio::test]
+async fn many_changes_that_wait_for_replicas_break_nothing_else() {
+    let server = Server::start(&DURABLE);
+    let replica = server.replica();
+    let store = Arc::new(server.deployment().store().await);
+    let mut feed = store.changes().await.unwrap();
+    replica.freeze(true);
+    let waiting: Vec<_> = (1..=40)
+        .map(|number| {
+            let store = Arc::clone(&store);
+            let new = change(account(&format!("user {number}"), 1, number));
+            tokio::spawn(async move { store.replace(new).await })
+        })
+        .collect();
+    for waiting in waiting {
+        let error = waiting.await.unwrap().unwrap_err();
+        assert_eq!(error.kind(), StoreErrorKind::Unavailable);
+    }
+    replica.freeze(false);
+    let lost = crate::watch::echo(&*store, &mut feed).await.contains(&FeedItem::Lost);
+    assert!(!lost, "the feed went on");
+    let made = store.list(None, PageSize::MAX).await.unwrap().accounts.len();
+    assert!((1..=5).contains(&made), "{made} were begun");
 }
 
 #[tokio::test]

@@ -11,10 +11,12 @@ mod log;
 mod logs;
 mod needles;
 #[expect(dead_code, reason = "only a server is needed")]
+#[path = "../support/postgres.rs"]
+mod postgres_server;
+#[expect(dead_code, reason = "only a server is needed")]
 #[path = "../support/redis.rs"]
 mod redis_server;
 mod refusals;
-#[expect(dead_code, reason = "only what one server needs")]
 #[path = "../support/server.rs"]
 mod server;
 mod types;

@@ -152,6 +152,16 @@ pub(crate) fn client_of(address: SocketAddr) -> Client {
     Client::open(format!("redis://{address}/")).expect("a client")
 }
 
+/// Waits until replicas have everything that was written so far.
+pub(crate) async fn replicated(store: &RedisStore) {
+    for _ in 0..60 {
+        if store.create().await.is_ok() {
+            return;
+        }
+    }
+    panic!("the replicas do not come to have it");
+}
+
 /// One test's deployment.
 #[derive(Clone, Debug)]
 pub(crate) struct Deployment {

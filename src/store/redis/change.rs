@@ -33,7 +33,7 @@ pub(super) async fn create(link: &Link) -> Result<(), StoreError> {
 
 /// A name that no other deployment has.
 fn new_name() -> Result<String, StoreError> {
-    let mut name = [0; 16];
+    let mut name = [0; 8];
     let no_name = |error| StoreError::new(StoreErrorKind::Unavailable, CREATING).with_source(error);
     SystemRandom.fill(&mut name).map_err(no_name)?;
     Ok(name.iter().map(|byte| format!("{byte:02x}")).collect())

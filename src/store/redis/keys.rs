@@ -16,7 +16,9 @@ pub(super) struct Keys {
     pub(super) peppers: String,
     /// The channel of the feed.
     pub(super) channel: String,
-    /// Before a digest: whose it is.
+    /// Before everything.
+    pub(super) all: String,
+    /// Before a digest: the deployment's name, and whose it is.
     pub(super) digest: String,
     /// Before a user: the account.
     pub(super) account: String,
@@ -30,6 +32,7 @@ impl Keys {
     pub(super) fn of(deployment: &str) -> Self {
         let key = |name| format!("{{tower-api-token:{deployment}}}:{name}");
         Self {
+            all: key(""),
             marker: key("deployment"),
             users: key("users"),
             peppers: key("peppers"),

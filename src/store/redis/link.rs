@@ -14,8 +14,9 @@ use super::lane::{Lane, PATIENCE};
 use super::route::Route;
 use crate::store::{StoreError, StoreErrorKind};
 
-/// How long a change may take to reach enough replicas.
-pub(super) const REPLICATION: Duration = Duration::from_secs(1);
+/// How long a change may take to reach enough replicas, and again to reach their
+/// disks.
+pub(super) const REPLICATION: Duration = Duration::from_millis(750);
 
 /// How many writes may be under way, those included that nobody waits for any
 /// more.
@@ -59,6 +60,16 @@ impl Link {
             deployment: OnceLock::new(),
             route,
         })
+    }
+
+    /// Has each change wait for replicas. The connection does nothing else
+    /// meanwhile, so there is one at a time: one that would wait for too long is
+    /// not begun.
+    pub(super) fn replicate(&mut self, replication: Replication) {
+        self.replication = replication;
+        if replication != Replication::None {
+            self.turns = Arc::new(Semaphore::new(1));
+        }
     }
 
     /// The answer of a script that writes nothing.
@@ -130,8 +141,9 @@ impl Doubts {
 
 /// The beginning of a call of the script with so many keys.
 pub(super) fn call(script: &Script, keys: usize) -> Cmd {
-    let mut call = redis::cmd("EVALSHA");
-    call.arg(script.get_hash()).arg(keys);
+    // Room for a look-up, so that one allocates once.
+    let mut call = Cmd::with_capacity(6, 192);
+    call.arg("EVALSHA").arg(script.get_hash()).arg(keys);
     call
 }
 

@@ -120,7 +120,7 @@ impl RedisOptions {
         if !self.accept_data_loss {
             keeps_what_it_is_given(&link).await?;
         }
-        link.replication = info.replication(self.replicas);
+        link.replicate(info.replication(self.replicas));
         Ok(RedisStore { link: link.into(), listener: LazyListener::default() })
     }
 }

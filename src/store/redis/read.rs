@@ -28,9 +28,8 @@ pub(super) async fn find(
     digest: &TokenDigest,
 ) -> Result<Option<Arc<Account>>, StoreError> {
     let deployment = link.deployment(ACCOUNT).await?;
-    let mut find = call(&FIND, 2);
-    find.arg(&link.keys.marker).arg(link.keys.digest(digest));
-    find.arg(deployment).arg(&link.keys.account);
+    let mut find = call(&FIND, 1);
+    find.arg(link.keys.digest(digest)).arg(deployment).arg(&link.keys.all);
     match link.ask(ACCOUNT, &FIND, &find).await? {
         Value::BulkString(record) => Ok(Some(Arc::new(decode(&record)?))),
         Value::Nil => Ok(None),

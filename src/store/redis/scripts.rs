@@ -1,7 +1,7 @@
 //! What runs on the server, each script as a whole.
 //!
-//! The first key of each is the deployment's marker, and its first argument
-//! what must stand there. Revisions and times are compared as text: a number
+//! The first argument of each is the deployment's name, and the first key of all
+//! but one the marker where it must stand. Revisions and times are compared as text: a number
 //! here would be a float, and lose what is beyond 53 bits.
 
 use std::sync::LazyLock;
@@ -67,12 +67,29 @@ macro_rules! writing {
     };
 }
 
-/// Keys: marker, digest. Arguments: deployment, prefix of accounts. Answers the
-/// record, nothing, or a number where the account is not there.
-pub(super) static FIND: LazyLock<Script> = reading!(
-    "local user = redis.call('GET', KEYS[2])
-    return user and (redis.call('HGET', ARGV[2] .. user, 'record') or 1)"
-);
+/// Key: digest. Arguments: deployment, prefix of all keys. Answers the record,
+/// nothing, or a number where the account is not there.
+///
+/// What a digest leads to begins with the deployment's name, so that whoever is
+/// found needs no look at the marker: this is what runs for each request.
+pub(super) static FIND: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        "local found = redis.pcall('GETEX', KEYS[1])
+        if type(found) == 'table' then
+            if string.sub(found.err, 1, 8) ~= 'MISCONF ' then
+                return found
+            end
+            found = redis.call('GET', KEYS[1])
+        end
+        local name = found and string.sub(found, 1, #ARGV[1])
+            or redis.call('GET', ARGV[2] .. 'deployment')
+        if name ~= ARGV[1] then
+            return redis.error_reply('LOST the deployment is not there')
+        end
+        return found and
+            (redis.call('HGET', ARGV[2] .. 'account:' .. string.sub(found, #name + 1), 'record') or 1)",
+    )
+});
 
 /// Keys: marker, account. Argument: deployment. Answers the time and the record.
 pub(super) static LOAD: LazyLock<Script> =
@@ -105,12 +122,13 @@ pub(super) static CHANGE: LazyLock<Script> = writing!(
         return 'conflict'
     end
     local user, named, fresh = ARGV[4], {}, {}
+    local claim = ARGV[1] .. user
     for place = 1, #ARGV[9], 32 do
         local digest = string.sub(ARGV[9], place, place + 31)
         local owner = redis.call('GET', ARGV[2] .. digest)
         if not owner then
             fresh[#fresh + 1] = digest
-        elseif owner ~= user then
+        elseif owner ~= claim then
             return 'conflict'
         end
         named[digest] = true
@@ -129,7 +147,7 @@ pub(super) static CHANGE: LazyLock<Script> = writing!(
         end
     end
     for _, digest in ipairs(fresh) do
-        redis.call('SET', ARGV[2] .. digest, user)
+        redis.call('SET', ARGV[2] .. digest, claim)
     end
     for version in string.gmatch(account[3] or '', '%d+') do
         redis.call('HINCRBY', KEYS[5], version, -1)

@@ -53,6 +53,9 @@ fn commands(replication: Replication, transaction: bool, calls: Vec<Cmd>) -> Pip
             commands.cmd("WAIT").arg(enough).arg(millis);
         }
         Replication::Written(enough) => {
+            // A replica tells at once what it has received, and only once a
+            // second what is on its disk, unless it is asked after it has told.
+            commands.cmd("WAIT").arg(enough).arg(millis);
             commands.cmd("WAITAOF").arg(0).arg(enough).arg(millis);
         }
     }
@@ -81,6 +84,9 @@ fn read(
     let failed = |error| unavailable(doing, error);
     if let Replication::Received(enough) | Replication::Written(enough) = replication {
         let answer = answers.pop().ok_or_else(|| corrupt(doing))?;
+        if let Replication::Written(_) = replication {
+            answers.pop();
+        }
         let reached = match answer.extract_error().map_err(failed)? {
             Value::Array(counts) => counts.last().cloned(),
             count => Some(count),

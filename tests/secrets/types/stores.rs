@@ -3,17 +3,19 @@
 use std::future::{Ready, ready};
 use std::sync::Arc;
 
+use tokio_postgres::NoTls;
 use tower_api_token::account::Account;
 use tower_api_token::store::conformance::Behind;
 use tower_api_token::store::{
     AccountPage, AccountStore, Change, FeedItem, HeartbeatId, HistoryPage, Loaded, MemoryStore,
-    PageSize, RedisOpenError, RedisOptions, Replacement, SchemaError, SqliteOpenError,
-    SqliteOptions, SqliteStore, StoreErrorKind,
+    PageSize, PostgresStore, RedisOpenError, RedisOptions, Replacement, SchemaError,
+    SqliteOpenError, SqliteOptions, SqliteStore, StoreErrorKind,
 };
 use tower_api_token::time::Timestamp;
 
 use super::List;
 use crate::life::Life;
+use crate::postgres_server;
 use crate::redis_server::Server;
 
 pub(super) async fn show(life: &Life, list: &mut List) {
@@ -38,6 +40,7 @@ pub(super) async fn show(life: &Life, list: &mut List) {
     let harness: fn() -> Ready<MemoryStore> = || ready(MemoryStore::new());
     list.add("Behind", &Behind::arc(harness));
     sqlite(&replacement, list).await;
+    postgres(&replacement, life, list).await;
     redis(&replacement, life, list).await;
 }
 
@@ -56,6 +59,21 @@ async fn sqlite(replacement: &Replacement, list: &mut List) {
     list.add("SqliteOptions", &SqliteOptions::new());
     list.add("SqliteOpenError", &SqliteStore::open(":memory:").err().map(|it: SqliteOpenError| it));
     list.add("SchemaError", &SchemaError::Missing);
+}
+
+async fn postgres(replacement: &Replacement, life: &Life, list: &mut List) {
+    let server = postgres_server::Server::start(&["fsync=off"]);
+    let mut database = server.database().await;
+    // A password is a secret as any token.
+    database.config.password(life.issued.token.expose_secret());
+    let store = PostgresStore::new(database.pool(1)).listen_with(database.config.clone(), NoTls);
+    let unmigrated = store.replace(replacement.clone()).await.expect_err("no tables");
+    store.migrate().await.unwrap();
+    store.replace(replacement.clone()).await.unwrap();
+    let conflict = store.replace(replacement.clone()).await.expect_err("it is there already");
+    server.kill();
+    let gone = store.replace(replacement.clone()).await.expect_err("no server");
+    list.add("PostgresStore", &(&store, unmigrated, conflict, gone));
 }
 
 async fn redis(replacement: &Replacement, life: &Life, list: &mut List) {
