@@ -38,6 +38,35 @@ fn parsing_and_methods_over_http_2() {
     replay("replay_h2.py", &[], |case| is(case, "h2", ""));
 }
 
+/// A case that is steps cannot be replayed: a test somewhere carries its id.
+#[test]
+fn every_case_that_is_steps_has_a_test_of_its_id() {
+    let names = ["src", "tests"].map(|folder| test_names(&root().join(folder))).concat();
+    let missing: Vec<_> = cases()
+        .iter()
+        .filter(|case| case["kind"] == "steps" || case["kind"] == "unit")
+        .map(|case| case["id"].as_str().expect("an id").replace('-', "_"))
+        .filter(|id| !names.iter().any(|name| name.contains(id)))
+        .collect();
+    assert_eq!(missing, [""; 0]);
+}
+
+/// The names of the functions in all sources below a folder.
+fn test_names(folder: &Path) -> Vec<String> {
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            names.extend(test_names(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            let source = std::fs::read_to_string(&path).expect("a source");
+            let functions = source.split("fn ").skip(1).filter_map(|rest| rest.split('(').next());
+            names.extend(functions.map(str::to_owned));
+        }
+    }
+    names
+}
+
 fn is(case: &Value, kind: &str, start_of_id: &str) -> bool {
     let id = case["id"].as_str().expect("an id");
     case["kind"] == kind && case.get("needs").is_none() && id.starts_with(start_of_id)
@@ -74,5 +103,11 @@ fn cases() -> Vec<Value> {
 }
 
 fn directory() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/adversarial")
+    let directory = root().join("../shared/adversarial");
+    assert!(directory.is_dir(), "the cases are not beside the repository: {directory:?}");
+    directory
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
 }

@@ -1,4 +1,4 @@
-//! How often one user may do what sends mail or tries a code.
+//! How often one user may do what sends mail, tries a code or shows a token.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -11,6 +11,9 @@ use crate::identity::UserId;
 pub(super) struct Limits {
     pub(super) generate: Limiter,
     pub(super) resend: Limiter,
+    /// Tokens shown again: each time is a row of the history, and a change that
+    /// every node hears of.
+    pub(super) reveal: Limiter,
     /// Wrong codes sent by the form, which another site cannot send.
     pub(super) verify: Limiter,
     /// Links opened, which another site can make a browser do: where they are
@@ -24,6 +27,7 @@ impl Default for Limits {
         Self {
             generate: Limiter::new(10, minute),
             resend: Limiter::new(5, minute),
+            reveal: Limiter::new(10, minute),
             verify: Limiter::new(10, minute),
             look: Limiter::new(60, Duration::from_secs(5)),
         }

@@ -10,6 +10,7 @@ impl Shared {
     /// The token itself, where the host keeps tokens sealed. The history keeps
     /// that it was shown.
     pub(super) async fn reveal(&self, user: &UserId, id: TokenId) -> Result<Token, Refusal> {
+        self.limits.reveal.take(user).map_err(Refusal::limited)?;
         match self.manager.reveal(&Actor::User, user, id).await {
             Ok(token) => Ok(token),
             Err(RevealError::Manage(error)) => Err(error.into()),

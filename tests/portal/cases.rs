@@ -1,5 +1,5 @@
 //! The collected cases of the area `web` that are steps, by their ids, and
-//! `log-005`. Those about mail itself stand with the mail.
+//! `log-005` and `rotation-033`. Those about mail itself stand with the mail.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use tower_api_token::method::MethodSet;
 
 use crate::log;
 use crate::protection::assert_secured;
-use crate::world::{ALICE, ROOT, Session, World, user};
+use crate::world::{ALICE, BOB, ROOT, Session, World, user};
 use crate::{generated, secret};
 
 #[tokio::test]
@@ -344,4 +344,26 @@ async fn log_005_neither_the_log_nor_a_path_holds_the_code() {
     let guess = format!("tac_{}", secret::random_text(32));
     world.get(ALICE, &format!("/tokens/verify?code={guess}")).await;
     assert!(!log::so_far().contains(&guess[4..12]));
+}
+
+/// Neither an API token nor a user's name in the request stands for a session.
+#[tokio::test]
+async fn rotation_033_only_the_owner_starts_a_rotation() {
+    let world = World::new().await;
+    let bobs = world.rotate(BOB).await;
+    let (before, mails) = (world.state().await, world.mails());
+    let credential = format!("Bearer {bobs}");
+    let json = ("content-type", "application/json");
+    let same = ("sec-fetch-site", "same-origin");
+    for headers in [&[json, same][..], &[json, same, ("authorization", &credential)]] {
+        for body in ["{}", "{\"user\":\"alice\"}"] {
+            let path = "/tokens/api/generate";
+            let answer = world.send(Session::Nobody, "POST", path, headers, body.to_owned()).await;
+            assert_eq!(answer.status, 401, "{}", answer.text);
+        }
+    }
+    assert_eq!((world.state().await, world.mails()), (before, mails));
+    let alices = world.view("alice").await;
+    world.api(BOB, "generate", "{\"user\":\"alice\"}").await;
+    assert_eq!(world.view("alice").await, alices, "bob generates for nobody but himself");
 }

@@ -60,3 +60,18 @@ async fn without_a_key_the_page_explains_why_not() {
     assert_eq!(refused.status, 409);
     assert!(refused.text.contains("cannot be shown again"), "{}", refused.text);
 }
+
+/// Each time is a change that every node hears of, and a row of the history.
+#[tokio::test]
+async fn showing_again_is_limited_per_user() {
+    let world = sealed().await;
+    let page = world.submit(ALICE, "/tokens/edit/generate", &[("agree", "yes")]).await;
+    world.send_form(ALICE, &page, &[]).await;
+    for _ in 0..10 {
+        assert_eq!(world.api(ALICE, "reveal", "{\"id\":1}").await.status, 200);
+    }
+    let limited = world.api(ALICE, "reveal", "{\"id\":1}").await;
+    assert_eq!(limited.status, 429);
+    assert!(limited.header("retry-after").parse::<u64>().unwrap() <= 60);
+    assert_eq!(world.api(BOB, "reveal", "{\"id\":1}").await.problem(), "stale", "bob may ask");
+}

@@ -26,7 +26,7 @@ impl Log for Logger {
 }
 
 #[tokio::test]
-async fn no_digest_and_no_record_is_logged_by_the_driver() {
+async fn log_008_no_digest_and_no_record_is_logged_by_the_driver() {
     log::set_logger(&Logger).unwrap();
     log::set_max_level(LevelFilter::Debug);
     let database = Server::shared().database().await;
