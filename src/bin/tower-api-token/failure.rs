@@ -77,6 +77,8 @@ pub(crate) enum Failure {
          or sha256"
     )]
     Columns,
+    #[error("the import broke off: run it again, and what is imported stays")]
+    Unanswered,
     #[error("{0} lines were refused")]
     LinesRefused(u64),
     #[error("{0} of these checks failed")]
@@ -119,9 +121,11 @@ impl Failure {
                 ServeError::LastFlush(error) => of_store(error),
                 _ => USAGE,
             },
-            Self::SecretLost { .. } | Self::NotSent(_) | Self::Output(_) | Self::Runtime(_) => {
-                OTHERWISE
-            }
+            Self::Unanswered
+            | Self::SecretLost { .. }
+            | Self::NotSent(_)
+            | Self::Output(_)
+            | Self::Runtime(_) => OTHERWISE,
         }
     }
 

@@ -6,12 +6,16 @@ mod progress;
 mod report;
 mod row;
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
-use tower_api_token::manage::ImportItem;
+use tokio::task::JoinHandle;
+use tower_api_token::audit::AuditEntry;
+use tower_api_token::identity::UserId;
+use tower_api_token::manage::{ImportItem, ManageError};
 
 use self::lines::{Line, Lines};
 use self::progress::Progress;
@@ -23,7 +27,7 @@ use crate::world::World;
 
 /// How many rows are written in one transaction. Rows of one user that follow
 /// each other stay together, up to twice as many.
-const BATCH: usize = 2_000;
+const BATCH: usize = 4_000;
 
 /// Import tokens that exist already, so that they go on working.
 ///
@@ -83,7 +87,8 @@ pub(crate) async fn run(arguments: &ImportArguments, world: &World) -> Result<()
     let mut import = Import {
         world,
         dry_run: arguments.dry_run,
-        batch: Vec::with_capacity(2 * BATCH),
+        batch: Vec::new(),
+        writing: None,
         report: Report::new(world.output, Progress::new(world.output, size), arguments.dry_run),
     };
     while let Some(line) = lines.next_line().map_err(failed)? {
@@ -98,6 +103,7 @@ pub(crate) async fn run(arguments: &ImportArguments, world: &World) -> Result<()
         import.batch.push((lines.number(), row));
     }
     import.write(lines.bytes()).await?;
+    import.finish().await?;
     if public && reader.has_seen_token() {
         world.output.note("warning: others can read this file, and tokens stand in it");
     }
@@ -120,8 +126,23 @@ fn open(path: &Path) -> io::Result<(Box<dyn Read>, Option<u64>, bool)> {
 struct Import<'a> {
     world: &'a World,
     dry_run: bool,
-    batch: Vec<(u64, Result<ImportItem, RowError>)>,
+    batch: Vec<Row>,
+    writing: Option<Writing>,
     report: Report,
+}
+
+/// A line's number, and what it says.
+type Row = (u64, Result<ImportItem, RowError>);
+
+/// What became of each item.
+type Answers = Result<Vec<Result<AuditEntry, ManageError>>, ManageError>;
+
+/// A batch that is being written.
+struct Writing {
+    rows: Vec<(u64, Result<(), RowError>)>,
+    users: HashSet<UserId>,
+    bytes: u64,
+    task: JoinHandle<Answers>,
 }
 
 impl Import<'_> {
@@ -134,25 +155,47 @@ impl Import<'_> {
         self.batch.len() >= 2 * BATCH || (self.batch.len() >= BATCH && !follows())
     }
 
-    /// Writes what was read, and tells of each line in its order.
+    /// Has what was read written. While one batch is written the next is
+    /// planned, unless it is about the same users: it would be judged by what
+    /// was before.
     async fn write(&mut self, bytes: u64) -> Result<(), Failure> {
-        let items: Vec<_> =
-            self.batch.iter().filter_map(|(_, row)| row.as_ref().ok().cloned()).collect();
-        let World { manager, actor, .. } = self.world;
-        let answers = if self.dry_run {
-            manager.rehearse_import(actor, &items).await
-        } else {
-            manager.import_many(actor, &items).await
-        };
-        let answers = answers.inspect_err(|_| self.report.interrupted(&self.batch))?;
+        let rows = std::mem::take(&mut self.batch);
+        let items: Vec<_> = rows.iter().filter_map(|(_, row)| row.as_ref().ok().cloned()).collect();
+        let users: HashSet<_> = items.iter().map(|item| item.user.clone()).collect();
+        if self.writing.as_ref().is_some_and(|before| !before.users.is_disjoint(&users)) {
+            self.finish().await?;
+        }
+        let (manager, actor) = (self.world.manager.clone(), self.world.actor.clone());
+        let dry_run = self.dry_run;
+        let task = tokio::spawn(async move {
+            if dry_run {
+                manager.rehearse_import(&actor, &items).await
+            } else {
+                manager.import_many(&actor, &items).await
+            }
+        });
+        let rows = rows.into_iter().map(|(number, row)| (number, row.map(drop))).collect();
+        let next = Writing { rows, users, bytes, task };
+        self.finish().await?;
+        self.writing = Some(next);
+        Ok(())
+    }
+
+    /// Waits for the batch that is being written, and tells of each line in its
+    /// order.
+    async fn finish(&mut self) -> Result<(), Failure> {
+        let Some(Writing { rows, bytes, task, .. }) = self.writing.take() else { return Ok(()) };
+        let first = rows.first().map_or(1, |(number, _)| *number);
+        let answers = task.await.map_err(|_| Failure::Unanswered)?;
+        let answers = answers.inspect_err(|_| self.report.interrupted(first))?;
         let mut answers = answers.into_iter();
-        for (number, row) in self.batch.drain(..) {
+        for (number, row) in rows {
             match row {
                 Err(error) => self.report.refused(number, &error.to_string())?,
-                Ok(_) => match answers.next() {
-                    Some(answer) => self.report.answered(number, answer)?,
-                    None => self.report.refused(number, "it was not answered")?,
-                },
+                Ok(()) => {
+                    let answer = answers.next().ok_or(Failure::Unanswered)?;
+                    self.report.answered(number, answer)?;
+                }
             }
         }
         self.report.progress(bytes);

@@ -2,11 +2,10 @@
 
 use serde_json::json;
 use tower_api_token::audit::AuditEntry;
-use tower_api_token::manage::{ImportItem, ManageError};
+use tower_api_token::manage::ManageError;
 use tower_api_token::rotation::RotationError;
 
 use super::progress::Progress;
-use super::row::RowError;
 use crate::failure::Failure;
 use crate::output::Output;
 
@@ -52,10 +51,9 @@ impl Report {
         self.progress.set(bytes, self.counts());
     }
 
-    /// The store failed at this batch.
-    pub(super) fn interrupted(&self, batch: &[(u64, Result<ImportItem, RowError>)]) {
+    /// The store failed at the batch that begins with this line.
+    pub(super) fn interrupted(&self, line: u64) {
         self.progress.end();
-        let line = batch.first().map_or(1, |(line, _)| *line);
         self.output.note(format!(
             "stopped at line {line}: {}; run it again, and what is imported stays",
             self.counts()
