@@ -70,14 +70,16 @@ pub(super) fn code(text: &str) -> Result<ConfirmationCode, Refusal> {
     ConfirmationCode::parse(text.trim()).ok_or(Refusal::UNKNOWN_CODE)
 }
 
-/// Whether a text holds something like a token or a code: a short prefix, and
-/// behind `_` letters and digits that go on and on.
+/// Whether a text holds something of the form of a generated token or a code: a
+/// short prefix, and behind `_` exactly as many letters and digits. Names such
+/// as `user_` and the digits of a UUID or of a digest are longer or shorter.
 fn looks_secret(text: &str) -> bool {
     let mut words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
     words.any(|word| {
         word.split_once('_').is_some_and(|(prefix, rest)| {
             let random = rest.bytes().all(|byte| byte.is_ascii_alphanumeric());
-            (1..=8).contains(&prefix.len()) && rest.len() >= 32 && random
+            let length = if prefix == "tac" { 32 } else { 42 };
+            (1..=8).contains(&prefix.len()) && rest.len() == length && random
         })
     })
 }
@@ -146,6 +148,9 @@ mod tests {
         }
         for name in ["alice", "alice_smith", "a_b_c", "build_agent_in_the_north_eastern_region_1"] {
             assert!(!looks_secret(name), "{name}");
+        }
+        for digits in [32, 40, 64] {
+            assert!(!looks_secret(&format!("user_{}", "0".repeat(digits))), "{digits}");
         }
         assert!(!looks_secret(&format!("prefix_longer_than_eight_{random}")));
     }

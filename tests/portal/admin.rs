@@ -129,6 +129,25 @@ async fn what_looks_like_a_token_never_gets_into_an_address_or_a_page() {
     }
 }
 
+/// Many systems name their users so: `user_` and the digits of a UUID or of a
+/// digest.
+#[tokio::test]
+async fn a_user_whose_name_is_long_and_random_can_be_administered() {
+    let world = World::new().await;
+    for digits in [32, 40, 64] {
+        let name = format!("user_{}", "0a".repeat(digits / 2));
+        let page = world.get(ROOT, &format!("/tokens/admin/user?user={name}")).await;
+        assert_eq!(page.status, 200, "{name}");
+        assert_eq!(world.send_form(ROOT, &page, &[("method", "GET")]).await.status, 303);
+        let found = world.submit(ROOT, "/tokens/admin", &[("find", &name)]).await;
+        assert_eq!(found.status, 303, "{name}");
+        let path = format!("/tokens/api/admin/user?user={name}");
+        let revision = world.get(ROOT, &path).await.json()["account"]["revision"].clone();
+        let none = format!("{{\"user\":\"{name}\",\"methods\":[],\"revision\":{revision}}}");
+        assert_eq!(world.api(ROOT, "admin/methods", &none).await.status, 204, "{name}");
+    }
+}
+
 #[tokio::test]
 async fn a_forged_flag_makes_no_administrator() {
     let world = World::new().await;
