@@ -128,6 +128,15 @@ fn every_refused_line_is_named_and_the_others_are_kept() {
 }
 
 #[test]
+fn a_line_that_is_a_list_is_no_object() {
+    let place = Place::new();
+    let digest = sha256("1");
+    place.write("tokens.jsonl", &format!("[\"alice\",[\"GET\"],\"primary\",null,\"{digest}\"]\n"));
+    place.run(&["import", "tokens.jsonl"]).exited(8).says("not a JSON object");
+    assert!(place.run(&["user", "list", "--json"]).succeeded().json().is_empty());
+}
+
+#[test]
 fn rows_come_from_the_standard_input_too() {
     let place = Place::new();
     let ran = place.run_with(&["import", "-", "--format", "csv"], &rows(3));

@@ -85,6 +85,26 @@ async fn every_refusal_is_a_problem_with_its_type() {
 }
 
 #[tokio::test]
+async fn a_list_in_place_of_an_object_changes_nothing() {
+    let world = World::new().await;
+    world.rotate(ALICE).await;
+    world.rotate(ALICE).await;
+    let before = world.state().await;
+    let cases = [
+        (ALICE, "delete-backup", "[1,true]"),
+        (ALICE, "revoke-all", " [2,1,null]"),
+        (ALICE, "cancel-pending", "[3]"),
+        (ROOT, "admin/methods", "[\"carol\",[\"GET\"],null]"),
+    ];
+    for (session, name, body) in cases {
+        let answer = world.api(session, name, body).await;
+        let told = (answer.status.as_u16(), answer.problem());
+        assert_eq!(told, (400, "bad_request".to_owned()), "{name}");
+    }
+    assert_eq!(world.state().await, before);
+}
+
+#[tokio::test]
 async fn an_expired_code_and_a_late_resend_are_gone() {
     let world = World::new().await;
     world.generate(ALICE).await;

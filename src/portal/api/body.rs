@@ -24,11 +24,15 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
             StatusCode::PAYLOAD_TOO_LARGE => Refusal::TOO_LARGE,
             _ => Refusal::bad_request("The body could not be read. Nothing has changed."),
         })?;
+        // A list would be taken for the members in their order.
+        let what = "The body is not the JSON object that this operation takes";
+        if !body.trim_ascii_start().starts_with(b"{") {
+            return Err(Refusal::bad_request(format!("{what}.")));
+        }
         // The parser's message could repeat what was sent, a secret in the wrong
         // place among it: only the place is told.
         serde_json::from_slice(&body).map(Self).map_err(|error| {
             let (line, column) = (error.line(), error.column());
-            let what = "The body is not the JSON object that this operation takes";
             Refusal::bad_request(format!("{what}, at line {line}, column {column}."))
         })
     }

@@ -84,7 +84,7 @@ impl Reader {
     pub(super) fn row(&mut self, line: &[u8]) -> Result<ImportItem, RowError> {
         let row = match &self.columns {
             Some(columns) => Row::of_csv(line, columns)?,
-            None => serde_json::from_slice(line).map_err(|_| RowError::NotJson)?,
+            None => Row::of_json(line)?,
         };
         self.seen_token |= row.token.is_some();
         row.item()
@@ -102,6 +102,14 @@ fn columns(head: &[String]) -> Option<Vec<usize>> {
 }
 
 impl Row {
+    fn of_json(line: &[u8]) -> Result<Self, RowError> {
+        // A list would be taken for the fields in their order.
+        if !line.trim_ascii_start().starts_with(b"{") {
+            return Err(RowError::NotJson);
+        }
+        serde_json::from_slice(line).map_err(|_| RowError::NotJson)
+    }
+
     fn of_csv(line: &[u8], columns: &[usize]) -> Result<Self, RowError> {
         let fields = csv::fields(line).ok_or(RowError::NotCsv)?;
         if fields.len() != columns.len() {
