@@ -129,11 +129,16 @@ async fn sign_in(State(sessions): State<Sessions>, Form(form): Form<Credentials>
     let mut open = sessions.0.open.lock().unwrap_or_else(PoisonError::into_inner);
     open.insert(session.clone(), user.clone());
     drop(open);
-    // Only to a page of this application.
-    let own = form.return_to.starts_with('/') && !form.return_to.starts_with("//");
-    let to = if own && !form.return_to.contains('\\') { form.return_to.as_str() } else { "/" };
+    let to = if is_own_page(&form.return_to) { form.return_to.as_str() } else { "/" };
     let cookie = format!("{COOKIE_NAME}={session}; Path=/; HttpOnly; SameSite=Lax");
     ([(SET_COOKIE, cookie)], Redirect::to(to)).into_response()
+}
+
+/// Whether an address leads to a page of this application. Browsers take `\` for
+/// `/`, and leave tabs and line breaks out.
+fn is_own_page(address: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_graphic() && byte != b'\\';
+    address.starts_with('/') && !address.starts_with("//") && address.bytes().all(plain)
 }
 
 async fn sign_out(State(sessions): State<Sessions>, headers: HeaderMap) -> Response {

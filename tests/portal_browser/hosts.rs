@@ -71,6 +71,21 @@ fn web_008_the_mailed_link_leads_to_the_configured_address() {
 }
 
 #[test]
+fn a_sign_in_leads_to_no_other_site() {
+    let host = Host::with_files();
+    let foreign =
+        ["//evil.example", "/%5Cevil.example", "/%09/evil.example", "https://evil.example"];
+    for to in foreign {
+        let body = format!("user=alice&password={}&return_to={to}", host.password("alice"));
+        let answer = post(&host, "/sign-in", FORM, &body);
+        assert_eq!(part(&answer, "location: ", "\r\n"), "/", "{to}");
+    }
+    let body = format!("user=alice&password={}&return_to=/tokens/edit", host.password("alice"));
+    let answer = post(&host, "/sign-in", FORM, &body);
+    assert_eq!(part(&answer, "location: ", "\r\n"), "/tokens/edit");
+}
+
+#[test]
 fn without_a_mail_server_the_link_is_in_a_file() {
     let host = Host::with_files();
     let alice = Session::of_alice(&host);
