@@ -101,6 +101,8 @@ fn a_profile_must_be_chosen_and_there_must_be_something_to_serve() {
     place.run(&["serve", "--listen", "127.0.0.1:0"]).exited(2).says("--profile");
     place.run(&["serve", "--listen", "127.0.0.1:0", "--profile", "nginx"]).exited(2);
     place.run(&["serve"]).exited(2).says("nothing to serve");
+    let ran = place.run(&["serve", "--operations", "127.0.0.1:0"]).exited(2);
+    assert!(!ran.err.contains("--operations"), "it was said: {ran:?}");
 }
 
 #[test]

@@ -41,7 +41,7 @@ const USAGE_INTERVAL: Duration = Duration::from_secs(10);
 /// Why the server does not start, or has not ended well.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ServeError {
-    #[error("there is nothing to serve: say --listen, --ext-authz or --operations")]
+    #[error("there is nothing to serve: say --listen or --ext-authz, or set `portal.listen`")]
     Nothing,
     #[error(
         "{name} would listen on {address}, where others could try tokens: listen on a loopback \
