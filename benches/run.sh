@@ -17,6 +17,7 @@ limit() {
     hot_path) echo 420 ;;
     http) echo 180 ;;
     import) echo 400 ;;
+    gateways) echo 300 ;;
     *) echo 150 ;;
   esac
 }
