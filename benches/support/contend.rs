@@ -21,7 +21,7 @@ pub(crate) const USERS: u64 = 1_000;
 const REQUESTS: usize = 40_000;
 const ROUNDS: usize = 25;
 /// Rounds tried at most, those included in which the machine was busy.
-const TRIES: usize = 150;
+const TRIES: usize = 60;
 
 /// Whether every request has the same token.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -170,7 +170,7 @@ async fn a_primary_that_has_too_few_replicas_to_write_answers_nothing() {
 
 /// Requests go on when a snapshot has failed, which stops changes.
 #[tokio::test]
-async fn store_016_a_snapshot_that_failed_stops_changes_and_no_look_up() {
+async fn a_snapshot_that_failed_stops_changes_and_no_look_up() {
     let settings = [DURABLE.as_slice(), &["--enable-protected-configs yes"]].concat();
     let server = Server::start(&settings);
     let store = server.deployment().store().await;
