@@ -1,6 +1,6 @@
 //! `serve`: the endpoint that gateways ask, and what operators see.
 
-use std::os::unix::net::UnixStream;
+use std::os::unix::net::{UnixDatagram, UnixStream};
 
 use rustix::process::Signal;
 
@@ -196,6 +196,18 @@ fn a_socket_serves_its_own_machine_and_a_dead_one_is_taken_over() {
     place.write("auth.sock", "somebody's file");
     place.run(&arguments).exited(1);
     assert_eq!(std::fs::read_to_string(&path).unwrap(), "somebody's file");
+}
+
+#[test]
+fn a_socket_that_is_in_use_for_something_else_is_left_alone() {
+    let place = Place::new();
+    let path = place.path("log.sock");
+    let log = UnixDatagram::bind(&path).unwrap();
+    let arguments = ["serve", "--listen", "unix:log.sock", "--profile", "original-method"];
+    place.run(&arguments).exited(1).says("cannot listen on unix:log.sock");
+    UnixDatagram::unbound().unwrap().send_to(b"still there", &path).unwrap();
+    let mut received = [0; 11];
+    assert_eq!(log.recv(&mut received).unwrap(), 11);
 }
 
 #[test]

@@ -179,9 +179,11 @@ async fn connection<B>(
 
 async fn bind_unix(path: &Path) -> io::Result<Socket> {
     // What a process left behind that was killed; never a socket that answers,
-    // nor any other file.
+    // is of another kind or has no room just now, nor any other file.
     let is_socket = path.symlink_metadata().is_ok_and(|found| found.file_type().is_socket());
-    if is_socket && tokio::net::UnixStream::connect(path).await.is_err() {
+    let answered = tokio::net::UnixStream::connect(path).await;
+    let is_dead = answered.is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused);
+    if is_socket && is_dead {
         std::fs::remove_file(path)?;
     }
     let socket = UnixListener::bind(path)?;
