@@ -19,6 +19,7 @@ limit() {
     revocation) echo 240 ;;
     stores) echo 420 ;;
     import) echo 400 ;;
+    gateways) echo 300 ;;
     *) echo 150 ;;
   esac
 }
