@@ -16,6 +16,7 @@ limit() {
   case $1 in
     hot_path) echo 420 ;;
     http) echo 180 ;;
+    import) echo 240 ;;
     import) echo 400 ;;
     *) echo 150 ;;
   esac
