@@ -15,13 +15,13 @@ pub(crate) fn notified(
     options: &Options,
     address: SocketAddr,
 ) -> Result<TokenManagerBuilder, Box<dyn Error>> {
+    // Links lead to where this program listens, whatever a request says.
+    let links = LinkBase::new(&format!("http://{address}{TOKENS}/verify"))?;
     let Some(server) = options.smtp else {
         let directory = options.directory.join("mail");
         std::fs::create_dir_all(&directory)?;
-        return Ok(builder.notifier(DirectoryNotifier::new(directory)?));
+        return Ok(builder.notifier(DirectoryNotifier::new(directory)?.link_base(links)));
     };
-    // Links lead to where this program listens, whatever a request says.
-    let links = LinkBase::new(&format!("http://{address}{TOKENS}/verify"))?;
     let sender = Mailbox::new("tokens@fruit.example")?.name("Fruit API")?;
     let server = SmtpServer::loopback(server.port());
     let mail = SmtpNotifier::new(server, address_of, sender, links);

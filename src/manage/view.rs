@@ -1,7 +1,7 @@
 //! What may be shown of an account: never a token or a digest.
 
 use super::sealing::Sealing;
-use super::{ManageError, TokenManager};
+use super::{Inner, ManageError, TokenManager};
 use crate::account::{Account, Pending, Revision, TokenRecord};
 use crate::identity::UserId;
 use crate::method::MethodSet;
@@ -44,7 +44,7 @@ impl TokenManager {
         let account = loaded.account.filter(|account| !account.methods().is_empty());
         let account = account.ok_or(RotationError::NoAccess)?;
         let usage = self.inner.store.usage(user).await?;
-        Ok(AccountView::of(&account, &usage, loaded.now, &self.inner.sealing))
+        Ok(self.inner.seen(&account, &usage, loaded.now))
     }
 
     /// The user's account, with access or without, in short; `None` if there is
@@ -110,17 +110,34 @@ pub struct AccountView {
     pub now: Timestamp,
 }
 
-impl AccountView {
-    fn of(account: &Account, usage: &[TokenUsage], now: Timestamp, sealing: &Sealing) -> Self {
-        let slot = |token: &TokenRecord| TokenView::of(token, usage, sealing);
-        Self {
+impl Inner {
+    /// The account as its owner may see it at that time.
+    fn seen(&self, account: &Account, usage: &[TokenUsage], now: Timestamp) -> AccountView {
+        let slot = |token: &TokenRecord| self.seen_token(token, usage, now);
+        AccountView {
             user: account.user().clone(),
             methods: account.methods().clone(),
             primary: account.primary().map(slot),
             backup: account.backup().map(slot),
-            pending: account.pending().map(|pending| PendingView::of(pending, sealing)),
+            pending: account.pending().map(|pending| PendingView::of(pending, &self.sealing)),
             revision: account.revision(),
             now,
+        }
+    }
+
+    fn seen_token(&self, token: &TokenRecord, usage: &[TokenUsage], now: Timestamp) -> TokenView {
+        let usage = usage.iter().find(|usage| usage.id == token.id);
+        let used = usage.map(|usage| usage.at);
+        TokenView {
+            id: token.id,
+            hint: token.hint.clone(),
+            made_at: token.made_at,
+            active_since: token.active_since,
+            expires_at: token.expires_at,
+            last_used_at: used,
+            client: usage.and_then(|usage| usage.client.clone()),
+            in_use: self.policy.is_in_use(token.active_since, used, now),
+            revealable: self.sealing.can_open(token),
         }
     }
 }
@@ -143,25 +160,14 @@ pub struct TokenView {
     pub last_used_at: Option<Timestamp>,
     /// By which client, as far as the host could tell.
     pub client: Option<ClientLabel>,
+    /// Whether it was used within the guard window, or is so new that nobody can
+    /// tell yet: to end it then needs
+    /// [`Guard::EvenIfInUse`](super::Guard::EvenIfInUse). Of last uses those
+    /// count that are in the store.
+    pub in_use: bool,
     /// Whether the manager holds the key that the token is kept sealed with, so
     /// that it can be revealed; never without the feature `reveal`.
     pub revealable: bool,
-}
-
-impl TokenView {
-    fn of(token: &TokenRecord, usage: &[TokenUsage], sealing: &Sealing) -> Self {
-        let usage = usage.iter().find(|usage| usage.id == token.id);
-        Self {
-            id: token.id,
-            hint: token.hint.clone(),
-            made_at: token.made_at,
-            active_since: token.active_since,
-            expires_at: token.expires_at,
-            last_used_at: usage.map(|usage| usage.at),
-            client: usage.and_then(|usage| usage.client.clone()),
-            revealable: sealing.can_open(token),
-        }
-    }
 }
 
 /// A token that waits for its confirmation.

@@ -242,14 +242,7 @@ impl<'a> Change<'a> {
         used: Option<Timestamp>,
     ) -> Result<(), RotationError> {
         let Facts { now, policy, .. } = *self.facts;
-        // A use may take one interval to be recorded here and one more on
-        // another node.
-        let unrecorded = policy.usage_interval * 2;
-        let in_use = match used {
-            Some(_) if policy.guard_window.is_zero() => false,
-            Some(used) => now.since(used) < policy.guard_window.max(unrecorded),
-            None => now.since(token.active_since) < unrecorded,
-        };
+        let in_use = policy.is_in_use(token.active_since, used, now);
         if in_use { Err(RotationError::InUse { id: token.id, last_used_at: used }) } else { Ok(()) }
     }
 

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::time::Timestamp;
+
 /// How long things last, and how much time must lie between them.
 ///
 /// ```
@@ -151,6 +153,26 @@ impl Policy {
     pub fn backup_lifetime(mut self, time: Duration) -> Result<Self, PolicyError> {
         self.backup_lifetime = Some(within(time, Self::SECOND)?);
         Ok(self)
+    }
+}
+
+impl Policy {
+    /// Whether a token that is active since then, and was last used at `used` as
+    /// far as is recorded, counts as in use.
+    pub(crate) fn is_in_use(
+        &self,
+        active_since: Timestamp,
+        used: Option<Timestamp>,
+        now: Timestamp,
+    ) -> bool {
+        // A use may take one interval to be recorded here and one more on
+        // another node.
+        let unrecorded = self.usage_interval * 2;
+        match used {
+            Some(_) if self.guard_window.is_zero() => false,
+            Some(used) => now.since(used) < self.guard_window.max(unrecorded),
+            None => now.since(active_since) < unrecorded,
+        }
     }
 }
 

@@ -31,7 +31,10 @@ async fn the_whole_procedure_as_operations() {
 
     let new = world.api(ALICE, "delete-backup", "{\"id\":1}").await;
     assert_eq!(new.problem(), "in_use", "it is too new for a use of it to be known");
+    assert_eq!(tokens["backup"]["in_use"], true);
     world.wait(Duration::from_secs(60));
+    let tokens = world.get(ALICE, "/tokens/api/tokens").await.json();
+    assert_eq!(tokens["backup"]["in_use"], false);
     assert_eq!(world.api(ALICE, "delete-backup", "{\"id\":1}").await.status, 204);
     assert_eq!(world.slot(first["token"].as_str().unwrap()).await, None);
     assert_eq!(world.slot(second["token"].as_str().unwrap()).await, Some(Slot::Primary));

@@ -87,7 +87,7 @@ async fn look(browser: &Browser, name: &str) {
     }
 }
 
-/// Serious and critical violations, and what axe could not decide of contrast.
+/// Serious and critical violations.
 async fn axe(browser: &Browser) -> Vec<String> {
     let script = std::fs::read_to_string(target().join("axe/node_modules/axe-core/axe.min.js"));
     let script = script.expect("run tests/run.sh once: it installs axe-core");

@@ -6,6 +6,7 @@ mod administrator;
 mod api;
 mod browser;
 mod host;
+mod hosts;
 mod looks;
 mod mail;
 mod person;

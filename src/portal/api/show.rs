@@ -61,6 +61,7 @@ fn token(token: &TokenView) -> Value {
         "expires_at": token.expires_at.map(|at| at.to_string()),
         "last_used_at": token.last_used_at.map(|at| at.to_string()),
         "client": token.client.as_ref().map(ToString::to_string),
+        "in_use": token.in_use,
         "revealable": token.revealable,
     })
 }

@@ -118,10 +118,7 @@ pub(in crate::portal) async fn user(
     let view = view(&portal, &user).await?;
     let now = view.as_ref().map_or_else(node_time, |view| view.now);
     let (recent, notice) = recent(&portal, &user, now, &fields, user.as_str()).await?;
-    let tokens = match &view {
-        Some(view) => Some(Tokens::of(&portal, view).await?),
-        None => None,
-    };
+    let tokens = view.as_ref().map(Tokens::of);
     let has_tokens = account.as_ref().is_some_and(has_tokens);
     let methods = account.as_ref().map(|account| account.methods.clone()).unwrap_or_default();
     let other = methods.iter().filter(|method| !BOXES.contains(method)).collect::<Vec<_>>();

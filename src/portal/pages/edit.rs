@@ -8,11 +8,11 @@ use axum::response::{IntoResponse, Response};
 
 use super::ask::{Ask, IN_USE, NOT_AGREED};
 use super::plan::Plan;
-use super::profile::{Tokens, is_guarded};
+use super::profile::Tokens;
 use super::saved;
 use super::verify::activation;
 use crate::identity::Actor;
-use crate::manage::{AccountView, Delivery, GeneratedPrimary, Guard};
+use crate::manage::{AccountView, Delivery, GeneratedPrimary, Guard, TokenView};
 use crate::portal::Shared;
 use crate::portal::act::Shown;
 use crate::portal::fields::{Fields, Sent};
@@ -20,7 +20,6 @@ use crate::portal::layout::{Layout, Page};
 use crate::portal::refusal::Refusal;
 use crate::portal::session::{PortalUser, SignedIn};
 use crate::portal::show::Moment;
-use crate::rotation::Command;
 use crate::token::TokenId;
 
 #[derive(Template)]
@@ -67,27 +66,15 @@ impl Action {
     }
 
     /// What it would do now.
-    async fn plan(self, portal: &Shared, view: &AccountView) -> Result<Plan, Refusal> {
-        let (plan, guarded) = match self {
-            Self::Generate => return Ok(Plan::generate(view)),
-            Self::CancelPending => return Plan::cancel_pending(view),
-            Self::RevokeAll => return Plan::revoke_all(view),
-            Self::DeleteBackup => {
-                let id = view.backup.as_ref().map(|backup| backup.id);
-                let delete = |id| Command::DeleteBackup { id, even_if_in_use: false };
-                (Plan::delete_backup(view)?, id.map(delete))
-            }
-            Self::RollBack => {
-                let id = view.primary.as_ref().map(|primary| primary.id);
-                let roll_back = |id| Command::RollBack { give_up: id, even_if_in_use: false };
-                (Plan::roll_back(view)?, id.map(roll_back))
-            }
-        };
-        let in_use = match guarded {
-            Some(command) => is_guarded(portal, &view.user, command).await?,
-            None => false,
-        };
-        Ok(plan.in_use(in_use))
+    fn plan(self, view: &AccountView) -> Result<Plan, Refusal> {
+        let in_use = |token: &Option<TokenView>| token.as_ref().is_some_and(|token| token.in_use);
+        match self {
+            Self::Generate => Ok(Plan::generate(view)),
+            Self::DeleteBackup => Ok(Plan::delete_backup(view)?.in_use(in_use(&view.backup))),
+            Self::RollBack => Ok(Plan::roll_back(view)?.in_use(in_use(&view.primary))),
+            Self::CancelPending => Plan::cancel_pending(view),
+            Self::RevokeAll => Plan::revoke_all(view),
+        }
     }
 
     /// Does it, unless it has been done.
@@ -131,7 +118,7 @@ pub(in crate::portal) async fn choose(
     SignedIn(user): SignedIn,
 ) -> Result<Response, Refusal> {
     let view = portal.manager.view(user.user()).await?;
-    let tokens = Tokens::of(&portal, &view).await?;
+    let tokens = Tokens::of(&view);
     let layout = Layout::of(&portal, &user, "Edit", "profile");
     Ok(Page(Edit { layout, tokens }).into_response())
 }
@@ -184,7 +171,7 @@ async fn page(
 ) -> Result<Response, Refusal> {
     let action = Action::named(name)?;
     let view = portal.manager.view(user.user()).await?;
-    let mut plan = action.plan(portal, &view).await?;
+    let mut plan = action.plan(&view)?;
     if problem == Some(IN_USE) {
         // The store may not know yet of the use that this node knows of.
         plan = plan.in_use(true);

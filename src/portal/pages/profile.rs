@@ -7,7 +7,6 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 
 use super::recent;
-use crate::identity::UserId;
 use crate::manage::AccountView;
 use crate::portal::Shared;
 use crate::portal::fields::Fields;
@@ -15,7 +14,7 @@ use crate::portal::layout::{Layout, Page};
 use crate::portal::refusal::Refusal;
 use crate::portal::session::SignedIn;
 use crate::portal::show::{Happened, PendingCard, TokenCard};
-use crate::rotation::{Command, RotationError};
+use crate::rotation::RotationError;
 
 #[derive(Template)]
 #[template(path = "portal/profile.html")]
@@ -47,36 +46,15 @@ impl Tokens {
         self.primary.iter().chain(&self.backup).any(|card| !card.is_revealable)
     }
 
-    pub(super) async fn of(portal: &Shared, view: &AccountView) -> Result<Self, Refusal> {
+    pub(super) fn of(view: &AccountView) -> Self {
         let (primary, backup) = TokenCard::slots(view);
-        Ok(Self {
+        Self {
             methods: view.methods.to_string(),
             primary,
             backup,
-            is_backup_in_use: is_backup_in_use(portal, view).await?,
+            is_backup_in_use: view.backup.as_ref().is_some_and(|backup| backup.in_use),
             pending: view.pending.as_ref().map(|pending| PendingCard::new(pending, view.now)),
-        })
-    }
-}
-
-/// Whether the rules would want to be told that the backup shall end all the
-/// same.
-async fn is_backup_in_use(portal: &Shared, view: &AccountView) -> Result<bool, Refusal> {
-    let Some(backup) = &view.backup else { return Ok(false) };
-    let delete = Command::DeleteBackup { id: backup.id, even_if_in_use: false };
-    is_guarded(portal, &view.user, delete).await
-}
-
-/// Whether a change is refused only because a token is in use.
-pub(super) async fn is_guarded(
-    portal: &Shared,
-    user: &UserId,
-    command: Command,
-) -> Result<bool, Refusal> {
-    match portal.manager.preview(user, command).await.map_err(|error| (error.refusal(), error)) {
-        Ok(_) => Ok(false),
-        Err((Some(refusal), _)) => Ok(matches!(refusal, RotationError::InUse { .. })),
-        Err((None, error)) => Err(error.into()),
+        }
     }
 }
 
@@ -93,6 +71,6 @@ pub(in crate::portal) async fn show(
         view => view?,
     };
     let (recent, notice) = recent(&portal, user.user(), view.now, &fields, "you").await?;
-    let tokens = Tokens::of(&portal, &view).await?;
+    let tokens = Tokens::of(&view);
     Ok(Page(Profile { layout, notice, tokens, recent }).into_response())
 }
