@@ -16,8 +16,10 @@ limit() {
   case $1 in
     hot_path) echo 420 ;;
     http) echo 180 ;;
-    import) echo 240 ;;
+    revocation) echo 240 ;;
+    stores) echo 420 ;;
     import) echo 400 ;;
+    gateways) echo 300 ;;
     *) echo 150 ;;
   esac
 }

@@ -136,7 +136,7 @@ fn rows_come_from_the_standard_input_too() {
 
 #[test]
 fn an_import_that_was_killed_half_way_ends_complete_with_no_row_twice() {
-    const USERS: usize = 16_000;
+    const USERS: usize = 30_000;
     let place = Place::new();
     place.write("tokens.csv", &rows(USERS));
     let mut command = place.command(&["import", "tokens.csv"]);

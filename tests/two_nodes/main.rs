@@ -7,6 +7,9 @@ mod nodes;
 #[expect(dead_code, reason = "this test needs an address only")]
 #[path = "../support/postgres.rs"]
 mod postgres;
+#[expect(dead_code, reason = "this test needs an address only")]
+#[path = "../support/redis.rs"]
+mod redis_server;
 #[path = "../support/server.rs"]
 mod server;
 
@@ -31,6 +34,12 @@ fn follow(store: &str) {
 fn the_steps_answer_as_their_comments_say_on_postgres() {
     let server = postgres::Server::start(&[]);
     follow(&format!("postgres://postgres@{}/postgres", server.address()));
+}
+
+#[test]
+fn the_steps_answer_as_their_comments_say_on_redis() {
+    let server = redis_server::Server::start(&redis_server::DURABLE);
+    follow(&format!("redis://{}", server.address()));
 }
 
 #[test]

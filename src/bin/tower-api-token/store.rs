@@ -10,8 +10,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tower_api_token::store::{
-    AccountStore, PostgresStore, RedisOpenError, RedisStore, SqliteOpenError, SqliteStore,
-    StoreError, WithTimeout,
+    AccountStore, PostgresStore, RedisOpenError, RedisStore, SqliteOpenError, SqliteOptions,
+    SqliteStore, StoreError, WithTimeout,
 };
 
 pub(crate) use self::address::StoreAddress;
@@ -23,6 +23,10 @@ pub(crate) const SERVER_PATIENCE: Duration = Duration::from_secs(2);
 
 /// How long a command does, whose changes may be large.
 pub(crate) const COMMAND_PATIENCE: Duration = Duration::from_secs(30);
+
+/// How much of a SQLite file a command maps into memory, for each of its two
+/// readers.
+const MAPPED: u64 = 32 << 20;
 
 /// A store, and what is peculiar to its kind.
 pub(crate) enum Opened {
@@ -48,11 +52,20 @@ pub(crate) enum OpenError {
 }
 
 impl Opened {
-    /// Opens the store, which must exist.
+    /// Opens the store for a server; it must exist.
     pub(crate) async fn open(settings: &Settings) -> Result<Self, OpenError> {
+        Self::open_with(settings, SqliteOptions::new()).await
+    }
+
+    /// Opens the store for one command, in little memory; it must exist.
+    pub(crate) async fn open_small(settings: &Settings) -> Result<Self, OpenError> {
+        Self::open_with(settings, SqliteOptions::new().readers(2).mmap_size(MAPPED)).await
+    }
+
+    async fn open_with(settings: &Settings, sqlite: SqliteOptions) -> Result<Self, OpenError> {
         match StoreAddress::of(settings)? {
             StoreAddress::Sqlite(path) if !path.exists() => Err(OpenError::Missing),
-            StoreAddress::Sqlite(path) => Ok(Self::Sqlite(Arc::new(SqliteStore::open(path)?))),
+            StoreAddress::Sqlite(path) => Ok(Self::Sqlite(Arc::new(sqlite.open(path)?))),
             StoreAddress::Postgres(url) => {
                 let database = Database::of(&url.0, settings)?;
                 Ok(Self::Postgres(Arc::new(database.store()?), Box::new(database)))
@@ -70,7 +83,7 @@ impl Opened {
         if let StoreAddress::Sqlite(path) = StoreAddress::of(settings)? {
             create_private(&path).map_err(OpenError::Create)?;
         }
-        let opened = Self::open(settings).await?;
+        let opened = Self::open_small(settings).await?;
         let migrated = match &opened {
             Self::Sqlite(store) => store.migrate().await,
             Self::Postgres(store, _) => store.migrate().await,

@@ -29,7 +29,8 @@ impl World {
     pub(crate) async fn open(common: &Common, output: Output) -> Result<Self, Failure> {
         let settings = settings(common)?;
         let actor = actor(common)?;
-        let store = Arc::new(Opened::open(&settings).await?.accounts(&settings, COMMAND_PATIENCE));
+        let store =
+            Arc::new(Opened::open_small(&settings).await?.accounts(&settings, COMMAND_PATIENCE));
         let mut manager = TokenManager::builder(Arc::clone(&store))
             .scheme(settings.tokens.scheme()?)
             .policy(settings.policy.policy()?)

@@ -33,7 +33,7 @@ pub(crate) async fn run(common: &Common, output: Output) -> Result<(), Failure> 
     let settings = world::settings(common)?;
     let (scheme, address) = (settings.tokens.scheme()?, StoreAddress::of(&settings)?);
     let mut findings = Vec::new();
-    match Opened::open(&settings).await.map_err(Failure::from) {
+    match Opened::open_small(&settings).await.map_err(Failure::from) {
         Err(failure) if failure.exit_code() == crate::failure::USAGE => return Err(failure),
         Err(failure) => findings.push(Finding { what: "store", said: Err(failure.explained()) }),
         Ok(opened) => {

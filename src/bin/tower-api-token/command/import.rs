@@ -27,7 +27,7 @@ use crate::world::World;
 
 /// How many rows are written in one transaction. Rows of one user that follow
 /// each other stay together, up to twice as many.
-const BATCH: usize = 4_000;
+const BATCH: usize = 10_000;
 
 /// Import tokens that exist already, so that they go on working.
 ///
