@@ -12,10 +12,11 @@ use super::table::Table;
 use crate::redis_server::{DURABLE, Server};
 
 /// One round trip; two commands would need two, as the second depends on the
-/// first.
+/// first. A digest leads to the sixteen letters of the deployment's name and
+/// then the user.
 const FIND: &str = "
-    local user = redis.call('GET', KEYS[1])
-    return user and redis.call('HGET', ARGV[1] .. user, 'record')";
+    local found = redis.call('GET', KEYS[1])
+    return found and redis.call('HGET', ARGV[1] .. string.sub(found, 17), 'record')";
 
 struct Driver {
     connection: ConnectionManager,

@@ -2,7 +2,7 @@
 
 use std::hash::{Hash, Hasher};
 
-use papaya::Equivalent;
+use papaya::{Equivalent, Guard};
 
 use super::hashing::DigestHashing;
 use super::map::DigestMap;
@@ -48,7 +48,10 @@ impl<V> DigestMap<V> for LockFree<V> {
     }
 
     fn make_room(&self) {
-        let map = self.pin();
-        map.reserve(map.len() / 2);
+        let guard = self.guard();
+        self.reserve(self.len() / 2, &guard);
+        // The former table, as large as half of this one, is given back now and
+        // not when some number of others have been left behind.
+        guard.flush();
     }
 }

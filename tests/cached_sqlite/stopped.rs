@@ -6,18 +6,23 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
 use rustix::process::Signal;
-use tower_api_token::store::{AccountStore, CacheOptions, SqliteStore};
+use tower_api_token::store::{
+    AccountStore, CacheOptions, Replacement, SqliteStore, StoreErrorKind, TokenStore,
+};
 
 use super::server::{is_stopped, send, wait_until};
 use super::support::{Place, account, block_on, digest, step, until};
 use super::{accepts, cached, remembers};
-use tower_api_token::store::TokenStore;
 
 const BOUND: Duration = Duration::from_millis(100);
 const ROUNDS: u64 = 5;
+const TRIES: usize = 10;
 
 /// The name of the file, in the environment of the process that is stopped.
 const FILE: &str = "STOPPED_TEST_FILE";
+
+/// Tells that process to warm its cache once more.
+const AGAIN: &str = "again";
 
 /// What that process says before each line that is meant for the test.
 const MARK: &str = "stopped-node: ";
@@ -39,11 +44,14 @@ fn node(file: &Path) {
     let cache = runtime.block_on(cached(store, options));
     let mut orders = std::io::stdin().lines();
     for number in 1..=ROUNDS {
-        runtime
-            .block_on(until(async || accepts(&cache, number).await && remembers(&cache, number)));
-        say("warm");
-        // While this thread waits, the runtime's keeps the cache trusted.
-        let order = orders.next().unwrap().unwrap();
+        let mut order = AGAIN.to_owned();
+        while order == AGAIN {
+            let warm = async || accepts(&cache, number).await && remembers(&cache, number);
+            runtime.block_on(until(warm));
+            say("warm");
+            // While this thread waits, the runtime's keeps the cache trusted.
+            order = orders.next().unwrap().unwrap();
+        }
         let (first, then) = (remembers(&cache, number), runtime.block_on(accepts(&cache, number)));
         assert_eq!(order, "answer");
         say(&format!("from memory {first}, then {then}"));
@@ -69,6 +77,29 @@ impl Stoppable {
         self.said.by_ref().find_map(ours).expect("a line of the node")
     }
 
+    /// Stops it with a warm cache, and makes the change that it cannot hear of.
+    /// Where it is stopped while it writes a heartbeat, nobody else can write:
+    /// then it is let go and stopped once more.
+    fn stop_and_change(&mut self, store: &SqliteStore, change: &Replacement) {
+        for _ in 0..TRIES {
+            assert_eq!(self.next(), "warm");
+            self.send(Signal::STOP);
+            wait_until("it is stopped", || is_stopped(self.process.id()));
+            match block_on(store.replace(change.clone())) {
+                Ok(()) => return,
+                Err(error) => assert_eq!(error.kind(), StoreErrorKind::Unavailable),
+            }
+            self.order(AGAIN);
+        }
+        panic!("it was stopped while it wrote, {TRIES} times");
+    }
+
+    /// Sends a line, and lets it go on.
+    fn order(&mut self, order: &str) {
+        writeln!(self.process.stdin.as_mut().unwrap(), "{order}").unwrap();
+        self.send(Signal::CONT);
+    }
+
     fn send(&self, signal: Signal) {
         send(&[self.process.id()], signal);
     }
@@ -92,14 +123,10 @@ fn cache_027_the_first_answer_of_a_process_that_was_stopped_is_right() {
     let name = "stopped::cache_027_the_first_answer_of_a_process_that_was_stopped_is_right";
     let mut node = Stoppable::start(name, &place.path());
     for number in 1..=ROUNDS {
-        assert_eq!(node.next(), "warm");
-        node.send(Signal::STOP);
-        wait_until("it is stopped", || is_stopped(node.process.id()));
-        block_on(store.replace(step(account("alice", number + 1, number + 1)))).unwrap();
+        node.stop_and_change(&store, &step(account("alice", number + 1, number + 1)));
         assert!(block_on(store.find(&digest(number))).unwrap().is_none());
         std::thread::sleep(BOUND * 10);
-        node.process.stdin.as_mut().unwrap().write_all(b"answer\n").unwrap();
-        node.send(Signal::CONT);
+        node.order("answer");
         assert_eq!(node.next(), "from memory false, then false");
     }
 }

@@ -2,18 +2,18 @@
 //! gateways against the example `probe_target`, byte by byte over HTTP/1.1 and
 //! frame by frame over HTTP/2.
 //!
-//! The cases and the two programs that replay them stand beside this
-//! repository, in `../shared/adversarial`; they need Python, and over HTTP/2
-//! its package `h2`.
+//! `cases.jsonl` holds a case a line: its id, what is sent, what must come back
+//! and why; the two programs that replay it need Python, and over HTTP/2 its
+//! package `h2`. A case that is steps or a property is a test somewhere.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::Value;
 
-#[path = "support/example.rs"]
+#[path = "../support/example.rs"]
 mod example;
-#[path = "support/secret.rs"]
+#[path = "../support/secret.rs"]
 mod secret;
 
 use example::Example;
@@ -103,9 +103,7 @@ fn cases() -> Vec<Value> {
 }
 
 fn directory() -> PathBuf {
-    let directory = root().join("../shared/adversarial");
-    assert!(directory.is_dir(), "the cases are not beside the repository: {directory:?}");
-    directory
+    root().join("tests/adversarial")
 }
 
 fn root() -> &'static Path {
