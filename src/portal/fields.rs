@@ -60,9 +60,9 @@ impl Fields {
     }
 }
 
-/// A user's name that somebody has typed.
+/// A user's name, as it is: one with a space before it is another user's.
 pub(super) fn user_id(text: &str) -> Result<UserId, Refusal> {
-    if looks_secret(text) { Err(Refusal::LOOKS_SECRET) } else { Ok(UserId::new(text.trim())?) }
+    if looks_secret(text) { Err(Refusal::LOOKS_SECRET) } else { Ok(UserId::new(text)?) }
 }
 
 /// A confirmation code that was clicked on or typed.

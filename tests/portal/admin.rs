@@ -1,5 +1,7 @@
 //! Administration.
 
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::json;
 use tower_api_token::account::Slot;
 use tower_api_token::identity::Actor;
 use tower_api_token::method::MethodSet;
@@ -145,6 +147,34 @@ async fn a_user_whose_name_is_long_and_random_can_be_administered() {
         let revision = world.get(ROOT, &path).await.json()["account"]["revision"].clone();
         let none = format!("{{\"user\":\"{name}\",\"methods\":[],\"revision\":{revision}}}");
         assert_eq!(world.api(ROOT, "admin/methods", &none).await.status, 204, "{name}");
+    }
+}
+
+/// A name is whatever the host chose: one with a space at its end is another
+/// user's than one without.
+#[tokio::test]
+async fn a_user_whose_name_begins_or_ends_with_a_space_is_not_taken_for_another() {
+    let root = Actor::administrator("root").unwrap();
+    for name in [" alice", "alice ", "alice\u{a0}"] {
+        let world = World::new().await;
+        let get = MethodSet::new(["GET"]).unwrap();
+        world.manager.grant(&root, &user(name), get).await.unwrap();
+        let before = world.state().await;
+        let encoded = utf8_percent_encode(name, NON_ALPHANUMERIC).to_string();
+        let page = world.get(ROOT, &format!("/tokens/admin/user?user={encoded}")).await;
+        let asked = world.send_form(ROOT, &page, &[]).await;
+        let done = world.send_form(ROOT, &asked, &[("agree", "yes")]).await;
+        assert_eq!(done.status, 303, "{name:?}: {}", done.text);
+        assert!(world.manager.view(&user(name)).await.is_err(), "{name:?} has access no more");
+        let path = format!("/tokens/api/admin/user?user={encoded}");
+        let account = world.get(ROOT, &path).await.json()["account"].clone();
+        assert_eq!(account["user"], name);
+        let revision = &account["revision"];
+        let body = json!({ "user": name, "methods": ["PUT"], "revision": revision }).to_string();
+        assert_eq!(world.api(ROOT, "admin/methods", &body).await.status, 204);
+        let methods = world.view(name).await.methods;
+        assert_eq!(methods, MethodSet::new(["PUT"]).unwrap(), "{name:?}");
+        assert_eq!(world.state().await, before, "alice is somebody else");
     }
 }
 

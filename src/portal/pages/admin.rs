@@ -17,7 +17,7 @@ use crate::identity::UserId;
 use crate::manage::{AccountSummary, AccountView};
 use crate::method::MethodSet;
 use crate::portal::Shared;
-use crate::portal::fields::{Fields, Sent};
+use crate::portal::fields::{Fields, Sent, user_id};
 use crate::portal::layout::{Layout, Page};
 use crate::portal::refusal::Refusal;
 use crate::portal::session::{Administrator, PortalUser};
@@ -100,10 +100,9 @@ pub(in crate::portal) async fn find(
     _: Administrator,
     sent: Sent,
 ) -> Result<Response, Refusal> {
-    let typed = sent.fields.text("find")?.is_none_or(|text| text.trim().is_empty());
-    let query = match sent.fields.user("find") {
-        _ if typed => String::new(),
-        user => user?.map(|user| format!("?find={}", encoded(&user))).unwrap_or_default(),
+    let query = match sent.fields.text("find")?.unwrap_or_default().trim() {
+        "" => String::new(),
+        typed => format!("?find={}", encoded(&user_id(typed)?)),
     };
     Ok(saved(&portal, &format!("/admin{query}")).into_response())
 }
