@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use http::Request;
@@ -48,6 +48,7 @@ pub(crate) struct Client {
     /// For how long a node may go by what was.
     bound: Duration,
     tokens: Mutex<Tokens>,
+    served: AtomicUsize,
     stopped: AtomicBool,
 }
 
@@ -56,7 +57,8 @@ impl Client {
         let in_use = token.expose_secret().to_owned();
         let tokens = Mutex::new(Tokens { in_use, ..Tokens::default() });
         let authenticator = Authenticator::new(store);
-        Self { authenticator, bound, tokens, stopped: AtomicBool::new(false) }
+        let (served, stopped) = (AtomicUsize::new(0), AtomicBool::new(false));
+        Self { authenticator, bound, tokens, served, stopped }
     }
 
     async fn attempt(&self, token: &str) -> Result<Slot, DenialKind> {
@@ -75,7 +77,7 @@ impl Client {
             // client has stopped using it.
             let tokens = self.tokens.lock().await;
             match self.attempt(&tokens.in_use).await {
-                Ok(_) => requests.served += 1,
+                Ok(_) => requests.served = self.served.fetch_add(1, Ordering::Relaxed) + 1,
                 Err(DenialKind::StoreUnavailable) => requests.unavailable += 1,
                 Err(refused) => requests.violations.push(format!("I1: {refused:?}")),
             }
@@ -182,6 +184,16 @@ impl Rotation {
         let goal = self.progress.borrow().done + more;
         let reached = self.progress.wait_for(|progress| progress.done >= goal);
         tokio::time::timeout(PATIENCE, reached).await.expect("operations go on").unwrap();
+    }
+
+    /// Waits until the client has been served that many more requests.
+    pub(crate) async fn served(&self, more: usize) {
+        let served = || self.client.served.load(Ordering::Relaxed);
+        let (goal, end) = (served() + more, Instant::now() + PATIENCE);
+        while served() < goal {
+            assert!(Instant::now() < end, "the client is served no more");
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
     }
 
     /// Calls `kill` some time into an operation (`part` of how long one usually

@@ -49,6 +49,8 @@ pub(crate) async fn a_client_rotates_over_a_broken_network<E: Engine>(engine: E)
     let mut rotation = Rotation::start(store, Arc::clone(&node.cache), BOUND).await;
     for round in 0..12 {
         rotation.done(15).await;
+        // However fast those were.
+        rotation.served(20).await;
         node.relay.set(BROKEN[round % BROKEN.len()]);
         // Shorter than the bound, about as long, and longer.
         tokio::time::sleep(BOUND * (1 + round as u32 / 3) / 2 + Duration::from_millis(7)).await;
