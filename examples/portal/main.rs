@@ -7,8 +7,12 @@
 //!
 //! It prints where to go, and the passwords of alice (who has API access), bob
 //! (who has none) and root (who administers it). Mail is written to files, or
-//! sent to the server of `--smtp 127.0.0.1:2525`.
+//! sent to the server of `--smtp 127.0.0.1:2525`. With the feature `reveal`,
+//! `--sealing-key FILE` (32 random bytes) keeps tokens under that key, so that
+//! the profile can show them again.
 
+#[cfg_attr(not(feature = "reveal"), path = "no_keep.rs")]
+mod keep;
 mod mail;
 mod session;
 
@@ -49,6 +53,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     // The management side, its mail, and its pages.
     let builder = TokenManager::builder(Arc::clone(&store)).usage(usage.clone());
+    let builder = keep::kept(builder, &options)?;
     let manager = mail::notified(builder, &options, address)?.build().await?;
     first_access(&manager).await?;
     let pages =
@@ -98,12 +103,14 @@ struct Options {
     directory: PathBuf,
     listen: String,
     smtp: Option<SocketAddr>,
+    sealing_key: Option<PathBuf>,
 }
 
 impl Options {
     fn from_arguments() -> Result<Self, Box<dyn Error>> {
         let directory = "target/portal".into();
-        let mut options = Self { directory, listen: "127.0.0.1:8080".to_owned(), smtp: None };
+        let listen = "127.0.0.1:8080".to_owned();
+        let mut options = Self { directory, listen, smtp: None, sealing_key: None };
         let mut arguments = std::env::args().skip(1);
         while let Some(name) = arguments.next() {
             let value = arguments.next().ok_or(format!("{name} needs a value"))?;
@@ -111,8 +118,9 @@ impl Options {
                 "--directory" => options.directory = value.into(),
                 "--listen" => options.listen = value,
                 "--smtp" => options.smtp = Some(value.parse()?),
+                "--sealing-key" => options.sealing_key = Some(value.into()),
                 _ => {
-                    let known = "--directory, --listen, --smtp";
+                    let known = "--directory, --listen, --smtp, --sealing-key";
                     return Err(format!("unknown option {name}: {known}").into());
                 }
             }

@@ -9,6 +9,7 @@ use tempfile::TempDir;
 use crate::build;
 use crate::mail::MailServer;
 use crate::process::Process;
+use crate::secret;
 
 pub(crate) struct Host {
     pub(crate) address: SocketAddr,
@@ -23,6 +24,16 @@ impl Host {
         let mail = MailServer::start();
         let address = mail.address.to_string();
         Self::run(mail, &["--smtp", &address])
+    }
+
+    /// The example with a key to keep tokens under.
+    pub(crate) fn that_keeps_tokens() -> Self {
+        let mail = MailServer::start();
+        let address = mail.address.to_string();
+        let key = tempfile::NamedTempFile::new().expect("a file");
+        std::fs::write(key.path(), secret::random_text(32)).expect("it is written");
+        let path = key.path().to_str().expect("text");
+        Self::run(mail, &["--smtp", &address, "--sealing-key", path])
     }
 
     /// The example without a mail server; the one that is there is not used.

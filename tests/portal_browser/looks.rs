@@ -71,6 +71,24 @@ async fn every_page_is_accessible_and_photographed() {
     root.leave().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_kept_token_is_shown_again_on_an_accessible_page() {
+    let host = Host::that_keeps_tokens();
+    let alice = Person::signed_in(&host, "alice", Scripts::On).await;
+    alice.edit("Generate New Primary", "Generate a new primary token").await;
+    let token = alice.shown_token().await;
+    alice.follow(&host.mail.next().link()).await;
+    alice.click("Activate the new token").await;
+    alice.open("/tokens").await;
+    look(&alice.browser, "profile_kept").await;
+    alice.click("View token 1").await;
+    assert_eq!(alice.shown_token().await, token);
+    look(&alice.browser, "revealed").await;
+    alice.open("/tokens").await;
+    alice.assert_says("Token 1 shown again").await;
+    alice.leave().await;
+}
+
 /// Photographs the page as it is, and has axe look at it.
 async fn look(browser: &Browser, name: &str) {
     for (width, is_phone, form) in [DESKTOP, PHONE] {

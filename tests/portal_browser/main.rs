@@ -16,3 +16,5 @@ mod scanner;
 
 #[path = "../support/build.rs"]
 mod build;
+#[path = "../support/secret.rs"]
+mod secret;
