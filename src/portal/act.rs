@@ -5,6 +5,7 @@
 
 use super::Shared;
 use super::refusal::Refusal;
+use super::session::PortalUser;
 use crate::account::Revision;
 use crate::identity::{Actor, UserId};
 use crate::manage::{AccountView, GeneratedPrimary, Guard, ManageError, ResentConfirmation};
@@ -35,10 +36,11 @@ impl Shared {
     /// will end `replacing_backup`. Of two at once the later wins.
     pub(super) async fn generate(
         &self,
-        user: &UserId,
+        owner: &PortalUser,
         primary: Option<TokenId>,
         replacing_backup: Option<TokenId>,
     ) -> Result<GeneratedPrimary, Refusal> {
+        let user = owner.user();
         let view = self.manager.view(user).await?;
         if Shown::of(&view).primary != primary {
             return Err(Refusal::STALE);
@@ -49,16 +51,26 @@ impl Shared {
             Some(id) => generate.replacing_backup(id),
             None => generate,
         };
+        let generate = match owner.client() {
+            Some(client) => generate.from_client(client.clone()),
+            None => generate,
+        };
         Ok(generate.await?)
     }
 
     pub(super) async fn resend(
         &self,
-        user: &UserId,
+        owner: &PortalUser,
         id: TokenId,
     ) -> Result<ResentConfirmation, Refusal> {
+        let user = owner.user();
         self.limits.resend.take(user).map_err(Refusal::limited)?;
-        Ok(self.manager.resend_confirmation(&Actor::User, user, id).await?)
+        let resend = self.manager.resend_confirmation(&Actor::User, user, id);
+        let resend = match owner.client() {
+            Some(client) => resend.from_client(client.clone()),
+            None => resend,
+        };
+        Ok(resend.await?)
     }
 
     /// Activates the token of this code. Wrong codes are counted.

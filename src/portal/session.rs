@@ -1,10 +1,12 @@
 //! Who the host says is signed in.
 
 use axum::extract::FromRequestParts;
+use http::header::USER_AGENT;
 use http::request::Parts;
 
 use super::refusal::Refusal;
 use crate::identity::{Actor, UserId};
+use crate::usage::ClientLabel;
 
 /// The person whom the host has signed in: its session layer puts one into the
 /// extensions of the request.
@@ -21,19 +23,32 @@ use crate::identity::{Actor, UserId};
 pub struct PortalUser {
     user: UserId,
     is_admin: bool,
+    client: Option<ClientLabel>,
 }
 
 impl PortalUser {
     /// A user who sees and changes their own tokens.
     #[must_use]
     pub const fn new(user: UserId) -> Self {
-        Self { user, is_admin: false }
+        Self { user, is_admin: false, client: None }
     }
 
     /// A user who also sees every account, grants methods and revokes.
     #[must_use]
     pub const fn administrator(user: UserId) -> Self {
-        Self { user, is_admin: true }
+        Self { user, is_admin: true, client: None }
+    }
+
+    /// From where they ask, as the mail with a confirmation link says. Default:
+    /// the first product of the request's `User-Agent`.
+    #[must_use]
+    pub fn from_client(mut self, client: ClientLabel) -> Self {
+        self.client = Some(client);
+        self
+    }
+
+    pub(super) const fn client(&self) -> Option<&ClientLabel> {
+        self.client.as_ref()
     }
 
     /// Who it is.
@@ -57,7 +72,12 @@ impl<S: Sync> FromRequestParts<S> for SignedIn {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Refusal> {
         let user = parts.extensions.get::<PortalUser>().cloned();
-        user.map(Self).ok_or(Refusal::NOT_SIGNED_IN)
+        let mut user = user.ok_or(Refusal::NOT_SIGNED_IN)?;
+        if user.client.is_none() {
+            let agent = parts.headers.get(USER_AGENT);
+            user.client = agent.and_then(|agent| ClientLabel::of_user_agent(agent.as_bytes()));
+        }
+        Ok(Self(user))
     }
 }
 

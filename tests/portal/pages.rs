@@ -231,3 +231,34 @@ async fn an_unsent_mail_leaves_the_token_and_says_so() {
     assert_eq!(resent.status, 502, "{}", resent.text);
     assert!(!resent.text.contains("451"), "what the mail server says is for the log");
 }
+
+#[tokio::test]
+async fn web_017_the_mail_is_told_from_where_the_token_was_asked_for() {
+    use std::sync::{Arc, Mutex};
+
+    use tower_api_token::TokenManager;
+    use tower_api_token::notify::{ConfirmationMessage, NotifyFn};
+    use tower_api_token::portal::Portal;
+
+    let mut world = World::new().await;
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let told = Arc::clone(&seen);
+    let post = NotifyFn::new(move |message: ConfirmationMessage| {
+        told.lock().unwrap().push(message.client.map(|client| client.to_string()));
+        async { Ok(()) }
+    });
+    let builder = TokenManager::builder(Arc::clone(&world.store)).notifier(post);
+    world.router = Portal::new(builder.build().await.unwrap()).into_router();
+    let headers = [
+        ("content-type", "application/json"),
+        ("sec-fetch-site", "same-origin"),
+        ("user-agent", "rotator/2.1 (nightly)"),
+    ];
+    let generated = world.send(ALICE, "POST", "/tokens/api/generate", &headers, "{}").await;
+    assert_eq!(generated.status, 201, "{}", generated.text);
+    world.wait(Duration::from_secs(60));
+    let resent = world.send(ALICE, "POST", "/tokens/api/resend", &headers, "{\"id\":1}").await;
+    assert_eq!(resent.status, 200, "{}", resent.text);
+    let client = Some("rotator/2.1".to_owned());
+    assert_eq!(*seen.lock().unwrap(), [client.clone(), client]);
+}

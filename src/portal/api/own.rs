@@ -56,7 +56,7 @@ pub(in crate::portal) async fn generate(
     Body(body): Body<Generate>,
 ) -> Result<(StatusCode, Json<Value>), Refusal> {
     let [primary, backup] = [body.primary, body.replacing_backup].map(token);
-    let generated = portal.generate(user.user(), primary, backup).await?;
+    let generated = portal.generate(&user, primary, backup).await?;
     let (delivery, code) = delivered(&generated.delivery);
     let answer = json!({
         "token": generated.token.expose_secret(),
@@ -81,7 +81,7 @@ pub(in crate::portal) async fn resend(
     SignedIn(user): SignedIn,
     Body(body): Body<Named>,
 ) -> Result<Json<Value>, Refusal> {
-    let resent = portal.resend(user.user(), TokenId::from_u64(body.id)).await?;
+    let resent = portal.resend(&user, TokenId::from_u64(body.id)).await?;
     let (delivery, code) = delivered(&resent.delivery);
     Ok(Json(json!({
         "id": resent.id.as_u64(),

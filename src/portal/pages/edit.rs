@@ -87,7 +87,7 @@ impl Action {
             Self::Generate => {
                 let primary = fields.token("primary")?;
                 let replacing = fields.token("replacing_backup")?;
-                let generated = portal.generate(user, primary, replacing).await?;
+                let generated = portal.generate(&sent.user, primary, replacing).await?;
                 return Ok(Done::Generated(Box::new(generated)));
             }
             Self::DeleteBackup => portal.delete_backup(user, id()?, guard).await,
@@ -156,7 +156,7 @@ pub(in crate::portal) async fn resend(
     sent: Sent,
 ) -> Result<Response, Refusal> {
     let id = sent.fields.token("id")?.ok_or(Refusal::STALE)?;
-    match portal.resend(sent.user.user(), id).await?.delivery {
+    match portal.resend(&sent.user, id).await?.delivery {
         Delivery::Sent => Ok(saved(&portal, "?saved").into_response()),
         Delivery::NotSent(_) => Err(Refusal::NOT_SENT),
         Delivery::ToCaller(code) => activation(&portal, &sent.user, &code).await,
