@@ -87,3 +87,14 @@ fn a_request_allocates_what_its_extensions_take_and_nothing_else() {
     let (status, _) = allocations(&mut layered, Method::PUT);
     assert_eq!(status, StatusCode::FORBIDDEN);
 }
+
+/// An axum router that is no server's outermost service lays its layers around
+/// a handler for each request.
+#[test]
+fn laying_the_layer_around_a_service_copies_none_of_its_settings() {
+    let layer = layer();
+    let before = Counts::now().allocations;
+    let service = layer.layer(service_fn(answer));
+    assert_eq!(Counts::now().allocations - before, 0);
+    drop(service);
+}

@@ -35,13 +35,16 @@ use crate::usage::{ClientLabel, UsageRecorder};
 #[derive(Clone, Debug)]
 #[must_use = "a layer protects nothing until it is mounted"]
 pub struct TokenAuthLayer {
-    settings: Settings,
+    /// Shared with every service of this layer: some routers lay it around
+    /// their handlers anew for each request.
+    settings: Arc<Settings>,
 }
 
 impl From<Authenticator> for TokenAuthLayer {
     fn from(authenticator: Authenticator) -> Self {
         let responder = Responder::default();
-        Self { settings: Settings { authenticator, responder, strip_credentials: false } }
+        let settings = Settings { authenticator, responder, strip_credentials: false };
+        Self { settings: Arc::new(settings) }
     }
 }
 
@@ -51,9 +54,19 @@ impl TokenAuthLayer {
         Authenticator::new(store).into()
     }
 
-    fn decide_with(mut self, change: impl FnOnce(Authenticator) -> Authenticator) -> Self {
-        self.settings.authenticator = change(self.settings.authenticator);
-        self
+    fn with(self, change: impl FnOnce(Settings) -> Settings) -> Self {
+        Self { settings: Arc::new(change(Arc::unwrap_or_clone(self.settings))) }
+    }
+
+    fn decide_with(self, change: impl FnOnce(Authenticator) -> Authenticator) -> Self {
+        self.with(|settings| Settings { authenticator: change(settings.authenticator), ..settings })
+    }
+
+    fn respond_with(self, change: impl FnOnce(&mut Responder)) -> Self {
+        self.with(|mut settings| {
+            change(&mut settings.responder);
+            settings
+        })
     }
 
     /// How tokens are recognised and hashed: the same as the manager's.
@@ -191,9 +204,9 @@ impl TokenAuthLayer {
     /// # Errors
     ///
     /// [`RealmError`] names the rule that the text breaks.
-    pub fn realm(mut self, realm: &str) -> Result<Self, RealmError> {
-        self.settings.responder.realm = Realm::new(realm)?;
-        Ok(self)
+    pub fn realm(self, realm: &str) -> Result<Self, RealmError> {
+        let realm = Realm::new(realm)?;
+        Ok(self.respond_with(|responder| responder.realm = realm))
     }
 
     /// Answers gRPC calls (POST, `application/grpc` or `application/grpc+…`)
@@ -205,9 +218,8 @@ impl TokenAuthLayer {
     /// # use tower_api_token::{store::MemoryStore, TokenAuthLayer};
     /// let layer = TokenAuthLayer::new(MemoryStore::new()).grpc(true);
     /// ```
-    pub const fn grpc(mut self, grpc: bool) -> Self {
-        self.settings.responder.grpc = grpc;
-        self
+    pub fn grpc(self, grpc: bool) -> Self {
+        self.respond_with(|responder| responder.grpc = grpc)
     }
 
     /// Whether responses to a request with the backup token say so in
@@ -218,9 +230,8 @@ impl TokenAuthLayer {
     /// # use tower_api_token::{store::MemoryStore, TokenAuthLayer};
     /// let layer = TokenAuthLayer::new(MemoryStore::new()).backup_notice(false);
     /// ```
-    pub const fn backup_notice(mut self, notice: bool) -> Self {
-        self.settings.responder.backup_notice = notice;
-        self
+    pub fn backup_notice(self, notice: bool) -> Self {
+        self.respond_with(|responder| responder.backup_notice = notice)
     }
 
     /// Removes the headers of the enabled sources before the inner service,
@@ -231,9 +242,8 @@ impl TokenAuthLayer {
     /// # use tower_api_token::{store::MemoryStore, TokenAuthLayer};
     /// let layer = TokenAuthLayer::new(MemoryStore::new()).strip_credentials(true);
     /// ```
-    pub const fn strip_credentials(mut self, strip: bool) -> Self {
-        self.settings.strip_credentials = strip;
-        self
+    pub fn strip_credentials(self, strip: bool) -> Self {
+        self.with(|settings| Settings { strip_credentials: strip, ..settings })
     }
 
     /// Renders denials in the host's own way. A response whose status is not
@@ -281,12 +291,11 @@ impl TokenAuthLayer {
     }
 
     fn rendered(
-        mut self,
+        self,
         render: impl Fn(&Denial, &Parts) -> Response<Bytes> + Send + Sync + 'static,
         statuses: Statuses,
     ) -> Self {
-        self.settings.responder.on_denied = Some((Arc::new(render), statuses));
-        self
+        self.respond_with(|responder| responder.on_denied = Some((Arc::new(render), statuses)))
     }
 }
 
@@ -294,6 +303,6 @@ impl<S> Layer<S> for TokenAuthLayer {
     type Service = TokenAuth<S>;
 
     fn layer(&self, inner: S) -> TokenAuth<S> {
-        TokenAuth::new(inner, Arc::new(self.settings.clone()))
+        TokenAuth::new(inner, Arc::clone(&self.settings))
     }
 }
