@@ -158,13 +158,13 @@ fn large(floor_name: &'static str, layer_name: &'static str, users: u64) {
     ]);
 }
 
-/// Two measures of what a store takes for each token, in bytes: what it asks of
-/// the allocator beyond the accounts and the map by user that any store of
-/// accounts would need; and by how much the program grows with the whole of it.
+/// What a store asks of the allocator for each token, in bytes: beyond the
+/// accounts and the map by user that any store of accounts would need; and in
+/// all.
 fn resident(users: u64) -> (f64, f64) {
-    let (before, grown) = (Counts::now().resident, resident_set());
+    let before = Counts::now().resident;
     let store = memory_store(users, false);
-    let (taken, grown) = (Counts::now().resident - before, resident_set().saturating_sub(grown));
+    let whole = Counts::now().resident - before;
     drop(store);
     let before = Counts::now().resident;
     let mut accounts = BTreeMap::new();
@@ -174,13 +174,5 @@ fn resident(users: u64) -> (f64, f64) {
     let plain = Counts::now().resident - before;
     drop(accounts);
     let each = |bytes: u64| bytes as f64 / users as f64;
-    (each(taken.saturating_sub(plain)), each(grown))
-}
-
-/// The memory that the kernel has given to this program, in bytes.
-fn resident_set() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").expect("Linux tells");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kibibytes = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok());
-    kibibytes.expect("a number of kB") * 1024
+    (each(whole.saturating_sub(plain)), each(whole))
 }
