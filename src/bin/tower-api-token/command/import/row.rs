@@ -9,8 +9,9 @@ use tower_api_token::manage::{ImportItem, ImportedToken};
 use tower_api_token::method::{MethodError, MethodSet};
 use tower_api_token::token::{Token, TokenError};
 
+use super::Format;
+use super::csv::Fields;
 use super::lines::{Line, Lines};
-use super::{Format, csv};
 use crate::failure::Failure;
 
 /// The names of the columns.
@@ -55,26 +56,27 @@ struct Row {
 
 /// Reads lines of one format.
 pub(super) struct Reader {
-    /// Which column each field of a line of CSV is in.
-    columns: Option<Vec<usize>>,
+    /// For CSV, with which column each field of a line is in.
+    csv: Option<(Fields, Vec<usize>)>,
     seen_token: bool,
 }
 
 impl Reader {
     /// Takes the first line of CSV.
     pub(super) fn new(format: Format, lines: &mut Lines, path: &Path) -> Result<Self, Failure> {
-        let columns = match format {
+        let csv = match format {
             Format::Jsonl => None,
             Format::Csv => {
                 let failed = |source| Failure::Input { path: path.to_owned(), source };
+                let mut fields = Fields::new();
                 let head = match lines.next_line().map_err(failed)? {
-                    Some(Line::Text(text)) => csv::fields(&text),
+                    Some(Line::Text(text)) => fields.of(&text),
                     _ => None,
                 };
-                Some(head.and_then(|head| columns(&head)).ok_or(Failure::Columns)?)
+                Some((fields, head.and_then(|head| columns(&head)).ok_or(Failure::Columns)?))
             }
         };
-        Ok(Self { columns, seen_token: false })
+        Ok(Self { csv, seen_token: false })
     }
 
     pub(super) const fn has_seen_token(&self) -> bool {
@@ -82,8 +84,8 @@ impl Reader {
     }
 
     pub(super) fn row(&mut self, line: &[u8]) -> Result<ImportItem, RowError> {
-        let row = match &self.columns {
-            Some(columns) => Row::of_csv(line, columns)?,
+        let row = match &mut self.csv {
+            Some((fields, columns)) => Row::of_csv(fields.of(line), columns)?,
             None => Row::of_json(line)?,
         };
         self.seen_token |= row.token.is_some();
@@ -110,8 +112,8 @@ impl Row {
         serde_json::from_slice(line).map_err(|_| RowError::NotJson)
     }
 
-    fn of_csv(line: &[u8], columns: &[usize]) -> Result<Self, RowError> {
-        let fields = csv::fields(line).ok_or(RowError::NotCsv)?;
+    fn of_csv(fields: Option<Vec<String>>, columns: &[usize]) -> Result<Self, RowError> {
+        let fields = fields.ok_or(RowError::NotCsv)?;
         if fields.len() != columns.len() {
             return Err(RowError::Fields { found: fields.len(), expected: columns.len() });
         }
@@ -177,7 +179,7 @@ mod tests {
 
     #[test]
     fn a_head_names_known_columns_once() {
-        let of = |head: &str| columns(&csv::fields(head.as_bytes()).unwrap());
+        let of = |head: &str| columns(&Fields::new().of(head.as_bytes()).unwrap());
         assert_eq!(of("sha256,user"), Some(vec![4, 0]));
         assert!(of("user,methods,slot,token,sha256").is_some());
         for bad in ["user", "token", "user,token,user", "user,token,password", "User,token"] {
