@@ -30,7 +30,7 @@ pub use self::schema::SchemaError;
 use self::writer::Writer;
 use super::{
     AccountPage, AccountStore, Feed, HeartbeatId, HistoryPage, Loaded, PageSize, Replacement,
-    StoreError, TokenStore,
+    StoreError, StoreErrorKind, TokenStore,
 };
 use crate::account::{Account, Revision};
 use crate::identity::UserId;
@@ -41,6 +41,8 @@ use crate::usage::{TokenUsage, TokenUse};
 /// How many uses are written in one transaction, so that a change need not wait
 /// long behind them.
 const USES_AT_ONCE: usize = 1_000;
+
+const REPLACING_MANY: &str = "replacing accounts";
 
 /// Accounts in one SQLite file, which several processes of a machine may share.
 ///
@@ -139,6 +141,22 @@ impl SqliteStore {
         self.writer.run("reading the durability", read).await
     }
 
+    /// Makes all the changes, or none if one of them cannot be made.
+    async fn replace_all(&self, replacements: &Arc<Vec<Replacement>>) -> Result<(), StoreError> {
+        let replacements = Arc::clone(replacements);
+        let replace = move |connection: &Connection| write::replace_all(connection, &replacements);
+        self.writer.transaction(REPLACING_MANY, replace).await
+    }
+
+    /// Makes each change that can be made.
+    async fn replace_each(
+        &self,
+        replacements: Arc<Vec<Replacement>>,
+    ) -> Result<Vec<Result<(), StoreError>>, StoreError> {
+        let replace = move |connection: &Connection| write::replace_each(connection, &replacements);
+        self.writer.transaction(REPLACING_MANY, replace).await
+    }
+
     /// Reads on the calling thread, or where it can wait.
     async fn read<T: Send + 'static>(
         &self,
@@ -196,8 +214,13 @@ impl AccountStore for SqliteStore {
         &self,
         replacements: Vec<Replacement>,
     ) -> Result<Vec<Result<(), StoreError>>, StoreError> {
-        let replace = move |connection: &Connection| write::replace_many(connection, &replacements);
-        let results = self.writer.transaction("replacing accounts", replace).await?;
+        let replacements = Arc::new(replacements);
+        let results = match self.replace_all(&replacements).await {
+            Ok(()) => replacements.iter().map(|_| Ok(())).collect(),
+            Err(error) if error.kind() == StoreErrorKind::Unavailable => return Err(error),
+            // One of them cannot be written: the others can.
+            Err(_) => self.replace_each(replacements).await?,
+        };
         self.feeds.look();
         Ok(results)
     }

@@ -53,9 +53,24 @@ pub(super) fn replace(connection: &Connection, replacement: &Replacement) -> Res
     change_log::prune(connection, sequence, 1)
 }
 
+/// Makes all the changes. The first that cannot be made ends the whole.
+pub(super) fn replace_all(
+    connection: &Connection,
+    replacements: &[Replacement],
+) -> Result<(), Failure> {
+    let mut newest = None;
+    for replacement in replacements {
+        newest = Some(write(connection, replacement)?);
+    }
+    newest.map_or(Ok(()), |newest| change_log::prune(connection, newest, replacements.len()))
+}
+
 /// Makes each change or nothing of it, and answers for each. A failure that is
 /// not of one change's making ends the whole.
-pub(super) fn replace_many(
+///
+/// SQLite copies every page that a change touches before it, so this takes
+/// several times longer than [`replace_all`].
+pub(super) fn replace_each(
     connection: &Connection,
     replacements: &[Replacement],
 ) -> Result<Vec<Result<(), StoreError>>, Failure> {
