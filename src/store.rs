@@ -142,7 +142,7 @@ impl Loaded {
 }
 
 /// A change to write: the account as it shall be, the revision that was read,
-/// and the entry for the history.
+/// and what to keep in the history.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Replacement {
@@ -152,13 +152,32 @@ pub struct Replacement {
     pub expected: Option<Revision>,
     /// What to keep in the history.
     pub entry: AuditEntry,
+    /// What to keep before it, the earliest first: the entries of changes that
+    /// this one was [made one](Self::append) with.
+    pub earlier: Vec<AuditEntry>,
 }
 
 impl Replacement {
     /// `account` in place of revision `expected`, with `entry` in the history.
     #[must_use]
     pub const fn new(account: Account, expected: Option<Revision>, entry: AuditEntry) -> Self {
-        Self { account, expected, entry }
+        Self { account, expected, entry, earlier: Vec::new() }
+    }
+
+    /// Makes one change of this one and `next`, which was made of this one's
+    /// account: both are written or neither is.
+    pub fn append(&mut self, next: Self) {
+        let Self { account, entry, earlier, .. } = next;
+        self.account = account;
+        // Growing by itself, a vector would make room for four, and batches are long.
+        self.earlier.reserve_exact(1 + earlier.len());
+        self.earlier.push(std::mem::replace(&mut self.entry, entry));
+        self.earlier.extend(earlier);
+    }
+
+    /// Everything to keep in the history, the earliest first.
+    pub fn entries(&self) -> impl Iterator<Item = &AuditEntry> {
+        self.earlier.iter().chain([&self.entry])
     }
 }
 
@@ -172,8 +191,8 @@ impl Replacement {
 /// * A digest is named by at most one place of at most one account. A change
 ///   that would name one twice is a `Conflict` too, and nothing has changed.
 /// * A change is *atomic and durable*: when `replace` has returned `Ok`, the
-///   account, its digests, the history entry and the message to the feed are
-///   there, and a crash does not undo them; else none of them is.
+///   account, its digests, its entries in the history and the message to the
+///   feed are there, and a crash does not undo them; else none of them is.
 /// * When `replace` has returned, `find`, `peek` and `load` of this store
 ///   answer by the new state. A reader during a change sees the old account or
 ///   the new one.

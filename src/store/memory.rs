@@ -78,9 +78,11 @@ impl MemoryStore {
     }
 
     fn replace_now(&self, replacement: Replacement) -> Result<(), StoreError> {
-        let Replacement { account, expected, entry } = replacement;
+        let Replacement { account, expected, entry, earlier } = replacement;
         self.ledger.change(account, expected, |state, change| {
-            state.history.entry(entry.user.clone()).or_default().push(entry);
+            let history = state.history.entry(entry.user.clone()).or_default();
+            history.extend(earlier);
+            history.push(entry);
             self.tell(change);
         })
     }

@@ -110,6 +110,7 @@ teeth! {
         a_history_belongs_to_one_user: HistoryOfNeighbours;
         every_event_reads_back: EventLosesPart;
         every_actor_reads_back: ActorsConflated;
+        a_change_made_of_several_keeps_every_entry: OnlyLastEntry HistoryOfConflicts;
     }
     names {
         every_name_is_a_user_of_its_own: NamesFolded NamesTrimmed NamesCutShort;

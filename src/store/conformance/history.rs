@@ -1,12 +1,15 @@
 //! Cases: what is kept of every change.
 
+use std::ops::RangeInclusive;
+
 use super::Harness;
-use super::sample::{entry, events, holder, user};
+use super::check::outcome;
+use super::sample::{change, entry, events, holder, user};
 use super::subject::Subject;
 use crate::account::Revision;
 use crate::audit::{AuditEntry, Event};
 use crate::identity::Actor;
-use crate::store::{AccountStore, HistoryPage, PageSize, Replacement};
+use crate::store::{AccountStore, HistoryPage, PageSize, Replacement, StoreErrorKind};
 use crate::time::Timestamp;
 
 /// The history is read from its latest entry on, whatever the size of a page.
@@ -70,6 +73,35 @@ pub async fn every_actor_reads_back<H: Harness>(harness: &H) {
         .into_iter()
         .flat_map(|name| [Actor::User, Actor::Administrator(name.clone()), Actor::Program(name)]);
     reads_back(&subject, actors.map(|actor| (actor, Event::AllRevoked)).collect()).await;
+}
+
+/// A change made of several is kept with the entry of each, or with none if it
+/// conflicts; the feed tells of it once.
+pub async fn a_change_made_of_several_keeps_every_entry<H: Harness>(harness: &H) {
+    let rule = "a change made of several keeps the entry of each, or none if it conflicts";
+    let subject = Subject::new(harness, rule).await;
+    let mut watch = subject.watch().await;
+    let several = |revisions: RangeInclusive<u64>| {
+        let changes = revisions.map(|revision| change(holder("alice", revision, revision)));
+        let changes = changes.reduce(|mut all, next| {
+            all.append(next);
+            all
+        });
+        changes.expect("there is a first one")
+    };
+    let (first, second) = (several(1..=3), several(4..=5));
+    subject.replace(first.clone()).await;
+    let answers = subject.store.replace_many(vec![second.clone(), several(4..=6)]).await;
+    let answers = subject.rule.answered(answers, "writing a batch");
+    let answers = answers.iter().map(outcome).collect();
+    subject.rule.same(&answers, &vec![Ok(()), Err(StoreErrorKind::Conflict)], "a batch");
+    let mut written: Vec<_> = first.entries().chain(second.entries()).cloned().collect();
+    written.reverse();
+    subject.has(&second.account).await;
+    subject.rule.same(&subject.history(&user("alice")).await, &written, "the history");
+    let told = watch.changes(&*subject.store).await;
+    let told = told.iter().map(|change| change.revision.as_u64()).collect();
+    subject.rule.same(&told, &vec![3, 5], "the feed");
 }
 
 async fn reads_back<S: AccountStore>(subject: &Subject<S>, changes: Vec<(Actor, Event)>) {

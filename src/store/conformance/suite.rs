@@ -112,6 +112,7 @@ macro_rules! conformance_suite {
                 a_history_belongs_to_one_user
                 every_event_reads_back
                 every_actor_reads_back
+                a_change_made_of_several_keeps_every_entry
             }
             names {
                 every_name_is_a_user_of_its_own

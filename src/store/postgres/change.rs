@@ -25,7 +25,7 @@ pub(super) const HEARTBEAT: &str = "sending a heartbeat";
 const ATTEMPTS: usize = 8;
 
 /// Parameters: user, expected revision or null, revision, record, pepper versions,
-/// digests, and the entry's revision, time, actor and event.
+/// digests, and the entries' revisions, times, actors and events.
 ///
 /// Every part hangs on `changed`, which is empty if the revision is another or
 /// if another account names one of the digests; the unique key catches one that
@@ -56,7 +56,9 @@ const CHANGE: &str = "
         WHERE NOT EXISTS (SELECT FROM tower_api_token.digest WHERE digest = fresh)
     ), noted AS (
         INSERT INTO tower_api_token.history (user_id, revision, at_millis, actor, event)
-        SELECT user_id, $7::int8, $8::int8, $9::text, $10::text::jsonb FROM changed
+        SELECT user_id, revision, at_millis, actor, event::jsonb
+        FROM changed, unnest($7::int8[], $8::int8[], $9::text[], $10::text[])
+            AS entry (revision, at_millis, actor, event)
     ), affected AS (
         SELECT digest FROM tower_api_token.digest WHERE user_id = $1 UNION SELECT unnest($6)
     ), message AS (
@@ -74,14 +76,16 @@ struct Parameters {
     record: Hidden<Vec<u8>>,
     peppers: Vec<i32>,
     digests: Hidden<Vec<Vec<u8>>>,
-    entry_revision: i64,
-    at: i64,
-    actor: String,
-    event: String,
+    entry_revisions: Vec<i64>,
+    times: Vec<i64>,
+    actors: Vec<String>,
+    events: Vec<String>,
 }
 
 impl Parameters {
-    fn of(Replacement { account, expected, entry }: &Replacement) -> Self {
+    fn of(replacement: &Replacement) -> Self {
+        let Replacement { account, expected, .. } = replacement;
+        let entries = || replacement.entries();
         Self {
             user: account.user().as_str().to_owned(),
             expected: expected.map(|expected| signed(expected.as_u64())),
@@ -92,10 +96,10 @@ impl Parameters {
                 .map(|pepper| pepper.as_u16().into())
                 .collect(),
             digests: Hidden(digests(account)),
-            entry_revision: signed(entry.revision.as_u64()),
-            at: signed(entry.at.unix_millis()),
-            actor: encode_actor(&entry.actor),
-            event: encode_event(&entry.event),
+            entry_revisions: entries().map(|entry| signed(entry.revision.as_u64())).collect(),
+            times: entries().map(|entry| signed(entry.at.unix_millis())).collect(),
+            actors: entries().map(|entry| encode_actor(&entry.actor)).collect(),
+            events: entries().map(|entry| encode_event(&entry.event)).collect(),
         }
     }
 
@@ -106,9 +110,11 @@ impl Parameters {
         statement: &Statement,
     ) -> Result<bool, Error> {
         let Self { user, expected, revision, record, peppers, .. } = self;
-        let Self { digests, entry_revision, at, actor, event, .. } = self;
-        let all: [&(dyn ToSql + Sync); 10] =
-            [user, expected, revision, record, peppers, digests, entry_revision, at, actor, event];
+        let Self { digests, entry_revisions, times, actors, events, .. } = self;
+        let entries: [&(dyn ToSql + Sync); 4] = [entry_revisions, times, actors, events];
+        let account: [&(dyn ToSql + Sync); 6] =
+            [user, expected, revision, record, peppers, digests];
+        let all = [&account[..], &entries].concat();
         Ok(client.query_opt(statement, &all).await?.is_some())
     }
 }

@@ -40,11 +40,8 @@ fn new_name() -> Result<String, StoreError> {
 }
 
 /// The call of the script that makes a change.
-fn change(
-    link: &Link,
-    deployment: &str,
-    Replacement { account, expected, entry }: &Replacement,
-) -> Cmd {
+fn change(link: &Link, deployment: &str, replacement: &Replacement) -> Cmd {
+    let Replacement { account, expected, .. } = replacement;
     let (user, keys) = (account.user(), &link.keys);
     let peppers = account.pepper_versions_in_use().map(|pepper| format!("{pepper} "));
     let digests: Vec<_> = account.digests().map(|stored| *stored.digest.as_bytes()).collect();
@@ -55,8 +52,10 @@ fn change(
     change.arg(expected.map(|expected| expected.to_string()).unwrap_or_default());
     change.arg(account.revision().as_u64()).arg(encode(account)).arg(peppers.collect::<String>());
     change.arg(digests.concat());
-    change.arg(entry.revision.as_u64()).arg(entry.at.unix_millis());
-    change.arg(encode_actor(&entry.actor)).arg(encode_event(&entry.event));
+    for entry in replacement.entries() {
+        change.arg(entry.revision.as_u64()).arg(entry.at.unix_millis());
+        change.arg(encode_actor(&entry.actor)).arg(encode_event(&entry.event));
+    }
     change
 }
 

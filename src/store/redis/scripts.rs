@@ -112,10 +112,11 @@ pub(super) static ONE_COMMAND: LazyLock<Script> = reading!("return redis.call(un
 
 /// Keys: marker, account, history, users, peppers. Arguments: deployment, prefix
 /// of digests, channel, user, expected revision or nothing, revision, record,
-/// peppers with spaces between, digests one after the other, and the entry's
+/// peppers with spaces between, digests one after the other, and each entry's
 /// revision, time, actor and event.
 ///
-/// The first write can fail, where the history has a later entry, and no other.
+/// The first write can fail, where the history has a later entry, and no other:
+/// the further entries are seen to follow it before.
 pub(super) static CHANGE: LazyLock<Script> = writing!(
     "local account = redis.call('HMGET', KEYS[2], 'revision', 'digests', 'peppers')
     if (account[1] or '') ~= ARGV[5] then
@@ -133,10 +134,18 @@ pub(super) static CHANGE: LazyLock<Script> = writing!(
         end
         named[digest] = true
     end
-    local noted = redis.pcall('XADD', KEYS[3], ARGV[10] .. '-0',
-        'at', ARGV[11], 'actor', ARGV[12], 'event', ARGV[13])
-    if noted.err then
-        return noted
+    for place = 14, #ARGV, 4 do
+        local before, after = ARGV[place - 4], ARGV[place]
+        if #after < #before or #after == #before and after <= before then
+            return 'conflict'
+        end
+    end
+    for place = 10, #ARGV, 4 do
+        local noted = redis.pcall('XADD', KEYS[3], ARGV[place] .. '-0',
+            'at', ARGV[place + 1], 'actor', ARGV[place + 2], 'event', ARGV[place + 3])
+        if noted.err then
+            return noted
+        end
     end
     local told, before = {ARGV[9]}, account[2] or ''
     for place = 1, #before, 32 do

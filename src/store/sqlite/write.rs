@@ -119,7 +119,7 @@ pub(super) fn heartbeat(connection: &Connection, id: HeartbeatId) -> Result<(), 
 
 /// Makes one change, and answers with its number in the log of changes.
 fn write(connection: &Connection, replacement: &Replacement) -> Result<i64, Failure> {
-    let Replacement { account, expected, entry } = replacement;
+    let Replacement { account, expected, .. } = replacement;
     let kept = kept(connection, account.user())?;
     let expected = expected.map(stored_revision).transpose()?;
     if kept.as_ref().map(|kept| kept.revision) != expected {
@@ -128,7 +128,9 @@ fn write(connection: &Connection, replacement: &Replacement) -> Result<i64, Fail
     let number = write_account(connection, kept.as_ref(), account)?;
     let before = kept.as_ref().map(|kept| &*kept.account);
     write_digests(connection, number, before, account)?;
-    write_entry(connection, number, account.revision(), entry)?;
+    for entry in replacement.entries() {
+        write_entry(connection, number, entry)?;
+    }
     change_log::append_change(connection, &Change::between(before, account))
 }
 
@@ -188,14 +190,9 @@ fn digests(account: &Account) -> impl Iterator<Item = (&StoredDigest, bool)> {
     })
 }
 
-fn write_entry(
-    connection: &Connection,
-    number: i64,
-    revision: Revision,
-    entry: &AuditEntry,
-) -> Result<(), Failure> {
+fn write_entry(connection: &Connection, number: i64, entry: &AuditEntry) -> Result<(), Failure> {
     let (actor, event) = (encode_actor(&entry.actor), encode_event(&entry.event));
-    let (revision, at) = (stored_revision(revision)?, entry.at.unix_millis().cast_signed());
+    let (revision, at) = (stored_revision(entry.revision)?, entry.at.unix_millis().cast_signed());
     connection.prepare_cached(ADD_ENTRY)?.execute((number, revision, at, actor, event))?;
     Ok(())
 }

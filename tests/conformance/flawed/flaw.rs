@@ -135,6 +135,8 @@ pub(crate) enum Flaw {
     EventLosesPart,
     /// A program reads back as an administrator.
     ActorsConflated,
+    /// Of a change made of several only the last entry is kept.
+    OnlyLastEntry,
 
     /// Names are compared without regard to case.
     NamesFolded,

@@ -45,7 +45,7 @@ impl Flawed {
             self.send(FeedItem::Change(Change::between(None, &replacement.account)))?;
         }
         if self.has(Flaw::HistoryOfConflicts) {
-            self.note(state, replacement.entry);
+            self.note(state, &replacement);
         }
         if self.has(Flaw::RefusedClaimTakes) {
             for stored in replacement.account.digests() {
@@ -117,9 +117,8 @@ impl Flawed {
         self.index(state, before.as_deref(), &account);
         state.created.entry(name.clone()).or_insert_with(|| Arc::clone(&account));
         state.accounts.insert(name, Arc::clone(&account));
-        let event = replacement.entry.event.clone();
-        self.note(state, replacement.entry);
-        self.report(state, before.as_deref(), &account, &event)
+        self.note(state, &replacement);
+        self.report(state, before.as_deref(), &account, &replacement.entry.event)
     }
 
     fn index(&self, state: &mut State, before: Option<&Account>, account: &Arc<Account>) {
@@ -159,7 +158,14 @@ impl Flawed {
         }
     }
 
-    fn note(&self, state: &mut State, mut entry: AuditEntry) {
+    fn note(&self, state: &mut State, replacement: &Replacement) {
+        let forgotten = if self.has(Flaw::OnlyLastEntry) { replacement.earlier.len() } else { 0 };
+        for entry in replacement.entries().skip(forgotten) {
+            self.note_one(state, entry.clone());
+        }
+    }
+
+    fn note_one(&self, state: &mut State, mut entry: AuditEntry) {
         match (self.flaw, &mut entry.event, &mut entry.actor) {
             (Flaw::EventLosesPart, Event::PrimaryGenerated { superseded, .. }, _) => {
                 *superseded = None;
