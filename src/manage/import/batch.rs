@@ -20,33 +20,28 @@ type Results = [Result<AuditEntry, ManageError>];
 pub(super) struct Batch<'a> {
     inner: &'a Inner,
     actor: &'a Actor,
-    /// The accounts as they will be.
-    accounts: HashMap<UserId, Planned>,
     /// The tokens that the changes bring.
     tokens: HashSet<TokenDigest>,
-    /// At most one change of each account in each transaction. If one fails,
-    /// the account may have reached the revision that the next one expects by
-    /// another's change, which that next one must not overwrite.
-    transactions: Vec<Vec<Step>>,
-}
-
-#[derive(Clone)]
-struct Planned {
-    account: Arc<Account>,
-    now: Timestamp,
-    changes: usize,
-}
-
-/// A change that the item at that place needs.
-struct Step {
-    item: usize,
-    replacement: Replacement,
+    /// One for each account, however many items are about it. Were there two
+    /// and the first failed, the account might have reached the revision that
+    /// the second expects by another's change, which it must not overwrite.
+    changes: Vec<Replacement>,
+    /// Which of them is a user's.
+    of_users: HashMap<UserId, usize>,
+    /// Each item that needs a change, and which.
+    items: Vec<(usize, usize)>,
 }
 
 impl<'a> Batch<'a> {
     pub(super) fn new(inner: &'a Inner, actor: &'a Actor) -> Self {
-        let (accounts, tokens) = (HashMap::new(), HashSet::new());
-        Self { inner, actor, accounts, tokens, transactions: Vec::new() }
+        Self {
+            inner,
+            actor,
+            tokens: HashSet::new(),
+            changes: Vec::new(),
+            of_users: HashMap::new(),
+            items: Vec::new(),
+        }
     }
 
     /// What would become of each item; an outage ends it all.
@@ -55,6 +50,7 @@ impl<'a> Batch<'a> {
         items: &[ImportItem],
     ) -> Result<Vec<Result<AuditEntry, ManageError>>, StoreError> {
         let mut results = Vec::with_capacity(items.len());
+        self.changes.reserve_exact(items.len());
         for (place, item) in items.iter().enumerate() {
             results.push(match self.plan_item(place, item).await {
                 Err(ManageError::Store(error)) if error.kind() == StoreErrorKind::Unavailable => {
@@ -76,102 +72,92 @@ impl<'a> Batch<'a> {
         if self.tokens.contains(&digest) {
             return Err(RotationError::DigestInUse.into());
         }
-        let before = self.account(&item.user).await?;
-        let token = self.inner.sealed(token, item.token.plain(), &before.account)?;
-        let changes = self.changes(&before, item, token)?;
-        let last = changes.last().ok_or(RotationError::AlreadyDone)?;
-        let (entry, account) = (last.entry.clone(), Arc::new(last.account.clone()));
+        let (before, now) = self.account(&item.user).await?;
+        let token = self.inner.sealed(token, item.token.plain(), &before)?;
+        let change = self.change(&before, now, item, token)?;
+        let entry = change.entry.clone();
         self.tokens.insert(digest);
-        let after = Planned { account, changes: before.changes + changes.len(), ..before };
-        self.accounts.insert(item.user.clone(), after);
-        for (transaction, replacement) in (before.changes..).zip(changes) {
-            self.transaction(transaction).push(Step { item: place, replacement });
-        }
+        let change = self.add(change);
+        self.items.push((place, change));
         Ok(entry)
     }
 
-    /// The changes that import the item, one built on the other.
-    fn changes(
-        &self,
-        before: &Planned,
-        item: &ImportItem,
-        token: NewToken,
-    ) -> Result<Vec<Replacement>, RotationError> {
-        let facts = Facts::new(before.now, &self.inner.policy);
-        let mut changes: Vec<Replacement> = Vec::with_capacity(2);
-        for command in item.commands(token) {
-            let before = changes.last().map_or(&*before.account, |last| &last.account);
-            match replacement(before, self.actor, command, &facts) {
-                // The methods are granted already.
-                Err(RotationError::AlreadyDone) => {}
-                change => changes.push(change?),
-            }
-        }
-        Ok(changes)
-    }
-
-    fn transaction(&mut self, number: usize) -> &mut Vec<Step> {
-        let count = self.transactions.len().max(number + 1);
-        self.transactions.resize_with(count, Vec::new);
-        &mut self.transactions[number]
-    }
-
-    async fn account(&self, user: &UserId) -> Result<Planned, StoreError> {
-        if let Some(planned) = self.accounts.get(user) {
-            return Ok(planned.clone());
+    /// The user's account as it will be, and the store's time.
+    async fn account(&self, user: &UserId) -> Result<(Arc<Account>, Timestamp), StoreError> {
+        if let Some(&place) = self.of_users.get(user) {
+            let Replacement { account, entry, .. } = &self.changes[place];
+            return Ok((Arc::new(account.clone()), entry.at));
         }
         let Loaded { account, now } = self.inner.store.load(user).await?;
         let account = account.unwrap_or_else(|| Arc::new(Account::absent(user.clone())));
-        Ok(Planned { account, now, changes: 0 })
+        Ok((account, now))
+    }
+
+    /// The change that imports the item.
+    fn change(
+        &self,
+        before: &Account,
+        now: Timestamp,
+        item: &ImportItem,
+        token: NewToken,
+    ) -> Result<Replacement, RotationError> {
+        let facts = Facts::new(now, &self.inner.policy);
+        let mut change: Option<Replacement> = None;
+        for command in item.commands(token) {
+            let before = change.as_ref().map_or(before, |change| &change.account);
+            match (replacement(before, self.actor, command, &facts), &mut change) {
+                // The methods are granted already.
+                (Err(RotationError::AlreadyDone), _) => {}
+                (next, None) => change = Some(next?),
+                (next, Some(change)) => change.append(next?),
+            }
+        }
+        change.ok_or(RotationError::AlreadyDone)
+    }
+
+    /// Takes the change up, and says where it is.
+    fn add(&mut self, change: Replacement) -> usize {
+        let user = change.account.user();
+        if let Some(&place) = self.of_users.get(user) {
+            self.changes[place].append(change);
+            return place;
+        }
+        self.of_users.insert(user.clone(), self.changes.len());
+        self.changes.push(change);
+        self.changes.len() - 1
     }
 
     /// Writes what was planned, tells of it, and says what became of each item.
     pub(super) async fn write(self, results: &mut Results) -> Result<(), StoreError> {
-        let mut failed = HashSet::new();
-        for steps in self.transactions {
-            let follows_failure = |step: &Step| failed.contains(&step.replacement.entry.user);
-            let (steps, given_up): (Vec<_>, Vec<_>) =
-                steps.into_iter().partition(|step| !follows_failure(step));
-            for Step { item, .. } in given_up {
-                results[item] = Err(conflict().into());
+        let Self { inner, changes, items, tokens, of_users, .. } = self;
+        // They are many, and only the planning needs them.
+        drop((tokens, of_users));
+        if changes.is_empty() {
+            return Ok(());
+        }
+        let entries = |change: &Replacement| change.entries().cloned().collect::<Vec<_>>();
+        let entries: Vec<_> = changes.iter().map(entries).collect();
+        let mut answers = inner.store.replace_many(changes).await?;
+        answers.resize_with(entries.len(), || Err(unanswered()));
+        let mut failures: Vec<_> = answers.into_iter().map(Result::err).collect();
+        for (entries, failure) in entries.iter().zip(&failures) {
+            if failure.is_none() {
+                entries.iter().for_each(|entry| inner.events.audit(entry));
             }
-            for (item, entry, answer) in self.inner.replace_many(steps).await? {
-                results[item] = match answer {
-                    Ok(()) => {
-                        self.inner.events.audit(&entry);
-                        Ok(entry)
-                    }
-                    Err(error) => {
-                        failed.insert(entry.user);
-                        Err(error.into())
-                    }
-                };
+        }
+        for (item, change) in items {
+            if let Some(failure) = &mut failures[change] {
+                results[item] = Err(std::mem::replace(failure, conflict()).into());
             }
         }
         Ok(())
     }
 }
 
-/// The item, its entry, and whether it is written.
-type Answer = (usize, AuditEntry, Result<(), StoreError>);
-
-impl Inner {
-    async fn replace_many(&self, steps: Vec<Step>) -> Result<Vec<Answer>, StoreError> {
-        if steps.is_empty() {
-            return Ok(Vec::new());
-        }
-        let entry = |step: &Step| (step.item, step.replacement.entry.clone());
-        let entries: Vec<_> = steps.iter().map(entry).collect();
-        let replacements = steps.into_iter().map(|step| step.replacement).collect();
-        let mut answers = self.store.replace_many(replacements).await?.into_iter();
-        let answer =
-            |(item, entry)| (item, entry, answers.next().unwrap_or_else(|| Err(unanswered())));
-        Ok(entries.into_iter().map(answer).collect())
-    }
-}
-
+/// What each further item of a change that failed is told: it may not have been
+/// what was wrong, and is tried alone.
 const fn conflict() -> StoreError {
-    StoreError::new(StoreErrorKind::Conflict, "following up a change that failed")
+    StoreError::new(StoreErrorKind::Conflict, "importing beside an item that failed")
 }
 
 /// A store must answer for each change of a batch; of one that it does not

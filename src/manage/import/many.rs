@@ -43,9 +43,9 @@ impl ImportItem {
 }
 
 impl TokenManager {
-    /// Imports many tokens in few durable transactions, and answers for each in
+    /// Imports many tokens in one durable transaction, and answers for each in
     /// their order. One that is refused leaves the others alone; the methods of
-    /// an item are granted only if its token can be imported.
+    /// an item are granted together with its token, or not at all.
     ///
     /// Some hundreds or thousands at a time are best. The same items again
     /// change nothing: those that are in their slots are refused as
@@ -79,8 +79,9 @@ impl TokenManager {
     ///
     /// # Errors
     ///
-    /// [`ManageError::Store`] if a transaction as a whole failed: some may have
-    /// been imported, and others not. For a single item as
+    /// [`ManageError::Store`] if a transaction as a whole failed: those that
+    /// others were faster than are tried again one by one, so some may have been
+    /// imported, and others not. For a single item as
     /// [`import`](Self::import).
     pub async fn import_many(
         &self,

@@ -160,7 +160,9 @@ impl Import<'_> {
     /// was before.
     async fn write(&mut self, bytes: u64) -> Result<(), Failure> {
         let rows = std::mem::take(&mut self.batch);
-        let items: Vec<_> = rows.iter().filter_map(|(_, row)| row.as_ref().ok().cloned()).collect();
+        let mut items = Vec::with_capacity(rows.len());
+        let rows = rows.into_iter().map(|(number, row)| (number, row.map(|item| items.push(item))));
+        let rows = rows.collect();
         let users: HashSet<_> = items.iter().map(|item| item.user.clone()).collect();
         if self.writing.as_ref().is_some_and(|before| !before.users.is_disjoint(&users)) {
             self.finish().await?;
@@ -174,7 +176,6 @@ impl Import<'_> {
                 manager.import_many(&actor, &items).await
             }
         });
-        let rows = rows.into_iter().map(|(number, row)| (number, row.map(drop))).collect();
         let next = Writing { rows, users, bytes, task };
         self.finish().await?;
         self.writing = Some(next);
