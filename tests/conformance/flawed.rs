@@ -91,34 +91,34 @@ impl Flawed {
             Flaw::ChecksBeforeLock => {
                 self.check_first(&replacement)?;
                 self.place.pause().await;
-                self.keep(&mut self.place.state(), replacement)
+                self.keep(&mut self.place.state(), &replacement)
             }
             Flaw::IndexGap => {
                 self.check_first(&replacement)?;
                 self.place.state().forget_digests(account.user().as_str());
                 self.place.pause().await;
-                self.write(&mut self.place.state(), replacement)
+                self.write(&mut self.place.state(), &replacement)
             }
             Flaw::IndexHalfWritten => {
                 self.check_first(&replacement)?;
                 self.place.state().mislead(&account);
                 self.place.pause().await;
-                self.write(&mut self.place.state(), replacement)
+                self.write(&mut self.place.state(), &replacement)
             }
             Flaw::DroppedHalfWritten => {
                 self.check_first(&replacement)?;
                 self.place.state().accounts.insert(account.user().as_str().to_owned(), account);
                 self.place.pause().await;
-                self.keep(&mut self.place.state(), replacement)
+                self.keep(&mut self.place.state(), &replacement)
             }
             Flaw::DroppedStaysBusy => {
                 self.place.take()?;
                 self.place.pause().await;
-                let answer = self.write(&mut self.place.state(), replacement);
+                let answer = self.write(&mut self.place.state(), &replacement);
                 self.place.release();
                 answer
             }
-            _ => self.write(&mut self.place.state(), replacement),
+            _ => self.write(&mut self.place.state(), &replacement),
         }
     }
 

@@ -1,7 +1,5 @@
 //! Cases: what is kept of every change.
 
-use std::ops::RangeInclusive;
-
 use super::Harness;
 use super::check::outcome;
 use super::sample::{change, entry, events, holder, user};
@@ -81,17 +79,9 @@ pub async fn a_change_made_of_several_keeps_every_entry<H: Harness>(harness: &H)
     let rule = "a change made of several keeps the entry of each, or none if it conflicts";
     let subject = Subject::new(harness, rule).await;
     let mut watch = subject.watch().await;
-    let several = |revisions: RangeInclusive<u64>| {
-        let changes = revisions.map(|revision| change(holder("alice", revision, revision)));
-        let changes = changes.reduce(|mut all, next| {
-            all.append(next);
-            all
-        });
-        changes.expect("there is a first one")
-    };
-    let (first, second) = (several(1..=3), several(4..=5));
+    let (first, second) = (several(1, 3), several(4, 5));
     subject.replace(first.clone()).await;
-    let answers = subject.store.replace_many(vec![second.clone(), several(4..=6)]).await;
+    let answers = subject.store.replace_many(vec![second.clone(), several(4, 6)]).await;
     let answers = subject.rule.answered(answers, "writing a batch");
     let answers = answers.iter().map(outcome).collect();
     subject.rule.same(&answers, &vec![Ok(()), Err(StoreErrorKind::Conflict)], "a batch");
@@ -102,6 +92,16 @@ pub async fn a_change_made_of_several_keeps_every_entry<H: Harness>(harness: &H)
     let told = watch.changes(&*subject.store).await;
     let told = told.iter().map(|change| change.revision.as_u64()).collect();
     subject.rule.same(&told, &vec![3, 5], "the feed");
+}
+
+/// The changes of an account from its revision `first` to its revision `last`,
+/// made one.
+fn several(first: u64, last: u64) -> Replacement {
+    let mut several = change(holder("alice", first, first));
+    for revision in first + 1..=last {
+        several.append(change(holder("alice", revision, revision)));
+    }
+    several
 }
 
 async fn reads_back<S: AccountStore>(subject: &Subject<S>, changes: Vec<(Actor, Event)>) {

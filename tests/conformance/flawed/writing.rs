@@ -35,9 +35,9 @@ impl Flawed {
     pub(crate) fn write(
         &self,
         state: &mut State,
-        replacement: Replacement,
+        replacement: &Replacement,
     ) -> Result<(), StoreError> {
-        let checked = self.check(state, &replacement);
+        let checked = self.check(state, replacement);
         if checked.is_ok() {
             return self.keep(state, replacement);
         }
@@ -45,7 +45,7 @@ impl Flawed {
             self.send(FeedItem::Change(Change::between(None, &replacement.account)))?;
         }
         if self.has(Flaw::HistoryOfConflicts) {
-            self.note(state, &replacement);
+            self.note(state, replacement);
         }
         if self.has(Flaw::RefusedClaimTakes) {
             for stored in replacement.account.digests() {
@@ -99,7 +99,7 @@ impl Flawed {
     pub(crate) fn keep(
         &self,
         state: &mut State,
-        replacement: Replacement,
+        replacement: &Replacement,
     ) -> Result<(), StoreError> {
         let account = Arc::new(self.rebuilt(&replacement.account, state.in_a_batch));
         let name = self.key(account.user());
@@ -117,7 +117,7 @@ impl Flawed {
         self.index(state, before.as_deref(), &account);
         state.created.entry(name.clone()).or_insert_with(|| Arc::clone(&account));
         state.accounts.insert(name, Arc::clone(&account));
-        self.note(state, &replacement);
+        self.note(state, replacement);
         self.report(state, before.as_deref(), &account, &replacement.entry.event)
     }
 
@@ -264,7 +264,7 @@ impl Flawed {
             } else if cut {
                 Ok(())
             } else {
-                self.write(&mut state, replacement)
+                self.write(&mut state, &replacement)
             });
         }
         state.in_a_batch = false;
