@@ -143,7 +143,7 @@ struct Candidate {
 impl Candidate {
     fn load(&self, sequence: &mut Sequence) -> Load {
         let tokens = (0..4_096).map(|_| (self.text)(sequence.below(USERS)));
-        let mut load = Load::new(self.address, tokens);
+        let mut load = Load::new(self.address, tokens, || ());
         load.run(WARM_UP);
         load
     }

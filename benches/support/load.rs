@@ -7,6 +7,9 @@ use std::time::{Duration, Instant};
 /// Requests under way at any time, each on a connection of its own.
 const CONNECTIONS: usize = 32;
 
+/// How long a response may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// Open connections to one server, and what to send over them.
 pub(crate) struct Load {
     connections: Vec<TcpStream>,
@@ -14,14 +17,20 @@ pub(crate) struct Load {
     next: usize,
     /// As long as every response.
     response: Vec<u8>,
+    /// What else the thread of this client does, over and over.
+    beside: Box<dyn FnMut()>,
 }
 
 impl Load {
-    pub(crate) fn new(address: SocketAddr, tokens: impl Iterator<Item = String>) -> Self {
+    pub(crate) fn new(
+        address: SocketAddr,
+        tokens: impl Iterator<Item = String>,
+        beside: impl FnMut() + 'static,
+    ) -> Self {
         let connect = |_| {
             let stream = TcpStream::connect(address).expect("the server listens");
             stream.set_nodelay(true).expect("a TCP stream");
-            stream.set_read_timeout(Some(Duration::from_secs(10))).expect("a TCP stream");
+            stream.set_nonblocking(true).expect("a TCP stream");
             stream
         };
         let mut load = Self {
@@ -29,21 +38,20 @@ impl Load {
             requests: tokens.map(|token| request(&token)).collect(),
             next: 0,
             response: Vec::new(),
+            beside: Box::new(beside),
         };
         load.response = vec![0; load.first_response()];
-        for connection in &load.connections {
-            connection.set_nonblocking(true).expect("a TCP stream");
-        }
         load
     }
 
     /// Sends one request and reads its response to learn how long they are.
     fn first_response(&mut self) -> usize {
-        let mut response = vec![0; 4_096];
-        self.connections[0].write_all(&self.requests[0]).expect("an open connection");
-        let mut length = 0;
+        self.send(0);
+        let (begun, mut response, mut length) = (Instant::now(), vec![0; 4_096], 0);
         while !is_complete(&response[..length]) {
-            length += self.connections[0].read(&mut response[length..]).expect("a response");
+            assert!(begun.elapsed() < PATIENCE, "no response");
+            (self.beside)();
+            length += read(&mut self.connections[0], &mut response[length..]);
         }
         length
     }
@@ -55,6 +63,7 @@ impl Load {
         }
         let (start, mut done) = (Instant::now(), 0);
         while start.elapsed() < time {
+            (self.beside)();
             for place in 0..CONNECTIONS {
                 if self.receive(place) {
                     self.send(place);
@@ -64,7 +73,10 @@ impl Load {
         }
         let rate = f64::from(done) / start.elapsed().as_secs_f64();
         for place in 0..CONNECTIONS {
-            while !self.receive(place) {}
+            while !self.receive(place) {
+                assert!(start.elapsed() < time + PATIENCE, "no response");
+                (self.beside)();
+            }
         }
         rate
     }
@@ -77,15 +89,22 @@ impl Load {
     /// Whether a response is there. It never sleeps: the server would pay for
     /// waking it, and the more often the slower it is.
     fn receive(&mut self, place: usize) -> bool {
-        match self.connections[place].read(&mut self.response) {
-            Ok(length) => {
-                assert_eq!(length, self.response.len(), "every response is as long");
-                assert!(self.response.starts_with(b"HTTP/1.1 200 "), "a request was refused");
-                true
-            }
-            Err(error) if error.kind() == ErrorKind::WouldBlock => false,
-            Err(error) => panic!("{error}"),
+        let length = read(&mut self.connections[place], &mut self.response);
+        if length > 0 {
+            assert_eq!(length, self.response.len(), "every response is as long");
+            assert!(self.response.starts_with(b"HTTP/1.1 200 "), "a request was refused");
         }
+        length > 0
+    }
+}
+
+/// What is there, if anything is.
+fn read(connection: &mut TcpStream, into: &mut [u8]) -> usize {
+    match connection.read(into) {
+        Ok(0) => panic!("the server has closed the connection"),
+        Ok(length) => length,
+        Err(error) if error.kind() == ErrorKind::WouldBlock => 0,
+        Err(error) => panic!("{error}"),
     }
 }
 

@@ -80,5 +80,5 @@ impl KeptOverrides {
 /// and dots count as hyphens: CGI, WSGI and PHP cannot tell them apart.
 pub(crate) fn reads_as(name: &str, known: &str) -> bool {
     let fold = |byte: u8| if matches!(byte, b'_' | b'.') { b'-' } else { byte };
-    name.len() == known.len() && name.bytes().map(fold).eq(known.bytes())
+    name == known || (name.len() == known.len() && name.bytes().map(fold).eq(known.bytes()))
 }

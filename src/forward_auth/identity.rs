@@ -1,5 +1,7 @@
 //! How a gateway is told who passes.
 
+use std::borrow::Cow;
+
 use http::{HeaderName, HeaderValue};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
@@ -102,16 +104,15 @@ impl IdentityHeaders {
 
     /// Both headers for one user.
     pub(super) fn of(&self, identity: &Identity) -> Result<Admission, Denial> {
-        let user = encoded(identity.user());
-        let user =
-            HeaderValue::try_from(user).map_err(|_| Denial::new(DenialKind::StoreCorrupt))?;
+        let user = HeaderValue::from_str(&encoded(identity.user()));
+        let user = user.map_err(|_| Denial::new(DenialKind::StoreCorrupt))?;
         let slot = HeaderValue::from_static(identity.slot().as_str());
         Ok([(self.user.clone(), user), (self.slot.clone(), slot)])
     }
 }
 
-fn encoded(user: &UserId) -> String {
-    utf8_percent_encode(user.as_str(), ESCAPED).to_string()
+fn encoded(user: &UserId) -> Cow<'_, str> {
+    utf8_percent_encode(user.as_str(), ESCAPED).into()
 }
 
 fn is_reserved(name: &HeaderName) -> bool {

@@ -1,13 +1,12 @@
 //! Where a gateway names the method that its client asked for.
 
 use http::request::Parts;
-use http::{HeaderMap, HeaderName};
 
 use crate::credentials::overrides::reads_as;
 use crate::method::is_http_token;
 
-const ORIGINAL: HeaderName = HeaderName::from_static("x-original-method");
-const FORWARDED: HeaderName = HeaderName::from_static("x-forwarded-method");
+const ORIGINAL: &str = "x-original-method";
+const FORWARDED: &str = "x-forwarded-method";
 
 /// Where a gateway names the client's method: one source, and no other is ever
 /// looked for in its place.
@@ -33,34 +32,28 @@ pub enum Profile {
 impl Profile {
     /// The client's method, or `None` where it is in doubt.
     pub(super) fn method(self, request: &Parts) -> Option<&str> {
-        let method = match self {
-            Self::OriginalMethod => only_line(&request.headers, &ORIGINAL)?,
-            Self::ForwardedMethod => only_line(&request.headers, &FORWARDED)?,
-            Self::OwnRequestLine => request.method.as_str(),
+        let (source, mut told) = match self {
+            Self::OriginalMethod => (ORIGINAL, None),
+            Self::ForwardedMethod => (FORWARDED, None),
+            Self::OwnRequestLine => ("", Some(request.method.as_str())),
         };
-        (is_clear(method) && nothing_contradicts(&request.headers, method)).then_some(method)
+        let mut lines = usize::from(told.is_some());
+        for (name, value) in &request.headers {
+            let name = name.as_str();
+            if reads_as(name, ORIGINAL) || reads_as(name, FORWARDED) {
+                if value != told.get_or_insert(value.to_str().ok()?) {
+                    return None;
+                }
+                lines += usize::from(name == source);
+            }
+        }
+        told.filter(|method| lines == 1 && is_clear(method))
     }
-}
-
-/// The value of a header that stands there once.
-fn only_line<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h str> {
-    let mut lines = headers.get_all(name).iter();
-    let line = lines.next()?.to_str().ok()?;
-    lines.next().is_none().then_some(line)
 }
 
 /// Whether the text is a method without lower-case letters.
 pub(crate) fn is_clear(method: &str) -> bool {
     is_http_token(method.as_bytes()) && !method.bytes().any(|byte| byte.is_ascii_lowercase())
-}
-
-/// Whether every header that reads as one of the profiles' says the same.
-fn nothing_contradicts(headers: &HeaderMap, method: &str) -> bool {
-    let names_a_method = |name: &HeaderName| {
-        let known = [ORIGINAL, FORWARDED];
-        known.iter().any(|known| reads_as(name.as_str(), known.as_str()))
-    };
-    headers.iter().filter(|(name, _)| names_a_method(name)).all(|(_, value)| value == method)
 }
 
 #[cfg(test)]

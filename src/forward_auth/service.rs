@@ -30,13 +30,13 @@ impl<B> Service<Request<B>> for ForwardAuth {
         let method = self.settings.profile.method(&head).map(CompactString::from);
         match self.settings.gate.begin(method.as_deref(), &mut head.headers) {
             GateStep::Done(decided) => {
-                ForwardAuthFuture(State::Answered(Some(self.settings.answer(decided, &head))))
+                ForwardAuthFuture(State::Answered(Some(self.settings.answer(decided, head))))
             }
             GateStep::Ask(question) => {
                 let settings = Arc::clone(&self.settings);
                 ForwardAuthFuture(State::Asking(Box::pin(async move {
                     let decided = settings.gate.ask(question, method.as_deref()).await;
-                    settings.answer(decided, &head)
+                    settings.answer(decided, head)
                 })))
             }
         }
@@ -44,14 +44,20 @@ impl<B> Service<Request<B>> for ForwardAuth {
 }
 
 impl Settings {
-    fn answer(&self, decided: Decided, request: &Parts) -> Response<ForwardAuthBody> {
-        match self.gate.settle(decided, request) {
+    fn answer(&self, decided: Decided, request: Parts) -> Response<ForwardAuthBody> {
+        match self.gate.settle(decided, &request) {
             Ok(admission) => {
                 let mut response = Response::new(ForwardAuthBody::default());
-                let headers = response.headers_mut();
+                // The room of the request's headers, not one of them: `hyper`
+                // takes it back for the next request's.
+                let mut headers = request.headers;
+                headers.clear();
                 headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
                 headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-                headers.extend(admission);
+                for (name, value) in admission {
+                    headers.insert(name, value);
+                }
+                *response.headers_mut() = headers;
                 response
             }
             Err(denial) => {
