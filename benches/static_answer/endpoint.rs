@@ -7,13 +7,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::thread;
+use std::time::Duration;
 
 use futures_util::future::Either;
 use http::header::CACHE_CONTROL;
 use http::{HeaderName, HeaderValue, Request, Response};
 use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
 use tower::Service;
@@ -21,6 +22,9 @@ use tower_api_token::forward_auth::{ForwardAuth, ForwardAuthBody, ForwardAuthFut
 
 use super::super::support::core::stay_on;
 use super::super::support::population::{memory_store, user};
+
+/// How long a connection may be idle.
+const IDLE: Duration = Duration::from_secs(120);
 
 /// What the endpoint answers.
 #[derive(Clone, Copy)]
@@ -73,12 +77,18 @@ impl Endpoint {
         address
     }
 
+    /// As `tower-api-token serve` does.
     async fn serve(self, listener: std::net::TcpListener) {
         let listener = TcpListener::from_std(listener).expect("a TCP listener");
         while let Ok((stream, _)) = listener.accept().await {
             stream.set_nodelay(true).expect("a TCP stream");
             let service = TowerToHyperService::new(self.clone());
-            tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
+            let mut server = auto::Builder::new(TokioExecutor::new());
+            server.http1().timer(TokioTimer::new()).header_read_timeout(IDLE);
+            tokio::spawn(async move {
+                let served = server.serve_connection(TokioIo::new(stream), service).await;
+                served.expect("nginx keeps to the rules");
+            });
         }
     }
 }

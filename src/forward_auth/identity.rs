@@ -152,7 +152,8 @@ mod tests {
     #[test]
     fn every_name_survives_its_encoding_as_one_plain_word() {
         for name in ["alice@example.com", "a,b", "100%", "al\u{ed}ce", "a b;c=\"d\"", "{env.X}"] {
-            let encoded = encoded(&UserId::new(name).unwrap());
+            let user = UserId::new(name).unwrap();
+            let encoded = encoded(&user);
             assert!(encoded.bytes().all(|byte| byte.is_ascii_graphic()), "{encoded}");
             assert!(!encoded.contains([',', ';', '"', '{']), "{encoded}");
             let decoded = percent_encoding::percent_decode_str(&encoded).decode_utf8().unwrap();
