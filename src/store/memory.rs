@@ -2,6 +2,7 @@
 
 mod ledger;
 mod sync;
+mod table;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,6 +12,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use self::ledger::Ledger;
+use self::table::Table;
 use super::feed::FeedHub;
 use super::lock_free::{LockFree, lock_free};
 use super::{
@@ -36,7 +38,7 @@ use crate::usage::{TokenUsage, TokenUse};
 /// let store = MemoryStore::new();
 /// ```
 pub struct MemoryStore {
-    ledger: Ledger<LockFree<Arc<Account>>>,
+    ledger: Ledger<LockFree<Account>, LockFree<Arc<Account>>>,
     feed: FeedHub,
     clock: Box<dyn Clock>,
 }
@@ -63,7 +65,8 @@ impl MemoryStore {
     /// An empty store whose time comes from `clock`.
     #[must_use]
     pub fn with_clock(clock: impl Clock) -> Self {
-        Self { ledger: Ledger::new(lock_free()), feed: FeedHub::default(), clock: Box::new(clock) }
+        let ledger = Ledger::new(Table::new(lock_free(), lock_free()));
+        Self { ledger, feed: FeedHub::default(), clock: Box::new(clock) }
     }
 
     /// Puts an account in as it is, without an entry in the history: for hosts
@@ -95,22 +98,21 @@ impl MemoryStore {
 #[async_trait]
 impl TokenStore for MemoryStore {
     fn peek(&self, digest: &TokenDigest, visit: &mut dyn FnMut(Option<&Account>)) -> bool {
-        if self.ledger.read(digest, |account| visit(Some(account))).is_none() {
+        if self.ledger.table().read(digest, |account| visit(Some(account))).is_none() {
             visit(None);
         }
         true
     }
 
     async fn find(&self, digest: &TokenDigest) -> Result<Option<Arc<Account>>, StoreError> {
-        Ok(self.ledger.read(digest, Arc::clone))
+        Ok(self.ledger.table().read(digest, |account| Arc::new(account.clone())))
     }
 }
 
 #[async_trait]
 impl AccountStore for MemoryStore {
     async fn load(&self, user: &UserId) -> Result<Loaded, StoreError> {
-        let account = self.ledger.state().accounts.get(user).cloned();
-        Ok(Loaded::new(account, self.clock.now()))
+        Ok(Loaded::new(self.ledger.account(user), self.clock.now()))
     }
 
     async fn replace(&self, replacement: Replacement) -> Result<(), StoreError> {
@@ -133,7 +135,7 @@ impl AccountStore for MemoryStore {
         let start = after.map_or(Bound::Unbounded, Bound::Excluded);
         let state = self.ledger.state();
         let accounts = state.accounts.range((start, Bound::Unbounded));
-        let accounts = accounts.map(|(_, account)| Arc::clone(account));
+        let accounts = accounts.filter_map(|(_, home)| self.ledger.table().at(home));
         Ok(AccountPage::of(accounts.take(size.get() + 1).collect(), size))
     }
 
@@ -181,10 +183,13 @@ impl AccountStore for MemoryStore {
 
     async fn pepper_versions(&self) -> Result<Vec<(PepperVersion, u64)>, StoreError> {
         let mut counts = BTreeMap::new();
-        for account in self.ledger.state().accounts.values() {
+        let mut count = |account: &Account| {
             for version in account.pepper_versions_in_use() {
                 *counts.entry(version).or_default() += 1;
             }
+        };
+        for home in self.ledger.state().accounts.values() {
+            self.ledger.table().read_home(home, &mut count);
         }
         Ok(counts.into_iter().collect())
     }

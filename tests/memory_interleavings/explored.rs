@@ -14,8 +14,9 @@ use crate::map::DigestMap;
 use crate::model::{Act, Lifetimes, User, World, token_digest};
 use crate::schedules::LockedMap;
 use crate::store::{Change, StoreErrorKind};
+use crate::table::{Home, Table};
 
-type Accounts = LockedMap<Arc<Account>>;
+type Accounts = Table<LockedMap<Account>, LockedMap<Arc<Account>>>;
 
 /// How a store is broken, where it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +26,8 @@ pub(crate) enum Flaw {
     TakesAwayFirst,
     /// It replaces whatever account is there.
     IgnoresTheRevision,
+    /// It believes that a digest is unknown once it has looked into each map.
+    LooksOnce,
 }
 
 /// All times are the same: nothing here runs out.
@@ -33,7 +36,7 @@ const NOW: u64 = 1_767_323_045_678;
 /// A store, and what was written to it, in the order in which it told of it.
 #[derive(Clone)]
 pub(crate) struct Explored {
-    ledger: Arc<Ledger<Accounts>>,
+    ledger: Arc<Ledger<LockedMap<Account>, LockedMap<Arc<Account>>>>,
     told: Arc<Mutex<Vec<Change>>>,
     flaw: Flaw,
 }
@@ -50,23 +53,32 @@ impl Explored {
     pub(crate) fn new(flaw: Flaw) -> Self {
         let from_outside = std::env::var_os("MEMORY_TWIN").is_some();
         let flaw = if from_outside { Flaw::TakesAwayFirst } else { flaw };
-        Self { ledger: Arc::new(Ledger::new(LockedMap::new())), told: Arc::default(), flaw }
+        let ledger = Ledger::new(Table::new(LockedMap::new(), LockedMap::new()));
+        Self { ledger: Arc::new(ledger), told: Arc::default(), flaw }
     }
 
     pub(crate) fn load(&self, user: &UserId) -> Account {
-        let account = self.ledger.state().accounts.get(user).cloned();
+        let account = self.ledger.account(user);
         account.map_or_else(|| Account::absent(user.clone()), |account| (*account).clone())
     }
 
     /// The account that names the digest of that number, as a request finds it.
-    pub(crate) fn find(&self, digest: u64) -> Option<Arc<Account>> {
-        self.ledger.read(&token_digest(digest), Arc::clone)
+    pub(crate) fn find(&self, digest: u64) -> Option<Account> {
+        self.ledger.table().read(&token_digest(digest), Account::clone)
     }
 
     /// Whether a request with the token of that number is accepted.
     pub(crate) fn accepts(&self, digest: u64) -> bool {
-        let slot = |account: &Arc<Account>| account.slot_of(&token_digest(digest));
-        self.ledger.read(&token_digest(digest), slot).flatten().is_some()
+        let (table, digest) = (self.ledger.table(), &token_digest(digest));
+        let slot = |account: &Account| account.slot_of(digest);
+        let found = match self.flaw {
+            Flaw::LooksOnce => {
+                let found = table.primaries.read(digest, slot);
+                found.or_else(|| table.others.read(digest, |account| slot(account)))
+            }
+            _ => table.read(digest, slot),
+        };
+        found.flatten().is_some()
     }
 
     /// Acts until it is written, or refused by the rules or by another user's
@@ -121,7 +133,7 @@ impl Explored {
             let account = self.load(user);
             model.assert_is(&account);
             for digest in model.named() {
-                assert_eq!(self.find(digest).as_deref(), Some(&account), "digest {digest}");
+                assert_eq!(self.find(digest).as_ref(), Some(&account), "digest {digest}");
             }
         }
     }
@@ -132,12 +144,10 @@ fn world() -> World {
     World { now: NOW, primary_used: None, backup_used: None, lifetimes }
 }
 
-/// The broken twin of the ledger's own way to let requests see a change.
-fn take_away_first(by_digest: &Accounts, before: Option<&Account>, account: &Arc<Account>) {
-    for stored in before.into_iter().flat_map(Account::digests) {
-        by_digest.remove(&stored.digest);
+/// The broken twin of the table's own way to let requests see a change.
+fn take_away_first(table: &Accounts, before: Option<&Account>, account: Account) -> Home {
+    if let Some(before) = before {
+        table.take_out(before, |_| false, |_| false);
     }
-    for stored in account.digests() {
-        by_digest.insert(stored.digest, Arc::clone(account));
-    }
+    table.put_in(account)
 }

@@ -73,6 +73,35 @@ fn a_twin_that_takes_away_first_is_caught() {
     explore(SCHEDULES, || a_rotation_beside_its_clients(Flaw::TakesAwayFirst));
 }
 
+/// A rotation that is taken back beside a client that has kept the old token: it
+/// was the primary, is the backup, and is the primary again.
+fn a_roll_back_beside_the_client_of_the_backup(flaw: Flaw) {
+    let (store, alice) = alice_with_a_token(flaw);
+    let client = {
+        let store = store.clone();
+        thread::spawn(move || {
+            for _ in 0..3 {
+                assert!(store.accepts(1), "a live token was refused");
+            }
+        })
+    };
+    store.act(&alice, &Act::Generate { digest: 2, code: 1, replacing: None }).unwrap();
+    store.act(&alice, &Act::Confirm { code: 1 }).unwrap();
+    store.act(&alice, &Act::RollBack { id: 2, even_if_in_use: true }).unwrap();
+    client.join().unwrap();
+}
+
+#[test]
+fn store_034_a_backup_that_becomes_the_primary_is_found_in_every_instant() {
+    explore(SCHEDULES, || a_roll_back_beside_the_client_of_the_backup(Flaw::None));
+}
+
+#[test]
+#[should_panic(expected = "a live token was refused")]
+fn a_twin_that_looks_once_is_caught() {
+    explore(SCHEDULES, || a_roll_back_beside_the_client_of_the_backup(Flaw::LooksOnce));
+}
+
 /// What three threads write about two users, who also want the same digests, is
 /// what a plain model makes of it.
 fn changes_beside_changes(flaw: Flaw) {
@@ -137,7 +166,7 @@ fn store_034_no_request_after_a_revocation_is_accepted() {
         store.act(&alice, &Act::RevokeAll).unwrap();
         revoked.store(true, Ordering::SeqCst);
         let retired = store.find(1).expect("a retired digest is remembered");
-        assert_eq!(*retired, store.load(&alice));
+        assert_eq!(retired, store.load(&alice));
         for request in requests {
             request.join().unwrap();
         }
