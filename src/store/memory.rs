@@ -105,14 +105,15 @@ impl TokenStore for MemoryStore {
     }
 
     async fn find(&self, digest: &TokenDigest) -> Result<Option<Arc<Account>>, StoreError> {
-        Ok(self.ledger.table().read(digest, |account| Arc::new(account.clone())))
+        Ok(self.ledger.table().read(digest, shared))
     }
 }
 
 #[async_trait]
 impl AccountStore for MemoryStore {
     async fn load(&self, user: &UserId) -> Result<Loaded, StoreError> {
-        Ok(Loaded::new(self.ledger.account(user), self.clock.now()))
+        let account = self.ledger.read(&self.ledger.state(), user, shared);
+        Ok(Loaded::new(account, self.clock.now()))
     }
 
     async fn replace(&self, replacement: Replacement) -> Result<(), StoreError> {
@@ -135,7 +136,7 @@ impl AccountStore for MemoryStore {
         let start = after.map_or(Bound::Unbounded, Bound::Excluded);
         let state = self.ledger.state();
         let accounts = state.accounts.range((start, Bound::Unbounded));
-        let accounts = accounts.filter_map(|(_, home)| self.ledger.table().at(home));
+        let accounts = accounts.filter_map(|(user, _)| self.ledger.read(&state, user, shared));
         Ok(AccountPage::of(accounts.take(size.get() + 1).collect(), size))
     }
 
@@ -183,14 +184,18 @@ impl AccountStore for MemoryStore {
 
     async fn pepper_versions(&self) -> Result<Vec<(PepperVersion, u64)>, StoreError> {
         let mut counts = BTreeMap::new();
-        let mut count = |account: &Account| {
-            for version in account.pepper_versions_in_use() {
-                *counts.entry(version).or_default() += 1;
-            }
-        };
-        for home in self.ledger.state().accounts.values() {
-            self.ledger.table().read_home(home, &mut count);
+        let state = self.ledger.state();
+        for user in state.accounts.keys() {
+            self.ledger.read(&state, user, |account| {
+                for version in account.pepper_versions_in_use() {
+                    *counts.entry(version).or_default() += 1;
+                }
+            });
         }
         Ok(counts.into_iter().collect())
     }
+}
+
+fn shared(account: &Account) -> Arc<Account> {
+    Arc::new(account.clone())
 }

@@ -14,7 +14,7 @@ use crate::map::DigestMap;
 use crate::model::{Act, Lifetimes, User, World, token_digest};
 use crate::schedules::LockedMap;
 use crate::store::{Change, StoreErrorKind};
-use crate::table::{Home, Table};
+use crate::table::Table;
 
 type Accounts = Table<LockedMap<Account>, LockedMap<Arc<Account>>>;
 
@@ -58,8 +58,8 @@ impl Explored {
     }
 
     pub(crate) fn load(&self, user: &UserId) -> Account {
-        let account = self.ledger.account(user);
-        account.map_or_else(|| Account::absent(user.clone()), |account| (*account).clone())
+        let account = self.ledger.read(&self.ledger.state(), user, Account::clone);
+        account.unwrap_or_else(|| Account::absent(user.clone()))
     }
 
     /// The account that names the digest of that number, as a request finds it.
@@ -145,9 +145,9 @@ fn world() -> World {
 }
 
 /// The broken twin of the table's own way to let requests see a change.
-fn take_away_first(table: &Accounts, before: Option<&Account>, account: Account) -> Home {
+fn take_away_first(table: &Accounts, before: Option<&Account>, account: Account) {
     if let Some(before) = before {
         table.take_out(before, |_| false, |_| false);
     }
-    table.put_in(account)
+    table.put_in(account);
 }

@@ -29,7 +29,6 @@ mod map;
 mod model;
 #[path = "../support/explore.rs"]
 mod schedules;
-#[expect(dead_code, reason = "whole accounts are lent to what is not explored here")]
 #[path = "../../src/store/memory/table.rs"]
 mod table;
 

@@ -8,12 +8,12 @@ use std::sync::Arc;
 
 use super::map::DigestMap;
 use super::sync::{Mutex, MutexGuard, PoisonError};
-use super::table::{Home, Table};
+use super::table::Table;
 use crate::account::{Account, Revision};
 use crate::audit::AuditEntry;
 use crate::identity::UserId;
 use crate::store::{Change, StoreError, StoreErrorKind};
-use crate::token::TokenId;
+use crate::token::{TokenDigest, TokenId};
 use crate::usage::TokenUsage;
 
 /// The accounts, and what is kept beside them.
@@ -26,7 +26,11 @@ pub(super) struct Ledger<P, O> {
 
 #[derive(Default)]
 pub(super) struct State {
-    pub(super) accounts: BTreeMap<UserId, Home>,
+    /// The first digest that each user's account names, by which the table knows
+    /// it.
+    pub(super) accounts: BTreeMap<UserId, Option<TokenDigest>>,
+    /// The accounts that name none.
+    nameless: HashMap<UserId, Account>,
     pub(super) usage: HashMap<UserId, BTreeMap<TokenId, TokenUsage>>,
     pub(super) history: HashMap<UserId, Vec<AuditEntry>>,
 }
@@ -36,8 +40,6 @@ impl<P: DigestMap<Account>, O: DigestMap<Arc<Account>>> Ledger<P, O> {
         Self { table, state: Mutex::new(State::default()) }
     }
 
-    /// What requests read. What changes read is in it for the one alone that
-    /// holds the state.
     #[inline]
     pub(super) const fn table(&self) -> &Table<P, O> {
         &self.table
@@ -48,10 +50,17 @@ impl<P: DigestMap<Account>, O: DigestMap<Arc<Account>>> Ledger<P, O> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A user's account.
-    pub(super) fn account(&self, user: &UserId) -> Option<Arc<Account>> {
-        let state = self.state();
-        state.accounts.get(user).and_then(|home| self.table.at(home))
+    /// Lends a user's account.
+    pub(super) fn read<R>(
+        &self,
+        state: &State,
+        user: &UserId,
+        read: impl FnMut(&Account) -> R,
+    ) -> Option<R> {
+        match state.accounts.get(user)? {
+            Some(digest) => self.table.read(digest, read),
+            None => state.nameless.get(user).map(read),
+        }
     }
 
     /// Makes one change, its checks first, and then lets `tell` know of it
@@ -72,17 +81,22 @@ impl<P: DigestMap<Account>, O: DigestMap<Arc<Account>>> Ledger<P, O> {
         account: Account,
         expected: Option<Revision>,
         tell: impl FnOnce(&mut State, Change),
-        publish: impl FnOnce(&Table<P, O>, Option<&Account>, Account) -> Home,
+        publish: impl FnOnce(&Table<P, O>, Option<&Account>, Account),
     ) -> Result<(), StoreError> {
         let mut state = self.state();
-        let before = state.accounts.get(account.user()).and_then(|home| self.table.at(home));
-        let same = before.as_ref().map(|before| before.revision()) == expected;
+        let before = self.read(&state, account.user(), Account::clone);
+        let same = before.as_ref().map(Account::revision) == expected;
         if !same || self.names_elsewhere(&account) {
             return Err(StoreError::new(StoreErrorKind::Conflict, "replacing an account"));
         }
-        let (user, change) = (account.user().clone(), Change::between(before.as_deref(), &account));
-        let home = publish(&self.table, before.as_deref(), account);
-        state.accounts.insert(user, home);
+        let change = Change::between(before.as_ref(), &account);
+        let (user, digest) = (account.user().clone(), account.digests().next().map(|it| it.digest));
+        match digest {
+            Some(_) => drop(state.nameless.remove(&user)),
+            None => drop(state.nameless.insert(user.clone(), account.clone())),
+        }
+        publish(&self.table, before.as_ref(), account);
+        state.accounts.insert(user, digest);
         tell(&mut state, change);
         Ok(())
     }

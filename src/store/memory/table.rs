@@ -23,14 +23,6 @@ pub(super) struct Table<P, O> {
     puts: AtomicU64,
 }
 
-/// Where a whole account is kept.
-pub(super) enum Home {
-    /// Among the primaries: it names no other digest.
-    Primary(TokenDigest),
-    /// Here.
-    Shared(Arc<Account>),
-}
-
 impl<P: DigestMap<Account>, O: DigestMap<Arc<Account>>> Table<P, O> {
     pub(super) fn new(primaries: P, others: O) -> Self {
         Self { primaries, others, puts: AtomicU64::new(0) }
@@ -67,56 +59,30 @@ impl<P: DigestMap<Account>, O: DigestMap<Arc<Account>>> Table<P, O> {
         }
     }
 
-    /// Lends a whole account to the one that may write.
-    pub(super) fn read_home<R>(&self, home: &Home, read: impl FnOnce(&Account) -> R) -> Option<R> {
-        match home {
-            Home::Primary(digest) => self.primaries.read(digest, read),
-            Home::Shared(account) => Some(read(account)),
-        }
-    }
-
-    /// A whole account, for the one that may write.
-    pub(super) fn at(&self, home: &Home) -> Option<Arc<Account>> {
-        match home {
-            Home::Primary(digest) => self.primaries.read(digest, |it| Arc::new(it.clone())),
-            Home::Shared(account) => Some(Arc::clone(account)),
-        }
-    }
-
     /// Lets requests see a change, and each live token in every instant of it.
-    pub(super) fn publish(&self, before: Option<&Account>, account: Account) -> Home {
+    pub(super) fn publish(&self, before: Option<&Account>, account: Account) {
         let (primary, others) = (primary(&account), others(&account).collect::<HashSet<_>>());
-        let home = self.put_in(account);
-        self.primaries.make_room();
-        self.others.make_room();
+        self.put_in(account);
         if let Some(before) = before {
             let stays_primary = |digest: &_| primary.as_ref() == Some(digest);
             self.take_out(before, stays_primary, |digest| others.contains(digest));
         }
-        home
     }
 
-    /// Puts an account in under all its digests, and counts it when all of them
-    /// are there.
-    pub(super) fn put_in(&self, account: Account) -> Home {
-        let home = match primary(&account) {
-            Some(primary) if others(&account).next().is_none() => {
-                self.primaries.insert(primary, account);
-                Home::Primary(primary)
+    /// Puts an account in under all its digests, and counts it when it is there.
+    pub(super) fn put_in(&self, account: Account) {
+        if others(&account).next().is_some() {
+            let shared = Arc::new(account.clone());
+            for digest in others(&account) {
+                self.others.insert(digest, Arc::clone(&shared));
             }
-            primary => {
-                let account = Arc::new(account);
-                for digest in others(&account) {
-                    self.others.insert(digest, Arc::clone(&account));
-                }
-                if let Some(primary) = primary {
-                    self.primaries.insert(primary, Account::clone(&account));
-                }
-                Home::Shared(account)
-            }
-        };
+            self.others.make_room();
+        }
+        if let Some(primary) = primary(&account) {
+            self.primaries.insert(primary, account);
+            self.primaries.make_room();
+        }
         self.puts.fetch_add(1, Ordering::Release);
-        home
     }
 
     /// Takes an account's digests out, but those that are to stay where they are.
