@@ -1,17 +1,19 @@
 //! Requests per second of each gateway of `examples/gateways`: alone, and with
-//! every request decided by our endpoint. And of nginx with our endpoint
+//! every request decided by our endpoint. Then of nginx with our endpoint
 //! against nginx with one that answers 200 to everybody: the same server, which
 //! asks nobody.
 //!
 //! ```text
 //! bash tests/install_gateways.sh
 //! cargo bench --all-features --bench gateways
+//! cargo bench --all-features --bench gateways -- --static    # the second part alone
 //! ```
 //!
 //! Two variants take turns, round by round, and what is told is the median of
 //! the rounds' own ratios: what else the machine does slows both. Client,
 //! endpoint, API and gateway share its processors, so the figures compare the
-//! variants and nothing else. `GATEWAY_ROUNDS=1` makes it short.
+//! variants and nothing else. `GATEWAY_ROUNDS=1` makes it short. The second part
+//! gives nginx and the endpoint a processor of their own.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
