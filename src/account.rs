@@ -48,10 +48,11 @@ pub enum Place {
 pub struct Account {
     pub(crate) user: UserId,
     pub(crate) methods: MethodSet,
-    pub(crate) primary: Option<TokenRecord>,
-    pub(crate) backup: Option<TokenRecord>,
-    pub(crate) revision: Revision,
     /// Boxed: few accounts have one, and millions of accounts stand in memory.
+    pub(crate) backup: Option<Box<TokenRecord>>,
+    pub(crate) primary: Option<TokenRecord>,
+    pub(crate) revision: Revision,
+    /// Boxed, as the backup.
     pub(crate) pending: Option<Box<Pending>>,
     pub(crate) retired: Box<[Retired]>,
     pub(crate) confirmed: Option<Box<Confirmed>>,
@@ -109,13 +110,13 @@ impl Account {
 
     /// The former primary, expired or not.
     #[must_use]
-    pub const fn backup(&self) -> Option<&TokenRecord> {
-        self.backup.as_ref()
+    pub fn backup(&self) -> Option<&TokenRecord> {
+        self.backup.as_deref()
     }
 
     /// The token in that slot, expired or not.
     #[must_use]
-    pub const fn slot(&self, slot: Slot) -> Option<&TokenRecord> {
+    pub fn slot(&self, slot: Slot) -> Option<&TokenRecord> {
         match slot {
             Slot::Primary => self.primary(),
             Slot::Backup => self.backup(),
@@ -140,6 +141,11 @@ impl Account {
         self.confirmed.as_deref()
     }
 
+    /// Those in the slots: the primary, then the backup.
+    pub(crate) fn live_tokens(&self) -> impl Iterator<Item = &TokenRecord> {
+        self.primary().into_iter().chain(self.backup())
+    }
+
     /// The number that the account's next token will have.
     #[must_use]
     pub const fn next_token(&self) -> u64 {
@@ -160,8 +166,8 @@ impl Account {
     pub(crate) fn token_of(&self, digest: &TokenDigest) -> Option<(Slot, &TokenRecord)> {
         let is = |record: &TokenRecord| record.digest.digest.ct_eq(digest).into();
         let (is_primary, is_backup): (bool, bool) =
-            (self.primary.as_ref().is_some_and(is), self.backup.as_ref().is_some_and(is));
-        match (&self.primary, &self.backup) {
+            (self.primary().is_some_and(is), self.backup().is_some_and(is));
+        match (self.primary(), self.backup()) {
             (Some(token), _) if is_primary => Some((Slot::Primary, token)),
             (_, Some(token)) if is_backup => Some((Slot::Backup, token)),
             _ => None,
@@ -185,24 +191,22 @@ impl Account {
     /// Every digest that the account names: primary, backup, pending, retired.
     /// A store answers for each of them, and holds each to be unique.
     pub fn digests(&self) -> impl Iterator<Item = &StoredDigest> {
-        let slots = self.primary.iter().chain(&self.backup).map(|record| &record.digest);
+        let slots = self.live_tokens().map(|record| &record.digest);
         let pending = self.pending.iter().map(|pending| &pending.token.digest);
         slots.chain(pending).chain(self.retired.iter().map(|retired| &retired.digest))
     }
 
     /// The pepper version of each token in use: primary, backup, pending.
     pub fn pepper_versions_in_use(&self) -> impl Iterator<Item = PepperVersion> {
-        let slots = self.primary.iter().chain(&self.backup);
-        let tokens = slots.chain(self.pending.iter().map(|pending| &pending.token));
-        tokens.map(|token| token.digest.pepper)
+        let pending = self.pending().map(|pending| &pending.token);
+        self.live_tokens().chain(pending).map(|token| token.digest.pepper)
     }
 
     /// The token of this name, in a slot or pending.
     #[must_use]
     pub fn token(&self, id: TokenId) -> Option<&TokenRecord> {
-        let slots = self.primary.iter().chain(&self.backup);
-        let mut tokens = slots.chain(self.pending.iter().map(|pending| &pending.token));
-        tokens.find(|token| token.id == id)
+        let pending = self.pending().map(|pending| &pending.token);
+        self.live_tokens().chain(pending).find(|token| token.id == id)
     }
 
     /// Whether a token with this id was given out and has come to this end.
@@ -247,6 +251,6 @@ mod tests {
 
     #[test]
     fn an_account_is_small_enough_for_millions() {
-        assert!(size_of::<Account>() <= 400, "{} bytes", size_of::<Account>());
+        assert!(size_of::<Account>() <= 264, "{} bytes", size_of::<Account>());
     }
 }

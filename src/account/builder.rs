@@ -42,7 +42,7 @@ impl AccountBuilder {
 
     /// The former primary. Default: none.
     pub fn backup(mut self, token: TokenRecord) -> Self {
-        self.0.backup = Some(token);
+        self.0.backup = Some(Box::new(token));
         self
     }
 
@@ -122,7 +122,7 @@ fn after_last(account: &Account) -> u64 {
 
 fn tokens(account: &Account) -> Vec<(TokenId, &[u8; 32])> {
     let mut tokens = Vec::with_capacity(3 + account.retired.len());
-    let live = account.primary.iter().chain(&account.backup);
+    let live = account.live_tokens();
     let live = live.chain(account.pending.iter().map(|pending| &pending.token));
     tokens.extend(live.map(|token| (token.id, token.digest.digest.as_bytes())));
     let retired = account.retired.iter();

@@ -108,7 +108,7 @@ impl<'a> Change<'a> {
             return Err(RotationError::Stale);
         }
         let replaced = self.retire_slot(Slot::Backup, Ending::Replaced);
-        self.account.backup = self.account.primary.take();
+        self.account.backup = self.account.primary.take().map(Box::new);
         if let Some(backup) = &mut self.account.backup {
             backup.expires_at =
                 earlier(backup.expires_at, policy.backup_lifetime.map(|life| now + life));
@@ -123,7 +123,7 @@ impl<'a> Change<'a> {
     /// What to say to a code that no pending token has.
     fn not_pending(&self, code: CodeDigest) -> RotationError {
         let live = |id| {
-            let mut slots = self.account.primary.iter().chain(&self.account.backup);
+            let mut slots = self.account.live_tokens();
             slots.any(|token| token.id == id && !token.is_expired(self.facts.now))
         };
         match self.account.confirmed() {
@@ -148,7 +148,7 @@ impl<'a> Change<'a> {
         even_if_in_use: bool,
     ) -> Result<Event, RotationError> {
         let Facts { now, backup_used, .. } = *self.facts;
-        let backup = self.account.backup.as_ref().filter(|backup| backup.id == id);
+        let backup = self.account.backup().filter(|backup| backup.id == id);
         let backup = backup.ok_or_else(|| self.not_there(id, Ending::Deleted))?;
         if self.account.primary.as_ref().is_none_or(|primary| primary.is_expired(now)) {
             return Err(RotationError::NoLivePrimary);
@@ -168,13 +168,13 @@ impl<'a> Change<'a> {
         let Facts { now, primary_used, policy, .. } = *self.facts;
         let primary = self.account.primary.as_ref().filter(|primary| primary.id == give_up);
         let primary = primary.ok_or_else(|| self.not_there(give_up, Ending::RolledBack))?;
-        let backup = self.account.backup.as_ref().filter(|backup| !backup.is_expired(now));
+        let backup = self.account.backup().filter(|backup| !backup.is_expired(now));
         let backup = backup.ok_or(RotationError::NoLiveBackup)?.id;
         if !even_if_in_use {
             self.require_unused(primary, primary_used)?;
         }
         self.retire_slot(Slot::Primary, Ending::RolledBack);
-        self.account.primary = self.account.backup.take();
+        self.account.primary = self.account.backup.take().map(|backup| *backup);
         if let Some(primary) = &mut self.account.primary {
             // The end that it had as a backup is none of the primary's.
             primary.expires_at = policy.token_lifetime.map(|life| now + life);
@@ -219,7 +219,7 @@ impl<'a> Change<'a> {
             Slot::Backup => {
                 token.active_since = now;
                 token.expires_at = policy.backup_lifetime.map(|life| now + life);
-                self.account.backup = Some(token);
+                self.account.backup = Some(Box::new(token));
             }
         }
         Ok(Event::TokenImported { id, slot })
@@ -289,7 +289,7 @@ impl<'a> Change<'a> {
     fn retire_slot(&mut self, slot: Slot, ending: Ending) -> Option<TokenId> {
         let token = match slot {
             Slot::Primary => self.account.primary.take(),
-            Slot::Backup => self.account.backup.take(),
+            Slot::Backup => self.account.backup.take().map(|backup| *backup),
         }?;
         Some(self.retire(&token, ending))
     }

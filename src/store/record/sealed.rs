@@ -20,9 +20,9 @@ pub(super) struct SealedForm<'a> {
 impl<'a> SealedForm<'a> {
     pub(super) fn of(account: &'a Account) -> Self {
         Self {
-            primary: account.primary.as_ref().and_then(bytes),
-            backup: account.backup.as_ref().and_then(bytes),
-            pending: account.pending.as_deref().and_then(|pending| bytes(&pending.token)),
+            primary: account.primary().and_then(bytes),
+            backup: account.backup().and_then(bytes),
+            pending: account.pending().and_then(|pending| bytes(&pending.token)),
         }
     }
 
@@ -32,7 +32,7 @@ impl<'a> SealedForm<'a> {
 
     pub(super) fn put_into(&self, account: &mut Account) -> Result<(), RecordError> {
         put(self.primary, account.primary.as_mut())?;
-        put(self.backup, account.backup.as_mut())?;
+        put(self.backup, account.backup.as_deref_mut())?;
         put(self.pending, account.pending.as_deref_mut().map(|pending| &mut pending.token))
     }
 }

@@ -96,7 +96,7 @@ fn any_account() -> impl Strategy<Value = Account> {
             let mut account = Account::absent(UserId::new(user).unwrap());
             account.revision = Revision::from_u64(revision);
             account.methods = methods;
-            account.backup = backup.filter(|_| primary.is_some());
+            account.backup = backup.filter(|_| primary.is_some()).map(Box::new);
             account.primary = primary;
             account.pending = pending.map(Box::new);
             account.retired = retired.into();
@@ -139,7 +139,7 @@ fn sealed_account() -> Account {
     let seal = |token: &mut TokenRecord| {
         token.sealed = Some(SealedToken::from_bytes([token.id.as_u64() as u8; 90]));
     };
-    account.primary.iter_mut().chain(&mut account.backup).for_each(seal);
+    account.primary.iter_mut().chain(account.backup.as_deref_mut()).for_each(seal);
     account.pending.iter_mut().for_each(|pending| seal(&mut pending.token));
     account
 }
