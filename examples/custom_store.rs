@@ -72,7 +72,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let header = CredentialSource::Header(HeaderName::from_static("x-api-key"));
     let layer = TokenAuthLayer::new(keys.clone()).scheme(scheme).sources([header]);
     let routes = get(show).delete(async move |identity: Identity| keys.revoke(&identity));
-    let router = Router::new().route("/key", routes).layer(layer);
+    let router = Router::new().route("/key", routes).layer(layer.same_body());
 
     let listener = TcpListener::bind(address()?).await?;
     let address = listener.local_addr()?;

@@ -55,7 +55,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     // The request side: every route of the API is behind the layer.
     let api = Router::new()
         .route("/items", get(items).post(items))
-        .layer(TokenAuthLayer::new(store).usage(usage.clone()));
+        .layer(TokenAuthLayer::new(store).usage(usage.clone()).same_body());
     let router = api.merge(profile_routes(profile));
 
     let listener = TcpListener::bind(&options.listen).await?;

@@ -32,12 +32,20 @@ pub(crate) struct Pass {
 }
 
 impl Pass {
-    const ANONYMOUS: Self = Self { carrier: Carrier::Authorization, first_use: false };
+    const ANONYMOUS: Self = Self::settled(Carrier::Authorization);
+
+    /// For which nothing is left to be done.
+    pub(crate) const fn settled(carrier: Carrier) -> Self {
+        Self { carrier, first_use: false }
+    }
 }
 
 /// How far a decision has come without waiting.
 pub(crate) enum Step {
-    /// To its end.
+    /// To its end: the request passes, and nothing is left to be done with the
+    /// whole of it. The header that carried the token.
+    Settled(Carrier),
+    /// To its end but for that.
     Done(Result<Pass, Box<Denial>>),
     /// A store has to be asked.
     Ask(Box<Question>),
@@ -53,6 +61,7 @@ pub(crate) struct Question {
 }
 
 /// What a request claims and needs.
+#[derive(Clone, Copy)]
 struct Claim<'r> {
     /// The method that shall be performed.
     method: &'r Needed<'r>,
@@ -81,6 +90,7 @@ impl Authenticator {
         let mut identity = None;
         let method = &Needed::named(request.method.as_str());
         let decision = match self.begin(method, &mut request.headers, &mut identity) {
+            Step::Settled(carrier) => Ok(Pass::settled(carrier)),
             Step::Done(decision) => decision,
             Step::Ask(question) => {
                 let found = self.ask(&question).await;
@@ -105,7 +115,7 @@ impl Authenticator {
         let mut seen = Seen::default();
         self.sources.read(headers, &mut seen);
         match seen.plain_token(&self.sources, &self.scheme) {
-            Some(token) => self.look_up(token, &Claim::plain(method), identity),
+            Some(token) => self.look_up(token, || Claim::plain(method), identity),
             None => {
                 let overrides = seen.overrides().map(|overrides| overrides.is_none());
                 let misplaced = seen.misplaced(&self.sources);
@@ -131,7 +141,7 @@ impl Authenticator {
                 let (user, carrier) = (secret.user(), seen.carrier());
                 let claim = Claim { method, overrides, user, carrier };
                 if self.scheme.may_be_token(secret.token()) {
-                    self.look_up(secret.token(), &claim, identity)
+                    self.look_up(secret.token(), || claim, identity)
                 } else {
                     Step::Done(Err(refusal(DenialKind::InvalidToken)))
                 }
@@ -165,12 +175,21 @@ impl Authenticator {
     /// Asks memory, under the current pepper and then under the former one. The
     /// check sum is looked at after that only: a live token pays nothing for
     /// it, and garbage is still refused before any store is asked.
+    ///
+    /// `claim` makes the claim where it is needed: a plain one is known there
+    /// and costs nothing.
     #[inline(always)]
-    fn look_up(&self, text: &[u8], claim: &Claim<'_>, identity: &mut Option<Identity>) -> Step {
+    fn look_up<'r>(
+        &self,
+        text: &[u8],
+        claim: impl Fn() -> Claim<'r>,
+        identity: &mut Option<Identity>,
+    ) -> Step {
         let digest = self.scheme.current_digest(text);
-        match self.peek(&digest, claim, identity) {
+        match self.peek(&digest, &claim, identity) {
+            (_, Some(Ok(pass))) if self.is_settled(pass) => Step::Settled(pass.carrier),
             (_, Some(decision)) if decides(&decision) => Step::Done(decision),
-            (known, _) => self.look_further(text, (!known).then_some(digest), claim, identity),
+            (known, _) => self.look_further(text, (!known).then_some(digest), &claim(), identity),
         }
     }
 
@@ -187,7 +206,7 @@ impl Authenticator {
     ) -> Step {
         let mut digests = Vec::from_iter(current);
         if let Some(former) = self.scheme.former_digest(text) {
-            match self.peek(&former.digest, claim, identity) {
+            match self.peek(&former.digest, || *claim, identity) {
                 (_, Some(decision)) if decides(&decision) => return Step::Done(decision),
                 (known, _) => digests.extend((!known).then_some(former.digest)),
             }
@@ -202,20 +221,22 @@ impl Authenticator {
 
     /// Whether memory knows which account names the digest, if any does, and
     /// what follows from that account.
-    #[inline]
-    fn peek(
+    #[inline(always)]
+    fn peek<'r>(
         &self,
         digest: &TokenDigest,
-        claim: &Claim<'_>,
+        claim: impl Fn() -> Claim<'r>,
         identity: &mut Option<Identity>,
     ) -> (bool, Option<Result<Pass, Box<Denial>>>) {
         let mut decision = None;
         let known = self.store().peek(digest, &mut |account| {
             if let Some(account) = account {
-                decision = Some(self.judge(account, digest, claim, identity));
+                let judged = self.judge(account, digest, &claim(), identity);
+                // Nothing is lost: a store lends one account.
+                mem::forget(decision.replace(judged));
             }
         });
-        let carrier = claim.carrier;
+        let carrier = claim().carrier;
         (known, decision.map(|judged| judged.map(|first_use| Pass { carrier, first_use })))
     }
 
@@ -312,7 +333,7 @@ impl Authenticator {
 
     /// Whether nothing is left to be done for this pass with the whole request.
     #[inline]
-    pub(crate) const fn is_settled(&self, pass: Pass) -> bool {
+    const fn is_settled(&self, pass: Pass) -> bool {
         !pass.first_use && self.also_require.is_none()
     }
 

@@ -148,6 +148,9 @@ impl Needed<'static> {
     pub(crate) const DELETE: Self = Self { name: "DELETE", any_of: DELETE };
     pub(crate) const PATCH: Self = Self { name: "PATCH", any_of: PATCH };
     pub(crate) const OPTIONS: Self = Self { name: "OPTIONS", any_of: OPTIONS };
+    /// Granted to nobody, as CONNECT.
+    pub(crate) const TRACE: Self = Self { name: "TRACE", any_of: 0 };
+    pub(crate) const CONNECT: Self = Self { name: "CONNECT", any_of: 0 };
 }
 
 impl<'m> Needed<'m> {

@@ -27,11 +27,13 @@ mod body;
 mod future;
 mod layer;
 mod respond;
+mod same_body;
 mod service;
 
 pub use self::body::ResponseBody;
 pub use self::future::ResponseFuture;
 pub use self::layer::TokenAuthLayer;
+pub use self::same_body::{SameBody, SameBodyFuture, SameBodyLayer};
 pub use self::service::{Anonymous, TokenAuth};
 
 #[cfg(test)]
@@ -72,8 +74,11 @@ mod tests {
         shared::<Authenticator>();
         shared::<TokenAuthLayer>();
         shared::<TokenAuth<Inner>>();
+        shared::<SameBodyLayer>();
+        shared::<SameBody<Inner>>();
         shared::<Anonymous>();
         sent::<ResponseFuture<Inner, Bytes>>();
+        sent::<SameBodyFuture<Inner, Bytes>>();
         sent::<ResponseBody<Bytes>>();
     }
 }

@@ -62,7 +62,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     // The request side: every route of the API is behind the layer.
     let api = Router::new()
         .route("/api/items", get(items).post(items).put(items).delete(items))
-        .layer(TokenAuthLayer::new(store).usage(usage.clone()));
+        .layer(TokenAuthLayer::new(store).usage(usage.clone()).same_body());
 
     let sessions = Sessions::with_new_passwords()?;
     print_start(&sessions, address, &options);

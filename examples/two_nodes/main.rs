@@ -47,7 +47,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .await?;
 
     let layer = TokenAuthLayer::new(Arc::clone(&store)).usage(usage.clone());
-    let api = Router::new().route("/items", get(items)).layer(layer);
+    let api = Router::new().route("/items", get(items)).layer(layer.same_body());
     let router = api.merge(administration(manager)).merge(health(store));
 
     let listener = TcpListener::bind(&options.listen).await?;

@@ -57,6 +57,9 @@ impl Gate {
         let mut identity = None;
         let method = &Needed::named(method.unwrap_or(DOUBT));
         match self.authenticator.begin(method, headers, &mut identity) {
+            Step::Settled(carrier) => {
+                GateStep::Done(Decided { decision: Ok(Pass::settled(carrier)), identity })
+            }
             Step::Done(decision) => GateStep::Done(Decided { decision, identity }),
             Step::Ask(question) => GateStep::Ask(question),
         }

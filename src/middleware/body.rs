@@ -22,7 +22,8 @@ pin_project! {
     #[derive(Debug)]
     enum Kind<B> {
         Inner { #[pin] body: B },
-        Own { frame: Option<Bytes> },
+        /// Boxed, so that most bodies of an inner service are made no larger.
+        Own { frame: Option<Box<Bytes>> },
     }
 }
 
@@ -32,7 +33,8 @@ impl<B> ResponseBody<B> {
     }
 
     pub(super) fn own(bytes: Bytes) -> Self {
-        Self { kind: Kind::Own { frame: Some(bytes).filter(|bytes| !bytes.is_empty()) } }
+        let frame = Some(bytes).filter(|bytes| !bytes.is_empty());
+        Self { kind: Kind::Own { frame: frame.map(Box::new) } }
     }
 }
 
@@ -53,7 +55,9 @@ impl<B: Body<Data = Bytes>> Body for ResponseBody<B> {
     ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
         match self.project().kind.project() {
             KindProjection::Inner { body } => body.poll_frame(cx),
-            KindProjection::Own { frame } => Poll::Ready(frame.take().map(Frame::data).map(Ok)),
+            KindProjection::Own { frame } => {
+                Poll::Ready(frame.take().map(|bytes| Ok(Frame::data(*bytes))))
+            }
         }
     }
 
@@ -68,7 +72,7 @@ impl<B: Body<Data = Bytes>> Body for ResponseBody<B> {
         match &self.kind {
             Kind::Inner { body } => body.size_hint(),
             Kind::Own { frame } => {
-                let length = frame.as_ref().map_or(0, Bytes::len);
+                let length = frame.as_deref().map_or(0, Bytes::len);
                 SizeHint::with_exact(length as u64)
             }
         }

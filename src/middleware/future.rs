@@ -27,23 +27,29 @@ pin_project! {
         S: Service<Request<B>>,
     {
         #[pin]
-        state: State<S::Future, S, B>,
+        way: Way<S::Future, S, B>,
     }
 }
 
 pin_project! {
-    #[project = StateProjection]
-    #[project_replace = StateReplacement]
-    enum State<F, S, B> {
-        /// The store is asked. Boxed, so that the other states stay small.
-        Asking { waiting: Box<Waiting<S, B>> },
-        Running {
-            #[pin]
-            future: F,
-            after: After,
-        },
+    #[project = WayProjection]
+    enum Way<F, S, B> {
+        /// The inner service was called at once.
+        Straight { #[pin] future: F, after: After },
+        /// Boxed, so that the other way stays short.
+        Detour { stage: Pin<Box<Stage<F, S, B>>> },
+    }
+}
+
+pin_project! {
+    #[project = StageProjection]
+    #[project_replace = StageReplacement]
+    enum Stage<F, S, B> {
+        /// The store is asked.
+        Asking { waiting: Waiting<S, B> },
+        Running { #[pin] future: F, after: After },
         /// `None` after the end.
-        Denied { response: Option<Box<Response<Bytes>>> },
+        Denied { response: Option<Response<Bytes>> },
     }
 }
 
@@ -64,12 +70,12 @@ struct Answer {
 
 impl<S: Service<Request<B>>, B> ResponseFuture<S, B> {
     #[inline]
-    pub(super) const fn running(future: S::Future, after: After) -> Self {
-        Self { state: State::Running { future, after } }
+    pub(super) fn running(future: S::Future, after: After) -> Self {
+        Self { way: Way::Straight { future, after } }
     }
 
     pub(super) fn denied(response: Response<Bytes>) -> Self {
-        Self { state: State::Denied { response: Some(Box::new(response)) } }
+        Self::detour(Stage::Denied { response: Some(response) })
     }
 
     /// `service` is ready, and is called or dropped when the store has
@@ -86,14 +92,18 @@ impl<S: Service<Request<B>>, B> ResponseFuture<S, B> {
             let found = asking.authenticator.ask(&question).await;
             Answer { question, found }
         });
-        let waiting = Box::new(Waiting { answer, settings, service, head, body });
-        Self { state: State::Asking { waiting } }
+        let waiting = Waiting { answer, settings, service, head, body };
+        Self::detour(Stage::Asking { waiting })
+    }
+
+    fn detour(stage: Stage<S::Future, S, B>) -> Self {
+        Self { way: Way::Detour { stage: Box::pin(stage) } }
     }
 }
 
 impl<S: Service<Request<B>>, B> Waiting<S, B> {
-    /// What follows when the store has answered.
-    fn conclude(self, Answer { question, found }: Answer) -> State<S::Future, S, B> {
+    /// The next stage.
+    fn conclude(self, Answer { question, found }: Answer) -> Stage<S::Future, S, B> {
         let Self { settings, mut service, head, body, .. } = self;
         let authenticator = &settings.authenticator;
         let (method, mut identity) = (&Needed::named(head.method.as_str()), None);
@@ -101,32 +111,74 @@ impl<S: Service<Request<B>>, B> Waiting<S, B> {
         match authenticator.settle(decision, identity.as_ref(), &head) {
             Ok(pass) => {
                 let mut request = Request::from_parts(head, body);
-                let after = settings.admit(pass, identity, &mut request);
-                State::Running { future: service.call(request), after }
+                let after = settings.admit(pass.carrier, &mut identity, &mut request);
+                Stage::Running { future: service.call(request), after }
             }
             Err(denial) => {
                 drop(service);
-                State::Denied { response: Some(Box::new(settings.deny(*denial, &head))) }
+                Stage::Denied { response: Some(settings.deny(*denial, &head)) }
             }
         }
     }
 }
 
-impl<F, S, B> State<F, S, B>
+impl<S, B, R> ResponseFuture<S, B>
 where
-    S: Service<Request<B>, Future = F>,
+    S: Service<Request<B>, Response = Response<R>>,
 {
-    /// Waits for the store.
+    /// Polls for a response whose body is made of the inner service's, or of a
+    /// denial's.
+    #[inline(always)]
+    pub(super) fn poll_for<T>(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        inner: fn(R) -> T,
+        own: fn(Bytes) -> T,
+    ) -> Poll<Result<Response<T>, S::Error>> {
+        match self.project().way.project() {
+            WayProjection::Straight { future, after } => {
+                future.poll(cx).map_ok(|response| after.apply(response).map(inner))
+            }
+            WayProjection::Detour { stage } => stage.as_mut().poll_for(cx, inner, own),
+        }
+    }
+}
+
+impl<F, S, B, R> Stage<F, S, B>
+where
+    F: Future<Output = Result<Response<R>, S::Error>>,
+    S: Service<Request<B>, Response = Response<R>, Future = F>,
+{
     #[cold]
-    fn wait(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        if let StateProjection::Asking { waiting } = self.as_mut().project() {
-            let answer = ready!(waiting.answer.as_mut().poll(cx));
-            let over = Self::Denied { response: None };
-            if let StateReplacement::Asking { waiting } = self.as_mut().project_replace(over) {
-                self.set(waiting.conclude(answer));
+    fn poll_for<T>(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        inner: fn(R) -> T,
+        own: fn(Bytes) -> T,
+    ) -> Poll<Result<Response<T>, S::Error>> {
+        loop {
+            match self.as_mut().project() {
+                StageProjection::Running { future, after } => {
+                    return future.poll(cx).map_ok(|response| after.apply(response).map(inner));
+                }
+                StageProjection::Asking { waiting } => {
+                    let answer = ready!(waiting.answer.as_mut().poll(cx));
+                    self.as_mut().go_on(answer);
+                }
+                StageProjection::Denied { response } => {
+                    let response = response.take().map(|denial| Ok(denial.map(own)));
+                    return response.map_or(Poll::Pending, Poll::Ready);
+                }
             }
         }
-        Poll::Ready(())
+    }
+
+    /// Takes the store's answer.
+    fn go_on(mut self: Pin<&mut Self>, answer: Answer) {
+        let over = Self::Denied { response: None };
+        if let StageReplacement::Asking { waiting } = self.as_mut().project_replace(over) {
+            self.set(waiting.conclude(answer));
+        }
     }
 }
 
@@ -138,30 +190,21 @@ where
 
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut state = self.project().state;
-        loop {
-            match state.as_mut().project() {
-                StateProjection::Running { future, after } => {
-                    return future.poll(cx).map_ok(|response| after.apply(response));
-                }
-                StateProjection::Asking { .. } => ready!(state.as_mut().wait(cx)),
-                StateProjection::Denied { response } => {
-                    let response = response.take().map(|own| Ok(own.map(ResponseBody::own)));
-                    return response.map_or(Poll::Pending, Poll::Ready);
-                }
-            }
-        }
+        self.poll_for(cx, ResponseBody::inner, ResponseBody::own)
     }
 }
 
 impl<S: Service<Request<B>>, B> fmt::Debug for ResponseFuture<S, B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let state = match self.state {
-            State::Asking { .. } => "asking the store",
-            State::Running { .. } => "running",
-            State::Denied { response: Some(_) } => "denied",
-            State::Denied { response: None } => "done",
+        let stage = match &self.way {
+            Way::Straight { .. } => "running",
+            Way::Detour { stage } => match **stage {
+                Stage::Asking { .. } => "asking the store",
+                Stage::Running { .. } => "running",
+                Stage::Denied { response: Some(_) } => "denied",
+                Stage::Denied { response: None } => "done",
+            },
         };
-        f.debug_tuple("ResponseFuture").field(&state).finish()
+        f.debug_tuple("ResponseFuture").field(&stage).finish()
     }
 }

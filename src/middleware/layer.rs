@@ -7,9 +7,9 @@ use http::Response;
 use http::request::Parts;
 use tower_layer::Layer;
 
-use super::TokenAuth;
 use super::respond::{Responder, Statuses};
 use super::service::Settings;
+use super::{SameBodyLayer, TokenAuth};
 use crate::authenticate::Authenticator;
 use crate::credentials::CredentialSource;
 use crate::denial::{Denial, Realm, RealmError};
@@ -288,6 +288,31 @@ impl TokenAuthLayer {
         render: impl Fn(&Denial, &Parts) -> Response<Bytes> + Send + Sync + 'static,
     ) -> Self {
         self.rendered(render, Statuses::Any)
+    }
+
+    /// Keeps the inner service's body type, if that can be made of bytes, in
+    /// place of [`ResponseBody`](super::ResponseBody). To be called last.
+    ///
+    /// An axum router boxes every body that is not its own once more, and
+    /// `axum::serve` takes no other. Around a whole router a layer costs less
+    /// than on its routes, which `Router::layer` boxes once more, too.
+    ///
+    /// ```
+    /// # use tower_api_token::{store::MemoryStore, TokenAuthLayer};
+    /// use axum::extract::Request;
+    /// use axum::routing::get;
+    /// use axum::{Router, ServiceExt};
+    /// use tower_layer::Layer;
+    ///
+    /// # async fn example() -> std::io::Result<()> {
+    /// let routes = Router::new().route("/items", get(|| async { "apple, pear" }));
+    /// let service = TokenAuthLayer::new(MemoryStore::new()).same_body().layer(routes);
+    /// let listener = tokio::net::TcpListener::bind("127.0.0.1:8080").await?;
+    /// axum::serve(listener, ServiceExt::<Request>::into_make_service(service)).await
+    /// # }
+    /// ```
+    pub const fn same_body(self) -> SameBodyLayer {
+        SameBodyLayer(self)
     }
 
     fn rendered(

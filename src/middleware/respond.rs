@@ -1,15 +1,14 @@
 //! What the layer does to responses: renders denials, and marks what was
 //! answered to a token.
 
-use std::fmt;
 use std::sync::Arc;
+use std::{fmt, mem};
 
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, VARY};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response};
 
-use super::ResponseBody;
 use crate::account::Slot;
 use crate::credentials::{Carrier, Sources};
 use crate::denial::{Denial, Realm, Renderer, is_grpc, keep_the_head, render_grpc};
@@ -78,7 +77,7 @@ impl Responder {
     }
 
     /// What is to be done to the response to a request that passed.
-    #[inline]
+    #[inline(always)]
     pub(super) fn after(
         &self,
         carrier: Carrier,
@@ -86,8 +85,12 @@ impl Responder {
         sources: &Sources,
     ) -> After {
         let backup = identity.is_some_and(|identity| identity.slot() == Slot::Backup);
-        let vary = sources.own_header(carrier).cloned().map(Box::new);
-        After { backup_notice: backup && self.backup_notice, vary }
+        let notice = backup && self.backup_notice;
+        match sources.own_header(carrier) {
+            Some(header) => After::Vary(Box::new(Vary { header: header.clone(), notice })),
+            None if notice => After::BackupNotice,
+            None => After::Nothing,
+        }
     }
 }
 
@@ -103,31 +106,48 @@ impl fmt::Debug for Responder {
 
 /// What is to be done to the inner service's response.
 #[derive(Debug, Default)]
-pub(super) struct After {
-    backup_notice: bool,
-    /// The header that carried the token, if caches do not know it (RFC 9111
-    /// section 3.5 protects `Authorization` alone). Boxed, since few requests
-    /// have one and each future is moved.
-    vary: Option<Box<HeaderName>>,
+pub(super) enum After {
+    #[default]
+    Nothing,
+    /// The token was the backup.
+    BackupNotice,
+    /// The token was in a header that caches do not know. Boxed, since few
+    /// requests have one and each future is moved.
+    Vary(Box<Vary>),
+}
+
+/// What a response depends on that caches do not know: RFC 9111 section 3.5
+/// protects `Authorization` alone.
+#[derive(Debug)]
+pub(super) struct Vary {
+    /// The header that carried the token.
+    header: HeaderName,
+    /// Whether that was the backup.
+    notice: bool,
 }
 
 impl After {
+    /// Does it.
     #[inline(always)]
-    pub(super) fn apply<B>(&mut self, response: Response<B>) -> Response<ResponseBody<B>> {
-        let (mut head, body) = response.into_parts();
-        if self.backup_notice || self.vary.is_some() {
-            self.mark(&mut head.headers);
+    pub(super) fn apply<B>(&mut self, mut response: Response<B>) -> Response<B> {
+        if !matches!(self, Self::Nothing) {
+            self.mark(response.headers_mut());
         }
-        Response::from_parts(head, ResponseBody::inner(body))
+        response
     }
 
     #[cold]
     fn mark(&mut self, headers: &mut HeaderMap) {
-        if self.backup_notice {
+        let (notice, vary) = match mem::take(self) {
+            Self::Nothing => (false, None),
+            Self::BackupNotice => (true, None),
+            Self::Vary(vary) => (vary.notice, Some(vary.header)),
+        };
+        if notice {
             headers.insert(SLOT, HeaderValue::from_static(Slot::Backup.as_str()));
         }
-        if let Some(name) = self.vary.take() {
-            keep_from_shared_caches(headers, *name);
+        if let Some(header) = vary {
+            keep_from_shared_caches(headers, header);
         }
     }
 }

@@ -13,6 +13,7 @@ use super::future::ResponseFuture;
 use super::respond::{After, Responder};
 use super::{ResponseBody, TokenAuthLayer};
 use crate::authenticate::{Authenticator, Pass, Step};
+use crate::credentials::Carrier;
 use crate::denial::{Denial, DenialKind};
 use crate::events::passed;
 use crate::identity::Identity;
@@ -60,20 +61,16 @@ where
 
     #[inline]
     fn call(&mut self, mut request: Request<B>) -> ResponseFuture<S, B> {
-        let authenticator = &self.settings.authenticator;
-        // A method that is no standard one outlives the borrow of its request.
-        let other;
-        let method = match standard(request.method()) {
-            Some(method) => method,
-            None => {
-                other = request.method().clone();
-                &Needed::named(other.as_str())
-            }
+        let Some(method) = standard(request.method()) else {
+            return self.call_with_extension(request);
         };
+        let authenticator = &self.settings.authenticator;
         let mut identity = None;
         match authenticator.begin(method, request.headers_mut(), &mut identity) {
-            Step::Done(Ok(pass)) if authenticator.is_settled(pass) => {
-                let after = self.settings.admit(pass, identity, &mut request);
+            Step::Settled(carrier) => {
+                let after = self.settings.admit(carrier, &mut identity, &mut request);
+                // Nothing is left of it, and looking whether there is costs more.
+                mem::forget(identity);
                 ResponseFuture::running(self.inner.call(request), after)
             }
             step => self.call_slowly(step, identity, request),
@@ -82,12 +79,26 @@ where
 }
 
 impl<S: Clone> TokenAuth<S> {
+    /// The way of a method that is no standard one. Its name has to outlive the
+    /// borrow of the request's headers.
+    #[cold]
+    fn call_with_extension<B>(&mut self, mut request: Request<B>) -> ResponseFuture<S, B>
+    where
+        S: Service<Request<B>>,
+    {
+        let method = request.method().clone();
+        let (method, mut identity) = (&Needed::named(method.as_str()), None);
+        let authenticator = &self.settings.authenticator;
+        let step = authenticator.begin(method, request.headers_mut(), &mut identity);
+        self.call_slowly(step, identity, request)
+    }
+
     /// Goes on where the whole request, or the store, is needed.
     #[cold]
     fn call_slowly<B>(
         &mut self,
         step: Step,
-        identity: Option<Identity>,
+        mut identity: Option<Identity>,
         request: Request<B>,
     ) -> ResponseFuture<S, B>
     where
@@ -95,6 +106,7 @@ impl<S: Clone> TokenAuth<S> {
     {
         let (head, body) = request.into_parts();
         let decision = match step {
+            Step::Settled(carrier) => Ok(Pass::settled(carrier)),
             Step::Done(decision) => decision,
             Step::Ask(question) => {
                 let (service, settings) = (self.take_ready(), Arc::clone(&self.settings));
@@ -104,7 +116,7 @@ impl<S: Clone> TokenAuth<S> {
         match self.settings.authenticator.settle(decision, identity.as_ref(), &head) {
             Ok(pass) => {
                 let mut request = Request::from_parts(head, body);
-                let after = self.settings.admit(pass, identity, &mut request);
+                let after = self.settings.admit(pass.carrier, &mut identity, &mut request);
                 ResponseFuture::running(self.inner.call(request), after)
             }
             Err(denial) => {
@@ -125,21 +137,26 @@ impl<S: Clone> TokenAuth<S> {
 
 impl Settings {
     /// Prepares a request that may pass, and says what to do to its response.
+    /// Takes the identity out.
     #[inline(always)]
     pub(super) fn admit<B>(
         self: &Arc<Self>,
-        pass: Pass,
-        identity: Option<Identity>,
+        carrier: Carrier,
+        identity: &mut Option<Identity>,
         request: &mut Request<B>,
     ) -> After {
         passed(identity.as_ref().map(Identity::slot));
         let sources = self.authenticator.enabled_sources();
-        let after = self.responder.after(pass.carrier, identity.as_ref(), sources);
+        let after = self.responder.after(carrier, identity.as_ref(), sources);
         if self.strip_credentials {
             self.strip(request.headers_mut());
         }
-        match identity {
-            Some(identity) => drop(request.extensions_mut().insert(identity)),
+        match identity.take() {
+            Some(identity) => {
+                if let Some(outer) = request.extensions_mut().insert(identity) {
+                    let_go(outer);
+                }
+            }
             None => self.mark_anonymous(request.extensions_mut()),
         }
         after
@@ -164,6 +181,12 @@ impl Settings {
     }
 }
 
+/// What an outer service said about who this is.
+#[cold]
+fn let_go(outer: Identity) {
+    drop(outer);
+}
+
 /// A request's method if it is a standard one, without comparing texts.
 #[inline]
 fn standard(method: &Method) -> Option<&'static Needed<'static>> {
@@ -175,6 +198,8 @@ fn standard(method: &Method) -> Option<&'static Needed<'static>> {
         Method::DELETE => Some(&Needed::DELETE),
         Method::PATCH => Some(&Needed::PATCH),
         Method::OPTIONS => Some(&Needed::OPTIONS),
+        Method::TRACE => Some(&Needed::TRACE),
+        Method::CONNECT => Some(&Needed::CONNECT),
         _ => None,
     }
 }

@@ -216,8 +216,17 @@ fn sha256_of_one_block(message: &[u8]) -> [u8; 32] {
     // FIPS 180-4 section 5.1.1: a one bit, zeros, the length in bits.
     let mut blocks = [[0; 64]];
     let block = &mut blocks[0];
-    block[..message.len()].copy_from_slice(message);
-    block[message.len()] = 0x80;
+    let length = message.len();
+    // Two copies of a known length, which may overlap, cost less than one of an
+    // unknown length.
+    match (message.first_chunk::<32>(), message.last_chunk::<32>()) {
+        (Some(start), Some(end)) => {
+            block[..32].copy_from_slice(start);
+            block[length - 32..length].copy_from_slice(end);
+        }
+        _ => block[..length].copy_from_slice(message),
+    }
+    block[length] = 0x80;
     block[56..].copy_from_slice(&(message.len() as u64 * 8).to_be_bytes());
     sha2::block_api::compress256(&mut state, &blocks);
     let mut digest = [0; 32];

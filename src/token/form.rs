@@ -48,15 +48,19 @@ impl Shape {
 
     #[inline]
     fn fits(&self, text: &[u8]) -> bool {
-        self.body(text).is_some()
+        self.has_body(text, |_| true)
     }
 
-    /// What stands behind the prefix and its underscore.
+    /// Whether `text` has this shape, and `holds` of what stands behind the
+    /// prefix and its underscore.
     #[inline]
-    fn body<'t>(&self, text: &'t [u8]) -> Option<&'t [u8; BODY_LENGTH]> {
-        let [b'_', body @ ..] = text.last_chunk::<AFTER_PREFIX>()? else { return None };
-        let begins = text.first_chunk().is_some_and(|start| self.begins(*start));
-        (text.len() == self.length && begins).then_some(body)
+    fn has_body(&self, text: &[u8], holds: impl Fn(&[u8; BODY_LENGTH]) -> bool) -> bool {
+        match (text.first_chunk(), text.last_chunk::<AFTER_PREFIX>()) {
+            (Some(start), Some([b'_', body @ ..])) => {
+                text.len() == self.length && self.begins(*start) && holds(body)
+            }
+            _ => false,
+        }
     }
 
     #[inline]
@@ -115,7 +119,7 @@ impl TokenPrefix {
     /// the prefix, as every generated token does.
     #[inline]
     pub(super) fn is_plainly_of(&self, text: &[u8]) -> bool {
-        self.shape.body(text).is_some_and(are_alphanumeric)
+        self.shape.has_body(text, are_alphanumeric)
     }
 }
 

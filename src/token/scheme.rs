@@ -174,11 +174,10 @@ impl TokenScheme {
 
     #[inline(always)]
     pub(crate) fn current_digest(&self, text: &[u8]) -> TokenDigest {
-        let mut digest = TokenDigest::from_bytes(sha256(text));
-        if let Some(pepper) = &self.pepper {
-            digest = pepper.apply(digest.as_bytes());
+        match &self.pepper {
+            None => TokenDigest::from_bytes(sha256(text)),
+            Some(pepper) => peppered(text, pepper),
         }
-        digest
     }
 
     /// The digest under the former key, if one is configured.
@@ -208,6 +207,11 @@ pub enum SchemeError {
     /// The current and the former pepper have the same version.
     #[error("the current and the former pepper must have different versions")]
     SameVersion,
+}
+
+#[cold]
+fn peppered(text: &[u8], pepper: &Pepper) -> TokenDigest {
+    pepper.apply(&sha256(text))
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ mod head;
 mod overrides;
 mod readiness;
 mod responses;
+mod same_body;
 mod support;
 mod uniform;
 

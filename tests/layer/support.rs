@@ -10,8 +10,9 @@ use std::future::{Ready, ready};
 use bytes::Bytes;
 use futures_util::FutureExt;
 use http::{HeaderMap, Request, Response, StatusCode};
+use http_body::Body;
 use http_body_util::{BodyExt, Full};
-use tower::{Layer, ServiceExt, service_fn};
+use tower::{Layer, Service, ServiceExt, service_fn};
 use tower_api_token::denial::Denial;
 use tower_api_token::{Identity, TokenAuthLayer};
 
@@ -72,8 +73,20 @@ pub(crate) fn send_to(
     request: Request<String>,
     headers: HeaderMap,
 ) -> Outcome {
-    let handler = move |request: Request<String>| handle(&request, headers.clone());
-    let response = layer.layer(service_fn(handler)).oneshot(request).now_or_never();
+    answer(layer.layer(handler(headers)), request)
+}
+
+/// Sends `request` through `layer`, which keeps the handler's body type.
+pub(crate) fn send_in_same_body(layer: TokenAuthLayer, request: Request<String>) -> Outcome {
+    answer(layer.same_body().layer(handler(HeaderMap::new())), request)
+}
+
+fn answer<S, B>(service: S, request: Request<String>) -> Outcome
+where
+    S: Service<Request<String>, Response = Response<B>, Error = Infallible>,
+    B: Body<Data = Bytes, Error = Infallible>,
+{
+    let response = service.oneshot(request).now_or_never();
     let response = response.expect("answered without waiting").unwrap_or_else(|no| match no {});
     let (head, body) = response.into_parts();
     let body = body.collect().now_or_never().expect("a ready body");
@@ -86,10 +99,15 @@ pub(crate) fn send_to(
     }
 }
 
-fn handle(
-    request: &Request<String>,
+type Answer = Ready<Result<Response<Full<Bytes>>, Infallible>>;
+
+fn handler(
     headers: HeaderMap,
-) -> Ready<Result<Response<Full<Bytes>>, Infallible>> {
+) -> impl Service<Request<String>, Response = Response<Full<Bytes>>, Error = Infallible> + Clone {
+    service_fn(move |request: Request<String>| handle(&request, headers.clone()))
+}
+
+fn handle(request: &Request<String>, headers: HeaderMap) -> Answer {
     let identity = request.extensions().get().cloned();
     let shown = format!("{request:?}");
     let mut response = Response::new(Full::from("reached"));
