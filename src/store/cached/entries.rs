@@ -26,9 +26,10 @@ use crate::account::Account;
 use crate::store::{Change, HeartbeatId};
 use crate::token::TokenDigest;
 
-/// That a digest is named by an account.
+/// That a digest is named by an account. That stands here itself, and not
+/// behind a pointer: among many each one that is followed is a wait for memory.
 pub(super) struct Known {
-    account: Arc<Account>,
+    account: Account,
     until: u64,
     place: usize,
     used: AtomicBool,
@@ -97,7 +98,7 @@ impl<K: Clear<Known>, U: Clear<Unknown>> Entries<K, U> {
     pub(super) fn peek<R>(
         &self,
         digest: &TokenDigest,
-        visit: impl FnOnce(&Arc<Account>) -> R,
+        visit: impl FnOnce(&Account) -> R,
     ) -> Option<R> {
         // The lease before the entry, so that one which is forgotten before the
         // next lease is not believed under it; the clock last, so that a thread
@@ -121,7 +122,7 @@ impl<K: Clear<Known>, U: Clear<Unknown>> Entries<K, U> {
     }
 
     fn remembered(&self, digest: &TokenDigest) -> Option<Option<Arc<Account>>> {
-        let known = self.peek(digest, |account| Some(Arc::clone(account)));
+        let known = self.peek(digest, |account| Some(Arc::new(account.clone())));
         known.or_else(|| self.is_unknown(digest).then_some(None))
     }
 
@@ -179,7 +180,7 @@ impl<K: Clear<Known>, U: Clear<Unknown>> Entries<K, U> {
         if let Some(left) = left {
             self.known.remove(&left);
         }
-        let (account, used) = (Arc::clone(account), AtomicBool::new(again));
+        let (account, used) = (Account::clone(account), AtomicBool::new(again));
         self.known.insert(digest, Known { account, until, place, used });
     }
 
