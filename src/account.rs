@@ -164,13 +164,11 @@ impl Account {
     /// The live token with this digest, found as by [`slot_of`](Self::slot_of).
     #[inline]
     pub(crate) fn token_of(&self, digest: &TokenDigest) -> Option<(Slot, &TokenRecord)> {
-        let is = |record: &TokenRecord| record.digest.digest.ct_eq(digest).into();
-        let (is_primary, is_backup): (bool, bool) =
-            (self.primary().is_some_and(is), self.backup().is_some_and(is));
-        match (self.primary(), self.backup()) {
-            (Some(token), _) if is_primary => Some((Slot::Primary, token)),
-            (_, Some(token)) if is_backup => Some((Slot::Backup, token)),
-            _ => None,
+        let is = |record: &&TokenRecord| record.digest.digest.ct_eq(digest).into();
+        match (self.primary().filter(is), self.backup().filter(is)) {
+            (Some(token), _) => Some((Slot::Primary, token)),
+            (None, Some(token)) => Some((Slot::Backup, token)),
+            (None, None) => None,
         }
     }
 
