@@ -75,6 +75,7 @@ fn main() {
         Candidate { name: LAYER, address: server.layer, text: token },
         Candidate { name: "this layer, around the router", address: server.around, text: token },
         Candidate { name: "floor", address: server.floor, text: token },
+        Candidate { name: "floor, around the router", address: server.floor_around, text: token },
         Candidate { name: "jsonwebtoken 11 HS256", address: server.jwt, text: jwt },
     ];
     let start = Instant::now();
@@ -88,10 +89,10 @@ fn main() {
 }
 
 /// Requests per second of each candidate in one round.
-type Round = [f64; 5];
+type Round = [f64; 6];
 
-/// A B C D E E D C B A.
-fn round(candidates: &[Candidate; 5], sequence: &mut Sequence) -> Round {
+/// A B C D E F F E D C B A.
+fn round(candidates: &[Candidate; 6], sequence: &mut Sequence) -> Round {
     let mut loads = candidates.each_ref().map(|candidate| candidate.load(sequence));
     let mut rates = loads.each_mut().map(|load| load.run(SLICE));
     for (rate, load) in rates.iter_mut().zip(&mut loads).rev() {
@@ -111,7 +112,7 @@ fn kept(rounds: &[Round]) -> Vec<Round> {
     rounds.iter().filter(within).copied().collect()
 }
 
-fn report(candidates: &[Candidate; 5], rounds: &[Round], busy: f64) {
+fn report(candidates: &[Candidate; 6], rounds: &[Round], busy: f64) {
     let kept = kept(rounds);
     println!("| axum server | requests per second | share of the bare server | 95 % interval |");
     println!("|---|--:|--:|--:|");
@@ -154,12 +155,13 @@ impl Candidate {
     }
 }
 
-/// Five servers on one thread, which stays on one processor.
+/// Six servers on one thread, which stays on one processor.
 struct Server {
     bare: SocketAddr,
     layer: SocketAddr,
     around: SocketAddr,
     floor: SocketAddr,
+    floor_around: SocketAddr,
     jwt: SocketAddr,
     clock: mpsc::UnboundedSender<oneshot::Sender<Duration>>,
 }
@@ -175,6 +177,7 @@ impl Server {
                 let usage = UsageRecorder::new(Arc::clone(&store));
                 let layer = TokenAuthLayer::new(store).usage(usage).same_body();
                 let table = Arc::new(FloorTable::new(USERS, false));
+                let floor_around = Floor::<_, false>::new(api(), Arc::clone(&table));
                 let floor = move |route| Floor::<_, false>::new(route, Arc::clone(&table));
                 let (clock, mut asked) = mpsc::unbounded_channel::<oneshot::Sender<Duration>>();
                 let server = Self {
@@ -182,6 +185,7 @@ impl Server {
                     layer: serve(api().layer(layer.clone())).await,
                     around: serve(layer.layer(api())).await,
                     floor: serve(api().layer(layer_fn(floor))).await,
+                    floor_around: serve(floor_around).await,
                     jwt: serve(api().layer(layer_fn(Jwt::new))).await,
                     clock,
                 };
