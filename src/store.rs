@@ -153,7 +153,7 @@ pub struct Replacement {
     /// What to keep in the history.
     pub entry: AuditEntry,
     /// What to keep before it, the earliest first: the entries of changes that
-    /// this one was [made one](Self::append) with.
+    /// this one was made one with.
     pub earlier: Vec<AuditEntry>,
 }
 
@@ -166,7 +166,7 @@ impl Replacement {
 
     /// Makes one change of this one and `next`, which was made of this one's
     /// account: both are written or neither is.
-    pub fn append(&mut self, next: Self) {
+    pub(crate) fn append(&mut self, next: Self) {
         let Self { account, entry, earlier, .. } = next;
         self.account = account;
         // Growing by itself, a vector would make room for four, and batches are long.

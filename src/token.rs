@@ -98,6 +98,10 @@ impl Token {
         Self(text)
     }
 
+    pub(crate) fn sha256(&self) -> [u8; 32] {
+        digest::sha256(self.0.as_bytes())
+    }
+
     /// The token's text. The one door to the secret: never log, store or mail
     /// what it returns.
     #[must_use]

@@ -88,6 +88,15 @@ pub enum ImportedToken {
 }
 
 impl ImportedToken {
+    /// The SHA-256 of the token: two are the same token if theirs are equal.
+    #[must_use]
+    pub fn sha256(&self) -> [u8; 32] {
+        match self {
+            Self::Token(token) => token.sha256(),
+            Self::Sha256(sha256) => *sha256,
+        }
+    }
+
     /// The token itself, if it is known.
     const fn plain(&self) -> Option<&Token> {
         match self {

@@ -161,7 +161,7 @@ impl TokenScheme {
     /// The digest under which a new token is stored.
     #[must_use]
     pub fn digest(&self, token: &Token) -> StoredDigest {
-        self.digest_of_sha256(&sha256(token.expose_secret().as_bytes()))
+        self.digest_of_sha256(&token.sha256())
     }
 
     /// The digest under which a token whose plain SHA-256 is `sha256` is

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use sha2::{Digest, Sha256};
 
+use crate::postgres::Server;
 use crate::program::Place;
 use crate::serving::Serving;
 
@@ -134,6 +135,36 @@ fn a_line_that_is_a_list_is_no_object() {
     place.write("tokens.jsonl", &format!("[\"alice\",[\"GET\"],\"primary\",null,\"{digest}\"]\n"));
     place.run(&["import", "tokens.jsonl"]).exited(8).says("not a JSON object");
     assert!(place.run(&["user", "list", "--json"]).succeeded().json().is_empty());
+}
+
+#[tokio::test]
+async fn a_token_goes_to_the_first_line_that_names_it() {
+    first_line_wins(&Place::new());
+    let server = Server::shared();
+    let place = Place::in_database(server, &server.database().await);
+    place.run(&["migrate"]).succeeded();
+    first_line_wins(&place);
+}
+
+fn first_line_wins(place: &Place) {
+    let row = |user: &str, digest: &str| format!("{user},GET,primary,{digest}\n");
+    let digest = sha256("0");
+    let mut text = "user,methods,slot,sha256\n".to_owned();
+    for number in 1..=9_998 {
+        text.push_str(&row(&format!("user{number}"), &sha256(&number.to_string())));
+    }
+    // With this user's two rows a batch is full: while it is written the last
+    // row is looked at.
+    text.extend(["alice", "alice", "bob"].map(|user| row(user, &digest)));
+    place.write("tokens.csv", &text);
+    for (imported, there) in [(9_999, 1), (0, 10_000)] {
+        let ran = place.run(&["import", "tokens.csv", "--json"]).exited(8);
+        let values = ran.json();
+        let [refused, sum] = &values[..] else { panic!("{ran:?}") };
+        assert_eq!(refused["line"], 10_002, "{ran:?}");
+        let counts = [&sum["imported"], &sum["already_there"], &sum["refused"]];
+        assert_eq!(counts, [imported, there, 1], "{ran:?}");
+    }
 }
 
 #[test]

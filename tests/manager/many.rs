@@ -17,6 +17,7 @@ on_every_store!(
     the_same_rows_again_change_nothing,
     a_refused_row_leaves_the_others_alone,
     both_slots_of_a_user_in_one_batch,
+    a_row_that_stands_twice_is_there_already,
     a_row_without_methods_grants_none,
     a_row_that_lost_a_race_is_tried_alone,
     a_row_that_lost_a_race_and_is_refused_changes_nothing,
@@ -125,6 +126,17 @@ async fn both_slots_of_a_user_in_one_batch(world: World) {
     assert_eq!(names, ["access_granted", "token_imported", "token_imported"]);
     let told: Vec<_> = world.log.entries().iter().map(|entry| entry.revision.as_u64()).collect();
     assert_eq!(told, [1, 2, 3]);
+}
+
+async fn a_row_that_stands_twice_is_there_already(world: World) {
+    let own = row(alice(), Slot::Primary, sha(1));
+    let as_backup = row(alice(), Slot::Backup, sha(1));
+    let of_another = row(bob(), Slot::Primary, sha(1));
+    let rows = [own.clone(), own, as_backup, of_another];
+    let (twice, taken) = (Some(RotationError::AlreadyDone), Some(RotationError::DigestInUse));
+    assert_eq!(import(&world, &rows).await, [None, twice, taken, taken]);
+    // As in a second run.
+    assert_eq!(import(&world, &rows).await, [twice, twice, taken, taken]);
 }
 
 async fn a_row_without_methods_grants_none(world: World) {

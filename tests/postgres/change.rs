@@ -247,3 +247,55 @@ async fn a_refusal_that_names_a_digest_is_told_without_it() {
     assert!(told.contains("23514"), "{told}");
     assert!(!told.contains("d1d1") && !told.contains("209, 209"), "{told}");
 }
+
+/// What is left of a user in the history, where somebody has deleted the
+/// account by hand, stands in the way of no one else.
+#[tokio::test]
+async fn a_conflict_that_lasts_leaves_the_others_of_its_batch_alone() {
+    let database = Server::shared().database().await;
+    let store = database.store().await;
+    store.replace(change(account("bob", 1, 1))).await.unwrap();
+    let delete = "DELETE FROM tower_api_token.account WHERE user_id = 'bob'";
+    database.client().await.batch_execute(delete).await.unwrap();
+    let accounts = [account("alice", 1, 2), account("bob", 1, 3), account("carol", 1, 4)];
+    let answers = store.replace_many(accounts.into_iter().map(change).collect()).await.unwrap();
+    let answers: Vec<_> =
+        answers.into_iter().map(|answer| answer.map_err(|error| error.kind())).collect();
+    assert_eq!(answers, [Ok(()), Err(StoreErrorKind::Conflict), Ok(())]);
+    let load = async |name| store.load(&user(name)).await.unwrap().account;
+    assert!(load("alice").await.is_some() && load("carol").await.is_some());
+    assert!(load("bob").await.is_none());
+}
+
+/// The planner knows nothing of tables that a batch has only begun to fill: it
+/// takes them for small, and reading them through for each change would take
+/// hours.
+#[tokio::test]
+async fn a_batch_into_an_empty_database_reads_no_table_through() {
+    const CHANGES: u64 = 2_000;
+    let database = Server::shared().database().await;
+    let store = database.store().await;
+    // Plans may be made already when the batch comes.
+    for number in 0..10 {
+        store.replace(change(account(&format!("first {number}"), 1, number))).await.unwrap();
+    }
+    let changes = (10..10 + CHANGES).map(|number| account(&format!("user {number}"), 1, number));
+    let answers = store.replace_many(changes.map(change).collect()).await.unwrap();
+    assert!(answers.len() == 2_000 && answers.iter().all(Result::is_ok));
+    let client = database.client().await;
+    let told = "SELECT relname::text, n_tup_ins, seq_tup_read FROM pg_stat_user_tables
+        WHERE schemaname = 'tower_api_token' AND relname IN ('account', 'digest', 'history')";
+    // Each backend tells of what it has done a second later at most.
+    for _ in 0..1_000 {
+        client.batch_execute("SELECT pg_stat_clear_snapshot()").await.unwrap();
+        let rows = client.query(told, &[]).await.unwrap();
+        let rows: Vec<(String, i64, i64)> =
+            rows.iter().map(|row| (row.get(0), row.get(1), row.get(2))).collect();
+        if rows.len() == 3 && rows.iter().all(|(_, written, _)| *written >= 2_000) {
+            assert!(rows.iter().all(|(.., read)| *read < 10_000), "{rows:?}");
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("the server does not tell what it has done");
+}

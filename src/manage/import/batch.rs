@@ -69,10 +69,13 @@ impl<'a> Batch<'a> {
     ) -> Result<AuditEntry, ManageError> {
         let token = self.inner.importable(&item.user, item.slot, &item.token).await?;
         let digest = token.digest.digest;
-        if self.tokens.contains(&digest) {
-            return Err(RotationError::DigestInUse.into());
-        }
         let (before, now) = self.account(&item.user).await?;
+        if self.tokens.contains(&digest) {
+            let is_there = before.slot_of(&digest) == Some(item.slot);
+            let why =
+                if is_there { RotationError::AlreadyDone } else { RotationError::DigestInUse };
+            return Err(why.into());
+        }
         let token = self.inner.sealed(token, item.token.plain(), &before)?;
         let change = self.change(&before, now, item, token)?;
         let entry = change.entry.clone();

@@ -3,6 +3,8 @@
 
 use std::collections::BTreeMap;
 
+use deadpool_postgres::Transaction;
+use futures_util::future::try_join_all;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Error, GenericClient, IsolationLevel, Statement};
 
@@ -161,35 +163,64 @@ pub(super) async fn replace_many(
     Ok(answers)
 }
 
+/// One that conflicts without having been seen to (another's digest came in at
+/// the same moment, or the history has its revision already) makes all of them
+/// fail: then each is written on its own.
 async fn write_all(
     lent: &mut Lent,
     parameters: &[Parameters],
 ) -> Result<Vec<Result<(), StoreError>>, Error> {
+    let mut together = true;
     for _ in 1..ATTEMPTS {
-        match write_together(lent, parameters).await {
-            // One that conflicts without having been seen to has made all of
-            // them fail; it is seen the next time.
-            Err(error) if gave_way(&error) || is_taken(&error) => {}
+        match write_batch(lent, parameters, together).await {
+            Err(error) if gave_way(&error) => {}
+            Err(error) if is_taken(&error) => together = false,
             answers => return answers,
         }
     }
-    write_together(lent, parameters).await
+    write_batch(lent, parameters, together).await
 }
 
-async fn write_together(
+/// Writes all in one transaction.
+async fn write_batch(
     lent: &mut Lent,
     parameters: &[Parameters],
+    together: bool,
 ) -> Result<Vec<Result<(), StoreError>>, Error> {
-    let statement = lent.prepare_cached(CHANGE).await?;
+    // A text of its own, so that it has a plan of its own.
+    let statement = lent.prepare_cached(&format!("{CHANGE} -- in a batch")).await?;
     let transaction = lent.build_transaction().isolation_level(IsolationLevel::ReadCommitted);
-    let transaction = transaction.start().await?;
-    let mut answers = Vec::with_capacity(parameters.len());
-    for parameters in parameters {
-        let written = parameters.write(&*transaction, &statement).await?;
-        answers.push(written.then_some(()).ok_or_else(conflict));
-    }
+    let mut transaction = transaction.start().await?;
+    // The planner takes a table that is being filled for as small as it was, and
+    // would read it through for each change.
+    transaction.batch_execute("SET LOCAL enable_seqscan = off").await?;
+    let answers = if together {
+        // All are under way at once: else each would wait for the network.
+        let writes = parameters.iter().map(|change| change.write(&*transaction, &statement));
+        try_join_all(writes).await?
+    } else {
+        let mut answers = Vec::with_capacity(parameters.len());
+        for change in parameters {
+            answers.push(write_apart(&mut transaction, change, &statement).await?);
+        }
+        answers
+    };
     transaction.commit().await?;
-    Ok(answers)
+    Ok(answers.into_iter().map(|written| written.then_some(()).ok_or_else(conflict)).collect())
+}
+
+/// Whether the change was made; what fails of it fails alone.
+async fn write_apart(
+    transaction: &mut Transaction<'_>,
+    change: &Parameters,
+    statement: &Statement,
+) -> Result<bool, Error> {
+    let savepoint = transaction.transaction().await?;
+    match change.write(&*savepoint, statement).await {
+        Ok(written) => savepoint.commit().await.map(|()| written),
+        Err(error) if is_taken(&error) => savepoint.rollback().await.map(|()| false),
+        Err(error) => Err(error),
+    }
 }
 
 /// A batch of uses, column by column: each token once, since one statement

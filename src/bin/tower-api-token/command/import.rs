@@ -140,9 +140,28 @@ type Answers = Result<Vec<Result<AuditEntry, ManageError>>, ManageError>;
 /// A batch that is being written.
 struct Writing {
     rows: Vec<(u64, Result<(), RowError>)>,
-    users: HashSet<UserId>,
+    about: About,
     bytes: u64,
     task: JoinHandle<Answers>,
+}
+
+/// Whom and what a batch is about.
+struct About {
+    users: HashSet<UserId>,
+    /// By their SHA-256.
+    tokens: HashSet<[u8; 32]>,
+}
+
+impl About {
+    fn of(items: &[ImportItem]) -> Self {
+        let users = items.iter().map(|item| item.user.clone()).collect();
+        let tokens = items.iter().map(|item| item.token.sha256()).collect();
+        Self { users, tokens }
+    }
+
+    fn overlaps(&self, next: &Self) -> bool {
+        !(self.users.is_disjoint(&next.users) && self.tokens.is_disjoint(&next.tokens))
+    }
 }
 
 impl Import<'_> {
@@ -156,15 +175,15 @@ impl Import<'_> {
     }
 
     /// Has what was read written. While one batch is written the next is
-    /// planned, unless it is about the same users: it would be judged by what
-    /// was before.
+    /// planned and may be written first, unless both are about one user or
+    /// token: it would be judged by what was before.
     async fn write(&mut self, bytes: u64) -> Result<(), Failure> {
         let rows = std::mem::take(&mut self.batch);
         let mut items = Vec::with_capacity(rows.len());
         let rows = rows.into_iter().map(|(number, row)| (number, row.map(|item| items.push(item))));
         let rows = rows.collect();
-        let users: HashSet<_> = items.iter().map(|item| item.user.clone()).collect();
-        if self.writing.as_ref().is_some_and(|before| !before.users.is_disjoint(&users)) {
+        let about = About::of(&items);
+        if self.writing.as_ref().is_some_and(|before| before.about.overlaps(&about)) {
             self.finish().await?;
         }
         let (manager, actor) = (self.world.manager.clone(), self.world.actor.clone());
@@ -176,7 +195,7 @@ impl Import<'_> {
                 manager.import_many(&actor, &items).await
             }
         });
-        let next = Writing { rows, users, bytes, task };
+        let next = Writing { rows, about, bytes, task };
         self.finish().await?;
         self.writing = Some(next);
         Ok(())
