@@ -81,39 +81,42 @@ fn main() {
     let start = Instant::now();
     let busy = server.processor_time();
     let mut rounds = Vec::new();
-    while start.elapsed() < LIMIT && kept(&rounds).len() < ROUNDS {
-        rounds.push(round(&candidates, &mut sequence));
+    while start.elapsed() < LIMIT && steady(&rounds).len() < ROUNDS {
+        rounds.push(Round::of(&candidates, &mut sequence));
     }
     let busy = (server.processor_time() - busy).as_secs_f64() / start.elapsed().as_secs_f64();
     report(&candidates, &rounds, busy);
 }
 
-/// Requests per second of each candidate in one round.
-type Round = [f64; 6];
-
-/// A B C D E F F E D C B A.
-fn round(candidates: &[Candidate; 6], sequence: &mut Sequence) -> Round {
-    let mut loads = candidates.each_ref().map(|candidate| candidate.load(sequence));
-    let mut rates = loads.each_mut().map(|load| load.run(SLICE));
-    for (rate, load) in rates.iter_mut().zip(&mut loads).rev() {
-        *rate = rate.midpoint(load.run(SLICE));
-    }
-    rates
+/// One round: A B C D E F F E D C B A.
+struct Round {
+    /// Requests per second of each candidate.
+    rates: [f64; 6],
+    /// Whether the bare server was as fast at its end as at its beginning:
+    /// else the machine had something else to do.
+    steady: bool,
 }
 
-/// The rounds in which the bare server was within a tenth of its median: in the
-/// others the machine had something else to do.
-fn kept(rounds: &[Round]) -> Vec<Round> {
-    if rounds.is_empty() {
-        return Vec::new();
+impl Round {
+    fn of(candidates: &[Candidate; 6], sequence: &mut Sequence) -> Self {
+        let mut loads = candidates.each_ref().map(|candidate| candidate.load(sequence));
+        let first = loads.each_mut().map(|load| load.run(SLICE));
+        let mut second = first;
+        for (rate, load) in second.iter_mut().zip(&mut loads).rev() {
+            *rate = load.run(SLICE);
+        }
+        let steady = (second[0] / first[0] - 1.0).abs() <= 0.1;
+        let rates = std::array::from_fn(|place| first[place].midpoint(second[place]));
+        Self { rates, steady }
     }
-    let usual = median(&rounds.iter().map(|round| round[0]).collect::<Vec<_>>());
-    let within = |round: &&Round| (round[0] / usual - 1.0).abs() <= 0.1;
-    rounds.iter().filter(within).copied().collect()
+}
+
+fn steady(rounds: &[Round]) -> Vec<[f64; 6]> {
+    rounds.iter().filter(|round| round.steady).map(|round| round.rates).collect()
 }
 
 fn report(candidates: &[Candidate; 6], rounds: &[Round], busy: f64) {
-    let kept = kept(rounds);
+    let kept = steady(rounds);
     println!("| axum server | requests per second | share of the bare server | 95 % interval |");
     println!("|---|--:|--:|--:|");
     let mut closing = String::from("http ratio: not measured, the machine was busy");
