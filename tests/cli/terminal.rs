@@ -6,13 +6,33 @@ use crate::program::{Place, Ran, finish};
 
 /// Runs the program on a terminal of its own, by Python's `pty`, and types
 /// `typed` once it has printed `prompt`.
+///
+/// The terminal shows nothing until its echo is off: a prompt that came before
+/// would let the answer of whoever is quick be seen, and waits here for ever.
 fn on_a_terminal(place: &Place, arguments: &[&str], prompt: &str, typed: &str) -> Ran {
     let script = r#"
-import os, pty, sys
+import fcntl, os, pty, sys, termios, time
 prompt, typed, command = sys.argv[1].encode(), sys.argv[2].encode(), sys.argv[3:]
-pid, terminal = pty.fork()
+terminal, inner = pty.openpty()
+before = termios.tcgetattr(inner)
+if prompt:
+    termios.tcflow(inner, termios.TCOOFF)
+pid = os.fork()
 if pid == 0:
+    os.setsid()
+    fcntl.ioctl(inner, termios.TIOCSCTTY, 0)
+    for number in range(3):
+        os.dup2(inner, number)
     os.execv(command[0], command)
+if prompt:
+    end = time.monotonic() + 20
+    while termios.tcgetattr(inner)[3] & termios.ECHO:
+        if time.monotonic() > end:
+            os.kill(pid, 9)
+            sys.exit("the terminal echoes what is typed")
+        time.sleep(0.005)
+    termios.tcflow(inner, termios.TCOON)
+os.close(inner)
 seen = b""
 while True:
     try:
@@ -23,10 +43,13 @@ while True:
         break
     seen += chunk
     if typed and prompt in seen:
-        os.write(terminal, typed + b"\n")
+        os.write(terminal, typed)
         typed = b""
 os.write(1, seen)
-sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+if termios.tcgetattr(terminal) != before:
+    sys.exit(f"the terminal is left as {termios.tcgetattr(terminal)}, was {before}, exit {code}")
+sys.exit(code)
 "#;
     let mut python = Command::new("python3");
     python.args(["-c", script, prompt, typed, env!("CARGO_BIN_EXE_tower-api-token")]);
@@ -34,16 +57,45 @@ sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
     finish(python.env("TOWER_API_TOKEN_STORE", &place.store), "")
 }
 
+/// A user whose token waits for its confirmation: the code.
+fn waiting(place: &Place) -> String {
+    place.user_with_token("alice", &["GET"]);
+    let generated = place.run(&["token", "generate", "alice", "--json"]).succeeded().json();
+    generated[0]["code"].as_str().unwrap().to_owned()
+}
+
+const CONFIRM: &[&str] = &["token", "confirm", "alice"];
+
 #[test]
 fn a_code_is_asked_for_and_not_shown() {
     let place = Place::new();
-    place.user_with_token("alice", &["GET"]);
-    let generated = place.run(&["token", "generate", "alice", "--json"]).succeeded().json();
-    let code = generated[0]["code"].as_str().unwrap();
-    let ran = on_a_terminal(&place, &["token", "confirm", "alice"], "confirmation code: ", code);
+    let code = waiting(&place);
+    let ran = on_a_terminal(&place, CONFIRM, "confirmation code: ", &format!("{code}\n"));
     let ran = ran.succeeded();
-    assert!(ran.out.contains("confirmation code: ") && !ran.out.contains(code), "{ran:?}");
+    assert!(ran.out.contains("confirmation code: ") && !ran.out.contains(&code), "{ran:?}");
     assert!(ran.out.contains("token 2 confirmed"), "{ran:?}");
+}
+
+#[test]
+fn what_is_typed_at_a_prompt_can_be_mended() {
+    let place = Place::new();
+    let code = waiting(&place);
+    // Ctrl-U takes back the line, DEL a character.
+    let typed = format!("nonsense\u{15}{code}x\u{7f}\n");
+    on_a_terminal(&place, CONFIRM, "confirmation code: ", &typed).succeeded();
+}
+
+#[test]
+fn a_prompt_can_be_left() {
+    let place = Place::new();
+    let code = waiting(&place);
+    let left = on_a_terminal(&place, CONFIRM, "confirmation code: ", &format!("{code}\u{3}"));
+    assert!(!left.out.contains(&code), "{left:?}");
+    left.exited(130);
+    // Ctrl-D on an empty line.
+    let ended = on_a_terminal(&place, CONFIRM, "confirmation code: ", "\u{4}").exited(2);
+    assert!(ended.out.contains("no confirmation code was given"), "{ended:?}");
+    place.run_with(CONFIRM, &code).succeeded();
 }
 
 #[test]

@@ -28,7 +28,8 @@ Exit codes:
   6  the store is out of reach, and a change may or may not have been made: ask again
   7  the store holds what cannot be read, or is not set up
   8  import: some lines were refused, the others are imported
-  9  check: something is wrong";
+  9  check: something is wrong
+130  interrupted at a prompt; nothing was done";
 
 const OTHERWISE: u8 = 1;
 pub(crate) const USAGE: u8 = 2;
@@ -39,6 +40,8 @@ const UNAVAILABLE: u8 = 6;
 const UNREADABLE: u8 = 7;
 const LINES_REFUSED: u8 = 8;
 const CHECK_FAILED: u8 = 9;
+/// What a shell says of a process that SIGINT ended.
+const INTERRUPTED: u8 = 130;
 
 /// Why a command did not do what it was asked to.
 #[derive(Debug, thiserror::Error)]
@@ -98,6 +101,7 @@ impl Failure {
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
             Self::Settings(_) | Self::Name { .. } | Self::Method(_) => USAGE,
+            Self::Secret(SecretError::Interrupted) => INTERRUPTED,
             Self::Secret(_) | Self::NotACode | Self::CodeFile { .. } => USAGE,
             Self::Open(error) => match error {
                 OpenError::Settings(_) => USAGE,
@@ -140,6 +144,7 @@ impl Failure {
             UNREADABLE => "store_unreadable",
             LINES_REFUSED => "lines_refused",
             CHECK_FAILED => "check_failed",
+            INTERRUPTED => "interrupted",
             _ => "failed",
         }
     }

@@ -1,6 +1,8 @@
 //! Secrets on their way in: from the standard input, a file that nobody else
 //! may read, or a prompt; never from the command line.
 
+mod prompt;
+
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, IsTerminal, Read};
@@ -9,7 +11,7 @@ use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
 /// No secret is longer: a pepper of a kilobyte, a token of half of that.
-const MOST_BYTES: u64 = 4_096;
+const MOST_BYTES: usize = 4_096;
 
 /// Why a secret could not be had.
 #[derive(Debug, thiserror::Error)]
@@ -26,10 +28,14 @@ pub(crate) enum SecretError {
     EmptyFile(PathBuf),
     #[error("the secret is longer than {MOST_BYTES} bytes, or not UTF-8")]
     NotText,
-    #[error("no {0} was given on the standard input")]
+    #[error("no {0} was given")]
     Nothing(&'static str),
     #[error("the standard input could not be read")]
     Input(#[source] io::Error),
+    #[error("the terminal could not be asked")]
+    Terminal(#[source] io::Error),
+    #[error("interrupted; nothing was done")]
+    Interrupted,
 }
 
 /// The secret from the file, if one is named; else from a prompt on a
@@ -42,11 +48,11 @@ pub(crate) fn read(
         return of_file(path);
     }
     if io::stdin().is_terminal() {
-        let typed = rpassword::prompt_password(format!("{what}: ")).map_err(SecretError::Input)?;
-        return given(what, Zeroizing::new(typed));
+        let typed = prompt::ask(what, MOST_BYTES + 1).map_err(SecretError::Terminal)?;
+        return given(what, text(&typed.ok_or(SecretError::Interrupted)?)?);
     }
     let mut line = Zeroizing::new(Vec::new());
-    let stdin = io::stdin().lock().take(MOST_BYTES + 1);
+    let stdin = io::stdin().lock().take(MOST_BYTES as u64 + 1);
     BufReader::new(stdin).read_until(b'\n', &mut line).map_err(SecretError::Input)?;
     given(what, text(&line)?)
 }
@@ -61,7 +67,7 @@ pub(crate) fn of_file(path: &Path) -> Result<Zeroizing<String>, SecretError> {
     let file = File::open(path).map_err(failed)?;
     refuse_if_public(path, &file)?;
     let mut bytes = Zeroizing::new(Vec::new());
-    file.take(MOST_BYTES + 1).read_to_end(&mut bytes).map_err(failed)?;
+    file.take(MOST_BYTES as u64 + 1).read_to_end(&mut bytes).map_err(failed)?;
     let text = text(&bytes)?;
     if text.is_empty() { Err(SecretError::EmptyFile(path.to_owned())) } else { Ok(text) }
 }
@@ -89,7 +95,7 @@ fn text(bytes: &[u8]) -> Result<Zeroizing<String>, SecretError> {
     let line = bytes.strip_suffix(b"\n").unwrap_or(bytes);
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     match std::str::from_utf8(line) {
-        Ok(text) if bytes.len() as u64 <= MOST_BYTES => Ok(Zeroizing::new(text.to_owned())),
+        Ok(text) if bytes.len() <= MOST_BYTES => Ok(Zeroizing::new(text.to_owned())),
         _ => Err(SecretError::NotText),
     }
 }
