@@ -12,10 +12,12 @@ use std::error::Error;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use async_trait::async_trait;
-use axum::Router;
+use axum::extract::Request;
 use axum::http::{HeaderName, StatusCode};
 use axum::routing::get;
+use axum::{Router, ServiceExt};
 use tokio::net::TcpListener;
+use tower::Layer;
 use tower_api_token::account::{Account, TokenRecord};
 use tower_api_token::credentials::CredentialSource;
 use tower_api_token::identity::UserId;
@@ -72,7 +74,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let header = CredentialSource::Header(HeaderName::from_static("x-api-key"));
     let layer = TokenAuthLayer::new(keys.clone()).scheme(scheme).sources([header]);
     let routes = get(show).delete(async move |identity: Identity| keys.revoke(&identity));
-    let router = Router::new().route("/key", routes).layer(layer.same_body());
+    // All of the API is behind the layer, which then goes around the router.
+    let service = layer.same_body().layer(Router::new().route("/key", routes));
 
     let listener = TcpListener::bind(address()?).await?;
     let address = listener.local_addr()?;
@@ -81,7 +84,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         let key = key.expose_secret();
         println!("curl -i -X {method} -H 'X-Api-Key: {key}' http://{address}/key");
     }
-    Ok(axum::serve(listener, router).await?)
+    Ok(axum::serve(listener, ServiceExt::<Request>::into_make_service(service)).await?)
 }
 
 fn address() -> Result<String, Box<dyn Error>> {

@@ -27,6 +27,7 @@ mod body;
 mod future;
 mod layer;
 mod respond;
+mod room;
 mod same_body;
 mod service;
 

@@ -9,6 +9,9 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
+use axum::Router;
+use axum::body::Body;
+use axum::routing::get;
 use http::{Extensions, Method, Request, Response, StatusCode};
 use tower::{Layer, Service, service_fn};
 use tower_api_token::TokenAuthLayer;
@@ -48,13 +51,13 @@ fn answer(request: Request<()>) -> Ready<Result<Response<Request<()>>, Infallibl
 }
 
 /// The blocks allocated between handing a request over and its response.
-fn allocations<S, B>(service: &mut S, method: Method) -> (StatusCode, u64)
+fn allocations<S, Q: Default, B>(service: &mut S, method: Method) -> (StatusCode, u64)
 where
-    S: Service<Request<()>, Response = Response<B>, Error = Infallible>,
+    S: Service<Request<Q>, Response = Response<B>, Error = Infallible>,
 {
     let bearer = format!("Bearer {TOKEN}");
     let request = Request::builder().method(method).header("authorization", bearer);
-    let request = request.header("user-agent", "curl/8.5.0").body(()).unwrap();
+    let request = request.header("user-agent", "curl/8.5.0").body(Q::default()).unwrap();
     let mut cx = Context::from_waker(Waker::noop());
     let before = Counts::now().allocations;
     assert!(service.poll_ready(&mut cx).is_ready());
@@ -86,6 +89,18 @@ fn a_request_allocates_what_its_extensions_take_and_nothing_else() {
     }
     let (status, _) = allocations(&mut layered, Method::PUT);
     assert_eq!(status, StatusCode::FORBIDDEN);
+}
+
+/// The router puts three extensions in; a map of four is made once as well.
+#[test]
+fn around_an_axum_router_it_allocates_nothing_but_the_identity() {
+    let mut router = Router::new().route("/", get(async || ()));
+    let mut layered = layer().same_body().layer(router.clone());
+    // The first use in an interval is noted.
+    allocations::<_, Body, _>(&mut layered, Method::GET);
+    let (_, bare) = allocations::<_, Body, _>(&mut router, Method::GET);
+    let expected = (StatusCode::OK, bare + 1);
+    assert_eq!(allocations::<_, Body, _>(&mut layered, Method::GET), expected);
 }
 
 /// An axum router that is no server's outermost service lays its layers around

@@ -8,6 +8,7 @@ use http::request::Parts;
 use tower_layer::Layer;
 
 use super::respond::{Responder, Statuses};
+use super::room::Room;
 use super::service::Settings;
 use super::{SameBodyLayer, TokenAuth};
 use crate::authenticate::Authenticator;
@@ -43,7 +44,8 @@ pub struct TokenAuthLayer {
 impl From<Authenticator> for TokenAuthLayer {
     fn from(authenticator: Authenticator) -> Self {
         let responder = Responder::default();
-        let settings = Settings { authenticator, responder, strip_credentials: false };
+        let settings =
+            Settings { authenticator, responder, strip_credentials: false, room: Room::new() };
         Self { settings: Arc::new(settings) }
     }
 }
@@ -294,8 +296,9 @@ impl TokenAuthLayer {
     /// place of [`ResponseBody`](super::ResponseBody). To be called last.
     ///
     /// An axum router boxes every body that is not its own once more, and
-    /// `axum::serve` takes no other. Around a whole router a layer costs less
-    /// than on its routes, which `Router::layer` boxes once more, too.
+    /// `axum::serve` takes no other. Around a whole router, as below, a layer
+    /// costs half of what it costs on its routes: `Router::layer` boxes each of
+    /// them once more, and finds the map of extensions full.
     ///
     /// ```
     /// # use tower_api_token::{store::MemoryStore, TokenAuthLayer};

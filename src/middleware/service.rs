@@ -11,6 +11,7 @@ use tower_service::Service;
 
 use super::future::ResponseFuture;
 use super::respond::{After, Responder};
+use super::room::Room;
 use super::{ResponseBody, TokenAuthLayer};
 use crate::authenticate::{Authenticator, Pass, Step};
 use crate::credentials::Carrier;
@@ -33,6 +34,7 @@ pub(super) struct Settings {
     pub(super) authenticator: Authenticator,
     pub(super) responder: Responder,
     pub(super) strip_credentials: bool,
+    pub(super) room: Room,
 }
 
 impl<S> TokenAuth<S> {
@@ -153,7 +155,9 @@ impl Settings {
         }
         match identity.take() {
             Some(identity) => {
-                if let Some(outer) = request.extensions_mut().insert(identity) {
+                let extensions = request.extensions_mut();
+                self.room.make(extensions);
+                if let Some(outer) = extensions.insert(identity) {
                     let_go(outer);
                 }
             }
