@@ -44,7 +44,8 @@ pub(crate) fn request(method: Method) -> Request<Body> {
 /// An endless row of requests, each with the next of some credentials.
 pub(crate) struct Requests {
     template: http::request::Parts,
-    credentials: Vec<HeaderValue>,
+    /// Sent in turn, and then from the first again.
+    pub(crate) credentials: Vec<HeaderValue>,
     next: usize,
 }
 
