@@ -8,7 +8,6 @@ mod postgres;
 #[expect(dead_code, reason = "this test needs less of it")]
 #[path = "../support/redis.rs"]
 mod redis;
-#[expect(dead_code, reason = "this test needs less of it")]
 #[path = "../support/server.rs"]
 mod server;
 mod stores;
