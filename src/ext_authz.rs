@@ -26,12 +26,16 @@
 //! complete configuration is `examples/gateways/envoy-grpc`. Above all
 //! `failure_mode_allow` must stay off.
 
+mod body;
 mod message;
 mod request;
 mod service;
 mod verdict;
 
 use std::sync::Arc;
+
+use bytes::Bytes;
+use http::Response;
 
 pub use self::service::ExtAuthzFuture;
 use crate::authenticate::Authenticator;
@@ -127,5 +131,28 @@ impl ExtAuthz {
     /// ```
     pub fn strip_credentials(self, strip: bool) -> Self {
         self.change(|settings| settings.strip_credentials = strip)
+    }
+
+    /// An answer to a check that has Envoy deny the request, whatever is in it,
+    /// and show the client this response: for whatever stands before the
+    /// service and refuses it a check. An error of gRPC would do neither, and
+    /// lets the request pass under `failure_mode_allow`.
+    ///
+    /// A status that is not 300 to 599 could be taken for an approval, and is
+    /// replaced by 503.
+    ///
+    /// ```
+    /// # use tower_api_token::ext_authz::ExtAuthz;
+    /// use bytes::Bytes;
+    /// use http::{Response, StatusCode};
+    ///
+    /// let mut response = Response::new(Bytes::from_static(b"later"));
+    /// *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+    /// let answer = ExtAuthz::denied(response);
+    /// assert_eq!(answer.status(), 200, "as gRPC demands");
+    /// ```
+    #[must_use]
+    pub fn denied(response: Response<Bytes>) -> Response<tonic::body::Body> {
+        verdict::denied_by(response)
     }
 }

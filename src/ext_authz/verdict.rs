@@ -2,11 +2,13 @@
 //! encoded: an empty `CheckResponse` would be an approval.
 
 use bytes::Bytes;
-use http::{HeaderMap, Response};
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use prost::Message;
 use tonic::Status;
 use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 
+use super::body::OneMessage;
 use super::message::{
     CheckRequest, CheckResponse, DeniedHttpResponse, HeaderLine, HeaderValueOption, HttpResponse,
     HttpStatus, OkHttpResponse, Status as RpcStatus,
@@ -16,6 +18,10 @@ use crate::forward_auth::gate::Admission;
 
 /// The gRPC status code that lets a request pass.
 const OK: u16 = 0;
+
+/// The codes of refused checks: the client's fault, and any other.
+const PERMISSION_DENIED: u16 = 7;
+const UNAVAILABLE: u16 = 14;
 
 /// The outcome of a check.
 pub(super) enum Verdict {
@@ -53,6 +59,20 @@ impl CheckResponse {
         let status = RpcStatus { code: code.into(), message: message.to_owned() };
         Self { status: Some(status), http_response: Some(response) }
     }
+}
+
+/// The gRPC answer that has Envoy show the client this response.
+pub(super) fn denied_by(mut response: Response<Bytes>) -> Response<tonic::body::Body> {
+    if !matches!(response.status().as_u16(), 300..=599) {
+        *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+    }
+    let server = response.status().is_server_error();
+    let code = if server { UNAVAILABLE } else { PERMISSION_DENIED };
+    let denied = HttpResponse::Denied(denied(&response));
+    let check = CheckResponse::of(code, "the check was refused", denied);
+    let mut answer = Response::new(tonic::body::Body::new(OneMessage::new(&check)));
+    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+    answer
 }
 
 fn denied(response: &Response<Bytes>) -> DeniedHttpResponse {

@@ -12,8 +12,10 @@ use http_body::{Body, Frame, SizeHint};
 #[derive(Debug, Default)]
 pub struct ForwardAuthBody(Option<Bytes>);
 
-impl ForwardAuthBody {
-    pub(super) fn new(bytes: Bytes) -> Self {
+/// A body of these bytes, for whoever answers in the place of a
+/// [`ForwardAuth`](super::ForwardAuth).
+impl From<Bytes> for ForwardAuthBody {
+    fn from(bytes: Bytes) -> Self {
         Self(Some(bytes).filter(|bytes| !bytes.is_empty()))
     }
 }

@@ -62,7 +62,7 @@ impl Settings {
             }
             Err(denial) => {
                 let response = self.gate.render(&denial, &request.method);
-                let mut response = response.map(ForwardAuthBody::new);
+                let mut response = response.map(ForwardAuthBody::from);
                 response.extensions_mut().insert(denial);
                 response
             }

@@ -145,14 +145,49 @@ fn forward_060_a_listener_that_others_reach_needs_the_gateways_secret() {
     for secrets in [&[][..], &["wrong"], &[secret, secret]] {
         let answers = [None, Some(&*bad), Some(&*live)].map(|token| ask(secrets, token));
         for answer in &answers {
-            assert_eq!((answer.status, answer.body.as_str()), (403, ""), "{secrets:?}");
+            assert_eq!(answer.status, 503, "{secrets:?}");
+            let problem: serde_json::Value = serde_json::from_str(&answer.body).unwrap();
+            let kind = "urn:problem-type:tower-api-token:gateway-not-recognised";
+            assert_eq!((&problem["type"], &problem["status"]), (&kind.into(), &503.into()));
+            assert_eq!(answer.header("content-type"), Some("application/problem+json"));
+            assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
+            assert_eq!(answer.header("retry-after"), Some("1"));
             assert_eq!(answer.header("x-auth-user"), None);
+            assert_eq!(answer.header("www-authenticate"), None);
         }
     }
     let probes: Vec<_> = (0..40).map(|_| ask(&["wrong"], Some(&live)).status).collect();
-    assert!(probes.contains(&429), "{probes:?}");
+    assert_eq!(probes, [503; 40], "guessing at speed is the operator's fault as well");
     assert_eq!(ask(&[secret], Some(&live)).status, 200, "the gateway is not shut out");
+    let log = server.logged("X-Gateway-Secret is missing");
+    assert!(log.contains("ERROR") && log.contains("forward-auth"), "{log}");
     assert!(!server.log().contains(secret), "{}", server.log());
+}
+
+#[test]
+fn each_fault_of_the_gateways_secret_is_named_in_the_log() {
+    let place = Place::new();
+    place.write("secret", "a secret that only the gateway knows\n");
+    let secret = "a secret that only the gateway knows";
+    let faults = [
+        (&[][..], "X-Gateway-Secret is missing"),
+        (&["wrong"], "X-Gateway-Secret is not the content of secret-file"),
+        (&[secret, secret], "X-Gateway-Secret is sent more than once"),
+    ];
+    for (secrets, fault) in faults {
+        let mut command =
+            place.command(&["serve", "--listen", "127.0.0.1:0", "--profile", "original-method"]);
+        command.env("TOWER_API_TOKEN_FORWARD_AUTH_SECRET_FILE", "secret");
+        let server = Serving::run(command);
+        let headers: Vec<_> =
+            secrets.iter().map(|secret| ("x-gateway-secret", (*secret).to_owned())).collect();
+        for method in ["GET", "HEAD", "POST"] {
+            let address = server.address("forward-auth");
+            assert_eq!(request(&address, method, "/", &headers, "").status, 503, "{method}");
+        }
+        assert!(server.logged(fault).contains("requests get 503"));
+        assert_eq!(server.log().matches("X-Gateway-Secret").count(), 1, "once a second");
+    }
 }
 
 #[test]

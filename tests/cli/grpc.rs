@@ -51,6 +51,8 @@ struct CheckResponse {
 struct Denied {
     #[prost(message, optional, tag = "1")]
     status: Option<Number>,
+    #[prost(string, tag = "3")]
+    body: String,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -120,8 +122,20 @@ fn forward_060_envoy_needs_the_secret_where_others_reach_the_listener() {
         command.env("TOWER_API_TOKEN_EXT_AUTHZ_SECRET_FILE", "secret");
         command
     });
-    let (status, _) = ask(&place, &server, &token, "GET", &[]);
-    assert_eq!(status, "403");
+    // Not an error of gRPC: under `failure_mode_allow` that would be a pass.
+    for wrong in [&[][..], &["x-gateway-secret: a guess"], &["x-gateway-secret: again"]] {
+        for token in [&*token, "tat_none"] {
+            let (status, answer) = ask(&place, &server, token, "GET", wrong);
+            assert_eq!(status, "200");
+            let denied = CheckResponse::decode(&answer[5..]).expect("a message");
+            assert_eq!(denied.status.unwrap().code, 14);
+            assert!(denied.allowed.is_none());
+            let denied = denied.denied.expect("a denied_response");
+            assert_eq!(denied.status.unwrap().code, 503);
+            assert!(denied.body.contains("tower-api-token:gateway-not-recognised"));
+        }
+    }
+    server.logged("X-Gateway-Secret is missing");
     let secret = "x-gateway-secret: a secret that only the gateway knows";
     let (status, answer) = ask(&place, &server, &token, "GET", &[secret]);
     assert_eq!(status, "200");

@@ -5,7 +5,11 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use http::{HeaderMap, HeaderName, StatusCode};
+use bytes::Bytes;
+use http::header::{
+    CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
+};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
@@ -20,21 +24,40 @@ const SECRET: HeaderName = HeaderName::from_static("x-gateway-secret");
 /// A secret must have so many bytes.
 pub(super) const SHORTEST: usize = 16;
 
-/// So many wrong secrets are answered in a second; further ones are sent away
-/// without a look.
-const WRONG_PER_SECOND: u32 = 10;
+/// How often refused requests are logged.
+const LOG_INTERVAL: Duration = Duration::from_secs(1);
+
+/// What a client is told when its gateway is not let in: that the service is
+/// unavailable, since the fault is the operator's.
+const PROBLEM: &str = "{\"type\":\"urn:problem-type:tower-api-token:gateway-not-recognised\",\
+     \"title\":\"Service Unavailable\",\"status\":503,\
+     \"detail\":\"the gateway did not identify itself to this service\"}";
 
 /// Lets a gateway in. Clones are one.
 #[derive(Clone)]
 pub(super) struct Door {
+    /// The listener.
+    name: &'static str,
     secret: Option<Arc<Zeroizing<String>>>,
-    wrong: Arc<Mutex<Wrong>>,
+    logged: Arc<Mutex<Option<Instant>>>,
 }
 
-/// The wrong secrets of the present second.
-struct Wrong {
-    since: Instant,
-    count: u32,
+/// Why a gateway is not let in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fault {
+    Missing,
+    Repeated,
+    Wrong,
+}
+
+impl Fault {
+    const fn text(self) -> &'static str {
+        match self {
+            Self::Missing => "X-Gateway-Secret is missing",
+            Self::Repeated => "X-Gateway-Secret is sent more than once",
+            Self::Wrong => "X-Gateway-Secret is not the content of secret-file",
+        }
+    }
 }
 
 impl Door {
@@ -55,39 +78,57 @@ impl Door {
             None if address.is_private() => None,
             None => return Err(ServeError::Public { name, address: address.clone() }.into()),
         };
-        let wrong = Arc::new(Mutex::new(Wrong { since: Instant::now(), count: 0 }));
-        Ok(Self { secret, wrong })
+        Ok(Self { name, secret, logged: Arc::default() })
     }
 
     /// Takes the secret out of the headers, and says what to answer to a request
-    /// that may not ask. Nothing of it depends on the request's token.
-    pub(super) fn refusal(&self, headers: &mut HeaderMap) -> Option<StatusCode> {
-        let secret = self.secret.as_ref()?;
-        let mut sent = headers.get_all(SECRET).iter();
-        let right = match (sent.next(), sent.next()) {
-            (Some(sent), None) => bool::from(sent.as_bytes().ct_eq(secret.as_bytes())),
-            _ => false,
-        };
-        headers.remove(SECRET);
-        // The right one is let in however many wrong ones there are.
-        if right { None } else { Some(self.count_wrong()) }
+    /// that may not ask. Nothing of it depends on the request's token, nor on
+    /// what is wrong with the secret.
+    pub(super) fn refusal<B>(&self, request: &mut Request<B>) -> Option<Response<Bytes>> {
+        let fault = self.fault(request.headers_mut())?;
+        self.log(fault);
+        Some(unavailable(request.method()))
     }
 
-    fn count_wrong(&self) -> StatusCode {
-        let mut wrong = self.wrong.lock().unwrap_or_else(PoisonError::into_inner);
-        if wrong.since.elapsed() >= Duration::from_secs(1) {
-            *wrong = Wrong { since: Instant::now(), count: 0 };
-        }
-        wrong.count = wrong.count.saturating_add(1);
-        if wrong.count == 1 {
-            tracing::warn!("a request without the gateway's secret was refused");
-        }
-        if wrong.count > WRONG_PER_SECOND {
-            StatusCode::TOO_MANY_REQUESTS
-        } else {
-            StatusCode::FORBIDDEN
+    fn fault(&self, headers: &mut HeaderMap) -> Option<Fault> {
+        let secret = self.secret.as_ref()?;
+        let mut sent = headers.get_all(SECRET).iter();
+        let fault = match (sent.next(), sent.next()) {
+            (None, _) => Some(Fault::Missing),
+            (Some(_), Some(_)) => Some(Fault::Repeated),
+            (Some(sent), None) => {
+                let right = bool::from(sent.as_bytes().ct_eq(secret.as_bytes()));
+                (!right).then_some(Fault::Wrong)
+            }
+        };
+        headers.remove(SECRET);
+        fault
+    }
+
+    /// Logs the fault unless one was logged a moment ago.
+    fn log(&self, fault: Fault) {
+        let mut logged = self.logged.lock().unwrap_or_else(PoisonError::into_inner);
+        if logged.is_none_or(|logged| logged.elapsed() >= LOG_INTERVAL) {
+            *logged = Some(Instant::now());
+            let (listener, fault) = (self.name, fault.text());
+            tracing::error!(listener, fault, "the gateway is not recognised: requests get 503");
         }
     }
+}
+
+/// The answer to a request whose gateway is not let in.
+fn unavailable(method: &Method) -> Response<Bytes> {
+    // Over HTTP/2 a body in the answer to HEAD would break the stream.
+    let body = if method == Method::HEAD { "" } else { PROBLEM };
+    let mut response = Response::new(Bytes::from_static(body.as_bytes()));
+    *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    headers.insert(CONTENT_LENGTH, HeaderValue::from(PROBLEM.len()));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    response
 }
 
 #[cfg(test)]
@@ -95,9 +136,8 @@ mod tests {
     use super::*;
 
     fn door() -> Door {
-        let wrong = Arc::new(Mutex::new(Wrong { since: Instant::now(), count: 0 }));
         let secret = Some(Arc::new(Zeroizing::new("0123456789abcdef".to_owned())));
-        Door { secret, wrong }
+        Door { name: "forward-auth", secret, logged: Arc::default() }
     }
 
     fn headers(secrets: &[&str]) -> HeaderMap {
@@ -107,18 +147,25 @@ mod tests {
     #[test]
     fn only_the_one_secret_sent_once_is_let_in_and_it_goes_no_further() {
         let mut right = headers(&["0123456789abcdef"]);
-        assert_eq!(door().refusal(&mut right), None);
+        assert_eq!(door().fault(&mut right), None);
         assert!(right.is_empty());
-        for wrong in [&[][..], &[""], &["0123456789abcdeF"], &["0123456789abcdef"; 2]] {
-            assert_eq!(door().refusal(&mut headers(wrong)), Some(StatusCode::FORBIDDEN));
+        assert_eq!(door().fault(&mut headers(&[])), Some(Fault::Missing));
+        for wrong in ["", "0123456789abcdeF", "0123456789abcdef0"] {
+            assert_eq!(door().fault(&mut headers(&[wrong])), Some(Fault::Wrong), "{wrong}");
         }
+        let repeated = &mut headers(&["0123456789abcdef"; 2]);
+        assert_eq!(door().fault(repeated), Some(Fault::Repeated));
     }
 
     #[test]
-    fn guessing_at_speed_is_sent_away_and_does_not_shut_the_gateway_out() {
-        let door = door();
-        let answers: Vec<_> = (0..30).map(|_| door.refusal(&mut headers(&["x"]))).collect();
-        assert!(answers.contains(&Some(StatusCode::TOO_MANY_REQUESTS)), "{answers:?}");
-        assert_eq!(door.refusal(&mut headers(&["0123456789abcdef"])), None);
+    fn the_answer_to_a_gateway_that_is_not_let_in_is_an_outage_and_the_head_of_it_has_no_body() {
+        for (method, length) in [(Method::GET, PROBLEM.len()), (Method::HEAD, 0)] {
+            let answer = unavailable(&method);
+            assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
+            assert_eq!(answer.body().len(), length);
+            assert_eq!(answer.headers()[CONTENT_LENGTH], *PROBLEM.len().to_string());
+        }
+        let problem: serde_json::Value = serde_json::from_str(PROBLEM).unwrap();
+        assert_eq!(problem["status"], 503);
     }
 }

@@ -1,17 +1,14 @@
 //! The endpoints that gateways ask. Nothing else is served on their listeners.
 
 use std::convert::Infallible;
-use std::error::Error;
 use std::pin::Pin;
 
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_LENGTH, RETRY_AFTER};
-use http::{HeaderValue, Request, Response, StatusCode};
-use http_body::Body;
+use http::{Request, Response};
 use hyper::body::Incoming;
 use tokio::task::JoinSet;
 use tower_api_token::ext_authz::ExtAuthz;
-use tower_api_token::forward_auth::ForwardAuth;
+use tower_api_token::forward_auth::{ForwardAuth, ForwardAuthBody};
 use tower_service::Service;
 
 use super::door::Door;
@@ -78,6 +75,30 @@ async fn ext_authz(
     Ok(Some((listener, Guarded { door, service })))
 }
 
+/// A protocol in which a gateway asks.
+trait Protocol {
+    type Body;
+
+    /// Denies the gateway's question: its client shall see this response.
+    fn deny(response: Response<Bytes>) -> Response<Self::Body>;
+}
+
+impl Protocol for Bodiless {
+    type Body = ForwardAuthBody;
+
+    fn deny(response: Response<Bytes>) -> Response<ForwardAuthBody> {
+        response.map(ForwardAuthBody::from)
+    }
+}
+
+impl Protocol for ExtAuthz {
+    type Body = tonic::body::Body;
+
+    fn deny(response: Response<Bytes>) -> Response<tonic::body::Body> {
+        Self::denied(response)
+    }
+}
+
 /// A service behind a door.
 #[derive(Clone)]
 struct Guarded<S> {
@@ -89,38 +110,28 @@ type Answer<B> = Pin<Box<dyn Future<Output = Result<Response<B>, Infallible>> + 
 
 impl<S, B> hyper::service::Service<Request<Incoming>> for Guarded<S>
 where
-    S: Service<
+    S: Protocol<Body = B>
+        + Service<
             Request<Incoming>,
             Response = Response<B>,
             Error = Infallible,
             Future: Send + 'static,
         > + Clone,
-    B: Body<Data = Bytes, Error: Error> + Default + Send + 'static,
+    B: Send + 'static,
 {
     type Response = Response<B>;
     type Error = Infallible;
     type Future = Answer<B>;
 
     fn call(&self, mut request: Request<Incoming>) -> Answer<B> {
-        if let Some(status) = self.door.refusal(request.headers_mut()) {
+        if let Some(refusal) = self.door.refusal(&mut request) {
+            let denied = S::deny(refusal);
             return Box::pin(async move {
                 discard(request.version(), request.into_body()).await;
-                Ok(refused(status))
+                Ok(denied)
             });
         }
         // Both services are always ready.
         Box::pin(self.service.clone().call(request))
     }
-}
-
-pub(super) fn refused<B: Default>(status: StatusCode) -> Response<B> {
-    let mut response = Response::new(B::default());
-    *response.status_mut() = status;
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    if status == StatusCode::TOO_MANY_REQUESTS {
-        headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
-    }
-    response
 }

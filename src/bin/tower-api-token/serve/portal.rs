@@ -17,7 +17,6 @@ use tower_api_token::portal::{Portal, PortalUser};
 use tower_service::Service;
 
 use super::door::Door;
-use super::endpoint::refused;
 use super::listener::Listener;
 use super::{ServeError, tls};
 use crate::failure::Failure;
@@ -99,8 +98,8 @@ impl hyper::service::Service<Request<Incoming>> for SignedIn {
     type Future = Answer;
 
     fn call(&self, mut request: Request<Incoming>) -> Answer {
-        if let Some(status) = self.door.refusal(request.headers_mut()) {
-            return Box::pin(std::future::ready(Ok(refused(status))));
+        if let Some(refusal) = self.door.refusal(&mut request) {
+            return Box::pin(std::future::ready(Ok(refusal.map(Body::from))));
         }
         if let Some(user) = self.believed.user(&request) {
             request.extensions_mut().insert(user);
