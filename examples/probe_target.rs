@@ -70,12 +70,15 @@ fn address() -> Result<String, Box<dyn Error>> {
 fn router(store: MemoryStore) -> Router {
     let authenticator = authenticator(store);
     let verify = ForwardAuth::with_authenticator(authenticator.clone(), Profile::OriginalMethod);
+    let administration = Router::new()
+        .route("/admin/users", any(reached))
+        .layer(TokenAuthLayer::from(authenticator.clone().also_require(is_administrator)));
     let protected = Router::new()
         .route("/nope", any(StatusCode::NOT_FOUND))
         .fallback(reached)
-        .layer(TokenAuthLayer::from(authenticator.also_require(may_see)));
+        .layer(TokenAuthLayer::from(authenticator));
     let health = get(async || "healthy");
-    let outside = Router::new().route("/public/health", health);
+    let outside = Router::new().route("/public/health", health).merge(administration);
     outside.route_service("/auth/verify", verify).fallback_service(protected)
 }
 
@@ -89,8 +92,8 @@ fn authenticator(store: MemoryStore) -> Authenticator {
     Authenticator::new(store).scheme(scheme()).sources(sources)
 }
 
-fn may_see(identity: &Identity, request: &Parts) -> bool {
-    request.uri.path() != "/admin/users" || identity.user().as_str() == ADMINISTRATOR
+fn is_administrator(identity: &Identity, _: &Parts) -> bool {
+    identity.user().as_str() == ADMINISTRATOR
 }
 
 fn scheme() -> TokenScheme {

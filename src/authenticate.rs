@@ -2,6 +2,7 @@
 //! account, slot, method. Every rendering of it (the layer's HTTP and gRPC, the
 //! forward-auth services) asks here, so that no rule stands twice.
 
+mod as_sent;
 mod settings;
 
 use std::mem;
@@ -12,6 +13,7 @@ use http::header::{ACCESS_CONTROL_REQUEST_METHOD, ORIGIN};
 use http::request::Parts;
 use http::{HeaderMap, Method};
 
+pub(crate) use self::as_sent::as_sent;
 pub use self::settings::Authenticator;
 use crate::account::{Account, Place, Slot, TokenRecord};
 use crate::credentials::{Carrier, KeptOverrides, Overrides, Seen};
@@ -343,16 +345,19 @@ impl Authenticator {
         &self,
         decision: Result<Pass, Box<Denial>>,
         identity: Option<&Identity>,
-        request: &Parts,
+        request: &mut Parts,
     ) -> Result<Pass, Box<Denial>> {
         let pass = decision?;
         if let Some(identity) = identity {
             if pass.first_use
                 && let Some(usage) = &self.usage
             {
-                usage.note(identity.user(), identity.token_id(), (self.client_of)(request));
+                let client = as_sent(request, |request| (self.client_of)(request));
+                usage.note(identity.user(), identity.token_id(), client);
             }
-            if self.also_require.as_ref().is_some_and(|holds| !holds(identity, request)) {
+            if let Some(holds) = &self.also_require
+                && !as_sent(request, |request| holds(identity, request))
+            {
                 return Err(refusal(DenialKind::PrivilegeMissing));
             }
         }

@@ -77,7 +77,7 @@ impl ExtAuthz {
     /// use tower_api_token::store::MemoryStore;
     ///
     /// let authenticator = Authenticator::new(MemoryStore::new()).also_require(
-    ///     |identity, request| identity.user().as_str() == "root" || request.uri.path() != "/admin",
+    ///     |identity, request| identity.user().as_str() == "root" || request.uri.path() == "/items",
     /// );
     /// let service = ExtAuthz::with_authenticator(authenticator);
     /// ```

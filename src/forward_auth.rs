@@ -95,8 +95,11 @@ impl ForwardAuth {
     /// [`optional`](Authenticator::optional) or
     /// [lets preflights through](Authenticator::allow_preflight). The host's
     /// own [check](Authenticator::also_require) and
-    /// [`client_of`](Authenticator::client_of) are given the gateway's request,
-    /// in whose headers the gateway may name the original address.
+    /// [`client_of`](Authenticator::client_of) are given the gateway's request:
+    /// its path is the service's own, and the client's stands in a header if
+    /// the gateway is set to name it there (`X-Original-URI`, or
+    /// `X-Forwarded-Uri`). A check of it lists what is allowed, and refuses a
+    /// request without that header.
     ///
     /// ```
     /// use tower_api_token::authenticate::Authenticator;

@@ -1,7 +1,10 @@
-//! What an axum handler is given.
+//! What an axum handler is given, and what the layer sees in nested routers.
+
+use std::sync::{Arc, Mutex};
 
 use axum::Router;
 use axum::body::Body;
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, Request, StatusCode};
 use axum::routing::get;
 use http_body_util::BodyExt;
@@ -13,6 +16,7 @@ use tower_api_token::method::MethodSet;
 use tower_api_token::store::MemoryStore;
 use tower_api_token::time::Timestamp;
 use tower_api_token::token::{Token, TokenHint, TokenId, TokenScheme};
+use tower_api_token::usage::UsageRecorder;
 use tower_api_token::{Identity, TokenAuthLayer};
 
 #[path = "support/generated.rs"]
@@ -124,4 +128,107 @@ async fn a_host_renders_an_extractors_refusal_too() {
     });
     let answer = ask(routes().layer(layer), "GET", "/must", None).await;
     assert_eq!((answer.status.as_u16(), answer.body.as_str()), (401, "own"));
+}
+
+/// Administrators' routes, and others, in a router that knows nothing of where
+/// it is put.
+fn nested(layer: &TokenAuthLayer) -> Router {
+    let administration = Router::new().route("/users", get(must)).fallback(must);
+    let routes = routes().nest("/admin", administration).fallback(must);
+    routes.layer(layer.clone())
+}
+
+/// That router in each way in which axum may put it below a prefix.
+fn ways(layer: &TokenAuthLayer) -> Vec<(&'static str, Router, &'static str)> {
+    let service = || Router::new().route("/admin/users", get(must)).layer(layer.clone());
+    let merged = Router::new().merge(nested(layer));
+    let fallback = Router::new().fallback_service(nested(layer));
+    vec![
+        ("as it is", nested(layer), ""),
+        ("nested", Router::new().nest("/api", nested(layer)), "/api"),
+        (
+            "nested twice",
+            Router::new().nest("/api", Router::new().nest("/v1", nested(layer))),
+            "/api/v1",
+        ),
+        ("nested as a service", Router::new().nest_service("/api", service()), "/api"),
+        ("merged and nested", Router::new().nest("/api", merged), "/api"),
+        ("fallback, nested", Router::new().nest("/api", fallback), "/api"),
+        ("below a parameter", Router::new().nest("/{tenant}", service()), "/acme"),
+        (
+            "the layer on each route",
+            Router::new().nest(
+                "/api",
+                Router::new().route("/admin/users", get(must)).route_layer(layer.clone()),
+            ),
+            "/api",
+        ),
+        (
+            "the layer inside of the administrators' router",
+            Router::new().nest(
+                "/api",
+                Router::new()
+                    .nest("/admin", Router::new().route("/users", get(must)).layer(layer.clone())),
+            ),
+            "/api",
+        ),
+    ]
+}
+
+#[tokio::test]
+async fn a_check_of_the_path_sees_it_whole_wherever_the_router_is_nested() {
+    let token = generated::token("tat");
+    for prefix in ["", "/api", "/api/v1", "/acme"] {
+        let administration = format!("{prefix}/admin");
+        let layer = layer(&token)
+            .also_require(move |_, request| !request.uri.path().starts_with(&administration));
+        for (way, router, _) in ways(&layer).into_iter().filter(|(.., put)| *put == prefix) {
+            let path = format!("{prefix}/admin/users");
+            let answer = ask(router.clone(), "GET", &path, Some(&token)).await;
+            assert_eq!(answer.status, 403, "{way}");
+            assert_eq!(answer.denial, Some(DenialKind::PrivilegeMissing), "{way}");
+            let elsewhere = ask(router, "GET", &format!("{prefix}/other"), Some(&token)).await;
+            assert!(matches!(elsewhere.status.as_u16(), 200 | 404), "{way}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn whoever_looks_at_a_nested_request_sees_its_whole_path_and_the_handler_does_not() {
+    let (token, seen) = (generated::token("tat"), Arc::new(Mutex::new(Vec::new())));
+    let note = |by: &'static str| {
+        let seen = Arc::clone(&seen);
+        move |request: &Parts| seen.lock().unwrap().push((by, request.uri.to_string()))
+    };
+    let (client, check, denied) = (note("client_of"), note("also_require"), note("on_denied"));
+    let usage = UsageRecorder::new(MemoryStore::new());
+    let layer = layer(&token)
+        .optional(true)
+        .usage(usage)
+        .client_of(move |request| {
+            client(request);
+            None
+        })
+        .also_require(move |_, request| {
+            check(request);
+            true
+        })
+        .on_denied(move |denial, request| {
+            denied(request);
+            let mut response = axum::http::Response::new("own".into());
+            *response.status_mut() = denial.status();
+            response
+        });
+    let handler = async |request: Request<Body>| request.uri().to_string();
+    let inner = Router::new().route("/path", get(handler)).route("/must", get(must));
+    let router = Router::new().nest("/api", inner.layer(layer));
+    let passed = ask(router.clone(), "GET", "/api/path?a=b", Some(&token)).await;
+    assert_eq!(passed.body, "/path?a=b");
+    ask(router.clone(), "GET", "/api/path?a=b", Some(&generated::token("tat"))).await;
+    // By the extractor, which has the request as the router made it.
+    assert_eq!(ask(router, "GET", "/api/must", None).await.body, "own");
+    let whole = ["/api/path?a=b", "/api/path?a=b", "/api/path?a=b", "/api/must"];
+    let by = ["client_of", "also_require", "on_denied", "on_denied"];
+    let expected: Vec<_> = by.into_iter().zip(whole.map(str::to_owned)).collect();
+    assert_eq!(*seen.lock().unwrap(), expected);
 }

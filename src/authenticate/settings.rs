@@ -119,6 +119,10 @@ impl Authenticator {
     /// The host's own check beside the method's: both must hold, and `false` is
     /// answered 403. It is asked after everything else, of requests with an
     /// identity only. Default: none.
+    ///
+    /// With the feature `axum` the path is the one that the client sent, also
+    /// in a nested router. A check of it lists what is allowed, as
+    /// [the layer's](crate::TokenAuthLayer::also_require) does.
     #[must_use]
     pub fn also_require(
         mut self,

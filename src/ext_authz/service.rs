@@ -73,7 +73,7 @@ impl Settings {
             GateStep::Done(decided) => decided,
             GateStep::Ask(question) => self.gate.ask(question, method.as_deref()).await,
         };
-        match self.gate.settle(decided, &request.head) {
+        match self.gate.settle(decided, &mut request.head) {
             Ok(admission) => Verdict::Allowed { admission, remove: self.remove() },
             Err(denial) => {
                 // To HEAD, too, Envoy answers without the body by itself.

@@ -81,7 +81,11 @@ impl Gate {
     /// [`Denial`], also for an anonymous request: a gateway that is told no
     /// user may keep the one that the client claims to be. It repeats nothing
     /// of the request.
-    pub(crate) fn settle(&self, decided: Decided, request: &Parts) -> Result<Admission, Denial> {
+    pub(crate) fn settle(
+        &self,
+        decided: Decided,
+        request: &mut Parts,
+    ) -> Result<Admission, Denial> {
         let Decided { decision, identity } = decided;
         let settled = self.authenticator.settle(decision, identity.as_ref(), request);
         let identity = settled

@@ -44,8 +44,8 @@ impl<B> Service<Request<B>> for ForwardAuth {
 }
 
 impl Settings {
-    fn answer(&self, decided: Decided, request: Parts) -> Response<ForwardAuthBody> {
-        match self.gate.settle(decided, &request) {
+    fn answer(&self, decided: Decided, mut request: Parts) -> Response<ForwardAuthBody> {
+        match self.gate.settle(decided, &mut request) {
             Ok(admission) => {
                 let mut response = Response::new(ForwardAuthBody::default());
                 // The room of the request's headers, not one of them: `hyper`

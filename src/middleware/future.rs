@@ -104,11 +104,11 @@ impl<S: Service<Request<B>>, B> ResponseFuture<S, B> {
 impl<S: Service<Request<B>>, B> Waiting<S, B> {
     /// The next stage.
     fn conclude(self, Answer { question, found }: Answer) -> Stage<S::Future, S, B> {
-        let Self { settings, mut service, head, body, .. } = self;
+        let Self { settings, mut service, mut head, body, .. } = self;
         let authenticator = &settings.authenticator;
         let (method, mut identity) = (&Needed::named(head.method.as_str()), None);
         let decision = authenticator.conclude(&question, found, method, &mut identity);
-        match authenticator.settle(decision, identity.as_ref(), &head) {
+        match authenticator.settle(decision, identity.as_ref(), &mut head) {
             Ok(pass) => {
                 let mut request = Request::from_parts(head, body);
                 let after = settings.admit(pass.carrier, &mut identity, &mut request);
@@ -116,7 +116,7 @@ impl<S: Service<Request<B>>, B> Waiting<S, B> {
             }
             Err(denial) => {
                 drop(service);
-                Stage::Denied { response: Some(settings.deny(*denial, &head)) }
+                Stage::Denied { response: Some(settings.deny(*denial, &mut head)) }
             }
         }
     }

@@ -181,13 +181,33 @@ impl TokenAuthLayer {
     /// answered 403. It is asked after everything else, of requests with an
     /// identity only. Default: none.
     ///
+    /// A check of the path lists what is allowed: what such a list forgets is
+    /// refused, while what a list of forbidden paths forgets is open.
+    ///
     /// ```
     /// # use tower_api_token::{store::MemoryStore, TokenAuthLayer};
     /// let layer = TokenAuthLayer::new(MemoryStore::new())
-    ///     .also_require(|identity, request| {
-    ///         identity.user().as_str() == "root" || !request.uri.path().starts_with("/admin")
+    ///     .also_require(|identity, request| match request.uri.path() {
+    ///         "/items" | "/orders" => true,
+    ///         path if path.starts_with("/items/") => true,
+    ///         _ => identity.user().as_str() == "root",
     ///     });
     /// ```
+    ///
+    /// Simpler still is a second layer on the routes that only some may use:
+    ///
+    /// ```
+    /// # use tower_api_token::{store::MemoryStore, TokenAuthLayer};
+    /// let layer = TokenAuthLayer::new(MemoryStore::new());
+    /// let administrators =
+    ///     layer.clone().also_require(|identity, _| identity.user().as_str() == "root");
+    /// ```
+    ///
+    /// The path is the one that the client sent. axum takes the prefix of a
+    /// nested router off, and keeps the whole in an extension that is looked
+    /// for here with the feature `axum`, which every host with nested routers
+    /// needs. The same holds for [`client_of`](Self::client_of) and
+    /// [`on_denied`](Self::on_denied).
     pub fn also_require(
         self,
         holds: impl Fn(&Identity, &Parts) -> bool + Send + Sync + 'static,

@@ -10,6 +10,7 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response};
 
 use crate::account::Slot;
+use crate::authenticate::as_sent;
 use crate::credentials::{Carrier, Sources};
 use crate::denial::{Denial, Realm, Renderer, is_grpc, keep_the_head, render_grpc};
 use crate::events;
@@ -49,12 +50,12 @@ impl Responder {
     pub(super) fn deny(
         &self,
         denial: Denial,
-        request: &Parts,
+        request: &mut Parts,
         sources: &Sources,
     ) -> Response<Bytes> {
         events::denied(&denial);
         let own = self.on_denied.as_ref().and_then(|(render, statuses)| {
-            let response = render(&denial, request);
+            let response = as_sent(request, |request| render(&denial, request));
             let approval = !matches!(response.status().as_u16(), 300..=599);
             (*statuses == Statuses::Any || !approval).then_some(response)
         });

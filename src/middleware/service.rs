@@ -106,7 +106,7 @@ impl<S: Clone> TokenAuth<S> {
     where
         S: Service<Request<B>>,
     {
-        let (head, body) = request.into_parts();
+        let (mut head, body) = request.into_parts();
         let decision = match step {
             Step::Settled(carrier) => Ok(Pass::settled(carrier)),
             Step::Done(decision) => decision,
@@ -115,7 +115,7 @@ impl<S: Clone> TokenAuth<S> {
                 return ResponseFuture::asking(settings, question, service, head, body);
             }
         };
-        match self.settings.authenticator.settle(decision, identity.as_ref(), &head) {
+        match self.settings.authenticator.settle(decision, identity.as_ref(), &mut head) {
             Ok(pass) => {
                 let mut request = Request::from_parts(head, body);
                 let after = self.settings.admit(pass.carrier, &mut identity, &mut request);
@@ -124,7 +124,7 @@ impl<S: Clone> TokenAuth<S> {
             Err(denial) => {
                 // The service that was polled ready may hold a permit.
                 drop(self.take_ready());
-                ResponseFuture::denied(self.settings.deny(*denial, &head))
+                ResponseFuture::denied(self.settings.deny(*denial, &mut head))
             }
         }
     }
@@ -180,7 +180,7 @@ impl Settings {
         }
     }
 
-    pub(super) fn deny(&self, denial: Denial, request: &Parts) -> Response<Bytes> {
+    pub(super) fn deny(&self, denial: Denial, request: &mut Parts) -> Response<Bytes> {
         self.responder.deny(denial, request, self.authenticator.enabled_sources())
     }
 }
@@ -235,6 +235,6 @@ impl Anonymous {
     /// 401, rendered as the layer would.
     #[must_use]
     pub fn deny(&self, request: &Parts) -> Response<Bytes> {
-        self.0.deny(Denial::new(DenialKind::MissingCredential), request)
+        self.0.deny(Denial::new(DenialKind::MissingCredential), &mut request.clone())
     }
 }
