@@ -176,12 +176,22 @@ impl Policy {
     }
 }
 
+/// A time in the greatest unit that it is whole in: `90d`, `1s`.
+fn words(time: Duration) -> String {
+    let seconds = time.as_secs();
+    if seconds >= 86_400 && seconds.is_multiple_of(86_400) {
+        format!("{}d", seconds / 86_400)
+    } else {
+        format!("{seconds}s")
+    }
+}
+
 /// Why a time cannot be chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PolicyError {
     /// It is shorter than it may be.
-    #[error("this time must be at least {} s", .shortest.as_secs())]
+    #[error("this time must be at least {}", words(*.shortest))]
     TooShort {
         /// The shortest that it may be.
         shortest: Duration,

@@ -33,9 +33,15 @@ fn a_key_that_does_not_exist_is_refused_with_its_line() {
         ("\nstroe = \"sqlite:a.db\"\n", "line 2: unknown field `stroe`"),
         ("[cache]\naccounts = 10\nacounts = 10\n", "line 3: unknown field `acounts`"),
         ("[cash]\n", "line 1: unknown field `cash`"),
-        ("[policy]\ncode-lifetime = \"10 minutes\"\n", "line 2: a time is a whole number"),
-        ("[forward-auth]\nlisten = \"localhost:80\"\n", "line 2: an address to listen on is"),
-        ("[cache]\naccounts = \"many\"\n", "line 2: invalid type"),
+        (
+            "[policy]\ncode-lifetime = \"10 minutes\"\n",
+            "line 2: policy.code-lifetime: a time is a whole number",
+        ),
+        (
+            "[forward-auth]\nlisten = \"localhost:80\"\n",
+            "line 2: forward-auth.listen: an address to listen on is",
+        ),
+        ("[cache]\naccounts = \"many\"\n", "line 2: cache.accounts: a number is whole"),
     ];
     for (text, problem) in cases {
         place.write("config.toml", text);
@@ -46,6 +52,63 @@ fn a_key_that_does_not_exist_is_refused_with_its_line() {
     finish(command.env("TOWER_API_TOKEN_CASH", "1"), "").exited(2).says("TOWER_API_TOKEN_CASH");
     let mut command = place.command(&["user", "list"]);
     finish(command.env("TOWER_API_TOKEN_PORT", "tcp://10.0.0.1:80"), "").succeeded();
+}
+
+#[test]
+fn variables_of_neighbouring_services_in_kubernetes_are_passed_over() {
+    let place = Place::new();
+    let mut command = place.command(&["user", "list"]);
+    for (name, value) in [
+        ("PORTAL_SERVICE_HOST", "10.0.0.2"),
+        ("PORTAL_PORT", "tcp://10.0.0.2:9182"),
+        ("POSTGRESQL_SERVICE_HOST", "10.0.0.3"),
+        ("POSTGRESQL_SERVICE_PORT_TCP_POSTGRESQL", "5432"),
+        ("REDIS_MASTER_PORT_6379_TCP", "tcp://10.0.0.4:6379"),
+    ] {
+        command.env(format!("TOWER_API_TOKEN_{name}"), value);
+    }
+    finish(&mut command, "").succeeded();
+    command.env("TOWER_API_TOKEN_PORTAL_LISTEN", "somewhere");
+    finish(&mut command, "").exited(2).says("the variable TOWER_API_TOKEN_PORTAL_LISTEN: ");
+}
+
+#[test]
+fn an_empty_variable_is_as_one_that_is_not_set() {
+    let place = Place::new();
+    place.write("config.toml", "store = \"sqlite:tokens.db\"\n");
+    let mut command = place.command(&["user", "list", "--config", "config.toml"]);
+    for name in ["STORE", "STORE_REPLICAS", "TOKENS_ACCEPT_FOREIGN", "PORTAL_LISTEN", "LOG_FILTER"]
+    {
+        command.env(format!("TOWER_API_TOKEN_{name}"), "");
+    }
+    finish(&mut command, "").succeeded();
+    let mut command = place.command(&["user", "list"]);
+    finish(command.env("TOWER_API_TOKEN_CONFIG", ""), "").succeeded();
+}
+
+#[test]
+fn a_bad_value_names_the_variable_or_the_flag_and_a_right_form() {
+    let place = Place::new();
+    for (name, value, right) in [
+        ("POLICY_CODE_LIFETIME", "10min", "such as \"10m\""),
+        ("STORE_TIMEOUT", "2", "such as \"10m\""),
+        ("FORWARD_AUTH_LISTEN", "localhost:9180", "127.0.0.1:9180"),
+        ("FORWARD_AUTH_PROFILE", "nginx", "`original-method`"),
+        ("LOG_FORMAT", "xml", "`json`"),
+        ("CACHE_ACCOUNTS", "-5", "a number is whole and not negative"),
+        ("STORE", "postgres://api:x@127.0.0.1/app?sslmode=verify-full", "prefer or require"),
+        ("STORE", "postgres://api:x@127.0.0.1/app?pgbouncer=true", "no parameter pgbouncer"),
+        ("STORE", "postgres://api:s3#cret@127.0.0.1/app", "percent-encode the password"),
+    ] {
+        let mut command = place.command(&["user", "list"]);
+        let ran = finish(command.env(format!("TOWER_API_TOKEN_{name}"), value), "").exited(2);
+        let ran = ran.says(&format!("the variable TOWER_API_TOKEN_{name}: ")).says(right);
+        assert!(!ran.err.contains("s3") && !ran.err.contains("cret@"), "{ran:?}");
+    }
+    for (flag, value) in [("--listen", "localhost:1"), ("--ext-authz", "1"), ("--profile", "nginx")]
+    {
+        place.run(&["serve", flag, value]).exited(2).says(&format!("error: {flag}: "));
+    }
 }
 
 #[test]

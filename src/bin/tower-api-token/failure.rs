@@ -12,7 +12,7 @@ use tower_api_token::store::{RedisOpenError, StoreError, StoreErrorKind};
 
 use crate::secret::SecretError;
 use crate::serve::ServeError;
-use crate::settings::SettingsError;
+use crate::settings::{Origins, SettingsError};
 use crate::store::OpenError;
 use crate::text::Safe;
 
@@ -97,6 +97,16 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
+    /// The same failure; one of the settings names where it was set.
+    pub(crate) fn located(self, origins: &Origins) -> Self {
+        match self {
+            Self::Settings(error) | Self::Open(OpenError::Settings(error)) => {
+                Self::Settings(error.located(origins))
+            }
+            other => other,
+        }
+    }
+
     /// What the process exits with; see [`EXIT_CODES`].
     pub(crate) fn exit_code(&self) -> u8 {
         match self {

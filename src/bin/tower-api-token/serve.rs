@@ -19,7 +19,6 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tower_api_token::denial::RealmError;
 use tower_api_token::manage::Confirmation;
-use tower_api_token::portal::PortalError;
 use tower_api_token::store::{AccountStore, CacheError, CachedStore, StoreError, WithMetrics};
 use tower_api_token::token::TokenScheme;
 use tower_api_token::usage::UsageRecorder;
@@ -57,8 +56,6 @@ pub(crate) enum ServeError {
     Tls { path: PathBuf, problem: String },
     #[error("requests.realm: {0}")]
     Realm(#[from] RealmError),
-    #[error("portal: {0}")]
-    Portal(#[from] PortalError),
     #[error(
         "the portal has nobody to send confirmation codes: set `notify.smtp`, or \
          `portal.show-codes = true` to show each code to whoever generates the token"

@@ -2,8 +2,16 @@
 //! file, the environment over it, and flags over both.
 
 mod address;
+#[cfg(test)]
+mod bad_values;
+mod check;
+mod environment;
+mod error;
+mod file;
+mod kind;
 mod layers;
 mod notify;
+mod origin;
 mod policy;
 mod portal;
 mod serve;
@@ -16,8 +24,11 @@ use std::path::PathBuf;
 use serde::Deserialize;
 
 pub(crate) use self::address::ListenAddress;
-pub(crate) use self::layers::{Layers, SettingsError};
+pub(crate) use self::error::SettingsError;
+pub(crate) use self::kind::Kind;
+pub(crate) use self::layers::Layers;
 pub(crate) use self::notify::NotifySettings;
+pub(crate) use self::origin::Origins;
 pub(crate) use self::policy::PolicySettings;
 pub(crate) use self::portal::PortalSettings;
 pub(crate) use self::serve::{
@@ -34,8 +45,9 @@ Settings:
   file, and the file over the default. The file is named by --config or
   TOWER_API_TOKEN_CONFIG; there is none by default. Each key KEY of its section
   [SECTION] has the variable TOWER_API_TOKEN_SECTION_KEY, in capitals and with _
-  for -; lists are separated by commas. A key or variable that does not exist is
-  refused.";
+  for -; lists are separated by commas. A variable that is empty counts as one
+  that is not set. A key or variable that does not exist is refused, but for
+  those that Kubernetes sets for Services (TOWER_API_TOKEN_..._SERVICE_HOST).";
 
 /// Every key that there is, each with its kind.
 pub(crate) const KEYS: &[(&str, Kind)] = &[
@@ -100,19 +112,11 @@ pub(crate) const KEYS: &[(&str, Kind)] = &[
     ("notify.from", Kind::Text),
     ("notify.mail-domain", Kind::Text),
     ("notify.service", Kind::Text),
+    ("notify.hello-name", Kind::Text),
     ("log.filter", Kind::Text),
     ("log.format", Kind::Text),
     ("shutdown-grace", Kind::Text),
 ];
-
-/// What a key's value is.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Kind {
-    Text,
-    Number,
-    Flag,
-    List,
-}
 
 /// Every setting.
 #[derive(Debug, Default, Deserialize)]
@@ -135,6 +139,9 @@ pub(crate) struct Settings {
     pub(crate) notify: NotifySettings,
     pub(crate) log: LogSettings,
     pub(crate) shutdown_grace: Option<Time>,
+    /// Where each of them was set.
+    #[serde(skip)]
+    pub(crate) origins: Origins,
 }
 
 /// A text that may hold a password, and is never shown.

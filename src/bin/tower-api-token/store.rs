@@ -1,6 +1,7 @@
 //! The store that the settings name.
 
 mod address;
+mod explain;
 mod postgres;
 mod redis;
 

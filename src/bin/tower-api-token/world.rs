@@ -28,9 +28,13 @@ pub(crate) struct World {
 impl World {
     pub(crate) async fn open(common: &Common, output: Output) -> Result<Self, Failure> {
         let settings = settings(common)?;
-        let actor = actor(common)?;
+        let world = Self::with(&settings, actor(common)?, output).await;
+        world.map_err(|failure| failure.located(&settings.origins))
+    }
+
+    async fn with(settings: &Settings, actor: Actor, output: Output) -> Result<Self, Failure> {
         let store =
-            Arc::new(Opened::open_small(&settings).await?.accounts(&settings, COMMAND_PATIENCE));
+            Arc::new(Opened::open_small(settings).await?.accounts(settings, COMMAND_PATIENCE));
         let mut manager = TokenManager::builder(Arc::clone(&store))
             .scheme(settings.tokens.scheme()?)
             .policy(settings.policy.policy()?)

@@ -120,7 +120,12 @@ impl CacheOptions {
         self.bound.saturating_sub(self.margin.unwrap_or(self.bound / 10))
     }
 
-    pub(super) fn check(&self) -> Result<(), CacheError> {
+    /// Whether a cache can be started with them.
+    ///
+    /// # Errors
+    ///
+    /// [`CacheError`] names the bound that one of them is beyond.
+    pub fn check(&self) -> Result<(), CacheError> {
         let sizes = [self.accounts, self.strangers];
         if sizes.contains(&0) {
             return Err(CacheError::NoRoom);
@@ -153,7 +158,7 @@ impl CacheOptions {
 #[non_exhaustive]
 pub enum CacheError {
     /// No room for any account, or for any stranger.
-    #[error("a cache must have room for an account and for a stranger")]
+    #[error("a cache must have room for at least one account and one stranger")]
     NoRoom,
     /// Room for more than 2³⁰ accounts or strangers.
     #[error("a cache has room for at most 2^30 accounts and as many strangers")]

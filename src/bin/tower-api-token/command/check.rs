@@ -11,6 +11,7 @@ use tower_api_token::token::TokenScheme;
 use crate::arguments::Common;
 use crate::failure::Failure;
 use crate::output::{Output, table};
+use crate::settings::SettingsError;
 use crate::store::{COMMAND_PATIENCE, Opened, StoreAddress};
 use crate::text::Safe;
 use crate::world;
@@ -31,10 +32,14 @@ struct Finding {
 
 pub(crate) async fn run(common: &Common, output: Output) -> Result<(), Failure> {
     let settings = world::settings(common)?;
-    let (scheme, address) = (settings.tokens.scheme()?, StoreAddress::of(&settings)?);
+    let located = |error: SettingsError| error.located(&settings.origins);
+    let scheme = settings.tokens.scheme().map_err(located)?;
+    let address = StoreAddress::of(&settings).map_err(located)?;
     let mut findings = Vec::new();
     match Opened::open_small(&settings).await.map_err(Failure::from) {
-        Err(failure) if failure.exit_code() == crate::failure::USAGE => return Err(failure),
+        Err(failure) if failure.exit_code() == crate::failure::USAGE => {
+            return Err(failure.located(&settings.origins));
+        }
         Err(failure) => findings.push(Finding { what: "store", said: Err(failure.explained()) }),
         Ok(opened) => {
             findings.push(Finding { what: "store", said: Ok(address.to_string()) });

@@ -20,7 +20,8 @@ pub(crate) struct MigrateArguments {}
 
 pub(crate) async fn run(common: &Common, output: Output) -> Result<(), Failure> {
     let settings = world::settings(common)?;
-    Opened::migrate(&settings).await??;
+    let opened = Opened::migrate(&settings).await.map_err(Failure::from);
+    opened.map_err(|failure| failure.located(&settings.origins))??;
     let address = StoreAddress::of(&settings)?.to_string();
     output.done(format!("{} is ready", Safe(&address)), &json!({ "store": address }))
 }

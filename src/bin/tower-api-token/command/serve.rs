@@ -35,14 +35,14 @@ pub(crate) struct ServeArguments {
 pub(crate) fn run(arguments: ServeArguments, common: &Common) -> Result<(), Failure> {
     let mut layers = Layers::of(common)?;
     let flags = [
-        ("forward-auth.listen", arguments.listen),
-        ("forward-auth.profile", arguments.profile),
-        ("ext-authz.listen", arguments.ext_authz),
-        ("operations.listen", arguments.operations),
+        ("--listen", "forward-auth.listen", arguments.listen),
+        ("--profile", "forward-auth.profile", arguments.profile),
+        ("--ext-authz", "ext-authz.listen", arguments.ext_authz),
+        ("--operations", "operations.listen", arguments.operations),
     ];
-    for (key, value) in flags {
+    for (flag, key, value) in flags {
         if let Some(value) = value {
-            layers.set(key, value);
+            layers.add_flag(flag, key, &value)?;
         }
     }
     let settings = layers.settings()?;
@@ -51,5 +51,5 @@ pub(crate) fn run(arguments: ServeArguments, common: &Common) -> Result<(), Fail
     let served = runtime.block_on(serve::run(&settings));
     // Connections that outlived the grace period end here.
     runtime.shutdown_background();
-    served
+    served.map_err(|failure| failure.located(&settings.origins))
 }

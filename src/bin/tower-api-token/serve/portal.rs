@@ -18,11 +18,10 @@ use tower_service::Service;
 
 use super::door::Door;
 use super::listener::Listener;
-use super::{ServeError, tls};
+use super::tls;
 use crate::failure::Failure;
 use crate::secret;
 use crate::settings::{PortalSettings, SettingsError};
-use crate::world;
 
 pub(super) async fn listener(
     of: &PortalSettings,
@@ -31,32 +30,20 @@ pub(super) async fn listener(
     let Some(address) = &of.listen else { return Ok(None) };
     let door = Door::of("portal", address, of.secret_file.as_deref())?;
     let header = of.user_header()?;
-    let administrators: Result<_, Failure> =
-        of.administrators.iter().map(|name| world::user(name)).collect();
+    let administrators = of.administrators()?;
     let router = portal(of, manager.clone())?.into_router();
     let tls = of.tls()?.map(|files| tls::acceptor(&files, &[b"h2", b"http/1.1"])).transpose()?;
     let listener = Listener::bind("portal", address, tls).await?;
-    let believed = Believed { header, administrators: administrators? };
+    let believed = Believed { header, administrators };
     Ok(Some((listener, SignedIn { door, believed: Arc::new(believed), router })))
 }
 
 fn portal(of: &PortalSettings, manager: TokenManager) -> Result<Portal, Failure> {
-    let mut portal = Portal::new(manager);
-    if let Some(path) = &of.path {
-        portal = portal.at(path).map_err(ServeError::Portal)?;
-    }
-    if let Some(title) = &of.title {
-        portal = portal.title(title);
-    }
-    if let Some(home) = &of.home {
-        portal = portal.home(home).map_err(ServeError::Portal)?;
-    }
-    if let Some(sign_in) = &of.sign_in {
-        portal = portal.sign_in(sign_in).map_err(ServeError::Portal)?;
-    }
+    let mut portal = of.pages(manager)?;
     if let Some(path) = &of.form_key_file {
         let key = secret::of_file(path).map_err(SettingsError::from)?;
-        portal = portal.form_key(key.as_bytes()).map_err(ServeError::Portal)?;
+        let bad = |error| SettingsError::bad("portal.form-key-file", error);
+        portal = portal.form_key(key.as_bytes()).map_err(bad)?;
     }
     Ok(portal)
 }

@@ -11,6 +11,7 @@ use tower_api_token::notify::{
 };
 
 use super::SettingsError;
+use super::check::one_line;
 use crate::secret;
 
 /// By files in a directory, or by mail.
@@ -26,66 +27,124 @@ pub(crate) struct NotifySettings {
     from: Option<String>,
     mail_domain: Option<String>,
     service: Option<String>,
+    hello_name: Option<String>,
 }
 
 impl NotifySettings {
+    /// Whether anybody sends messages.
+    pub(super) const fn is_set(&self) -> bool {
+        self.directory.is_some() || self.smtp.is_some()
+    }
+
     /// Who sends messages, if anybody does.
     pub(crate) fn messenger(&self) -> Result<Option<Messenger>, SettingsError> {
-        let base = self.link_base.as_deref().map(LinkBase::new).transpose();
-        let base = base.map_err(|error| SettingsError::bad("notify.link-base", error))?;
-        match (&self.directory, &self.smtp) {
-            (None, None) => Ok(None),
-            (Some(_), Some(_)) => {
-                Err(SettingsError::bad("notify.smtp", "say either a directory or a mail server"))
+        let base = self.link_base()?;
+        if let Some(directory) = &self.directory {
+            let notifier = DirectoryNotifier::new(directory);
+            let notifier =
+                notifier.map_err(|error| SettingsError::bad("notify.directory", error))?;
+            return Ok(Some(Messenger::Directory(match base {
+                Some(base) => notifier.link_base(base),
+                None => notifier,
+            })));
+        }
+        let (Some(server), Some(base), Some(from)) = (self.server()?, base, self.from()?) else {
+            return Ok(None);
+        };
+        let server = self.with_files(server)?;
+        let mut mail = SmtpNotifier::new(server, self.addresses(), from, base);
+        if let Some(service) = &self.service {
+            mail = mail.service_name(service);
+        }
+        Ok(Some(Messenger::Mail(Box::new(mail))))
+    }
+
+    /// What can be told before a file is read.
+    pub(super) fn check(&self) -> Result<(), SettingsError> {
+        self.check_together()?;
+        self.link_base()?;
+        self.server()?;
+        self.from()?;
+        if let Some(domain) = &self.mail_domain {
+            let problem = "the domain of mail addresses is the name of a host in ASCII, such as \
+                           example.com, without an @";
+            let is_one = !domain.contains('@') && Mailbox::new(&format!("a@{domain}")).is_ok();
+            if !is_one {
+                return Err(SettingsError::bad("notify.mail-domain", problem));
             }
-            (Some(directory), None) => {
-                let notifier = DirectoryNotifier::new(directory);
-                let notifier =
-                    notifier.map_err(|error| SettingsError::bad("notify.directory", error))?;
-                Ok(Some(Messenger::Directory(match base {
-                    Some(base) => notifier.link_base(base),
-                    None => notifier,
-                })))
+        }
+        one_line("notify.service", self.service.as_ref())
+    }
+
+    /// Refuses what has no effect beside the others, or needs another.
+    fn check_together(&self) -> Result<(), SettingsError> {
+        if self.directory.is_some() && self.smtp.is_some() {
+            let problem = "messages go into a directory or to a mail server, and not both: leave \
+                           it out, or `notify.directory`";
+            return Err(SettingsError::bad("notify.smtp", problem));
+        }
+        let needs = |key, with| Err(SettingsError::Incomplete { key, with });
+        if self.smtp.is_some() {
+            match (&self.link_base, &self.from) {
+                (None, _) => return needs("notify.smtp", "`link-base`"),
+                (_, None) => return needs("notify.smtp", "`from`"),
+                _ => {}
             }
-            (None, Some(server)) => {
-                let needs = |key, with| SettingsError::Incomplete { key, with };
-                let base = base.ok_or(needs("notify.smtp", "`link-base`"))?;
-                let from = self.from.as_ref().ok_or(needs("notify.smtp", "`from`"))?;
-                let from = Mailbox::new(from);
-                let from = from.map_err(|error| SettingsError::bad("notify.from", error))?;
-                let mut mail =
-                    SmtpNotifier::new(self.server(server)?, self.addresses(), from, base);
-                if let Some(service) = &self.service {
-                    mail = mail.service_name(service);
-                }
-                Ok(Some(Messenger::Mail(Box::new(mail))))
-            }
+        }
+        match (&self.smtp_user, &self.smtp_password_file) {
+            (Some(_), None) => return needs("notify.smtp-user", "`smtp-password-file`"),
+            (None, Some(_)) => return needs("notify.smtp-password-file", "`smtp-user`"),
+            _ => {}
+        }
+        let of_mail = [
+            ("notify.smtp-user", self.smtp_user.is_some()),
+            ("notify.smtp-ca-file", self.smtp_ca_file.is_some()),
+            ("notify.from", self.from.is_some()),
+            ("notify.mail-domain", self.mail_domain.is_some()),
+            ("notify.service", self.service.is_some()),
+            ("notify.hello-name", self.hello_name.is_some()),
+        ];
+        match of_mail.into_iter().find(|(_, is_set)| self.smtp.is_none() && *is_set) {
+            Some((key, _)) => needs(key, "`smtp`"),
+            None => Ok(()),
         }
     }
 
-    fn server(&self, text: &str) -> Result<SmtpServer, SettingsError> {
-        let mut server = server(text).ok_or_else(|| {
+    fn link_base(&self) -> Result<Option<LinkBase>, SettingsError> {
+        let base = self.link_base.as_deref().map(LinkBase::new).transpose();
+        base.map_err(|error| SettingsError::bad("notify.link-base", error))
+    }
+
+    fn from(&self) -> Result<Option<Mailbox>, SettingsError> {
+        let from = self.from.as_deref().map(Mailbox::new).transpose();
+        from.map_err(|error| SettingsError::bad("notify.from", error))
+    }
+
+    fn server(&self) -> Result<Option<SmtpServer>, SettingsError> {
+        let Some(text) = &self.smtp else { return Ok(None) };
+        let server = server(text).ok_or_else(|| {
             SettingsError::bad(
                 "notify.smtp",
                 "a mail server is tls://HOST, starttls://HOST (both with :PORT if you like) or \
                  loopback:PORT",
             )
         })?;
-        match (&self.smtp_user, &self.smtp_password_file) {
-            (None, None) => {}
-            (Some(user), Some(path)) => {
-                server = server.credentials(user, &secret::of_file(path)?);
-            }
-            _ => {
-                let (key, with) = ("notify.smtp-user", "`smtp-password-file`");
-                return Err(SettingsError::Incomplete { key, with });
-            }
+        let Some(name) = &self.hello_name else { return Ok(Some(server)) };
+        let named = server.hello_name(name);
+        named.map(Some).map_err(|error| SettingsError::bad("notify.hello-name", error))
+    }
+
+    fn with_files(&self, mut server: SmtpServer) -> Result<SmtpServer, SettingsError> {
+        if let (Some(user), Some(path)) = (&self.smtp_user, &self.smtp_password_file) {
+            server = server.credentials(user, &secret::of_file(path)?);
         }
         if let Some(path) = &self.smtp_ca_file {
-            let failed = |source| SettingsError::File { path: path.clone(), source };
-            let pem = std::fs::read(path).map_err(failed)?;
+            let bad = |problem: String| SettingsError::bad("notify.smtp-ca-file", problem);
+            let pem = std::fs::read(path).map_err(|error| {
+                bad(format!("the file {} cannot be read: {error}", path.display()))
+            })?;
             let trusted = server.trust_authorities(&pem);
-            server = trusted.map_err(|error| SettingsError::bad("notify.smtp-ca-file", error))?;
+            server = trusted.map_err(|error| bad(format!("{}: {error}", path.display())))?;
         }
         Ok(server)
     }

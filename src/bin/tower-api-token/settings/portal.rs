@@ -4,7 +4,12 @@ use std::path::PathBuf;
 
 use http::HeaderName;
 use serde::Deserialize;
+use tower_api_token::TokenManager;
+use tower_api_token::identity::UserId;
+use tower_api_token::portal::Portal;
 
+use super::check::one_line;
+use super::serve::header_name;
 use super::{ListenAddress, SettingsError, TlsFiles};
 
 /// The section `[portal]`.
@@ -13,12 +18,12 @@ use super::{ListenAddress, SettingsError, TlsFiles};
 pub(crate) struct PortalSettings {
     pub(crate) listen: Option<ListenAddress>,
     user_header: Option<String>,
-    pub(crate) administrators: Vec<String>,
+    administrators: Vec<String>,
     pub(crate) secret_file: Option<PathBuf>,
-    pub(crate) path: Option<String>,
-    pub(crate) title: Option<String>,
-    pub(crate) home: Option<String>,
-    pub(crate) sign_in: Option<String>,
+    path: Option<String>,
+    title: Option<String>,
+    home: Option<String>,
+    sign_in: Option<String>,
     pub(crate) form_key_file: Option<PathBuf>,
     /// Whoever generates a token is shown its code, too: nothing is sent.
     pub(crate) show_codes: bool,
@@ -33,10 +38,51 @@ impl PortalSettings {
         let key = "portal.user-header";
         let problem = "name the header by which your reverse proxy says who is signed in";
         let text = self.user_header.as_ref().ok_or_else(|| SettingsError::bad(key, problem))?;
-        text.parse().map_err(|_| SettingsError::bad(key, "this is not the name of a header"))
+        header_name(key, text)
+    }
+
+    /// The users who are administrators.
+    pub(crate) fn administrators(&self) -> Result<Vec<UserId>, SettingsError> {
+        let bad = |error| SettingsError::bad("portal.administrators", error);
+        self.administrators.iter().map(|name| UserId::new(name).map_err(bad)).collect()
     }
 
     pub(crate) fn tls(&self) -> Result<Option<TlsFiles>, SettingsError> {
-        TlsFiles::of("portal.tls-key", &self.tls_certificate, &self.tls_key)
+        TlsFiles::of(
+            ["portal.tls-certificate", "portal.tls-key"],
+            &self.tls_certificate,
+            &self.tls_key,
+        )
+    }
+
+    /// What can be told before there is a portal.
+    pub(super) fn check(&self) -> Result<(), SettingsError> {
+        if let Some(name) = &self.user_header {
+            header_name("portal.user-header", name)?;
+        }
+        self.administrators()?;
+        one_line("portal.title", self.title.as_ref())?;
+        self.tls().map(drop)
+    }
+
+    /// The pages, but for the key of their forms.
+    pub(crate) fn pages(&self, manager: TokenManager) -> Result<Portal, SettingsError> {
+        let mut portal = Portal::new(manager);
+        if let Some(path) = &self.path {
+            let bad = |error| SettingsError::bad("portal.path", error);
+            portal = portal.at(path).map_err(bad)?;
+        }
+        if let Some(title) = &self.title {
+            portal = portal.title(title);
+        }
+        if let Some(home) = &self.home {
+            let bad = |error| SettingsError::bad("portal.home", error);
+            portal = portal.home(home).map_err(bad)?;
+        }
+        if let Some(sign_in) = &self.sign_in {
+            let bad = |error| SettingsError::bad("portal.sign-in", error);
+            portal = portal.sign_in(sign_in).map_err(bad)?;
+        }
+        Ok(portal)
     }
 }

@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use http::HeaderName;
 use serde::Deserialize;
 use tower_api_token::credentials::CredentialSource;
-use tower_api_token::forward_auth::{IdentityHeaders, Profile};
-use tower_api_token::store::CacheOptions;
+use tower_api_token::forward_auth::{ForwardAuth, IdentityHeaders, Profile};
+use tower_api_token::store::{CacheOptions, MemoryStore};
+use tracing_subscriber::EnvFilter;
 
 use super::{ListenAddress, SettingsError, Time};
 
@@ -26,6 +27,13 @@ impl RequestSettings {
         }
         self.sources.iter().map(|text| source(text)).collect()
     }
+
+    pub(super) fn check(&self) -> Result<(), SettingsError> {
+        self.sources()?;
+        let Some(realm) = &self.realm else { return Ok(()) };
+        let named = ForwardAuth::new(MemoryStore::new(), Profile::OwnRequestLine).realm(realm);
+        named.map(drop).map_err(|error| SettingsError::bad("requests.realm", error))
+    }
 }
 
 fn source(text: &str) -> Result<CredentialSource, SettingsError> {
@@ -36,7 +44,8 @@ fn source(text: &str) -> Result<CredentialSource, SettingsError> {
         _ => {
             let name = text.strip_prefix("header:").and_then(|name| name.parse().ok());
             name.map(CredentialSource::Header).ok_or_else(|| {
-                let form = "a source is bearer, tok, basic or header:NAME";
+                let form = "a source is bearer, tok, basic or header:NAME, where NAME is the name \
+                            of a header";
                 SettingsError::bad("requests.sources", form)
             })
         }
@@ -54,6 +63,23 @@ pub(crate) struct CacheSettings {
 }
 
 impl CacheSettings {
+    pub(super) fn check(&self) -> Result<(), SettingsError> {
+        let new = CacheOptions::new;
+        let chosen = [
+            ("cache.accounts", self.accounts.map(|accounts| new().accounts(accounts))),
+            ("cache.strangers", self.strangers.map(|strangers| new().strangers(strangers))),
+            (
+                "cache.staleness-bound",
+                self.staleness_bound.map(|Time(bound)| new().staleness_bound(bound)),
+            ),
+        ];
+        for (key, options) in chosen {
+            let checked = options.map_or(Ok(()), |options| options.check());
+            checked.map_err(|error| SettingsError::bad(key, error))?;
+        }
+        Ok(())
+    }
+
     /// The cache, unless it is switched off.
     pub(crate) fn options(&self) -> Option<CacheOptions> {
         let mut options = CacheOptions::new();
@@ -110,15 +136,36 @@ impl ForwardAuthSettings {
     }
 
     pub(crate) fn tls(&self) -> Result<Option<TlsFiles>, SettingsError> {
-        TlsFiles::of("forward-auth.tls-key", &self.tls_certificate, &self.tls_key)
+        TlsFiles::of(
+            ["forward-auth.tls-certificate", "forward-auth.tls-key"],
+            &self.tls_certificate,
+            &self.tls_key,
+        )
+    }
+
+    pub(super) fn check(&self) -> Result<(), SettingsError> {
+        self.tls()?;
+        self.identity_headers().map(drop)
     }
 
     pub(crate) fn identity_headers(&self) -> Result<IdentityHeaders, SettingsError> {
         let default = IdentityHeaders::default();
         let user = header("forward-auth.user-header", &self.user_header, default.user())?;
         let slot = header("forward-auth.slot-header", &self.slot_header, default.slot())?;
-        let headers = IdentityHeaders::new(user, slot);
-        headers.map_err(|error| SettingsError::bad("forward-auth.user-header", error))
+        // What is wrong with both is told of the one that was chosen.
+        let key = match (&self.user_header, &self.slot_header) {
+            (None, Some(_)) => "forward-auth.slot-header",
+            _ => "forward-auth.user-header",
+        };
+        // With its default beside it each is judged alone.
+        for (key, name) in
+            [("forward-auth.user-header", &user), ("forward-auth.slot-header", &slot)]
+        {
+            let beside = HeaderName::from_static("x-beside");
+            let alone = IdentityHeaders::new(name.clone(), beside);
+            alone.map_err(|error| SettingsError::bad(key, error))?;
+        }
+        IdentityHeaders::new(user, slot).map_err(|error| SettingsError::bad(key, error))
     }
 }
 
@@ -128,7 +175,18 @@ fn header(
     default: &HeaderName,
 ) -> Result<HeaderName, SettingsError> {
     let Some(text) = text else { return Ok(default.clone()) };
-    text.parse().map_err(|_| SettingsError::bad(key, "this is not the name of a header"))
+    header_name(key, text)
+}
+
+/// The name of a header that a gateway sets or is told by.
+pub(super) fn header_name(key: &'static str, text: &str) -> Result<HeaderName, SettingsError> {
+    let problem = "the name of a header has letters, digits and -, such as X-Remote-User";
+    let name: HeaderName = text.parse().map_err(|_| SettingsError::bad(key, problem))?;
+    if name == "x-gateway-secret" {
+        let problem = "X-Gateway-Secret is the header of the shared secret: choose another name";
+        return Err(SettingsError::bad(key, problem));
+    }
+    Ok(name)
 }
 
 /// The section `[ext-authz]`.
@@ -143,7 +201,11 @@ pub(crate) struct ExtAuthzSettings {
 
 impl ExtAuthzSettings {
     pub(crate) fn tls(&self) -> Result<Option<TlsFiles>, SettingsError> {
-        TlsFiles::of("ext-authz.tls-key", &self.tls_certificate, &self.tls_key)
+        TlsFiles::of(
+            ["ext-authz.tls-certificate", "ext-authz.tls-key"],
+            &self.tls_certificate,
+            &self.tls_key,
+        )
     }
 }
 
@@ -160,6 +222,19 @@ pub(crate) struct OperationsSettings {
 pub(crate) struct LogSettings {
     pub(crate) filter: Option<String>,
     pub(crate) format: LogFormat,
+}
+
+impl LogSettings {
+    pub(super) fn check(&self) -> Result<(), SettingsError> {
+        let Some(filter) = &self.filter else { return Ok(()) };
+        EnvFilter::try_new(filter).map(drop).map_err(|error| {
+            let form = "such as info, or warn,tower_api_token=debug";
+            SettingsError::bad(
+                "log.filter",
+                format!("{error}: a filter is a level or more, {form}"),
+            )
+        })
+    }
 }
 
 /// How log records are written.
@@ -179,15 +254,18 @@ pub(crate) struct TlsFiles {
 }
 
 impl TlsFiles {
+    /// The files that these two keys name.
     pub(crate) fn of(
-        name: &'static str,
+        [certificate_key, key_key]: [&'static str; 2],
         certificate: &Option<PathBuf>,
         key: &Option<PathBuf>,
     ) -> Result<Option<Self>, SettingsError> {
+        let needs = |key, with| Err(SettingsError::Incomplete { key, with });
         match (certificate.clone(), key.clone()) {
             (None, None) => Ok(None),
             (Some(certificate), Some(key)) => Ok(Some(Self { certificate, key })),
-            _ => Err(SettingsError::Incomplete { key: name, with: "tls-certificate" }),
+            (Some(_), None) => needs(certificate_key, "`tls-key`"),
+            (None, Some(_)) => needs(key_key, "`tls-certificate`"),
         }
     }
 }

@@ -9,6 +9,8 @@ use serde::{Deserialize, Deserializer, de::Error};
 pub(crate) struct Time(pub(crate) Duration);
 
 impl Time {
+    pub(crate) const ZERO: Self = Self(Duration::ZERO);
+
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let unit = text.find(|character: char| !character.is_ascii_digit())?;
         let (number, unit) = text.split_at(unit);

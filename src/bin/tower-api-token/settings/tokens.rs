@@ -23,7 +23,16 @@ pub(crate) struct TokenSettings {
 }
 
 impl TokenSettings {
+    /// What can be told before a pepper is read.
+    pub(super) fn check(&self) -> Result<(), SettingsError> {
+        self.prefixes().map(drop)
+    }
+
     pub(crate) fn scheme(&self) -> Result<TokenScheme, SettingsError> {
+        self.with_peppers(self.prefixes()?)
+    }
+
+    fn prefixes(&self) -> Result<TokenScheme, SettingsError> {
         let mut scheme = match &self.prefix {
             Some(text) => TokenScheme::new(prefix("tokens.prefix", text)?),
             None => TokenScheme::default(),
@@ -32,7 +41,7 @@ impl TokenSettings {
         for text in &self.former_prefixes {
             scheme = scheme.former_prefix(prefix("tokens.former-prefixes", text)?);
         }
-        self.with_peppers(scheme)
+        Ok(scheme)
     }
 
     fn with_peppers(&self, mut scheme: TokenScheme) -> Result<TokenScheme, SettingsError> {

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use super::explain;
 use crate::settings::{Hidden, Settings, SettingsError};
 
 /// Where the accounts are.
@@ -22,13 +23,27 @@ impl StoreAddress {
             (Some("sqlite"), text) if text.len() > "sqlite:".len() => {
                 Ok(Self::Sqlite(text["sqlite:".len()..].into()))
             }
-            (Some("postgres" | "postgresql"), _) => Ok(Self::Postgres(store.clone())),
-            (Some("redis" | "rediss"), _) => Ok(Self::Redis(store.clone())),
+            (Some("postgres" | "postgresql"), text) if text.contains("://") => {
+                Ok(Self::Postgres(store.clone()))
+            }
+            (Some("redis" | "rediss"), text) if text.contains("://") => {
+                Ok(Self::Redis(store.clone()))
+            }
             _ => Err(SettingsError::bad(
                 "store",
                 "a store is sqlite:PATH, postgres://USER@HOST/DATABASE or redis://HOST",
             )),
         }
+    }
+
+    /// Whether it could be reached at all, as far as its text tells.
+    pub(crate) fn check(&self) -> Result<(), SettingsError> {
+        let problem = match self {
+            Self::Sqlite(path) => path_problem(&path.to_string_lossy()),
+            Self::Postgres(Hidden(url)) => explain::postgres(url),
+            Self::Redis(Hidden(url)) => explain::redis(url),
+        };
+        problem.map_or(Ok(()), |problem| Err(SettingsError::bad("store", problem)))
     }
 
     /// Whether a password stands in the text.
@@ -40,6 +55,21 @@ impl StoreAddress {
         let user = rest.rsplit_once('@').map_or("", |(user, _)| user);
         in_query || user.split_once(':').is_some_and(|(_, password)| !password.is_empty())
     }
+}
+
+/// What other programs take in an address of SQLite, and would here be part of
+/// a file's name.
+fn path_problem(path: &str) -> Option<String> {
+    let problem = if path == ":memory:" {
+        "a store in memory would be gone with the command: name a file"
+    } else if path.starts_with("//") {
+        "behind sqlite: stands a path as it is, such as sqlite:tokens.db or sqlite:/var/lib/t.db"
+    } else if path.split_once('?').is_some_and(|(_, query)| query.contains('=')) {
+        "the path of a SQLite file has no parameters behind a ?"
+    } else {
+        return None;
+    };
+    Some(problem.to_owned())
 }
 
 /// The address without name, password and options.
@@ -90,8 +120,20 @@ mod tests {
     }
 
     #[test]
+    fn a_path_of_sqlite_is_a_path_and_nothing_else() {
+        for bad in ["sqlite::memory:", "sqlite://tokens.db", "sqlite:tokens.db?mode=rwc"] {
+            assert!(of(bad).unwrap().check().is_err(), "{bad}");
+        }
+        for good in ["sqlite:tokens.db", "sqlite:/var/lib/tokens.db", "sqlite:what?.db"] {
+            assert!(of(good).unwrap().check().is_ok(), "{good}");
+        }
+    }
+
+    #[test]
     fn nothing_else_is_a_store() {
-        for bad in ["", "sqlite:", "tokens.db", "mysql://db", "memory:", "/tmp/tokens.db"] {
+        for bad in
+            ["", "sqlite:", "tokens.db", "mysql://db", "memory:", "/tmp/tokens.db", "redis:x"]
+        {
             assert!(of(bad).is_err(), "{bad}");
         }
     }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use deadpool_postgres::{Manager, Pool, Runtime};
 use tokio_postgres::Config;
+use tokio_postgres::config::SslMode;
 use tokio_postgres_rustls::MakeRustlsConnect;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::CertificateDer;
@@ -40,7 +41,8 @@ impl fmt::Debug for Database {
 impl Database {
     pub(super) fn of(url: &str, settings: &Settings) -> Result<Self, SettingsError> {
         // The driver's own words may repeat a part of the address.
-        let bad = |_| SettingsError::bad("store", "this is not the address of a database");
+        let form = "a PostgreSQL store is postgres://USER@HOST:PORT/DATABASE";
+        let bad = |_| SettingsError::bad("store", form);
         let mut config: Config = url.parse().map_err(bad)?;
         if let Some(path) = &settings.store_password_file {
             config.password(secret::of_file(path)?.as_bytes());
@@ -48,6 +50,10 @@ impl Database {
         config.application_name("tower-api-token");
         if config.get_connect_timeout().is_none() {
             config.connect_timeout(PATIENCE);
+        }
+        if settings.store_ca_file.is_some() && config.get_ssl_mode() == SslMode::Disable {
+            let problem = "sslmode=disable asks for no certificate: leave one of them out";
+            return Err(SettingsError::bad("store-ca-file", problem));
         }
         let roots = roots(settings.store_ca_file.as_deref())?;
         let provider = Arc::new(ring::default_provider());
@@ -84,10 +90,14 @@ fn roots(file: Option<&Path>) -> Result<RootCertStore, SettingsError> {
     };
     let bad = |problem: String| SettingsError::bad("store-ca-file", problem);
     let mut roots = RootCertStore::empty();
-    let found = CertificateDer::pem_file_iter(path).map_err(|error| bad(error.to_string()))?;
+    let wrong = |error: String| bad(format!("the file {}: {error}", path.display()));
+    let found = CertificateDer::pem_file_iter(path).map_err(|error| wrong(error.to_string()))?;
     for certificate in found {
-        let certificate = certificate.map_err(|error| bad(error.to_string()))?;
-        roots.add(certificate).map_err(|error| bad(error.to_string()))?;
+        let certificate = certificate.map_err(|error| wrong(error.to_string()))?;
+        roots.add(certificate).map_err(|error| wrong(error.to_string()))?;
     }
-    if roots.is_empty() { Err(bad("there is no certificate in it".to_owned())) } else { Ok(roots) }
+    if roots.is_empty() {
+        return Err(wrong("there is no certificate in it (PEM is expected)".to_owned()));
+    }
+    Ok(roots)
 }

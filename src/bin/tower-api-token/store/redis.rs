@@ -24,7 +24,7 @@ fn client(url: &str, settings: &Settings) -> Result<Client, SettingsError> {
         return Err(SettingsError::bad("store", problem));
     }
     // The driver's own words may repeat a part of the address.
-    let bad = |_| SettingsError::bad("store", "this is not the address of a Redis server");
+    let bad = |_| SettingsError::bad("store", "a Redis store is redis://USER@HOST:PORT/NUMBER");
     let mut info: ConnectionInfo = url.into_connection_info().map_err(bad)?;
     if let Some(path) = &settings.store_password_file {
         let password = secret::of_file(path)?;
