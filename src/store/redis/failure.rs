@@ -60,7 +60,10 @@ pub(super) const fn corrupt(doing: &'static str) -> StoreError {
 
 /// The change is made, but a failover could lose it.
 #[derive(Debug, thiserror::Error)]
-#[error("{reached} of {enough} replicas have the change")]
+#[error(
+    "{reached} of {enough} replicas {} the change",
+    if *.reached == 1 { "has" } else { "have" }
+)]
 pub(super) struct TooFewReplicas {
     pub(super) reached: i64,
     pub(super) enough: u32,

@@ -8,11 +8,14 @@ use tower_api_token::store::{AccountStore, PageSize};
 use super::import::Format;
 use crate::failure::Failure;
 use crate::output;
+use crate::text::csv_field;
 use crate::world::World;
 
 /// Write every account out: its methods and what may be known of its tokens.
 ///
-/// There is no secret in it, and no digest, so it can't be imported.
+/// There is no secret in it, and no digest, so it can't be imported. In CSV a
+/// field that a spreadsheet would take for a formula begins with a quotation
+/// mark (').
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  tower-api-token export --format csv > accounts.csv")]
 pub(crate) struct ExportArguments {
@@ -95,15 +98,6 @@ fn line(account: &Account) -> String {
     let pending = account.pending();
     fields.push(pending.map(|pending| pending.token.id.to_string()).unwrap_or_default());
     fields.push(pending.map(|pending| pending.expires_at.to_string()).unwrap_or_default());
-    let fields: Vec<_> = fields.iter().map(|field| quoted(field)).collect();
+    let fields: Vec<_> = fields.iter().map(|field| csv_field(field)).collect();
     fields.join(",")
-}
-
-/// A field of RFC 4180.
-fn quoted(field: &str) -> String {
-    if field.contains([',', '"']) {
-        format!("\"{}\"", field.replace('"', "\"\""))
-    } else {
-        field.to_owned()
-    }
 }

@@ -1,6 +1,7 @@
 //! `import`.
 
 mod csv;
+mod head;
 mod lines;
 mod progress;
 mod report;

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use serde::Deserialize;
+use serde_json::Value;
 use tower_api_token::account::Slot;
 use tower_api_token::identity::{UserId, UserIdError};
 use tower_api_token::manage::{ImportItem, ImportedToken};
@@ -11,11 +12,10 @@ use tower_api_token::token::{Token, TokenError};
 
 use super::Format;
 use super::csv::Fields;
-use super::lines::{Line, Lines};
+use super::head::{self, COLUMNS};
+use super::lines::Lines;
 use crate::failure::Failure;
-
-/// The names of the columns.
-const COLUMNS: [&str; 5] = ["user", "methods", "slot", "token", "sha256"];
+use crate::text::counted;
 
 /// Why a line cannot be imported, whatever the store holds. None repeats a
 /// secret.
@@ -25,10 +25,15 @@ pub(super) enum RowError {
     TooLong,
     #[error("the line is not CSV")]
     NotCsv,
-    #[error("the line has {found} fields, and the first line has {expected}")]
+    #[error(
+        "the line has {}, separated by commas, and the first line has {expected}",
+        counted(*.found as u64, "field", "fields")
+    )]
     Fields { found: usize, expected: usize },
-    #[error("the line is not a JSON object with the fields user, methods, slot, token, sha256")]
-    NotJson,
+    #[error("{0}: a line is a JSON object with the fields user, methods, slot, token, sha256")]
+    NotJson(String),
+    #[error("the user's name begins or ends with a blank: write it without")]
+    Blank,
     #[error("the user: {0}")]
     User(#[from] UserIdError),
     #[error(transparent)]
@@ -69,11 +74,9 @@ impl Reader {
             Format::Csv => {
                 let failed = |source| Failure::Input { path: path.to_owned(), source };
                 let mut fields = Fields::new();
-                let head = match lines.next_line().map_err(failed)? {
-                    Some(Line::Text(text)) => fields.of(&text),
-                    _ => None,
-                };
-                Some((fields, head.and_then(|head| columns(&head)).ok_or(Failure::Columns)?))
+                let line = lines.next_line().map_err(failed)?;
+                let columns = head::columns(line, &mut fields).map_err(Failure::Columns)?;
+                Some((fields, columns))
             }
         };
         Ok(Self { csv, seen_token: false })
@@ -93,23 +96,16 @@ impl Reader {
     }
 }
 
-/// The place of each column; all of them known, none twice, and those there
-/// that every line needs.
-fn columns(head: &[String]) -> Option<Vec<usize>> {
-    let place = |name: &String| COLUMNS.iter().position(|column| column == name);
-    let places: Vec<_> = head.iter().map(place).collect::<Option<_>>()?;
-    let once = (1..places.len()).all(|end| !places[..end].contains(&places[end]));
-    let needed = places.contains(&0) && (places.contains(&3) || places.contains(&4));
-    (once && needed).then_some(places)
-}
-
 impl Row {
     fn of_json(line: &[u8]) -> Result<Self, RowError> {
         // A list would be taken for the fields in their order.
         if !line.trim_ascii_start().starts_with(b"{") {
-            return Err(RowError::NotJson);
+            return Err(RowError::NotJson(match head::is_utf_16(line) {
+                true => head::UTF_16.to_owned(),
+                false => "the line is not a JSON object".to_owned(),
+            }));
         }
-        serde_json::from_slice(line).map_err(|_| RowError::NotJson)
+        serde_json::from_slice(line).map_err(|_| RowError::NotJson(json_problem(line)))
     }
 
     fn of_csv(fields: Option<Vec<String>>, columns: &[usize]) -> Result<Self, RowError> {
@@ -124,12 +120,17 @@ impl Row {
         let [user, methods, slot, token, sha256] = row;
         let words = |text: String| text.split_whitespace().map(str::to_owned).collect();
         let user = user.unwrap_or_default();
+        // What a person puts behind a comma would make another user.
+        if user.trim() != user {
+            return Err(RowError::Blank);
+        }
         Ok(Self { user, methods: methods.map(words), slot, token, sha256 })
     }
 
     fn item(self) -> Result<ImportItem, RowError> {
         let user = UserId::new(&self.user)?;
-        let slot = match self.slot.as_deref() {
+        let slot = self.slot.map(|slot| slot.trim().to_ascii_lowercase());
+        let slot = match slot.as_deref() {
             None | Some("primary") => Slot::Primary,
             Some("backup") => Slot::Backup,
             Some(_) => return Err(RowError::Slot),
@@ -146,6 +147,30 @@ impl Row {
         item.methods = methods.map(MethodSet::new).transpose()?;
         Ok(item)
     }
+}
+
+/// Why the line is no row, without a word of what may be a token.
+fn json_problem(line: &[u8]) -> String {
+    let object: serde_json::Map<String, Value> = match serde_json::from_slice(line) {
+        Ok(object) => object,
+        Err(_) if head::is_utf_16(line) => return head::UTF_16.to_owned(),
+        Err(_) => return "the line is not JSON".to_owned(),
+    };
+    let is_text = |value: &Value| value.is_string() || value.is_null();
+    let of_texts =
+        |value: &Value| value.as_array().is_some_and(|all| all.iter().all(Value::is_string));
+    let wrong = object.iter().find_map(|(name, value)| match name.as_str() {
+        "user" | "slot" | "token" | "sha256" => {
+            (!is_text(value)).then(|| format!("the field {name} is no text"))
+        }
+        "methods" => (!value.is_null() && !of_texts(value))
+            .then(|| "the field methods is no list of texts".to_owned()),
+        name => Some(format!("there is no field {}", head::named(name))),
+    });
+    wrong.unwrap_or_else(|| match object.get("user") {
+        Some(Value::String(_)) => "a field stands twice".to_owned(),
+        _ => "the field user is missing".to_owned(),
+    })
 }
 
 /// 64 hexadecimal digits, large or small.
@@ -174,16 +199,6 @@ mod tests {
         for bad in [&small[1..], &format!("0x{small}"), &format!("{small}0"), &"0g".repeat(32), ""]
         {
             assert_eq!(sha256(bad.as_bytes()), None, "{bad}");
-        }
-    }
-
-    #[test]
-    fn a_head_names_known_columns_once() {
-        let of = |head: &str| columns(&Fields::new().of(head.as_bytes()).unwrap());
-        assert_eq!(of("sha256,user"), Some(vec![4, 0]));
-        assert!(of("user,methods,slot,token,sha256").is_some());
-        for bad in ["user", "token", "user,token,user", "user,token,password", "User,token"] {
-            assert_eq!(of(bad), None, "{bad}");
         }
     }
 }
