@@ -9,6 +9,7 @@
 //! | `INFO` | the event's [name](crate::audit::Event::name) | an account has changed |
 //! | `WARN` | `retired_token_used`, `confirmation_not_sent` | as [`Event`](crate::audit::Event) says |
 //! | `WARN` | `notice not sent` | a change is committed, but the user could not be told |
+//! | `WARN` | `outcome unknown` | a store could not tell whether it has made a change, and it is not there half a minute later |
 //! | `WARN` | `store unavailable` | a request was answered 503, last uses could not be written, or a feed broke |
 //! | `WARN` | `cache bypassed` | a cache stopped to be trusted; every request asks the store |
 //! | `INFO` | `cache trusted` | a cache is trusted, at the start and again |
@@ -25,6 +26,8 @@ mod unmeasured;
 pub use self::audit::{EventSink, Events};
 #[cfg(feature = "cache")]
 pub(crate) use self::log::cache_trust_changed;
+#[cfg(feature = "tokio")]
+pub(crate) use self::log::outcome_unknown;
 pub(crate) use self::log::{denied, notice_not_sent, store_failed};
 #[cfg(feature = "cache")]
 pub(crate) use self::meter::CacheMeter;

@@ -42,7 +42,9 @@
 
 mod builder;
 mod change;
+mod claims;
 mod error;
+mod follow;
 mod generate;
 mod import;
 mod outcome;
@@ -51,13 +53,15 @@ mod preview;
 mod reveal;
 #[cfg_attr(not(feature = "reveal"), path = "manage/no_sealing.rs")]
 mod sealing;
+#[cfg_attr(not(feature = "tokio"), path = "manage/no_tasks.rs")]
+mod tasks;
 mod view;
 
 use std::fmt;
 use std::sync::Arc;
 
 pub use self::builder::{StartError, TokenManagerBuilder};
-use self::change::Changed;
+use self::claims::Claims;
 pub use self::error::ManageError;
 pub use self::generate::{GeneratePrimary, ResendConfirmation};
 pub use self::import::{ImportError, ImportItem, ImportedToken};
@@ -65,6 +69,7 @@ pub use self::outcome::{Delivery, GeneratedPrimary, IssuedToken, ResentConfirmat
 #[cfg(feature = "reveal")]
 pub use self::reveal::RevealError;
 use self::sealing::Sealing;
+use self::tasks::Tasks;
 pub use self::view::{AccountSummary, AccountView, PendingView, SummaryPage, TokenView};
 use crate::audit::AuditEntry;
 use crate::events::Events;
@@ -72,7 +77,7 @@ use crate::identity::{Actor, UserId};
 use crate::method::MethodSet;
 use crate::notify::Notifier;
 use crate::rotation::{Command, Policy};
-use crate::store::AccountStore;
+use crate::store::{AccountStore, StoreError};
 use crate::token::{ConfirmationCode, RandomSource, TokenId, TokenScheme};
 use crate::usage::UsageRecorder;
 
@@ -125,11 +130,29 @@ impl Guard {
 /// happened, with one exception: after a
 /// [store error](ManageError::Store) of kind `Unavailable` nobody can tell.
 /// Then ask again; what had happened is refused as already done, or superseded.
-/// Dropping a future half-way has the same effect. Time-outs are the store's:
-/// a store that never answers holds the call up.
+/// Time-outs are the store's: a store that never answers holds the call up.
 ///
-/// Audit entries go to [`Events`] after the change is committed; the store has
-/// kept them in the change's own transaction before.
+/// # What follows a change
+///
+/// Once a change is committed its audit entries go to [`Events`], and the
+/// confirmation code and notices to the [`Notifier`]. The store has kept the
+/// entries in the change's own transaction before.
+///
+/// With the feature `tokio`, and called on a runtime, a change and what follows
+/// it are a task of their own, which goes on when the caller hangs up. So a
+/// future that is dropped after it was first polled is as good as one that is
+/// awaited: the change is made or refused, and everybody is told once. A
+/// confirmation code is sent even if nobody was shown the token it activates.
+///
+/// Where the store could not tell whether it has made a change, a task goes on
+/// after the answer `Unavailable`. It waits for a write that a `WithTimeout` has
+/// left running, looks into the history for half a minute at least, and tells
+/// of the change if it is there. The runtime's timer must be enabled for that.
+/// [`idle`](Self::idle) waits for all of it.
+///
+/// Without the feature, or outside a runtime, a change is made in its caller's
+/// future. If that is dropped half-way the change is made or not made, and
+/// perhaps nobody is told.
 #[derive(Clone)]
 pub struct TokenManager {
     inner: Arc<Inner>,
@@ -146,6 +169,8 @@ struct Inner {
     usage: Option<UsageRecorder>,
     random: Box<dyn RandomSource>,
     sealing: Sealing,
+    claims: Arc<Claims>,
+    tasks: Tasks,
 }
 
 impl TokenManager {
@@ -288,9 +313,41 @@ impl TokenManager {
         user: &UserId,
         command: Command,
     ) -> Result<AuditEntry, ManageError> {
-        let Changed { entry, .. } = self.inner.change(actor, user, &command).await?;
-        self.inner.notice(&entry).await;
-        Ok(entry)
+        let (actor, user) = (actor.clone(), user.clone());
+        let change = |inner: Arc<Inner>| async move {
+            Ok(inner.change(&actor, &user, &command, None).await?.entry)
+        };
+        self.run(change).await
+    }
+
+    /// Makes a change with everything that follows it, to its end.
+    async fn run<T, E, F>(&self, change: impl FnOnce(Arc<Inner>) -> F + Send) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+        F: Future<Output = Result<T, E>> + Send + 'static,
+    {
+        self.inner.tasks.run(change(Arc::clone(&self.inner))).await
+    }
+
+    /// Waits until everything is done that this manager and its clones have
+    /// begun: changes whose callers have hung up, what follows them, and the
+    /// search for changes whose outcome a store could not tell.
+    ///
+    /// Call it when no more requests are taken and before the runtime ends, and
+    /// bound the time: a notifier or a store that never answers holds it up.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use tower_api_token::manage::TokenManager;
+    /// # async fn stop(manager: TokenManager) {
+    /// if tokio::time::timeout(Duration::from_secs(10), manager.idle()).await.is_err() {
+    ///     eprintln!("stopped before everybody was told of every change");
+    /// }
+    /// # }
+    /// ```
+    pub async fn idle(&self) {
+        self.inner.tasks.idle().await;
     }
 }
 

@@ -26,6 +26,8 @@ mod detached;
 mod error;
 mod feed;
 mod hashing;
+#[cfg(feature = "tokio")]
+mod late;
 #[cfg(any(feature = "postgres", feature = "redis"))]
 mod listener;
 mod lock_free;
@@ -55,6 +57,8 @@ pub use self::cached::{
 };
 pub use self::error::{StoreError, StoreErrorKind};
 pub use self::feed::{Change, Feed, FeedItem, HeartbeatId};
+#[cfg(feature = "tokio")]
+pub(crate) use self::late::LateWrite;
 pub use self::memory::MemoryStore;
 #[cfg(feature = "metrics")]
 pub use self::metrics::WithMetrics;

@@ -37,6 +37,15 @@ pub(crate) fn notice_not_sent(entry: &AuditEntry, error: &NotifyError) {
     tracing::warn!(target: TARGET, user, event, source, "notice not sent");
 }
 
+/// Whether that change was made the store could not tell, and it has not
+/// appeared since.
+#[cfg(feature = "tokio")]
+pub(crate) fn outcome_unknown(entry: &AuditEntry) {
+    let (user, event) = (entry.user.as_str(), entry.event.name());
+    let (revision, actor) = (entry.revision.as_u64(), &entry.actor);
+    tracing::warn!(target: TARGET, user, event, revision, %actor, "outcome unknown");
+}
+
 /// A cache is trusted from now on, or is not.
 #[cfg(feature = "cache")]
 pub(crate) fn cache_trust_changed(trusted: bool) {

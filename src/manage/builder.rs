@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::sealing::Sealing;
+use super::tasks::Tasks;
 use super::{Confirmation, Inner, TokenManager};
 use crate::events::Events;
 use crate::notify::Notifier;
@@ -45,6 +46,8 @@ impl TokenManagerBuilder {
             usage: None,
             random: Box::new(SystemRandom),
             sealing: Sealing::none(),
+            claims: Arc::default(),
+            tasks: Tasks::none(),
         })
     }
 

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
+use super::follow::NewCode;
+use super::outcome::Delivery;
 use super::{Inner, ManageError};
 use crate::account::Account;
-use crate::audit::{AuditEntry, Event};
-use crate::events;
+use crate::audit::AuditEntry;
 use crate::identity::{Actor, UserId};
-use crate::notify::Notice;
 use crate::rotation::{self, Command, Facts, RotationError};
 use crate::store::{Loaded, PageSize, Replacement, StoreError, StoreErrorKind};
 use crate::time::Timestamp;
@@ -20,26 +20,31 @@ pub(super) const ATTEMPTS: usize = 64;
 pub(super) struct Changed {
     pub(super) account: Account,
     pub(super) entry: AuditEntry,
+    /// What became of the code that a notifier was to send, if there is one.
+    pub(super) delivery: Option<Delivery>,
 }
 
 impl Inner {
     /// Makes the change, as [`change_by`](Self::change_by) does.
     pub(super) async fn change(
-        &self,
+        self: &Arc<Self>,
         actor: &Actor,
         user: &UserId,
         command: &Command,
+        code: Option<&NewCode>,
     ) -> Result<Changed, ManageError> {
-        self.change_by(actor, user, |_| Ok(command.clone())).await
+        self.change_by(actor, user, |_| Ok(command.clone()), code).await
     }
 
     /// Makes the change that `command` makes of the account as it is: again if
-    /// others were faster, and once only.
+    /// others were faster, and once only. `code` is that of the token which is
+    /// pending after it, where the change makes a new one.
     pub(super) async fn change_by(
-        &self,
+        self: &Arc<Self>,
         actor: &Actor,
         user: &UserId,
         command: impl Fn(&Account) -> Result<Command, ManageError> + Send,
+        code: Option<&NewCode>,
     ) -> Result<Changed, ManageError> {
         let mut conflicted = None;
         for _ in 0..ATTEMPTS {
@@ -53,7 +58,7 @@ impl Inner {
             conflicted = Some(before.revision());
             let facts = self.facts(user, &command, now).await?;
             let replacement = replacement(&before, actor, command, &facts)?;
-            if let Some(changed) = self.write(replacement).await? {
+            if let Some(changed) = self.write(replacement, code).await? {
                 return Ok(changed);
             }
         }
@@ -89,17 +94,26 @@ impl Inner {
     }
 
     /// Writes and tells of it; `None` if others were faster.
-    async fn write(&self, replacement: Replacement) -> Result<Option<Changed>, StoreError> {
+    async fn write(
+        self: &Arc<Self>,
+        replacement: Replacement,
+        code: Option<&NewCode>,
+    ) -> Result<Option<Changed>, StoreError> {
+        let follows = self.follows(&replacement, code);
         if let Err(error) = self.store.replace(replacement.clone()).await {
             match error.kind() {
                 StoreErrorKind::Conflict => return Ok(None),
                 StoreErrorKind::Unavailable if self.is_written(&replacement).await => {}
+                StoreErrorKind::Unavailable => {
+                    self.await_outcome(vec![follows], &error);
+                    return Err(error);
+                }
                 _ => return Err(error),
             }
         }
         let Replacement { account, entry, .. } = replacement;
-        self.events.audit(&entry);
-        Ok(Some(Changed { account, entry }))
+        let delivery = self.tell(follows).await;
+        Ok(Some(Changed { account, entry, delivery }))
     }
 
     /// Whether a change is there that the store could not vouch for: exactly
@@ -113,17 +127,6 @@ impl Inner {
             return false;
         };
         loaded.account.as_deref() == Some(account) && history.entries.first() == Some(entry)
-    }
-
-    /// Tells the user of a change that they should know of.
-    pub(super) async fn notice(&self, entry: &AuditEntry) {
-        let Some(notifier) = self.notifier.as_ref().filter(|_| is_notable(&entry.event)) else {
-            return;
-        };
-        let AuditEntry { user, event, actor, at, .. } = entry.clone();
-        if let Err(error) = notifier.notice(&Notice::new(user, event, actor, at)).await {
-            events::notice_not_sent(entry, &error);
-        }
     }
 }
 
@@ -145,16 +148,5 @@ const fn brings_token(command: &Command) -> bool {
     matches!(
         command,
         Command::GeneratePrimary { .. } | Command::Issue { .. } | Command::Import { .. }
-    )
-}
-
-const fn is_notable(event: &Event) -> bool {
-    matches!(
-        event,
-        Event::PrimaryConfirmed { .. }
-            | Event::BackupDeleted { .. }
-            | Event::RolledBack { .. }
-            | Event::AllRevoked
-            | Event::AccessRevoked
     )
 }

@@ -2,14 +2,14 @@
 
 use std::future::IntoFuture;
 use std::pin::Pin;
+use std::sync::Arc;
 
 use super::change::Changed;
-use super::outcome::{Delivery, GeneratedPrimary, IssuedToken, ResentConfirmation};
+use super::follow::NewCode;
+use super::outcome::{GeneratedPrimary, IssuedToken, ResentConfirmation};
 use super::{Confirmation, Inner, ManageError, TokenManager};
 use crate::account::Account;
-use crate::audit::{AuditEntry, Event};
 use crate::identity::{Actor, UserId};
-use crate::notify::{ConfirmationMessage, Notifier};
 use crate::rotation::{Command, NewToken, RotationError};
 use crate::token::{ConfirmationCode, RandomError, Token, TokenId};
 use crate::usage::ClientLabel;
@@ -91,10 +91,13 @@ impl TokenManager {
     /// [`PrimaryExists`](RotationError::PrimaryExists); [`ManageError`] if it
     /// could not be done.
     pub async fn issue(&self, actor: &Actor, user: &UserId) -> Result<IssuedToken, ManageError> {
-        let inner = &*self.inner;
-        let command = |token| Command::Issue { token };
-        let (token, changed) = inner.change_with_token(actor, user, command).await?;
-        Ok(IssuedToken::new(token, changed))
+        let (actor, user) = (actor.clone(), user.clone());
+        let issue = |inner: Arc<Inner>| async move {
+            let command = |token| Command::Issue { token };
+            let (token, changed) = inner.change_with_token(&actor, &user, command, None).await?;
+            Ok(IssuedToken::new(token, changed))
+        };
+        self.run(issue).await
     }
 }
 
@@ -134,15 +137,18 @@ impl<'a> GeneratePrimary<'a> {
 
     async fn run(self) -> Result<GeneratedPrimary, ManageError> {
         let Self { manager, actor, user, replacing_backup, confirmation, client } = self;
-        let inner = &*manager.inner;
-        let route = inner.route(confirmation)?;
-        let code = ConfirmationCode::generate(&*inner.random)?;
-        let digest = code.digest(user);
-        let command = |token| Command::GeneratePrimary { token, code: digest, replacing_backup };
-        let (token, changed) = inner.change_with_token(actor, user, command).await?;
-        let sent = inner.deliver(changed, code, route, client).await;
-        let ResentConfirmation { id, expires_at, code_expires_at, delivery } = sent;
-        Ok(GeneratedPrimary { token, id, expires_at, code_expires_at, delivery })
+        let new = manager.inner.new_code(confirmation, client)?;
+        let (actor, user) = (actor.clone(), user.clone());
+        let generate = |inner: Arc<Inner>| async move {
+            let code = new.code.digest(&user);
+            let command = |token| Command::GeneratePrimary { token, code, replacing_backup };
+            let made = inner.change_with_token(&actor, &user, command, Some(&new)).await?;
+            let (token, changed) = made;
+            let sent = ResentConfirmation::new(changed, new.code);
+            let ResentConfirmation { id, expires_at, code_expires_at, delivery } = sent;
+            Ok(GeneratedPrimary { token, id, expires_at, code_expires_at, delivery })
+        };
+        manager.run(generate).await
     }
 }
 
@@ -184,12 +190,14 @@ impl<'a> ResendConfirmation<'a> {
 
     async fn run(self) -> Result<ResentConfirmation, ManageError> {
         let Self { manager, actor, user, id, confirmation, client } = self;
-        let inner = &*manager.inner;
-        let route = inner.route(confirmation)?;
-        let code = ConfirmationCode::generate(&*inner.random)?;
-        let command = Command::ResendConfirmation { id, code: code.digest(user) };
-        let changed = inner.change(actor, user, &command).await?;
-        Ok(inner.deliver(changed, code, route, client).await)
+        let new = manager.inner.new_code(confirmation, client)?;
+        let (actor, user) = (actor.clone(), user.clone());
+        let resend = |inner: Arc<Inner>| async move {
+            let command = Command::ResendConfirmation { id, code: new.code.digest(&user) };
+            let changed = inner.change(&actor, &user, &command, Some(&new)).await?;
+            Ok(ResentConfirmation::new(changed, new.code))
+        };
+        manager.run(resend).await
     }
 }
 
@@ -202,30 +210,28 @@ impl<'a> IntoFuture for ResendConfirmation<'a> {
     }
 }
 
-/// Where a code goes.
-#[derive(Clone, Copy)]
-enum Route<'a> {
-    ToCaller,
-    Through(&'a dyn Notifier),
-}
-
 impl Inner {
-    fn route(&self, chosen: Option<Confirmation>) -> Result<Route<'_>, ManageError> {
-        match chosen.unwrap_or(self.confirmation) {
-            Confirmation::ByCaller => Ok(Route::ToCaller),
-            Confirmation::ByNotifier => {
-                let notifier = self.notifier.as_deref().ok_or(ManageError::NoNotifier)?;
-                Ok(Route::Through(notifier))
-            }
-        }
+    /// A new code, and who sends it.
+    fn new_code(
+        &self,
+        chosen: Option<Confirmation>,
+        client: Option<ClientLabel>,
+    ) -> Result<NewCode, ManageError> {
+        let notifier = match chosen.unwrap_or(self.confirmation) {
+            Confirmation::ByCaller => None,
+            Confirmation::ByNotifier => Some(self.notifier.clone().ok_or(ManageError::NoNotifier)?),
+        };
+        let code = ConfirmationCode::generate(&*self.random)?;
+        Ok(NewCode { code, notifier, client })
     }
 
     /// Makes a change with a token that no account names, under whichever key.
     async fn change_with_token(
-        &self,
+        self: &Arc<Self>,
         actor: &Actor,
         user: &UserId,
         command: impl Fn(NewToken) -> Command + Send + Sync,
+        code: Option<&NewCode>,
     ) -> Result<(Token, Changed), ManageError> {
         for _ in 0..GENERATIONS {
             let token = self.scheme.generate(&*self.random)?;
@@ -237,7 +243,7 @@ impl Inner {
             let command = |before: &Account| {
                 self.sealed(new.clone(), Some(&token), before).map(&command).map_err(Into::into)
             };
-            match self.change_by(actor, user, command).await {
+            match self.change_by(actor, user, command, code).await {
                 Err(ManageError::Refused(RotationError::DigestInUse)) => {}
                 changed => return Ok((token, changed?)),
             }
@@ -256,54 +262,5 @@ impl Inner {
         let (user, id) = (before.user(), TokenId::from_u64(before.next_token()));
         let seal = |token| self.sealing.seal(token, user, id, &*self.random);
         Ok(NewToken { sealed: token.map(seal).transpose()?.flatten(), ..new })
-    }
-
-    /// Brings the code of the account's pending token on its way.
-    async fn deliver(
-        &self,
-        changed: Changed,
-        code: ConfirmationCode,
-        route: Route<'_>,
-        client: Option<ClientLabel>,
-    ) -> ResentConfirmation {
-        let Changed { account, entry } = changed;
-        let pending = account.pending.expect("the rules have just given it this code");
-        let (id, expires_at) = (pending.token.id, pending.expires_at);
-        let code_expires_at = pending.code_expires_at;
-        let delivery = match route {
-            Route::ToCaller => Delivery::ToCaller(code),
-            Route::Through(notifier) => {
-                let AuditEntry { actor, at, .. } = entry.clone();
-                let user = account.user;
-                let mut message = ConfirmationMessage::new(
-                    user,
-                    id,
-                    code,
-                    code_expires_at,
-                    expires_at,
-                    actor,
-                    at,
-                );
-                message.client = client;
-                self.send(notifier, &message, &entry).await
-            }
-        };
-        ResentConfirmation { id, expires_at, code_expires_at, delivery }
-    }
-
-    async fn send(
-        &self,
-        notifier: &dyn Notifier,
-        message: &ConfirmationMessage,
-        entry: &AuditEntry,
-    ) -> Delivery {
-        match notifier.confirmation(message).await {
-            Ok(()) => Delivery::Sent,
-            Err(error) => {
-                let event = Event::ConfirmationNotSent { id: message.token };
-                self.events.audit(&AuditEntry { event, ..entry.clone() });
-                Delivery::NotSent(error)
-            }
-        }
     }
 }

@@ -63,13 +63,16 @@ impl TokenManager {
         token: &ImportedToken,
         made_at: Option<Timestamp>,
     ) -> Result<AuditEntry, ManageError> {
-        let inner = &*self.inner;
-        let new = inner.importable(user, slot, token).await?;
-        let command = |before: &Account| {
-            let token = inner.sealed(new.clone(), token.plain(), before)?;
-            Ok(Command::Import { slot, token, made_at })
+        let (actor, user, token) = (actor.clone(), user.clone(), token.clone());
+        let import = |inner: Arc<Inner>| async move {
+            let new = inner.importable(&user, slot, &token).await?;
+            let command = |before: &Account| {
+                let token = inner.sealed(new.clone(), token.plain(), before)?;
+                Ok(Command::Import { slot, token, made_at })
+            };
+            Ok(inner.change_by(&actor, &user, command, None).await?.entry)
         };
-        Ok(inner.change_by(actor, user, command).await?.entry)
+        self.run(import).await
     }
 }
 

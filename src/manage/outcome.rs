@@ -49,6 +49,16 @@ pub struct ResentConfirmation {
     pub delivery: Delivery,
 }
 
+impl ResentConfirmation {
+    pub(super) fn new(changed: Changed, code: ConfirmationCode) -> Self {
+        let Changed { account, delivery, .. } = changed;
+        let pending = account.pending.expect("the rules have just given it this code");
+        let (id, expires_at) = (pending.token.id, pending.expires_at);
+        let delivery = delivery.unwrap_or(Delivery::ToCaller(code));
+        Self { id, expires_at, code_expires_at: pending.code_expires_at, delivery }
+    }
+}
+
 /// A first token. `Debug` does not show it.
 #[derive(Debug)]
 #[non_exhaustive]

@@ -1,5 +1,7 @@
 //! Showing a token once more.
 
+use std::sync::Arc;
+
 use super::sealing::Sealing;
 use super::{Inner, ManageError, TokenManager, TokenManagerBuilder};
 use crate::account::{Account, TokenRecord};
@@ -38,19 +40,8 @@ impl TokenManager {
         user: &UserId,
         id: TokenId,
     ) -> Result<Token, RevealError> {
-        let inner = &*self.inner;
-        let key = inner.sealing.0.as_ref().ok_or(RevealError::NoKey)?;
-        let account = inner.store.load(user).await?.account;
-        // What cannot be shown shall not be in the history as shown. Whether it
-        // may be shown is the rules' decision.
-        let record = account.as_deref().and_then(|account| account.token(id));
-        let opened = record.map(|record| inner.open(key, user, record)).transpose()?;
-        let changed = inner.change(actor, user, &Command::Reveal { id }).await?;
-        match opened {
-            Some(token) => Ok(token),
-            // Made between the two.
-            None => inner.open(key, user, holder(&changed.account, id)?),
-        }
+        let (actor, user) = (actor.clone(), user.clone());
+        self.run(|inner| async move { inner.reveal(&actor, &user, id).await }).await
     }
 }
 
@@ -59,6 +50,26 @@ fn holder(account: &Account, id: TokenId) -> Result<&TokenRecord, RevealError> {
 }
 
 impl Inner {
+    async fn reveal(
+        self: &Arc<Self>,
+        actor: &Actor,
+        user: &UserId,
+        id: TokenId,
+    ) -> Result<Token, RevealError> {
+        let key = self.sealing.0.as_ref().ok_or(RevealError::NoKey)?;
+        let account = self.store.load(user).await?.account;
+        // What cannot be shown shall not be in the history as shown. Whether it
+        // may be shown is the rules' decision.
+        let record = account.as_deref().and_then(|account| account.token(id));
+        let opened = record.map(|record| self.open(key, user, record)).transpose()?;
+        let changed = self.change(actor, user, &Command::Reveal { id }, None).await?;
+        match opened {
+            Some(token) => Ok(token),
+            // Made between the two.
+            None => self.open(key, user, holder(&changed.account, id)?),
+        }
+    }
+
     fn open(
         &self,
         key: &SealingKey,

@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::sync::Semaphore;
+use tokio::time::error::Elapsed;
 use tokio::time::{Instant, timeout_at};
 
+use super::late::{Answer, LateWrite};
 use super::{
     AccountPage, AccountStore, Feed, HeartbeatId, HistoryPage, Loaded, PageSize, Replacement,
     StoreError, StoreErrorKind, TokenStore,
@@ -80,41 +82,38 @@ impl<S> WithTimeout<S> {
 }
 
 impl<S: AccountStore> WithTimeout<S> {
-    /// Writes in a task of its own; `work` gets the store.
-    async fn write<T, F>(
-        &self,
-        doing: &'static str,
-        work: impl FnOnce(Arc<S>) -> F + Send,
-    ) -> Result<T, StoreError>
+    /// Writes in a task of its own; `work` gets the store. An error that says
+    /// that it takes too long leads to the answer.
+    async fn write<F>(&self, doing: &'static str, work: impl FnOnce(Arc<S>) -> F + Send) -> Answer
     where
-        T: Send + 'static,
-        F: Future<Output = Result<T, StoreError>> + Send + 'static,
+        F: Future<Output = Answer> + Send + 'static,
     {
         let limit = Instant::now().checked_add(self.limit);
-        let turn = within(limit, doing, Arc::clone(&self.writes).acquire_owned()).await?;
+        let turn = match within(limit, Arc::clone(&self.writes).acquire_owned()).await {
+            Ok(turn) => turn.map_err(|closed| unavailable(doing).with_source(closed))?,
+            Err(elapsed) => return Err(unavailable(doing).with_source(elapsed)),
+        };
         let work = work(Arc::clone(&self.inner));
-        let task = tokio::spawn(async move {
+        let mut task = tokio::spawn(async move {
             let _turn = turn;
             work.await
         });
-        within(limit, doing, task).await?
+        match within(limit, &mut task).await {
+            // The message of a panic is left out: it may quote anything.
+            Ok(answer) => answer.unwrap_or_else(|_| Err(unavailable(doing))),
+            Err(_) => {
+                let late = async move { task.await.unwrap_or_else(|_| Err(unavailable(doing))) };
+                Err(unavailable(doing).with_source(LateWrite::new(late)))
+            }
+        }
     }
 }
 
-/// What comes of `work` until `limit`, for which `None` is never. The message
-/// of a panic is left out: it may quote anything.
-async fn within<T, E>(
-    limit: Option<Instant>,
-    doing: &'static str,
-    work: impl Future<Output = Result<T, E>>,
-) -> Result<T, StoreError> {
-    let done = match limit {
+/// What comes of `work` until `limit`, for which `None` is never.
+async fn within<T>(limit: Option<Instant>, work: impl Future<Output = T>) -> Result<T, Elapsed> {
+    match limit {
         Some(limit) => timeout_at(limit, work).await,
         None => Ok(work.await),
-    };
-    match done {
-        Ok(done) => done.map_err(|_| unavailable(doing)),
-        Err(elapsed) => Err(unavailable(doing).with_source(elapsed)),
     }
 }
 
@@ -148,8 +147,11 @@ impl<S: AccountStore> AccountStore for WithTimeout<S> {
     }
 
     async fn replace(&self, replacement: Replacement) -> Result<(), StoreError> {
-        let work = |store: Arc<S>| async move { store.replace(replacement).await };
-        self.write("replacing an account", work).await
+        let work = |store: Arc<S>| async move {
+            let written = store.replace(replacement).await;
+            written.map(|()| vec![Ok(())])
+        };
+        self.write("replacing an account", work).await.map(drop)
     }
 
     async fn replace_many(
@@ -170,8 +172,11 @@ impl<S: AccountStore> AccountStore for WithTimeout<S> {
 
     async fn record_usage(&self, batch: &[TokenUse]) -> Result<(), StoreError> {
         let batch = batch.to_vec();
-        let work = |store: Arc<S>| async move { store.record_usage(&batch).await };
-        self.write("recording last uses", work).await
+        let work = |store: Arc<S>| async move {
+            let written = store.record_usage(&batch).await;
+            written.map(|()| Vec::new())
+        };
+        self.write("recording last uses", work).await.map(drop)
     }
 
     async fn usage(&self, user: &UserId) -> Result<Vec<TokenUsage>, StoreError> {

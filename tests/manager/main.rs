@@ -12,15 +12,53 @@ mod crashes;
 mod each_event;
 mod faults;
 mod guards;
+#[cfg(all(
+    feature = "portal",
+    feature = "postgres",
+    feature = "redis",
+    feature = "reveal",
+    feature = "sqlite"
+))]
+mod hang_ups;
 mod imports;
 mod many;
 mod notifiers;
 mod peppers;
+#[cfg(all(
+    feature = "portal",
+    feature = "postgres",
+    feature = "redis",
+    feature = "reveal",
+    feature = "sqlite"
+))]
+#[expect(dead_code, reason = "these tests only need a server that runs")]
+#[path = "../support/postgres.rs"]
+mod postgres;
 mod procedure;
 mod races;
+#[cfg(all(
+    feature = "portal",
+    feature = "postgres",
+    feature = "redis",
+    feature = "reveal",
+    feature = "sqlite"
+))]
+#[expect(dead_code, reason = "these tests only need a server that runs")]
+#[path = "../support/redis.rs"]
+mod redis_server;
 #[cfg(feature = "reveal")]
 mod reveal;
 mod secrets;
 mod sends;
+#[cfg(all(
+    feature = "portal",
+    feature = "postgres",
+    feature = "redis",
+    feature = "reveal",
+    feature = "sqlite"
+))]
+#[expect(dead_code, reason = "these tests only need a server that runs")]
+#[path = "../support/server.rs"]
+mod server;
 mod store;
 mod views;

@@ -10,7 +10,7 @@ use tower_api_token::store::{AccountStore, PageSize, StoreErrorKind};
 use tower_api_token::token::Token;
 
 use crate::store::{Call, Fault};
-use crate::world::{World, alice, bob, is_waiting, root};
+use crate::world::{World, alice, bob, root, until_met};
 
 on_every_store!(
     a_thousand_rows_are_one_transaction,
@@ -164,12 +164,12 @@ async fn a_row_that_lost_a_race_is_tried_alone(world: World) {
         row(&user(3), Slot::Primary, sha(3)),
         row(&user(4), Slot::Primary, sha(4)),
     ];
+    world.store.plan(Call::ReplaceMany, Fault::Held(None));
     let mut importing = Box::pin(import(&world, &items));
-    while world.store.take_calls(Call::ReplaceMany) == 0 {
-        assert!(is_waiting(&mut importing));
-    }
+    until_met(&world, &mut importing).await;
     world.grant(alice(), &["PUT"]).await;
     world.manager.import(root(), bob(), Slot::Primary, &sha(3), None).await.unwrap();
+    world.store.let_go();
     assert_eq!(importing.await, [None, None, Some(RotationError::DigestInUse), None]);
     let account = world.account().await;
     assert!(account.primary().is_some() && account.backup().is_some());
@@ -192,11 +192,11 @@ async fn a_row_that_lost_a_race_and_is_refused_changes_nothing(world: World) {
         let items = [item];
         // Without access there is nothing to be faster than.
         if !methods.is_empty() {
+            world.store.plan(Call::ReplaceMany, Fault::Held(None));
             let mut importing = Box::pin(import(&world, &items));
-            while world.store.take_calls(Call::ReplaceMany) == 0 {
-                assert!(is_waiting(&mut importing));
-            }
+            until_met(&world, &mut importing).await;
             world.manager.issue(root(), &user).await.unwrap();
+            world.store.let_go();
             let taken = RotationError::SlotTaken { slot: Slot::Primary };
             assert_eq!(importing.await, [Some(taken)]);
         } else {
@@ -228,6 +228,9 @@ async fn a_lost_answer_is_made_good_by_the_next_run(world: World) {
     let error = world.manager.import_many(root(), &rows(0..10)).await.unwrap_err();
     assert!(matches!(error, ManageError::Store(_)), "{error}");
     assert_eq!(import(&world, &rows(0..10)).await, [Some(RotationError::AlreadyDone); 10]);
+    world.manager.idle().await;
+    let told = if cfg!(feature = "tokio") { 20 } else { 0 };
+    assert_eq!(world.log.entries().len(), told, "a grant and an import for each row");
 }
 
 async fn a_rehearsal_writes_nothing(world: World) {

@@ -14,7 +14,7 @@ use tower_api_token::store::{AccountStore, Replacement, StoreErrorKind};
 use tower_api_token::token::{Pepper, SealedToken, Token, TokenId, TokenScheme};
 
 use crate::store::{Call, Fault};
-use crate::world::{World, alice, bob, is_waiting, root};
+use crate::world::{World, alice, bob, is_waiting, root, until_met};
 
 on_every_store!(
     every_token_that_is_held_can_be_shown,
@@ -177,9 +177,7 @@ async fn nothing_is_shown_that_the_history_cannot_keep(world: World) {
     assert!(reveal(&world, alice(), issued.id).await.is_err());
     world.store.plan(Call::Replace, Fault::Hang);
     let mut hanging = Box::pin(reveal(&world, alice(), issued.id));
-    while world.store.unmet() > 0 {
-        assert!(is_waiting(&mut hanging));
-    }
+    until_met(&world, &mut hanging).await;
     assert!(is_waiting(&mut hanging));
     drop(hanging);
     assert_eq!(world.account().await, before);
@@ -203,12 +201,11 @@ async fn what_has_ended_is_shown_no_more(world: World) {
         stale(reveal(&world, alice(), id).await.unwrap_err());
     }
     // One that ends while it is asked for.
-    world.store.plan(Call::Replace, Fault::Error(StoreErrorKind::Conflict));
+    world.store.plan(Call::Replace, Fault::Held(Some(StoreErrorKind::Conflict)));
     let mut asking = Box::pin(reveal(&world, alice(), primary.id));
-    while world.store.unmet() > 0 {
-        assert!(is_waiting(&mut asking));
-    }
+    until_met(&world, &mut asking).await;
     manager.revoke_all(user, alice()).await.unwrap();
+    world.store.let_go();
     stale(asking.await.unwrap_err());
     assert!(!world.history().await.contains(&"token_revealed"));
 }
@@ -344,13 +341,12 @@ async fn a_token_under_the_former_pepper_is_shown(world: World) {
 async fn a_token_sealed_in_a_lost_race_opens(world: World) {
     let world = with_key(world, 1).await;
     world.active().await;
-    world.store.take_calls(Call::Replace);
+    world.store.plan(Call::Replace, Fault::Held(None));
     let mut generating =
         Box::pin(world.manager.generate_primary(&Actor::User, alice()).into_future());
-    while world.store.take_calls(Call::Replace) == 0 {
-        assert!(is_waiting(&mut generating));
-    }
+    until_met(&world, &mut generating).await;
     let (winner, _) = world.generate().await;
+    world.store.let_go();
     let late = generating.await.unwrap();
     assert!(late.id > winner.id);
     shows(&world, late.id, &late.token).await;

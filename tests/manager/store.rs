@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
+use tokio::sync::Semaphore;
 use tower_api_token::account::{Account, Revision};
 use tower_api_token::identity::UserId;
 use tower_api_token::store::{
@@ -35,22 +36,30 @@ pub(crate) enum Fault {
     LostAnswer,
     /// Never answers.
     Hang,
+    /// Waits until it is let go on, and then does its work or answers that.
+    Held(Option<StoreErrorKind>),
 }
 
 pub(crate) struct Faulty {
     inner: Arc<dyn AccountStore>,
     faults: Mutex<VecDeque<(Call, Fault)>>,
     calls: Mutex<Vec<Call>>,
+    let_go: Semaphore,
 }
 
 impl Faulty {
     pub(crate) fn new(inner: Arc<dyn AccountStore>) -> Self {
-        Self { inner, faults: Mutex::default(), calls: Mutex::default() }
+        Self { inner, faults: Mutex::default(), calls: Mutex::default(), let_go: Semaphore::new(0) }
     }
 
     /// The next call of that kind without a fault yet gets this one.
     pub(crate) fn plan(&self, call: Call, fault: Fault) {
         self.faults.lock().unwrap().push_back((call, fault));
+    }
+
+    /// Lets one call that is held go on.
+    pub(crate) fn let_go(&self) {
+        self.let_go.add_permits(1);
     }
 
     /// Faults that no call has met.
@@ -82,6 +91,13 @@ impl Faulty {
             Some(Fault::Error(kind)) => Err(broken(kind)),
             Some(Fault::LostAnswer) => answer.await.and(Err(broken(StoreErrorKind::Unavailable))),
             Some(Fault::Hang) => std::future::pending().await,
+            Some(Fault::Held(kind)) => {
+                self.let_go.acquire().await.unwrap().forget();
+                match kind {
+                    None => answer.await,
+                    Some(kind) => Err(broken(kind)),
+                }
+            }
         };
         tokio::task::yield_now().await;
         answer

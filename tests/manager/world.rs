@@ -191,6 +191,7 @@ impl World {
     /// Waits until the store has done what dropped calls asked it for: it makes
     /// one change after the other.
     pub(crate) async fn settle(&self) {
+        self.manager.idle().await;
         if self.manager.revoke_access(root(), bob()).await.is_err() {
             self.grant(bob(), &["GET"]).await;
         }
@@ -227,6 +228,14 @@ pub(crate) async fn in_time(test: impl Future<Output = ()>) {
     tokio::time::timeout(Duration::from_secs(300), test).await.expect("in time");
 }
 
+/// Polls until a call of the store has met every planned fault.
+pub(crate) async fn until_met<F: Future + ?Sized>(world: &World, future: &mut Pin<Box<F>>) {
+    while world.store.unmet() > 0 {
+        assert!(is_waiting(future));
+        tokio::task::yield_now().await;
+    }
+}
+
 /// Polls once; whether that was not the end.
 pub(crate) fn is_waiting<F: Future + ?Sized>(future: &mut Pin<Box<F>>) -> bool {
     future.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending()
@@ -261,7 +270,7 @@ impl Post {
     }
 }
 
-struct Postman(Arc<Post>);
+pub(crate) struct Postman(pub(crate) Arc<Post>);
 
 #[async_trait]
 impl Notifier for Postman {
@@ -287,12 +296,17 @@ impl Log {
         self.0.lock().unwrap().clone()
     }
 
+    /// The entries since it was last asked for them so.
+    pub(crate) fn take(&self) -> Vec<AuditEntry> {
+        std::mem::take(&mut self.0.lock().unwrap())
+    }
+
     pub(crate) fn count(&self, is: impl Fn(&Event) -> bool) -> usize {
         self.0.lock().unwrap().iter().filter(|entry| is(&entry.event)).count()
     }
 }
 
-struct Recorder(Arc<Log>);
+pub(crate) struct Recorder(pub(crate) Arc<Log>);
 
 impl EventSink for Recorder {
     fn record(&self, entry: &AuditEntry) {

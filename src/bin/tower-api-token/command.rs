@@ -56,7 +56,7 @@ pub(crate) fn run(arguments: Arguments, output: &Output) -> Result<(), Failure> 
             _ => {}
         }
         let world = World::open(&common, *output).await?;
-        match command {
+        let outcome = match command {
             Command::User(command) => user::run(command, &world).await,
             Command::Token(command) => token::run(command, &world).await,
             Command::Import(arguments) => import::run(&arguments, &world).await,
@@ -64,6 +64,8 @@ pub(crate) fn run(arguments: Arguments, output: &Output) -> Result<(), Failure> 
             Command::History(arguments) => history::run(&arguments, &world).await,
             // They have run.
             _ => Ok(()),
-        }
+        };
+        world.end().await;
+        outcome
     })
 }

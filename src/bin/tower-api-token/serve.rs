@@ -154,6 +154,9 @@ pub(crate) async fn run(settings: &Settings) -> Result<(), Failure> {
     {
         tracing::warn!("requests were cut off that took longer than the grace period");
     }
+    if tokio::time::timeout(grace, site.manager.idle()).await.is_err() {
+        tracing::warn!("changes were not told of that took longer than the grace period");
+    }
     ending.now();
     drop(tokio::time::timeout(grace, async { while others.join_next().await.is_some() {} }).await);
     if let Ok(flushed) = flusher.await {

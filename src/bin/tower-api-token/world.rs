@@ -2,6 +2,7 @@
 //! manager, and in whose name it asks.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tower_api_token::TokenManager;
 use tower_api_token::audit::AuditEntry;
@@ -16,6 +17,9 @@ use crate::output::Output;
 use crate::settings::{Layers, Settings};
 use crate::store::{COMMAND_PATIENCE, Opened};
 use crate::text::Safe;
+
+/// How long a command waits at its end.
+const LAST_PATIENCE: Duration = Duration::from_secs(5);
 
 /// What a command works with.
 pub(crate) struct World {
@@ -44,6 +48,12 @@ impl World {
         }
         let manager = manager.build().await?;
         Ok(Self { store, manager, actor, output })
+    }
+
+    /// Waits until everybody has been told of what was changed, a change
+    /// included whose outcome the store could not tell in time.
+    pub(crate) async fn end(&self) {
+        drop(tokio::time::timeout(LAST_PATIENCE, self.manager.idle()).await);
     }
 
     /// Whether there is no account of that user.

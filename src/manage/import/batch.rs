@@ -18,7 +18,7 @@ type Results = [Result<AuditEntry, ManageError>];
 
 /// Changes that are written together.
 pub(super) struct Batch<'a> {
-    inner: &'a Inner,
+    inner: &'a Arc<Inner>,
     actor: &'a Actor,
     /// The tokens that the changes bring.
     tokens: HashSet<TokenDigest>,
@@ -33,7 +33,7 @@ pub(super) struct Batch<'a> {
 }
 
 impl<'a> Batch<'a> {
-    pub(super) fn new(inner: &'a Inner, actor: &'a Actor) -> Self {
+    pub(super) fn new(inner: &'a Arc<Inner>, actor: &'a Actor) -> Self {
         Self {
             inner,
             actor,
@@ -138,14 +138,23 @@ impl<'a> Batch<'a> {
         if changes.is_empty() {
             return Ok(());
         }
-        let entries = |change: &Replacement| change.entries().cloned().collect::<Vec<_>>();
-        let entries: Vec<_> = changes.iter().map(entries).collect();
-        let mut answers = inner.store.replace_many(changes).await?;
-        answers.resize_with(entries.len(), || Err(unanswered()));
+        let follows: Vec<_> = changes.iter().map(|change| inner.follows(change, None)).collect();
+        let mut answers = match inner.store.replace_many(changes).await {
+            Err(error) if error.kind() == StoreErrorKind::Unavailable => {
+                inner.await_outcome(follows, &error);
+                return Err(error);
+            }
+            answers => answers?,
+        };
+        answers.resize_with(follows.len(), || Err(unanswered()));
         let mut failures: Vec<_> = answers.into_iter().map(Result::err).collect();
-        for (entries, failure) in entries.iter().zip(&failures) {
-            if failure.is_none() {
-                entries.iter().for_each(|entry| inner.events.audit(entry));
+        for (follows, failure) in follows.into_iter().zip(&failures) {
+            match failure {
+                None => drop(inner.tell(follows).await),
+                Some(error) if error.kind() == StoreErrorKind::Unavailable => {
+                    inner.await_outcome(vec![follows], error);
+                }
+                Some(_) => {}
             }
         }
         for (item, change) in items {

@@ -1,8 +1,10 @@
 //! Imports by the thousand.
 
+use std::sync::Arc;
+
 use super::super::change::ATTEMPTS;
 use super::batch::Batch;
-use super::{ImportedToken, ManageError, TokenManager};
+use super::{ImportedToken, Inner, ManageError, TokenManager};
 use crate::account::Slot;
 use crate::audit::AuditEntry;
 use crate::identity::{Actor, UserId};
@@ -88,15 +90,8 @@ impl TokenManager {
         actor: &Actor,
         items: &[ImportItem],
     ) -> Result<Vec<Result<AuditEntry, ManageError>>, ManageError> {
-        let mut batch = Batch::new(&self.inner, actor);
-        let mut results = batch.plan(items).await?;
-        batch.write(&mut results).await?;
-        for (result, item) in results.iter_mut().zip(items) {
-            if is_conflict(result) {
-                *result = self.import_alone(actor, item).await;
-            }
-        }
-        Ok(results)
+        let (actor, items) = (actor.clone(), items.to_vec());
+        self.run(|inner| async move { inner.import_many(&actor, &items).await }).await
     }
 
     /// What [`import_many`](Self::import_many) would answer, as far as can be
@@ -112,16 +107,34 @@ impl TokenManager {
     ) -> Result<Vec<Result<AuditEntry, ManageError>>, ManageError> {
         Ok(Batch::new(&self.inner, actor).plan(items).await?)
     }
+}
+
+impl Inner {
+    async fn import_many(
+        self: &Arc<Self>,
+        actor: &Actor,
+        items: &[ImportItem],
+    ) -> Result<Vec<Result<AuditEntry, ManageError>>, ManageError> {
+        let mut batch = Batch::new(self, actor);
+        let mut results = batch.plan(items).await?;
+        batch.write(&mut results).await?;
+        for (result, item) in results.iter_mut().zip(items) {
+            if is_conflict(result) {
+                *result = self.import_alone(actor, item).await;
+            }
+        }
+        Ok(results)
+    }
 
     /// An item that others were faster than: planned anew as a whole, so that no
     /// methods are granted for a token that is refused.
     async fn import_alone(
-        &self,
+        self: &Arc<Self>,
         actor: &Actor,
         item: &ImportItem,
     ) -> Result<AuditEntry, ManageError> {
         for _ in 0..ATTEMPTS {
-            let mut batch = Batch::new(&self.inner, actor);
+            let mut batch = Batch::new(self, actor);
             let mut results = batch.plan(std::slice::from_ref(item)).await?;
             batch.write(&mut results).await?;
             match results.pop() {

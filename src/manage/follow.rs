@@ -1,0 +1,119 @@
+//! What follows a change once it is committed: its audit entries, the
+//! confirmation code, and the notices to its user.
+
+use std::sync::Arc;
+
+use super::Inner;
+use super::claims::Claim;
+use super::outcome::Delivery;
+use crate::account::Account;
+use crate::audit::{AuditEntry, Event};
+use crate::events;
+use crate::notify::{ConfirmationMessage, Notice, Notifier};
+use crate::store::Replacement;
+use crate::token::ConfirmationCode;
+use crate::usage::ClientLabel;
+
+/// A confirmation code that was just made.
+pub(super) struct NewCode {
+    pub(super) code: ConfirmationCode,
+    /// Who sends it; `None` if the caller gets it.
+    pub(super) notifier: Option<Arc<dyn Notifier>>,
+    /// By which client it was asked for.
+    pub(super) client: Option<ClientLabel>,
+}
+
+impl NewCode {
+    /// The message that brings the code to the user of the account, if a
+    /// notifier sends it.
+    fn letter(&self, account: &Account, entry: &AuditEntry) -> Option<Letter> {
+        let (notifier, pending) = (self.notifier.as_ref()?, account.pending()?);
+        let mut message = ConfirmationMessage::new(
+            entry.user.clone(),
+            pending.token.id,
+            self.code.clone(),
+            pending.code_expires_at,
+            pending.expires_at,
+            entry.actor.clone(),
+            entry.at,
+        );
+        message.client = self.client.clone();
+        Some(Letter { notifier: Arc::clone(notifier), message })
+    }
+}
+
+/// A message with a confirmation code, and who sends it.
+struct Letter {
+    notifier: Arc<dyn Notifier>,
+    message: ConfirmationMessage,
+}
+
+/// What follows one change.
+pub(super) struct Follows {
+    /// What the change adds to the history, the earliest first; never empty.
+    pub(super) entries: Vec<AuditEntry>,
+    letter: Option<Letter>,
+    claim: Claim,
+}
+
+impl Inner {
+    /// What follows a change that is about to be written. `code` is that of the
+    /// token which is pending after it, where the change makes a new one.
+    pub(super) fn follows(&self, change: &Replacement, code: Option<&NewCode>) -> Follows {
+        let letter = code.and_then(|code| code.letter(&change.account, &change.entry));
+        let claim = Claim::new(&self.claims, &change.entry);
+        Follows { entries: change.entries().cloned().collect(), letter, claim }
+    }
+
+    /// Tells of a change that is committed.
+    pub(super) async fn tell(&self, follows: Follows) -> Option<Delivery> {
+        let Follows { mut entries, letter, claim } = follows;
+        let newest = entries.last().cloned();
+        if !claim.take() {
+            entries.clear();
+        }
+        entries.iter().for_each(|entry| self.events.audit(entry));
+        let delivery = match (letter, newest) {
+            (Some(letter), Some(entry)) => Some(self.send(&letter, &entry).await),
+            _ => None,
+        };
+        for entry in &entries {
+            self.notice(entry).await;
+        }
+        delivery
+    }
+
+    async fn send(&self, letter: &Letter, entry: &AuditEntry) -> Delivery {
+        let Letter { notifier, message } = letter;
+        match notifier.confirmation(message).await {
+            Ok(()) => Delivery::Sent,
+            Err(error) => {
+                let event = Event::ConfirmationNotSent { id: message.token };
+                self.events.audit(&AuditEntry { event, ..entry.clone() });
+                Delivery::NotSent(error)
+            }
+        }
+    }
+
+    /// Tells the user of a change that they should know of.
+    async fn notice(&self, entry: &AuditEntry) {
+        let Some(notifier) = self.notifier.as_ref().filter(|_| is_notable(&entry.event)) else {
+            return;
+        };
+        let AuditEntry { user, event, actor, at, .. } = entry.clone();
+        if let Err(error) = notifier.notice(&Notice::new(user, event, actor, at)).await {
+            events::notice_not_sent(entry, &error);
+        }
+    }
+}
+
+const fn is_notable(event: &Event) -> bool {
+    matches!(
+        event,
+        Event::PrimaryConfirmed { .. }
+            | Event::BackupDeleted { .. }
+            | Event::RolledBack { .. }
+            | Event::AllRevoked
+            | Event::AccessRevoked
+    )
+}
