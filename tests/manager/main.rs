@@ -57,7 +57,6 @@ mod sends;
     feature = "reveal",
     feature = "sqlite"
 ))]
-#[expect(dead_code, reason = "these tests only need a server that runs")]
 #[path = "../support/server.rs"]
 mod server;
 mod store;
