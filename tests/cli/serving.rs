@@ -58,6 +58,24 @@ impl Serving {
         }
     }
 
+    /// Waits until it has logged this, or ended: whether it has logged it.
+    pub(crate) fn logged_or_ended(&mut self, text: &str) -> bool {
+        let end = Instant::now() + PATIENCE;
+        while !self.log().contains(text) {
+            if self.child.try_wait().expect("its state").is_some() {
+                return self.log().contains(text);
+            }
+            assert!(Instant::now() < end, "no {text:?} in {}", self.log());
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        true
+    }
+
+    /// The number of its process.
+    pub(crate) fn id(&self) -> i32 {
+        self.child.id().cast_signed()
+    }
+
     /// The address of the listener of that name.
     pub(crate) fn address(&self, listener: &str) -> String {
         let line = self.logged(&format!("{listener} listening"));
@@ -82,7 +100,7 @@ impl Serving {
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
-        let pid = Pid::from_raw(self.child.id().cast_signed()).expect("a process");
+        let pid = Pid::from_raw(self.id()).expect("a process");
         kill_process(pid, signal).expect("it is there");
     }
 
@@ -153,7 +171,7 @@ pub(crate) fn exchange(
     headers: &[(&str, String)],
     body: &str,
 ) -> Answer {
-    let mut text = format!("{method} {path} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n");
+    let mut text = format!("{method} {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n");
     for (name, value) in headers {
         text += &format!("{name}: {value}\r\n");
     }

@@ -8,11 +8,12 @@ use crate::program::{Place, finish};
 use crate::serving::Serving;
 
 /// A certificate for 127.0.0.1 that vouches for itself, and its key.
-fn certificate(place: &Place, name: &str) {
+pub(crate) fn certificate(place: &Place, name: &str) {
     let mut openssl = Command::new("openssl");
     openssl.args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"]);
     openssl.args(["-nodes", "-days", "2", "-subj", "/CN=test"]);
     openssl.args(["-addext", "subjectAltName=IP:127.0.0.1"]);
+    openssl.args(["-addext", "basicConstraints=critical,CA:FALSE"]);
     openssl.arg("-out").arg(place.path(&format!("{name}.crt")));
     openssl.arg("-keyout").arg(place.path(&format!("{name}.key")));
     finish(&mut openssl, "").succeeded();

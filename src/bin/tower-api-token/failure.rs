@@ -129,9 +129,13 @@ impl Failure {
             Self::LinesRefused(_) => LINES_REFUSED,
             Self::CheckFailed(_) => CHECK_FAILED,
             Self::Serve(error) => match error {
-                ServeError::Bind { .. } | ServeError::Metrics(_) | ServeError::Signals(_) => {
-                    OTHERWISE
-                }
+                ServeError::Bind { .. }
+                | ServeError::Metrics(_)
+                | ServeError::Signals(_)
+                | ServeError::Listener { .. }
+                | ServeError::Ended { .. }
+                | ServeError::Broken { .. }
+                | ServeError::CutOff => OTHERWISE,
                 ServeError::LastFlush(error) => of_store(error),
                 _ => USAGE,
             },

@@ -1,5 +1,8 @@
 //! The server: listeners, what answers on each, and an orderly end.
 
+mod body;
+mod connection;
+mod connections;
 mod door;
 mod endpoint;
 mod io;
@@ -7,8 +10,11 @@ mod listener;
 mod log;
 mod operations;
 mod portal;
+mod progress;
 mod stop;
+mod tasks;
 mod tls;
+mod unix;
 mod unread;
 
 use std::io::Error as IoError;
@@ -16,7 +22,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::task::JoinSet;
+use tokio::time::timeout;
 use tower_api_token::denial::RealmError;
 use tower_api_token::manage::Confirmation;
 use tower_api_token::store::{AccountStore, CacheError, CachedStore, StoreError, WithMetrics};
@@ -25,7 +31,9 @@ use tower_api_token::usage::UsageRecorder;
 use tower_api_token::{TokenManager, authenticate::Authenticator};
 
 use self::listener::Listener;
+use self::progress::Limits;
 use self::stop::{Signals, Stop};
+use self::tasks::Tasks;
 use crate::failure::Failure;
 use crate::settings::{ListenAddress, Settings, Time};
 use crate::store::{Opened, SERVER_PATIENCE};
@@ -71,6 +79,14 @@ pub(crate) enum ServeError {
     Signals(#[source] IoError),
     #[error("the last uses could not be written")]
     LastFlush(#[source] StoreError),
+    #[error("{name} listens no more: {source}")]
+    Listener { name: &'static str, source: IoError },
+    #[error("{name} has ended, although it should run until the server stops")]
+    Ended { name: &'static str },
+    #[error("{name} broke by a fault of this program; the panic above says where")]
+    Broken { name: &'static str },
+    #[error("a second signal came: requests were cut off, and last uses may not be written")]
+    CutOff,
 }
 
 /// What every listener shares.
@@ -122,46 +138,101 @@ async fn manager(
     Ok(manager.build().await?)
 }
 
-/// Serves until a signal comes, and then ends in order.
+/// Serves until a signal comes or a part of it fails, and then ends in order;
+/// at a second signal, at once.
 pub(crate) async fn run(settings: &Settings) -> Result<(), Failure> {
     let mut signals = Signals::listen().map_err(ServeError::Signals)?;
     log::start(&settings.log)?;
-    let metrics = operations::record()?;
-    let site = Site::open(settings).await?;
-    let (stop, ending) = (Stop::new(), Stop::new());
-    // Bound before anything is served: a port that is taken must not leave half
-    // a server.
-    let mut public = endpoint::listeners(settings, &site, &stop).await?;
-    if public.is_empty() {
-        return Err(ServeError::Nothing.into());
+    let mut server = tokio::select! {
+        // A store that does not answer must not hold up the end.
+        () = signals.end() => return Ok(()),
+        started = Server::start(settings) => started?,
+    };
+    let failure = tokio::select! {
+        () = signals.end() => None,
+        failure = server.failure() => Some(failure),
+    };
+    if let Some(failure) = &failure {
+        tracing::error!(error = %failure, "a part of the server has failed, which ends it");
     }
-    let mut others = JoinSet::new();
-    if let Some(address) = &settings.operations.listen {
-        let listener = Listener::bind("operations", address, None).await?;
-        let operations = operations::Operations::new(metrics, Arc::clone(&site.store), &stop);
-        others.spawn(listener.serve(operations::service(operations), ending.clone()));
-    }
-    let interval = settings.policy.usage_interval.map_or(USAGE_INTERVAL, |Time(time)| time);
-    let flushed = ending.clone();
-    let flusher = tokio::spawn(site.usage.run(interval, async move { flushed.wait().await }));
-    signals.wait().await;
     let grace = settings.shutdown_grace.map_or(GRACE, |Time(time)| time);
-    tracing::info!(grace_s = grace.as_secs_f64(), "stopping");
-    stop.now();
-    if tokio::time::timeout(grace, async { while public.join_next().await.is_some() {} })
-        .await
-        .is_err()
-    {
-        tracing::warn!("requests were cut off that took longer than the grace period");
-    }
-    if tokio::time::timeout(grace, site.manager.idle()).await.is_err() {
-        tracing::warn!("changes were not told of that took longer than the grace period");
-    }
-    ending.now();
-    drop(tokio::time::timeout(grace, async { while others.join_next().await.is_some() {} }).await);
-    if let Ok(flushed) = flusher.await {
-        flushed.map_err(ServeError::LastFlush)?;
-    }
-    tracing::info!("stopped");
+    let ended = tokio::select! {
+        () = signals.end() => Err(ServeError::CutOff),
+        ended = server.end(grace) => ended,
+    };
+    failure.map_or(Ok(()), Err).and(ended)?;
     Ok(())
+}
+
+/// A server that runs.
+struct Server {
+    /// The listeners that others ask.
+    public: Tasks,
+    operations: Tasks,
+    usage: Tasks,
+    manager: TokenManager,
+    /// Ends the public listeners, and then the rest.
+    stop: Stop,
+    ending: Stop,
+}
+
+impl Server {
+    /// Binds every listener before it serves on any: a port that is taken must
+    /// not leave half a server.
+    async fn start(settings: &Settings) -> Result<Self, Failure> {
+        let room = connections::room(settings.listeners());
+        let metrics = operations::record()?;
+        let site = Site::open(settings).await?;
+        let (stop, ending) = (Stop::new(), Stop::new());
+        let public = endpoint::listeners(settings, &site, room, &stop).await?;
+        if public.is_empty() {
+            return Err(ServeError::Nothing.into());
+        }
+        let mut operations = Tasks::default();
+        if let Some(address) = &settings.operations.listen {
+            let listener = Listener::bind("operations", address, None).await?;
+            let answers = operations::Operations::new(metrics, Arc::clone(&site.store), &stop);
+            let (answers, limits) = (operations::service(answers), Limits::of(settings));
+            let served = listener.serve(answers, limits, room, ending.clone());
+            operations.spawn("operations", served);
+        }
+        let interval = settings.policy.usage_interval.map_or(USAGE_INTERVAL, |Time(time)| time);
+        let mut usage = Tasks::default();
+        let manager = site.manager.clone();
+        let flushed = ending.clone();
+        usage.spawn("the task that writes last uses", async move {
+            let flushed = site.usage.run(interval, async move { flushed.wait().await });
+            flushed.await.map_err(ServeError::LastFlush)
+        });
+        Ok(Self { public, operations, usage, manager, stop, ending })
+    }
+
+    /// Waits until a part of it ends that should not.
+    async fn failure(&mut self) -> ServeError {
+        tokio::select! {
+            failure = self.public.failure() => failure,
+            failure = self.operations.failure() => failure,
+            failure = self.usage.failure() => failure,
+        }
+    }
+
+    /// Ends in order: no new connections, running requests are answered, changes
+    /// are told of, last uses are written.
+    async fn end(&mut self, grace: Duration) -> Result<(), ServeError> {
+        tracing::info!(grace_s = grace.as_secs_f64(), "stopping");
+        self.stop.now();
+        let public = timeout(grace, self.public.ended()).await.unwrap_or_else(|_| {
+            tracing::warn!("requests were cut off that took longer than the grace period");
+            Ok(())
+        });
+        if timeout(grace, self.manager.idle()).await.is_err() {
+            tracing::warn!("changes were not told of that took longer than the grace period");
+        }
+        self.ending.now();
+        // An operator who is still answered is cut off.
+        let operations = timeout(grace, self.operations.ended()).await.unwrap_or(Ok(()));
+        let usage = self.usage.ended().await;
+        tracing::info!("stopped");
+        public.and(operations).and(usage)
+    }
 }

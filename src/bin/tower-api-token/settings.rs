@@ -116,6 +116,7 @@ pub(crate) const KEYS: &[(&str, Kind)] = &[
     ("log.filter", Kind::Text),
     ("log.format", Kind::Text),
     ("shutdown-grace", Kind::Text),
+    ("head-timeout", Kind::Text),
 ];
 
 /// Every setting.
@@ -139,6 +140,7 @@ pub(crate) struct Settings {
     pub(crate) notify: NotifySettings,
     pub(crate) log: LogSettings,
     pub(crate) shutdown_grace: Option<Time>,
+    pub(crate) head_timeout: Option<Time>,
     /// Where each of them was set.
     #[serde(skip)]
     pub(crate) origins: Origins,

@@ -10,7 +10,7 @@ use crate::settings::Layers;
 /// Answer a gateway for every request whether it may pass.
 ///
 /// SIGTERM and SIGINT stop it in order: no new connections, running requests
-/// are answered, last uses are written.
+/// are answered, last uses are written. A second one stops it at once.
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  \
     tower-api-token serve --listen 127.0.0.1:9180 --profile original-method \\\n      \

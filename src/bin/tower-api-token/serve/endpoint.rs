@@ -5,15 +5,16 @@ use std::pin::Pin;
 
 use bytes::Bytes;
 use http::{Request, Response};
-use hyper::body::Incoming;
-use tokio::task::JoinSet;
 use tower_api_token::ext_authz::ExtAuthz;
 use tower_api_token::forward_auth::{ForwardAuth, ForwardAuthBody};
 use tower_service::Service;
 
+use super::body::RequestBody;
 use super::door::Door;
 use super::listener::Listener;
+use super::progress::Limits;
 use super::stop::Stop;
+use super::tasks::Tasks;
 use super::unread::{Bodiless, discard};
 use super::{ServeError, Site, portal, tls};
 use crate::failure::Failure;
@@ -23,20 +24,22 @@ use crate::settings::Settings;
 pub(super) async fn listeners(
     settings: &Settings,
     site: &Site,
+    room: u32,
     stop: &Stop,
-) -> Result<JoinSet<()>, Failure> {
+) -> Result<Tasks, Failure> {
     let forward_auth = forward_auth(settings, site).await?;
     let ext_authz = ext_authz(settings, site).await?;
     let portal = portal::listener(&settings.portal, &site.manager).await?;
-    let mut serving = JoinSet::new();
+    let limits = Limits::of(settings);
+    let mut serving = Tasks::default();
     if let Some((listener, service)) = forward_auth {
-        serving.spawn(listener.serve(service, stop.clone()));
+        serving.spawn(listener.name(), listener.serve(service, limits, room, stop.clone()));
     }
     if let Some((listener, service)) = ext_authz {
-        serving.spawn(listener.serve(service, stop.clone()));
+        serving.spawn(listener.name(), listener.serve(service, limits, room, stop.clone()));
     }
     if let Some((listener, service)) = portal {
-        serving.spawn(listener.serve(service, stop.clone()));
+        serving.spawn(listener.name(), listener.serve(service, limits, room, stop.clone()));
     }
     Ok(serving)
 }
@@ -108,11 +111,11 @@ struct Guarded<S> {
 
 type Answer<B> = Pin<Box<dyn Future<Output = Result<Response<B>, Infallible>> + Send>>;
 
-impl<S, B> hyper::service::Service<Request<Incoming>> for Guarded<S>
+impl<S, B> hyper::service::Service<Request<RequestBody>> for Guarded<S>
 where
     S: Protocol<Body = B>
         + Service<
-            Request<Incoming>,
+            Request<RequestBody>,
             Response = Response<B>,
             Error = Infallible,
             Future: Send + 'static,
@@ -123,7 +126,7 @@ where
     type Error = Infallible;
     type Future = Answer<B>;
 
-    fn call(&self, mut request: Request<Incoming>) -> Answer<B> {
+    fn call(&self, mut request: Request<RequestBody>) -> Answer<B> {
         if let Some(refusal) = self.door.refusal(&mut request) {
             let denied = S::deny(refusal);
             return Box::pin(async move {

@@ -2,56 +2,45 @@
 
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::{Sleep, sleep};
+
+use super::progress::Progress;
 
 /// What carries bytes both ways.
 pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
-/// How long a client may take to send its first byte.
-const FIRST_BYTE: Duration = Duration::from_secs(30);
-
-/// A connection that ends if its client sends nothing at first: until then the
-/// server does not know the protocol, and has no time-out of its own.
-pub(super) struct Impatient {
+/// A connection that notes when bytes have come in.
+pub(super) struct Watched {
     stream: Box<dyn Stream>,
-    patience: Option<Pin<Box<Sleep>>>,
+    progress: Arc<Progress>,
 }
 
-impl Impatient {
-    pub(super) fn new(stream: Box<dyn Stream>) -> Self {
-        Self { stream, patience: Some(Box::pin(sleep(FIRST_BYTE))) }
+impl Watched {
+    pub(super) fn new(stream: Box<dyn Stream>, progress: Arc<Progress>) -> Self {
+        Self { stream, progress }
     }
 }
 
-impl AsyncRead for Impatient {
+impl AsyncRead for Watched {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let this = &mut *self;
-        match Pin::new(&mut this.stream).poll_read(cx, buffer) {
-            Poll::Ready(result) => {
-                this.patience = None;
-                Poll::Ready(result)
-            }
-            Poll::Pending => match &mut this.patience {
-                Some(patience) => {
-                    patience.as_mut().poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into()))
-                }
-                None => Poll::Pending,
-            },
+        let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
+        if read.is_ready() {
+            self.progress.received();
         }
+        read
     }
 }
 
-impl AsyncWrite for Impatient {
+impl AsyncWrite for Watched {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,

@@ -9,13 +9,13 @@ use bytes::Bytes;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::Full;
-use hyper::body::Incoming;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tower_api_token::events::metrics as measure;
 use tower_api_token::identity::UserId;
 use tower_api_token::store::AccountStore;
 
 use super::ServeError;
+use super::body::RequestBody;
 use super::listener::Answers;
 use super::stop::Stop;
 
@@ -59,7 +59,7 @@ impl Operations {
         Self { metrics, store, probe, stop: stop.clone() }
     }
 
-    async fn answer(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+    async fn answer(&self, request: &Request<RequestBody>) -> Response<Full<Bytes>> {
         if request.method() != Method::GET && request.method() != Method::HEAD {
             let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "GET or HEAD\n");
             response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
@@ -100,7 +100,7 @@ impl Operations {
 /// The service of the listener.
 pub(super) fn service(operations: Operations) -> impl Answers<Full<Bytes>> {
     let operations = Arc::new(operations);
-    hyper::service::service_fn(move |request| {
+    hyper::service::service_fn(move |request: Request<RequestBody>| {
         let operations = Arc::clone(&operations);
         async move { Ok::<_, Infallible>(operations.answer(&request).await) }
     })

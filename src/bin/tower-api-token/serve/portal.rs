@@ -10,12 +10,12 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use http::{HeaderName, Request, Response};
-use hyper::body::Incoming;
 use tower_api_token::TokenManager;
 use tower_api_token::identity::UserId;
 use tower_api_token::portal::{Portal, PortalUser};
 use tower_service::Service;
 
+use super::body::RequestBody;
 use super::door::Door;
 use super::listener::Listener;
 use super::tls;
@@ -57,7 +57,7 @@ struct Believed {
 impl Believed {
     /// Whom the one header names; nobody where it is missing, repeated or no
     /// name.
-    fn user(&self, request: &Request<Incoming>) -> Option<PortalUser> {
+    fn user(&self, request: &Request<RequestBody>) -> Option<PortalUser> {
         let mut lines = request.headers().get_all(&self.header).iter();
         let (Some(name), None) = (lines.next(), lines.next()) else { return None };
         let user = UserId::new(std::str::from_utf8(name.as_bytes()).ok()?).ok()?;
@@ -79,12 +79,12 @@ pub(super) struct SignedIn {
 
 type Answer = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
 
-impl hyper::service::Service<Request<Incoming>> for SignedIn {
+impl hyper::service::Service<Request<RequestBody>> for SignedIn {
     type Response = Response<Body>;
     type Error = Infallible;
     type Future = Answer;
 
-    fn call(&self, mut request: Request<Incoming>) -> Answer {
+    fn call(&self, mut request: Request<RequestBody>) -> Answer {
         if let Some(refusal) = self.door.refusal(&mut request) {
             return Box::pin(std::future::ready(Ok(refusal.map(Body::from))));
         }
@@ -92,6 +92,6 @@ impl hyper::service::Service<Request<Incoming>> for SignedIn {
             request.extensions_mut().insert(user);
         }
         let mut router = self.router.clone();
-        Box::pin(async move { Service::call(&mut router, request).await })
+        Box::pin(async move { Service::call(&mut router, request.map(Body::new)).await })
     }
 }

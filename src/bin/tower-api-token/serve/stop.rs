@@ -29,23 +29,30 @@ impl Stop {
     }
 }
 
-/// SIGTERM and SIGINT, which are kept from now on.
+/// The signals of operators, which are kept from now on.
 pub(crate) struct Signals {
     terminate: Signal,
     interrupt: Signal,
+    hang_up: Signal,
 }
 
 impl Signals {
     pub(crate) fn listen() -> io::Result<Self> {
-        let terminate = listen_for(SignalKind::terminate())?;
-        Ok(Self { terminate, interrupt: listen_for(SignalKind::interrupt())? })
+        Ok(Self {
+            terminate: listen_for(SignalKind::terminate())?,
+            interrupt: listen_for(SignalKind::interrupt())?,
+            hang_up: listen_for(SignalKind::hangup())?,
+        })
     }
 
-    /// Waits for either.
-    pub(crate) async fn wait(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
+    /// Waits for SIGTERM or SIGINT. SIGHUP ends nothing.
+    pub(crate) async fn end(&mut self) {
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => return,
+                _ = self.interrupt.recv() => return,
+                _ = self.hang_up.recv() => {}
+            }
         }
     }
 }

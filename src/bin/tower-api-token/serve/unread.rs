@@ -8,10 +8,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Request, Response, Version};
 use http_body_util::{BodyExt, Limited};
-use hyper::body::Incoming;
 use tokio::time::timeout;
 use tower_api_token::forward_auth::{ForwardAuth, ForwardAuthBody};
 use tower_service::Service;
+
+use super::body::RequestBody;
 
 /// How much of a body is taken, and for how long, before the stream is closed.
 const MOST_BYTES: usize = 64 * 1_024;
@@ -20,7 +21,7 @@ const LONGEST: Duration = Duration::from_secs(1);
 /// Takes the body and throws it away: some clients over HTTP/2 do not look at
 /// the answer of a stream that is closed before they have sent theirs. Over
 /// HTTP/1 the connection sees to it.
-pub(super) async fn discard(version: Version, body: Incoming) {
+pub(super) async fn discard(version: Version, body: RequestBody) {
     if version == Version::HTTP_2 {
         drop(timeout(LONGEST, Limited::new(body, MOST_BYTES).collect()).await);
     }
@@ -32,7 +33,7 @@ pub(super) struct Bodiless(pub(super) ForwardAuth);
 
 type Answer = Pin<Box<dyn Future<Output = Result<Response<ForwardAuthBody>, Infallible>> + Send>>;
 
-impl Service<Request<Incoming>> for Bodiless {
+impl Service<Request<RequestBody>> for Bodiless {
     type Response = Response<ForwardAuthBody>;
     type Error = Infallible;
     type Future = Answer;
@@ -41,7 +42,7 @@ impl Service<Request<Incoming>> for Bodiless {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request<Incoming>) -> Answer {
+    fn call(&mut self, request: Request<RequestBody>) -> Answer {
         let (head, body) = request.into_parts();
         let version = head.version;
         let answer = self.0.call(Request::from_parts(head, Bytes::new()));

@@ -45,6 +45,7 @@ fn bad_texts(key: &str, kind: Kind) -> (&'static [&'static str], &'static str) {
         "notify.hello-name" => (&["a b", "mail_host"], "host"),
         "log.filter" => (&["info=info=info", "a=loud"], "such as info"),
         "log.format" => (&["xml"], "`json`"),
+        "head-timeout" => (&["30", "0s"], "s"),
         "shutdown-grace" => (&["10", "-1s", "1.5s"], time),
         _ => match kind {
             Kind::Number => (&["-1", "one", "1.5", "99999999999999999999"], "number"),

@@ -21,6 +21,10 @@ impl Settings {
                            `notify`";
             return Err(SettingsError::bad("portal.show-codes", problem));
         }
+        if self.head_timeout == Some(Time::ZERO) {
+            let problem = "without any time no request could come in: say 30s or so";
+            return Err(SettingsError::bad("head-timeout", problem));
+        }
         self.log.check()
     }
 

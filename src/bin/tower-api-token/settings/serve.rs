@@ -9,7 +9,7 @@ use tower_api_token::forward_auth::{ForwardAuth, IdentityHeaders, Profile};
 use tower_api_token::store::{CacheOptions, MemoryStore};
 use tracing_subscriber::EnvFilter;
 
-use super::{ListenAddress, SettingsError, Time};
+use super::{ListenAddress, Settings, SettingsError, Time};
 
 /// The section `[requests]`: where a request may carry its token.
 #[derive(Debug, Default, Deserialize)]
@@ -214,6 +214,19 @@ impl ExtAuthzSettings {
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct OperationsSettings {
     pub(crate) listen: Option<ListenAddress>,
+}
+
+impl Settings {
+    /// How many listeners there are.
+    pub(crate) fn listeners(&self) -> usize {
+        let listen = [
+            &self.forward_auth.listen,
+            &self.ext_authz.listen,
+            &self.portal.listen,
+            &self.operations.listen,
+        ];
+        listen.into_iter().flatten().count()
+    }
 }
 
 /// The section `[log]`.

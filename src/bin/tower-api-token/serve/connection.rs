@@ -1,0 +1,109 @@
+//! One connection: its handshake, its requests, and its end.
+
+use std::convert::Infallible;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body;
+use hyper::body::Incoming;
+use hyper::service::Service;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto;
+use tokio_rustls::TlsAcceptor;
+
+use super::body::{RequestBody, ResponseBody};
+use super::connections::Connection;
+use super::io::{Stream, Watched};
+use super::listener::Answers;
+use super::progress::{Overdue, Phase, Progress};
+use super::stop::Stop;
+
+/// Serves one connection. One that breaks ends its own task and nothing else.
+pub(super) async fn serve<B>(
+    connection: Connection,
+    stream: Box<dyn Stream>,
+    tls: Option<TlsAcceptor>,
+    service: impl Answers<B>,
+    stop: Stop,
+) where
+    B: Body<Data = Bytes, Error: std::error::Error + Send + Sync> + Send + Unpin + 'static,
+{
+    let progress = connection.progress();
+    let Some(stream) = secured(stream, tls, progress, &stop).await else { return };
+    let mut server = auto::Builder::new(TokioExecutor::new());
+    // Its own limit would be one for idle connections, too.
+    server.http1().header_read_timeout(None);
+    let io = TokioIo::new(Watched::new(stream, Arc::clone(progress)));
+    let service = Counted { service, progress: Arc::clone(progress) };
+    let mut served = pin!(server.serve_connection(io, service));
+    let broken = |error| tracing::debug!(error, "a connection broke");
+    // The connection first: what it reads may bring its deadline nearer.
+    tokio::select! {
+        biased;
+        ended = served.as_mut() => return ended.unwrap_or_else(broken),
+        overdue = progress.overdue() => match overdue {
+            Overdue::In(Phase::Idle) => {}
+            overdue => return tracing::debug!(?overdue, "a connection was closed"),
+        },
+        () = stop.wait() => {}
+    }
+    served.as_mut().graceful_shutdown();
+    tokio::select! {
+        ended = served => ended.unwrap_or_else(broken),
+        () = progress.at_rest() => {}
+    }
+}
+
+/// The stream after its handshake, if it needs one.
+async fn secured(
+    stream: Box<dyn Stream>,
+    tls: Option<TlsAcceptor>,
+    progress: &Progress,
+    stop: &Stop,
+) -> Option<Box<dyn Stream>> {
+    let Some(tls) = tls else { return Some(stream) };
+    tokio::select! {
+        secured = tls.accept(stream) => match secured {
+            Ok(stream) => Some(Box::new(stream)),
+            Err(error) => {
+                tracing::debug!(%error, "no TLS");
+                None
+            }
+        },
+        _ = progress.overdue() => None,
+        () = stop.wait() => None,
+    }
+}
+
+/// A service that notes what it is answering.
+struct Counted<S> {
+    service: S,
+    progress: Arc<Progress>,
+}
+
+type Answer<B> =
+    Pin<Box<dyn Future<Output = Result<Response<ResponseBody<B>>, Infallible>> + Send>>;
+
+impl<B, S> Service<Request<Incoming>> for Counted<S>
+where
+    B: 'static,
+    S: Service<
+            Request<RequestBody>,
+            Response = Response<B>,
+            Error = Infallible,
+            Future: Send + 'static,
+        >,
+{
+    type Response = Response<ResponseBody<B>>;
+    type Error = Infallible;
+    type Future = Answer<B>;
+
+    fn call(&self, request: Request<Incoming>) -> Answer<B> {
+        let responding = self.progress.responding(request.version());
+        let limit = self.progress.limits().head;
+        let answer = self.service.call(request.map(|body| RequestBody::new(body, limit)));
+        Box::pin(async move { Ok(answer.await?.map(|body| ResponseBody::new(body, responding))) })
+    }
+}
