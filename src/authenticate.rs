@@ -407,7 +407,11 @@ fn failed(error: &StoreError) -> DenialKind {
     store_failed(error);
     match error.kind() {
         StoreErrorKind::Corrupt => DenialKind::StoreCorrupt,
-        StoreErrorKind::Conflict | StoreErrorKind::Unavailable => DenialKind::StoreUnavailable,
+        StoreErrorKind::Conflict
+        | StoreErrorKind::Unavailable
+        | StoreErrorKind::NotSetUp
+        | StoreErrorKind::NewerSchema
+        | StoreErrorKind::Refused => DenialKind::StoreUnavailable,
     }
 }
 

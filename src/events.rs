@@ -13,6 +13,7 @@
 //! | `WARN` | `store unavailable` | a request was answered 503, last uses could not be written, or a feed broke |
 //! | `WARN` | `cache bypassed` | a cache stopped to be trusted; every request asks the store |
 //! | `INFO` | `cache trusted` | a cache is trusted, at the start and again |
+//! | `ERROR` | `store unusable` | the same, of a store that is not set up or refuses: somebody has to look |
 //! | `ERROR` | `unreadable record` | a request was answered 500 |
 //! | `DEBUG` | `denied` | a request was answered 400, 401 or 403 |
 

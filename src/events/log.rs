@@ -19,6 +19,9 @@ pub(crate) fn store_failed(error: &StoreError) {
         StoreErrorKind::Conflict | StoreErrorKind::Unavailable => {
             tracing::warn!(target: TARGET, %error, source, "store unavailable");
         }
+        StoreErrorKind::NotSetUp | StoreErrorKind::NewerSchema | StoreErrorKind::Refused => {
+            tracing::error!(target: TARGET, %error, source, "store unusable");
+        }
     }
 }
 

@@ -103,8 +103,9 @@ impl Inner {
         if let Err(error) = self.store.replace(replacement.clone()).await {
             match error.kind() {
                 StoreErrorKind::Conflict => return Ok(None),
-                StoreErrorKind::Unavailable if self.is_written(&replacement).await => {}
-                StoreErrorKind::Unavailable => {
+                StoreErrorKind::Unavailable | StoreErrorKind::Refused
+                    if self.is_written(&replacement).await => {}
+                StoreErrorKind::Unavailable | StoreErrorKind::Refused => {
                     self.await_outcome(vec![follows], &error);
                     return Err(error);
                 }

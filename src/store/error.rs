@@ -3,18 +3,36 @@
 use std::error::Error;
 use std::fmt;
 
-/// What kind of failure it was: what a caller decides by.
+/// What kind of failure it was: one for each thing that a person would do about
+/// it.
+///
+/// A request is answered 500 to [`Corrupt`](Self::Corrupt) and 503 with
+/// `Retry-After` to any other, never 401: the client's token is not to blame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum StoreErrorKind {
     /// The account has changed since it was read, or a digest is named
     /// elsewhere. Nothing was written; load again.
     Conflict,
-    /// What the store holds cannot be read. Nobody but an operator can help.
+    /// What the store holds is damaged and cannot be read. An operator has to
+    /// restore it from a backup.
     Corrupt,
-    /// The store is down, slow, full or out of connections. A write may or may
-    /// not have happened.
+    /// The store is down, slow, full, out of connections or busy with others (a
+    /// deadlock or a serialization failure that lasts). Ask again. A write may or
+    /// may not have happened.
     Unavailable,
+    /// The store has no tables or no deployment yet, those of an older version,
+    /// or the file is another program's. An operator has to migrate it, or to
+    /// name another. Nothing was written.
+    NotSetUp,
+    /// A later version of this crate has migrated the store. An operator has to
+    /// bring this program up to date. Nothing was written.
+    NewerSchema,
+    /// The store's server, or the operating system, refuses by its rules: a
+    /// wrong password, no such database, a right that is missing, an
+    /// untrusted certificate, a setting or a pooler that the store cannot work
+    /// with. Asking again does not help. A write may or may not have happened.
+    Refused,
 }
 
 /// A store's failure: its kind, what was being done, and the driver's own error
@@ -54,6 +72,9 @@ impl fmt::Display for StoreError {
             StoreErrorKind::Conflict => "conflicting change",
             StoreErrorKind::Corrupt => "unreadable record",
             StoreErrorKind::Unavailable => "store unavailable",
+            StoreErrorKind::NotSetUp => "store not set up",
+            StoreErrorKind::NewerSchema => "store of a newer version",
+            StoreErrorKind::Refused => "store refused",
         };
         write!(f, "{kind} while {}", self.doing)
     }

@@ -11,6 +11,7 @@ mod session;
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -94,6 +95,7 @@ const BATCH_LIMIT: Duration = Duration::from_secs(60);
 /// ```
 pub struct PostgresStore {
     pool: Pool,
+    verified: AtomicBool,
     connector: Option<Arc<Connector>>,
     listener: LazyListener,
 }
@@ -109,7 +111,12 @@ impl PostgresStore {
     /// [`listen_with`](Self::listen_with) it has no feed.
     #[must_use]
     pub fn new(pool: Pool) -> Self {
-        Self { pool, connector: None, listener: LazyListener::default() }
+        Self {
+            pool,
+            verified: AtomicBool::new(false),
+            connector: None,
+            listener: LazyListener::default(),
+        }
     }
 
     /// Gives the store a way to open one connection of its own, on which it
@@ -139,17 +146,30 @@ impl PostgresStore {
     /// # Errors
     ///
     /// [`StoreErrorKind::Unavailable`](super::StoreErrorKind::Unavailable) if
-    /// the database refuses or cannot be reached: the schema is as it was.
-    /// [`StoreErrorKind::Corrupt`](super::StoreErrorKind::Corrupt) if a newer
-    /// version of this crate has made it.
+    /// the database cannot be reached,
+    /// [`StoreErrorKind::Refused`](super::StoreErrorKind::Refused) if a right is
+    /// missing or a new database's encoding is not UTF-8: the schema is as it
+    /// was. [`StoreErrorKind::NewerSchema`](super::StoreErrorKind::NewerSchema)
+    /// if a newer version of this crate has made it.
     pub async fn migrate(&self) -> Result<(), StoreError> {
-        let lent = self.lent("migrating").await?;
-        to_its_end("migrating", schema::migrate(lent)).await
+        let connection = self.connection("migrating").await?;
+        to_its_end("migrating", schema::migrate(connection)).await
     }
 
-    async fn lent(&self, doing: &'static str) -> Result<Lent, StoreError> {
+    async fn connection(&self, doing: &'static str) -> Result<Lent, StoreError> {
         let client = self.pool.get().await;
         client.map(Lent::new).map_err(|error| failure::no_connection(doing, error))
+    }
+
+    /// A connection to a database whose tables are those of this version, as
+    /// was seen when it was first asked.
+    async fn lent(&self, doing: &'static str) -> Result<Lent, StoreError> {
+        let lent = self.connection(doing).await?;
+        if !self.verified.load(Ordering::Relaxed) {
+            schema::verify(&lent, doing).await?;
+            self.verified.store(true, Ordering::Relaxed);
+        }
+        Ok(lent)
     }
 
     /// Does `work` on a connection, in a task of its own and within a limit.

@@ -125,7 +125,9 @@ impl RedisStore {
     /// # Errors
     ///
     /// [`StoreErrorKind::Unavailable`](super::StoreErrorKind::Unavailable) if
-    /// the server cannot be reached, or has lost the deployment.
+    /// the server cannot be reached, or has lost the deployment;
+    /// [`StoreErrorKind::Refused`](super::StoreErrorKind::Refused) if a right is
+    /// missing.
     pub async fn create(&self) -> Result<(), StoreError> {
         let work = |link: Arc<Link>| async move { change::create(&link).await };
         self.write(change::CREATING, work).await

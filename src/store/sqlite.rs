@@ -217,9 +217,13 @@ impl AccountStore for SqliteStore {
         let replacements = Arc::new(replacements);
         let results = match self.replace_all(&replacements).await {
             Ok(()) => replacements.iter().map(|_| Ok(())).collect(),
-            Err(error) if error.kind() == StoreErrorKind::Unavailable => return Err(error),
             // One of them cannot be written: the others can.
-            Err(_) => self.replace_each(replacements).await?,
+            Err(error)
+                if matches!(error.kind(), StoreErrorKind::Conflict | StoreErrorKind::Corrupt) =>
+            {
+                self.replace_each(replacements).await?
+            }
+            Err(error) => return Err(error),
         };
         self.feeds.look();
         Ok(results)

@@ -24,7 +24,8 @@ fn a_good_store_passes_every_check() {
 #[test]
 fn a_file_without_tables_or_of_another_program_fails() {
     let place = Place::without_store();
-    assert_eq!(wrong(&place), ["\"store\": \"the store does not exist\""]);
+    let missing = "\"store\": \"the store does not exist; to make it: tower-api-token migrate\"";
+    assert_eq!(wrong(&place), [missing]);
     place.write("tokens.db", "");
     assert!(wrong(&place)[0].contains("the file has no tables yet"), "{:?}", wrong(&place));
     place.write("tokens.db", "This is no database, but a text that is long enough for one.\n");
@@ -61,7 +62,7 @@ async fn a_good_database_passes_every_check_and_has_the_same_commands() {
     let server = Server::start(&[]);
     let database = server.database().await;
     let place = Place::in_database(&server, &database);
-    place.run(&["user", "list"]).exited(6);
+    place.run(&["user", "list"]).exited(7);
     place.run(&["migrate"]).succeeded();
     place.run(&["check"]).succeeded();
     let token = place.user_with_token("alice", &["GET"]);
@@ -75,7 +76,7 @@ async fn a_good_database_passes_every_check_and_has_the_same_commands() {
 fn a_good_redis_server_passes_every_check_and_has_the_same_commands() {
     let server = crate::redis::Server::start(&crate::redis::DURABLE);
     let place = Place::on_redis(&server);
-    place.run(&["user", "list"]).exited(6);
+    place.run(&["user", "list"]).exited(7);
     place.run(&["migrate"]).succeeded();
     place.run(&["check"]).succeeded();
     let token = place.user_with_token("alice", &["GET"]);
@@ -95,7 +96,7 @@ fn a_good_redis_server_passes_every_check_and_has_the_same_commands() {
 fn a_redis_server_that_may_lose_changes_fails_and_is_not_used() {
     let server = crate::redis::Server::start(&["--appendonly no"]);
     let place = Place::on_redis(&server);
-    place.run(&["migrate"]).exited(7).says("appendonly yes");
+    place.run(&["migrate"]).exited(10).says("appendonly yes");
     assert!(wrong(&place)[0].contains("must have `appendonly yes`"));
     place.run(&["user", "list", "--store", "rediss://127.0.0.1/"]).exited(2).says("TLS");
 }

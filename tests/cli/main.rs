@@ -26,6 +26,7 @@ mod serving;
 mod sharing;
 mod signals;
 mod sockets;
+mod store_kinds;
 mod terminal;
 mod tls;
 mod transcript;

@@ -187,6 +187,7 @@ fn without_notifications(bytes: &[u8]) -> Vec<u8> {
 #[tokio::test]
 async fn another_database_behind_the_listener_is_found_at_the_start() {
     let (here, there) = (Server::shared().database().await, Server::shared().database().await);
+    here.store().await;
     let store = PostgresStore::new(here.pool(2)).listen_with(there.config.clone(), NoTls);
     assert_eq!(store.changes().await.unwrap_err().kind(), StoreErrorKind::Unavailable);
 }

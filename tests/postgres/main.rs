@@ -16,6 +16,7 @@ mod engine;
 mod faults;
 mod feed;
 mod hang;
+mod kinds;
 mod log;
 mod node;
 #[path = "../support/postgres.rs"]

@@ -2,7 +2,7 @@
 
 use tokio_postgres::error::SqlState;
 use tower_api_token::identity::UserId;
-use tower_api_token::store::{AccountStore, StoreErrorKind};
+use tower_api_token::store::AccountStore;
 
 use crate::postgres::Server;
 use crate::sample::{account, change, user};
@@ -60,26 +60,6 @@ async fn a_user_who_may_only_read_and_write_rows_migrates_what_is_up_to_date() {
     let mut restricted = database.clone();
     restricted.config.user(role);
     restricted.store().await.replace(change(account("alice", 1, 1))).await.unwrap();
-}
-
-#[tokio::test]
-async fn a_schema_of_a_later_version_is_refused() {
-    let database = Server::shared().database().await;
-    let store = database.store().await;
-    let client = database.client().await;
-    let later = "INSERT INTO tower_api_token.migration (version) VALUES (99)";
-    client.batch_execute(later).await.unwrap();
-    let error = store.migrate().await.unwrap_err();
-    assert_eq!(error.kind(), StoreErrorKind::Corrupt);
-    let source = std::error::Error::source(&error).unwrap().to_string();
-    assert_eq!(source, "the schema has version 99, and this program knows 1");
-}
-
-#[tokio::test]
-async fn a_database_without_tables_is_unavailable() {
-    let database = Server::shared().database().await;
-    let error = database.unmigrated().load(&user("alice")).await.unwrap_err();
-    assert_eq!(error.kind(), StoreErrorKind::Unavailable);
 }
 
 #[test]

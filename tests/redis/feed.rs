@@ -48,9 +48,9 @@ async fn a_user_without_leave_to_listen_has_no_feed() {
     let client = redis::Client::open(url).unwrap();
     let store = tower_api_token::store::RedisOptions::new(client).open().await.unwrap();
     store.create().await.unwrap();
-    assert_eq!(store.changes().await.unwrap_err().kind(), StoreErrorKind::Unavailable);
+    assert_eq!(store.changes().await.unwrap_err().kind(), StoreErrorKind::Refused);
     let error = store.heartbeat(HeartbeatId::from_u64(1)).await.unwrap_err();
-    assert_eq!(error.kind(), StoreErrorKind::Unavailable);
+    assert_eq!(error.kind(), StoreErrorKind::Refused);
 }
 
 #[tokio::test]

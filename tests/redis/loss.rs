@@ -22,31 +22,35 @@ use crate::redis_server::{DURABLE, Server};
 use crate::sample::{account, change, digest, user};
 
 #[track_caller]
-fn is_refused<T: std::fmt::Debug>(answer: Result<T, StoreError>, what: &str) {
+fn is_refused<T: std::fmt::Debug>(
+    expected: StoreErrorKind,
+    answer: Result<T, StoreError>,
+    what: &str,
+) {
     let kind = answer.map_err(|error| error.kind());
-    assert!(matches!(kind, Err(StoreErrorKind::Unavailable)), "{what}: {kind:?}");
+    assert!(matches!(kind, Err(kind) if kind == expected), "{what}: {kind:?}");
 }
 
-async fn everything_is_refused(store: &RedisStore) {
+async fn everything_is_refused(store: &RedisStore, kind: StoreErrorKind) {
     let alice = user("alice");
-    is_refused(store.find(&digest(1)).await, "a token that was there");
-    is_refused(store.find(&digest(2)).await, "a token that was not there");
-    is_refused(store.load(&alice).await, "loading");
-    is_refused(store.load(&user("new")).await, "loading who was not there");
-    is_refused(store.replace(change(account("new", 1, 3))).await, "an account from nothing");
-    is_refused(store.replace(change(account("alice", 2, 1))).await, "a change");
+    is_refused(kind, store.find(&digest(1)).await, "a token that was there");
+    is_refused(kind, store.find(&digest(2)).await, "a token that was not there");
+    is_refused(kind, store.load(&alice).await, "loading");
+    is_refused(kind, store.load(&user("new")).await, "loading who was not there");
+    is_refused(kind, store.replace(change(account("new", 1, 3))).await, "an account from nothing");
+    is_refused(kind, store.replace(change(account("alice", 2, 1))).await, "a change");
     let batch = vec![change(account("new", 1, 3)), change(account("newer", 1, 4))];
     match store.replace_many(batch).await {
-        Ok(answers) => answers.into_iter().for_each(|answer| is_refused(answer, "a batch")),
-        failed => is_refused(failed, "a batch"),
+        Ok(answers) => answers.into_iter().for_each(|answer| is_refused(kind, answer, "a batch")),
+        failed => is_refused(kind, failed, "a batch"),
     }
-    is_refused(store.list(None, PageSize::MAX).await, "listing");
+    is_refused(kind, store.list(None, PageSize::MAX).await, "listing");
     let usage = TokenUsage::new(TokenId::from_u64(1), Timestamp::from_unix_millis(1), None);
-    is_refused(store.record_usage(&[TokenUse::new(alice.clone(), usage)]).await, "a use");
-    is_refused(store.usage(&alice).await, "uses");
-    is_refused(store.history(&alice, None, PageSize::MAX).await, "a history");
-    is_refused(store.heartbeat(HeartbeatId::from_u64(1)).await, "a heartbeat");
-    is_refused(store.pepper_versions().await, "counting");
+    is_refused(kind, store.record_usage(&[TokenUse::new(alice.clone(), usage)]).await, "a use");
+    is_refused(kind, store.usage(&alice).await, "uses");
+    is_refused(kind, store.history(&alice, None, PageSize::MAX).await, "a history");
+    is_refused(kind, store.heartbeat(HeartbeatId::from_u64(1)).await, "a heartbeat");
+    is_refused(kind, store.pepper_versions().await, "counting");
 }
 
 /// The loss is visible: nobody is told that their token does not exist, and
@@ -59,20 +63,20 @@ async fn store_032_after_a_flush_everything_is_refused_and_nothing_recreated() {
     store.replace(change(account("alice", 1, 1))).await.unwrap();
     assert!(store.find(&digest(1)).await.unwrap().is_some());
     server.tell("FLUSHALL");
-    everything_is_refused(&store).await;
-    is_refused(store.create().await, "creating what is lost");
+    everything_is_refused(&store, StoreErrorKind::Unavailable).await;
+    is_refused(StoreErrorKind::Unavailable, store.create().await, "creating what is lost");
     assert!(server.tell("DBSIZE").starts_with(":0"), "nothing has come to be");
     server.kill();
     server.start_again();
-    everything_is_refused(&store).await;
+    everything_is_refused(&store, StoreErrorKind::Unavailable).await;
     // Not even by a node that has never seen it.
     let newcomer = deployment.opened().await;
-    everything_is_refused(&newcomer).await;
+    everything_is_refused(&newcomer, StoreErrorKind::NotSetUp).await;
     // Somebody decides to begin anew, elsewhere: that is not what was lost.
     newcomer.create().await.unwrap();
     assert!(newcomer.find(&digest(1)).await.unwrap().is_none());
     newcomer.replace(change(account("alice", 1, 1))).await.unwrap();
-    everything_is_refused(&store).await;
+    everything_is_refused(&store, StoreErrorKind::Unavailable).await;
 }
 
 /// What is remembered is not trusted for longer than it is promised.

@@ -8,7 +8,7 @@ use tower_api_token::identity::UserIdError;
 use tower_api_token::manage::{ManageError, StartError};
 use tower_api_token::method::MethodError;
 use tower_api_token::rotation::RotationError;
-use tower_api_token::store::{RedisOpenError, StoreError, StoreErrorKind};
+use tower_api_token::store::{StoreError, StoreErrorKind};
 
 use crate::secret::SecretError;
 use crate::serve::ServeError;
@@ -26,9 +26,10 @@ Exit codes:
   4  already done before; nothing has changed
   5  there is no such user
   6  the store is out of reach, and a change may or may not have been made: ask again
-  7  the store holds what cannot be read, or is not set up
+  7  the store holds what cannot be read, or is not set up for this version
   8  import: some lines were refused, the others are imported
   9  check: something is wrong
+ 10  the store refuses (password, rights, certificate, settings): asking again does not help
 130  interrupted at a prompt; nothing was done";
 
 const OTHERWISE: u8 = 1;
@@ -40,6 +41,7 @@ const UNAVAILABLE: u8 = 6;
 const UNREADABLE: u8 = 7;
 const LINES_REFUSED: u8 = 8;
 const CHECK_FAILED: u8 = 9;
+const STORE_REFUSED: u8 = 10;
 /// What a shell says of a process that SIGINT ended.
 const INTERRUPTED: u8 = 130;
 
@@ -109,20 +111,15 @@ impl Failure {
 
     /// What the process exits with; see [`EXIT_CODES`].
     pub(crate) fn exit_code(&self) -> u8 {
+        if let Some(kind) = self.store_failure() {
+            return means(kind).0;
+        }
         match self {
             Self::Settings(_) | Self::Name { .. } | Self::Method(_) => USAGE,
             Self::Secret(SecretError::Interrupted) => INTERRUPTED,
             Self::Secret(_) | Self::NotACode | Self::CodeFile { .. } => USAGE,
-            Self::Open(error) => match error {
-                OpenError::Settings(_) => USAGE,
-                OpenError::Missing => UNREADABLE,
-                OpenError::Redis(RedisOpenError::DeploymentName) => USAGE,
-                OpenError::Redis(RedisOpenError::Unreachable(_)) => UNAVAILABLE,
-                OpenError::Redis(_) => UNREADABLE,
-                _ => UNAVAILABLE,
-            },
-            Self::Start(StartError::Store(error)) | Self::Store(error) => of_store(error),
-            Self::Start(_) => USAGE,
+            // A setting or an option, or the store would have failed.
+            Self::Open(_) | Self::Start(_) => USAGE,
             Self::Manage(error) => of_change(error),
             Self::NoSuchUser => NO_SUCH_USER,
             Self::Format | Self::Columns(_) | Self::Input { .. } => USAGE,
@@ -136,10 +133,10 @@ impl Failure {
                 | ServeError::Ended { .. }
                 | ServeError::Broken { .. }
                 | ServeError::CutOff => OTHERWISE,
-                ServeError::LastFlush(error) => of_store(error),
                 _ => USAGE,
             },
-            Self::Unanswered
+            Self::Store(_)
+            | Self::Unanswered
             | Self::SecretLost { .. }
             | Self::NotSent(_)
             | Self::Output(_)
@@ -158,6 +155,7 @@ impl Failure {
             UNREADABLE => "store_unreadable",
             LINES_REFUSED => "lines_refused",
             CHECK_FAILED => "check_failed",
+            STORE_REFUSED => "store_refused",
             INTERRUPTED => "interrupted",
             _ => "failed",
         }
@@ -178,15 +176,21 @@ impl Failure {
         Safe(text).to_string()
     }
 
+    /// The same, and what to do about it.
+    pub(crate) fn advised(&self) -> String {
+        let text = self.explained();
+        self.hint().map_or(text.clone(), |hint| format!("{text}; {hint}"))
+    }
+
     /// What to do about it, where that can be told.
     pub(crate) fn hint(&self) -> Option<String> {
+        if let Some(kind) = self.store_failure() {
+            return means(kind).1.map(str::to_owned);
+        }
         match self {
             Self::Manage(ManageError::Refused(refusal)) => refusal_hint(*refusal),
             Self::Manage(ManageError::NoNotifier) => {
                 Some("set `notify.smtp` or `notify.directory`, or leave --send out".to_owned())
-            }
-            Self::Open(OpenError::Missing) => {
-                Some("to make it: tower-api-token migrate".to_owned())
             }
             Self::NotSent(_) => Some("send another code: token resend USER ID --send".to_owned()),
             Self::SecretLost { .. } => Some(
@@ -194,20 +198,46 @@ impl Failure {
                  pending `token cancel-pending`"
                     .to_owned(),
             ),
-            Self::Store(error) | Self::Start(StartError::Store(error))
-                if error.kind() == StoreErrorKind::Corrupt =>
-            {
-                Some("a new store is set up by: tower-api-token migrate".to_owned())
-            }
+            _ => None,
+        }
+    }
+
+    /// The kind of failure of the store that this is, if it is one.
+    fn store_failure(&self) -> Option<StoreErrorKind> {
+        match self {
+            Self::Open(error) => error.kind(),
+            Self::Start(StartError::Store(error))
+            | Self::Store(error)
+            | Self::Manage(ManageError::Store(error))
+            | Self::Serve(ServeError::LastFlush(error)) => Some(error.kind()),
             _ => None,
         }
     }
 }
 
-const fn of_store(error: &StoreError) -> u8 {
-    match error.kind() {
-        StoreErrorKind::Corrupt => UNREADABLE,
-        _ => UNAVAILABLE,
+/// What each kind of a store's failure exits with, and what to do about it.
+const fn means(kind: StoreErrorKind) -> (u8, Option<&'static str>) {
+    match kind {
+        StoreErrorKind::Corrupt => (
+            UNREADABLE,
+            Some("the store is damaged, and nothing here can mend it: restore it from a backup"),
+        ),
+        StoreErrorKind::NotSetUp => (UNREADABLE, Some("to make it: tower-api-token migrate")),
+        StoreErrorKind::NewerSchema => (
+            UNREADABLE,
+            Some(
+                "the store was made by a later version: use the program of that version, or a later one",
+            ),
+        ),
+        StoreErrorKind::Refused => (
+            STORE_REFUSED,
+            Some(
+                "asking again does not help: look at the store's address, user, password and \
+                 rights, at its certificate, and at how the server is set up",
+            ),
+        ),
+        // Whoever asks again learns what has become of a change.
+        _ => (UNAVAILABLE, None),
     }
 }
 
@@ -216,7 +246,6 @@ fn of_change(error: &ManageError) -> u8 {
         ManageError::Refused(
             RotationError::AlreadyDone | RotationError::AlreadyConfirmed { .. },
         ) => ALREADY_DONE,
-        ManageError::Store(error) => of_store(error),
         ManageError::Refused(_) | ManageError::Import(_) | ManageError::Contended => REFUSED,
         ManageError::NoNotifier => USAGE,
         _ => OTHERWISE,

@@ -6,13 +6,14 @@ mod postgres;
 mod redis;
 
 use std::fs::OpenOptions;
-use std::path::Path;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tower_api_token::store::{
     AccountStore, PostgresStore, RedisOpenError, RedisStore, SqliteOpenError, SqliteOptions,
-    SqliteStore, StoreError, WithTimeout,
+    SqliteStore, StoreError, StoreErrorKind, WithTimeout,
 };
 
 pub(crate) use self::address::StoreAddress;
@@ -44,12 +45,28 @@ pub(crate) enum OpenError {
     /// Not made on the way: a path with a mistake in it would be an empty store.
     #[error("the store does not exist")]
     Missing,
-    #[error("the store's file cannot be made")]
-    Create(#[source] std::io::Error),
+    #[error("the store's file {} cannot be read and written", .path.display())]
+    File { path: PathBuf, source: std::io::Error },
     #[error(transparent)]
     Sqlite(#[from] SqliteOpenError),
     #[error(transparent)]
     Redis(#[from] RedisOpenError),
+}
+
+impl OpenError {
+    /// What kind of failure of a store it is; `None` if a setting is wrong.
+    pub(crate) fn kind(&self) -> Option<StoreErrorKind> {
+        match self {
+            Self::Settings(_) => None,
+            Self::Missing => Some(StoreErrorKind::NotSetUp),
+            Self::File { source, .. } if source.kind() == ErrorKind::StorageFull => {
+                Some(StoreErrorKind::Unavailable)
+            }
+            Self::File { .. } => Some(StoreErrorKind::Refused),
+            Self::Sqlite(error) => error.kind(),
+            Self::Redis(error) => error.kind(),
+        }
+    }
 }
 
 impl Opened {
@@ -65,8 +82,11 @@ impl Opened {
 
     async fn open_with(settings: &Settings, sqlite: SqliteOptions) -> Result<Self, OpenError> {
         match StoreAddress::of(settings)? {
-            StoreAddress::Sqlite(path) if !path.exists() => Err(OpenError::Missing),
-            StoreAddress::Sqlite(path) => Ok(Self::Sqlite(Arc::new(sqlite.open(path)?))),
+            StoreAddress::Sqlite(path) => match path.try_exists() {
+                Ok(true) => Ok(Self::Sqlite(Arc::new(sqlite.open(path)?))),
+                Ok(false) => Err(OpenError::Missing),
+                Err(source) => Err(OpenError::File { path, source }),
+            },
             StoreAddress::Postgres(url) => {
                 let database = Database::of(&url.0, settings)?;
                 Ok(Self::Postgres(Arc::new(database.store()?), Box::new(database)))
@@ -82,7 +102,7 @@ impl Opened {
         settings: &Settings,
     ) -> Result<Result<Self, StoreError>, OpenError> {
         if let StoreAddress::Sqlite(path) = StoreAddress::of(settings)? {
-            create_private(&path).map_err(OpenError::Create)?;
+            create_private(&path).map_err(|source| OpenError::File { path, source })?;
         }
         let opened = Self::open_small(settings).await?;
         let migrated = match &opened {

@@ -38,7 +38,8 @@ const OPERATIONS: [&str; 11] = [
     "pepper_versions",
 ];
 
-const ERRORS: [&str; 3] = ["conflict", "corrupt", "unavailable"];
+const ERRORS: [&str; 6] =
+    ["conflict", "corrupt", "unavailable", "not_set_up", "newer_schema", "refused"];
 
 /// Each power of two has four ranges, so a time is told to within a quarter.
 const RANGES: usize = 4;
@@ -63,6 +64,9 @@ pub(crate) fn store_answered(operation: Operation, took: Duration, error: Option
                     StoreErrorKind::Conflict => 0,
                     StoreErrorKind::Corrupt => 1,
                     StoreErrorKind::Unavailable => 2,
+                    StoreErrorKind::NotSetUp => 3,
+                    StoreErrorKind::NewerSchema => 4,
+                    StoreErrorKind::Refused => 5,
                 },
         );
     }

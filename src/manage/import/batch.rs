@@ -53,9 +53,7 @@ impl<'a> Batch<'a> {
         self.changes.reserve_exact(items.len());
         for (place, item) in items.iter().enumerate() {
             results.push(match self.plan_item(place, item).await {
-                Err(ManageError::Store(error)) if error.kind() == StoreErrorKind::Unavailable => {
-                    return Err(error);
-                }
+                Err(ManageError::Store(error)) if !is_of_one_account(&error) => return Err(error),
                 result => result,
             });
         }
@@ -164,6 +162,11 @@ impl<'a> Batch<'a> {
         }
         Ok(())
     }
+}
+
+/// Whether the failure is one account's, and not the whole store's.
+const fn is_of_one_account(error: &StoreError) -> bool {
+    matches!(error.kind(), StoreErrorKind::Conflict | StoreErrorKind::Corrupt)
 }
 
 /// What each further item of a change that failed is told: it may not have been

@@ -8,7 +8,7 @@ use futures_util::future::try_join_all;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Error, GenericClient, IsolationLevel, Statement};
 
-use super::failure::{gave_way, is_taken, unavailable};
+use super::failure::{gave_way, is_taken, store_error};
 use super::hidden::Hidden;
 use super::lent::Lent;
 use super::message::CHANNEL;
@@ -132,7 +132,7 @@ pub(super) async fn replace(lent: Lent, replacement: Replacement) -> Result<(), 
         Ok(true) => Ok(()),
         Ok(false) => Err(conflict()),
         Err(error) if is_taken(&error) => Err(conflict()),
-        Err(error) => Err(unavailable(ONE, error)),
+        Err(error) => Err(store_error(ONE, error)),
     }
 }
 
@@ -158,7 +158,7 @@ pub(super) async fn replace_many(
 ) -> Result<Vec<Result<(), StoreError>>, StoreError> {
     let parameters: Vec<_> = replacements.iter().map(Parameters::of).collect();
     let answers = write_all(&mut lent, &parameters).await;
-    let answers = answers.map_err(|error| unavailable(MANY, error))?;
+    let answers = answers.map_err(|error| store_error(MANY, error))?;
     lent.give_back();
     Ok(answers)
 }
@@ -261,7 +261,7 @@ pub(super) async fn record_usage(lent: Lent, uses: UsageColumns) -> Result<(), S
         ON CONFLICT (user_id, token_id)
         DO UPDATE SET at_millis = excluded.at_millis, client = excluded.client
         WHERE token_use.at_millis < excluded.at_millis";
-    let failed = |error| unavailable(USAGE, error);
+    let failed = |error| store_error(USAGE, error);
     let UsageColumns { users, tokens, times, clients } = &uses;
     let statement = lent.prepare_cached(RECORD).await.map_err(failed)?;
     lent.execute(&statement, &[users, tokens, times, clients]).await.map_err(failed)?;
@@ -271,7 +271,7 @@ pub(super) async fn record_usage(lent: Lent, uses: UsageColumns) -> Result<(), S
 
 /// Sends a message that is no change.
 pub(super) async fn notify(lent: Lent, message: &str) -> Result<(), StoreError> {
-    let failed = |error| unavailable(HEARTBEAT, error);
+    let failed = |error| store_error(HEARTBEAT, error);
     let statement = lent.prepare_cached("SELECT pg_notify($1, $2)").await.map_err(failed)?;
     lent.query_opt(&statement, &[&CHANNEL, &message]).await.map_err(failed)?;
     lent.give_back();

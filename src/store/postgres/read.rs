@@ -9,7 +9,7 @@ use tokio_postgres::Row;
 use tokio_postgres::types::{FromSql, ToSql};
 
 use super::change::{number, signed};
-use super::failure::{corrupt, unavailable};
+use super::failure::{corrupt, store_error};
 use super::hidden::Hidden;
 use super::lent::Lent;
 use crate::account::{Account, Revision};
@@ -101,7 +101,7 @@ async fn ask(
     statement: &str,
     parameters: &[&(dyn ToSql + Sync)],
 ) -> Result<Vec<Row>, StoreError> {
-    let failed = |error| unavailable(doing, error);
+    let failed = |error| store_error(doing, error);
     let statement = lent.prepare_cached(statement).await.map_err(failed)?;
     let rows = lent.query(&statement, parameters).await.map_err(failed)?;
     lent.give_back();

@@ -1,9 +1,10 @@
 //! The tables, and how they come to be.
 
 use deadpool_postgres::Transaction;
+use tokio_postgres::error::SqlState;
 use tokio_postgres::{Error, IsolationLevel};
 
-use super::failure::unavailable;
+use super::failure::store_error;
 use super::lent::Lent;
 use crate::store::{StoreError, StoreErrorKind};
 
@@ -23,6 +24,8 @@ const MIGRATION_TABLE: &str = "
         version integer PRIMARY KEY,
         applied_at timestamptz NOT NULL DEFAULT clock_timestamp()
     )";
+
+const VERSION: &str = "SELECT coalesce(max(version), 0) FROM tower_api_token.migration";
 
 /// What has brought each version from the one before. Never changed, only
 /// added to.
@@ -59,20 +62,85 @@ const ACCOUNTS: &str = r#"
     );"#;
 
 pub(super) async fn migrate(mut lent: Lent) -> Result<(), StoreError> {
-    let version = bring_up_to_date(&mut lent).await.map_err(|error| unavailable(DOING, error))?;
+    let failed = |error| store_error(DOING, error);
+    if find_version(&lent).await.map_err(failed)? == 0 {
+        check_encoding(&lent).await?;
+    }
+    let version = bring_up_to_date(&mut lent).await.map_err(failed)?;
     lent.give_back();
     if version > MIGRATIONS.len() {
-        let newer = NewerSchema { version };
-        return Err(StoreError::new(StoreErrorKind::Corrupt, DOING).with_source(newer));
+        Err(SchemaFault::of(version).store_error(DOING))
+    } else {
+        Ok(())
     }
-    Ok(())
 }
 
-/// A database that a later version of this crate has migrated.
+/// Why the tables cannot be used.
 #[derive(Debug, thiserror::Error)]
-#[error("the schema has version {version}, and this program knows {}", MIGRATIONS.len())]
-struct NewerSchema {
-    version: usize,
+enum SchemaFault {
+    #[error("the database has no tables yet: migrate it")]
+    Missing,
+    #[error(
+        "the database has schema version {found}, and this program needs {}: migrate it",
+        MIGRATIONS.len()
+    )]
+    Older { found: usize },
+    #[error("the database has schema version {found}, and this program knows {}", MIGRATIONS.len())]
+    Newer { found: usize },
+}
+
+impl SchemaFault {
+    /// What is wrong with a version that is not this program's.
+    const fn of(found: usize) -> Self {
+        match found {
+            0 => Self::Missing,
+            found if found > MIGRATIONS.len() => Self::Newer { found },
+            found => Self::Older { found },
+        }
+    }
+
+    fn store_error(self, doing: &'static str) -> StoreError {
+        let kind = match self {
+            Self::Missing | Self::Older { .. } => StoreErrorKind::NotSetUp,
+            Self::Newer { .. } => StoreErrorKind::NewerSchema,
+        };
+        StoreError::new(kind, doing).with_source(self)
+    }
+}
+
+/// Refuses to work on a database that does not have this schema.
+pub(super) async fn verify(lent: &Lent, doing: &'static str) -> Result<(), StoreError> {
+    let found = find_version(lent).await.map_err(|error| store_error(doing, error))?;
+    if found == MIGRATIONS.len() { Ok(()) } else { Err(SchemaFault::of(found).store_error(doing)) }
+}
+
+/// The version that the database has; zero if it has none.
+async fn find_version(lent: &Lent) -> Result<usize, Error> {
+    match lent.query_one(VERSION, &[]).await {
+        Ok(row) => row.try_get::<_, i32>(0).map(|found| usize::try_from(found).unwrap_or_default()),
+        Err(error) => match error.code() {
+            Some(&SqlState::UNDEFINED_TABLE | &SqlState::INVALID_SCHEMA_NAME) => Ok(0),
+            _ => Err(error),
+        },
+    }
+}
+
+/// A name that the encoding lacks could be stored nowhere.
+async fn check_encoding(lent: &Lent) -> Result<(), StoreError> {
+    let failed = |error| store_error(DOING, error);
+    let row = lent.query_one("SHOW server_encoding", &[]).await.map_err(failed)?;
+    let found: String = row.try_get(0).map_err(failed)?;
+    if found == "UTF8" {
+        return Ok(());
+    }
+    Err(StoreError::new(StoreErrorKind::Refused, DOING).with_source(WrongEncoding { found }))
+}
+
+/// A database in which not every user has a name.
+#[derive(Debug, thiserror::Error)]
+#[error("the database's encoding must be UTF8, and is {found}")]
+struct WrongEncoding {
+    found: String,
 }
 
 /// The version that was found.
@@ -104,7 +172,6 @@ async fn create_schema(transaction: &Transaction<'_>) -> Result<(), Error> {
 }
 
 async fn version(transaction: &Transaction<'_>) -> Result<usize, Error> {
-    let count = "SELECT coalesce(max(version), 0) FROM tower_api_token.migration";
-    let version: i32 = transaction.query_one(count, &[]).await?.try_get(0)?;
+    let version: i32 = transaction.query_one(VERSION, &[]).await?.try_get(0)?;
     Ok(usize::try_from(version).unwrap_or_default())
 }

@@ -9,7 +9,7 @@ use tokio::time::{sleep, timeout};
 use tokio_postgres::tls::{MakeTlsConnect, TlsConnect};
 use tokio_postgres::{AsyncMessage, Client, Config, Error, Socket};
 
-use super::failure::{late, unavailable};
+use super::failure::{late, not_connected, store_error};
 use super::message;
 use crate::store::feed::FeedHub;
 use crate::store::listener::{LISTENING, Listen, PATIENCE, PAUSE};
@@ -72,7 +72,8 @@ impl Listen for Connector {
         let opened = timeout(PATIENCE, self.0.connect())
             .await
             .map_err(|elapsed| late(LISTENING, elapsed))?;
-        let Opened { client, messages } = opened.map_err(|error| unavailable(LISTENING, error))?;
+        let Opened { client, messages } =
+            opened.map_err(|error| not_connected(LISTENING, error))?;
         let mut session = Session { client, ear: Ear { messages, hub } };
         session.ask(&format!("LISTEN {}", message::CHANNEL)).await?;
         Ok(session)
@@ -94,7 +95,7 @@ impl Session {
     async fn ask(&mut self, statement: &str) -> Result<(), StoreError> {
         let answer = timeout(PATIENCE, self.client.batch_execute(statement));
         let answer = self.ear.during(answer).await?.map_err(|elapsed| late(LISTENING, elapsed))?;
-        answer.map_err(|error| unavailable(LISTENING, error))
+        answer.map_err(|error| store_error(LISTENING, error))
     }
 }
 
@@ -125,7 +126,7 @@ impl Ear {
                     self.hub.send(&message::read(heard.payload()));
                 }
                 Some(Ok(_)) => {}
-                Some(Err(error)) => return Poll::Ready(unavailable(LISTENING, error)),
+                Some(Err(error)) => return Poll::Ready(store_error(LISTENING, error)),
                 None => {
                     let closed = StoreError::new(StoreErrorKind::Unavailable, LISTENING);
                     return Poll::Ready(closed);

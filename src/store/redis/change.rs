@@ -2,7 +2,7 @@
 
 use redis::{Cmd, RedisResult, Value};
 
-use super::failure::{corrupt, unavailable};
+use super::failure::{corrupt, store_error};
 use super::link::{Link, call, text};
 use super::message;
 use super::scripts::{CHANGE, CONFLICT, DONE, ONE_COMMAND, RECORD};
@@ -25,7 +25,7 @@ pub(super) async fn create(link: &Link) -> Result<(), StoreError> {
     if !link.knows_deployment() {
         let mut begin = redis::cmd("SET");
         begin.arg(&link.keys.marker).arg(new_name()?).arg("NX");
-        link.writing.command(&begin).await.map_err(|error| unavailable(CREATING, error))?;
+        link.writing.command(&begin).await.map_err(|error| store_error(CREATING, error))?;
     }
     // Its own, or the one that another has begun.
     fence(link, CREATING).await
@@ -81,7 +81,7 @@ pub(super) async fn replace_many(
 
 /// What a script says of what it was to write.
 fn outcome(doing: &'static str, answer: RedisResult<Value>) -> Result<(), StoreError> {
-    match text(&answer.map_err(|error| unavailable(doing, error))?) {
+    match text(&answer.map_err(|error| store_error(doing, error))?) {
         Some(DONE) => Ok(()),
         Some(CONFLICT) => Err(StoreError::new(StoreErrorKind::Conflict, doing)),
         _ => Err(corrupt(doing)),

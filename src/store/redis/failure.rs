@@ -1,14 +1,40 @@
 //! What an answer that is none means.
 
 use std::error::Error;
+use std::io;
+use std::sync::Arc;
 
-use redis::RedisError;
+use redis::{ErrorKind, RedisError};
 
 use super::scripts::LOST;
 use crate::store::{StoreError, StoreErrorKind};
 
-pub(super) fn unavailable(doing: &'static str, error: RedisError) -> StoreError {
-    StoreError::new(StoreErrorKind::Unavailable, doing).with_source(cause(error))
+pub(super) fn store_error(doing: &'static str, error: RedisError) -> StoreError {
+    StoreError::new(kind(&error), doing).with_source(cause(error))
+}
+
+/// The kind of failure that the driver's error stands for.
+pub(super) fn kind(error: &RedisError) -> StoreErrorKind {
+    match error.kind() {
+        ErrorKind::AuthenticationFailed | ErrorKind::InvalidClientConfig => StoreErrorKind::Refused,
+        ErrorKind::Io if is_untrusted(error) => StoreErrorKind::Refused,
+        _ => match error.code() {
+            // Who asks, what that user may do, and from where.
+            Some("WRONGPASS" | "NOAUTH" | "NOPERM" | "DENIED") => StoreErrorKind::Refused,
+            _ => StoreErrorKind::Unavailable,
+        },
+    }
+}
+
+type Cause = dyn Error + Send + Sync;
+
+/// Whether client and server were connected, but TLS refuses the certificate,
+/// or what was answered is no TLS.
+fn is_untrusted(error: &RedisError) -> bool {
+    // The driver shares the error that caused its own.
+    let shared = error.source().and_then(|cause| cause.downcast_ref::<Arc<Cause>>());
+    let cause = shared.and_then(|cause| cause.downcast_ref::<io::Error>());
+    cause.is_some_and(|cause| cause.kind() == io::ErrorKind::InvalidData)
 }
 
 /// The error without what it may quote.
@@ -32,7 +58,12 @@ pub(super) enum Loss {
 }
 
 pub(super) fn lost(doing: &'static str, loss: Loss) -> StoreError {
-    StoreError::new(StoreErrorKind::Unavailable, doing).with_source(loss)
+    let kind = match loss {
+        Loss::NotCreated => StoreErrorKind::NotSetUp,
+        // It may come back: from a backup, or with another server.
+        Loss::Lost => StoreErrorKind::Unavailable,
+    };
+    StoreError::new(kind, doing).with_source(loss)
 }
 
 /// What the server said, up to the first thing that it quotes: that may be a
@@ -71,8 +102,6 @@ pub(super) struct TooFewReplicas {
 
 #[cfg(test)]
 mod tests {
-    use redis::ErrorKind;
-
     use super::*;
 
     #[test]

@@ -8,7 +8,7 @@ use redis::{Client, Cmd, RedisResult, Script, Value};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
-use super::failure::{Loss, corrupt, lost, unavailable};
+use super::failure::{Loss, corrupt, lost, store_error};
 use super::keys::Keys;
 use super::lane::{Lane, PATIENCE};
 use super::route::Route;
@@ -79,7 +79,7 @@ impl Link {
         script: &Script,
         call: &Cmd,
     ) -> Result<Value, StoreError> {
-        self.reading.script(script, call).await.map_err(|error| unavailable(doing, error))
+        self.reading.script(script, call).await.map_err(|error| store_error(doing, error))
     }
 
     /// Leave to write, for as long as it is held.
@@ -98,7 +98,7 @@ impl Link {
             return Ok(deployment);
         }
         let read = self.reading.command(redis::cmd("GET").arg(&self.keys.marker)).await;
-        match read.map_err(|error| unavailable(doing, error))? {
+        match read.map_err(|error| store_error(doing, error))? {
             Value::BulkString(marker) => {
                 let marker = String::from_utf8(marker).map_err(|_| corrupt(doing))?;
                 Ok(self.deployment.get_or_init(|| marker))

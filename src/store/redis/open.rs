@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use redis::{Client, RedisError, Value};
 
-use super::RedisStore;
 use super::keys::Keys;
 use super::link::{Link, Replication, text};
+use super::{RedisStore, failure};
+use crate::store::StoreErrorKind;
 use crate::store::listener::LazyListener;
 
 /// How to open a [`RedisStore`].
@@ -205,6 +206,23 @@ async fn keeps_what_it_is_given(link: &Link) -> Result<(), RedisOpenError> {
     Ok(())
 }
 
+impl RedisOpenError {
+    /// What kind of failure of a store it is; `None` if it is an option that is
+    /// wrong.
+    #[must_use]
+    pub fn kind(&self) -> Option<StoreErrorKind> {
+        match self {
+            Self::DeploymentName => None,
+            Self::Unreachable(error) => Some(failure::kind(error)),
+            // Another may be the primary soon.
+            Self::Replica => Some(StoreErrorKind::Unavailable),
+            Self::Version | Self::SettingsUnknown(_) | Self::Setting { .. } => {
+                Some(StoreErrorKind::Refused)
+            }
+        }
+    }
+}
+
 /// Why a [`RedisStore`] was not opened.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -214,7 +232,7 @@ pub enum RedisOpenError {
     #[error("a deployment's name must be 1 to 64 of the characters A-Z a-z 0-9 - _")]
     DeploymentName,
     /// The server cannot be reached, or refuses to talk.
-    #[error("the server cannot be reached")]
+    #[error("the server cannot be reached, or refuses")]
     Unreachable(#[from] RedisError),
     /// The server is a replica, which can be behind.
     #[error("the server must be a primary, not a replica")]

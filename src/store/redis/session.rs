@@ -9,7 +9,7 @@ use redis::{
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::time::timeout;
 
-use super::failure::unavailable;
+use super::failure::store_error;
 use super::link::Link;
 use super::message;
 use super::route::Route;
@@ -73,7 +73,7 @@ impl Listen for Subscriber {
         let (number, client) = self.route.client();
         let connection = self.subscribe(&client, &config).await.map_err(|error| {
             self.route.heed(number, &error);
-            unavailable(LISTENING, error)
+            store_error(LISTENING, error)
         })?;
         Ok(Session { route: Arc::clone(&self.route), number, connection, pushes, hub })
     }
@@ -86,7 +86,7 @@ impl Listen for Subscriber {
                 Err(_) if session.is_left() => return ended(),
                 Err(_) => {
                     if let Err(error) = ask(&mut session.connection, &redis::cmd("PING")).await {
-                        return unavailable(LISTENING, error);
+                        return store_error(LISTENING, error);
                     }
                 }
             }

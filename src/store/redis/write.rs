@@ -3,7 +3,7 @@
 
 use redis::{Cmd, Pipeline, RedisResult, Script, Value};
 
-use super::failure::{TooFewReplicas, corrupt, unavailable};
+use super::failure::{TooFewReplicas, corrupt, store_error};
 use super::lane::is_without_script;
 use super::link::{Link, REPLICATION, Replication, call};
 use super::scripts::ONE_COMMAND;
@@ -22,7 +22,7 @@ pub(super) async fn write(
 ) -> Result<Vec<RedisResult<Value>>, StoreError> {
     let transaction = calls.len() > 1;
     let commands = commands(link.replication, transaction, calls);
-    let failed = |error| unavailable(doing, error);
+    let failed = |error| store_error(doing, error);
     let mut answers = link.writing.commands(&commands).await.map_err(failed);
     if answers.as_ref().is_ok_and(|answers| lack_script(answers)) {
         link.writing.load(script).await.map_err(failed)?;
@@ -81,7 +81,7 @@ fn read(
     transaction: bool,
     mut answers: Vec<Value>,
 ) -> Result<Vec<RedisResult<Value>>, StoreError> {
-    let failed = |error| unavailable(doing, error);
+    let failed = |error| store_error(doing, error);
     if let Replication::Received(enough) | Replication::Written(enough) = replication {
         let answer = answers.pop().ok_or_else(|| corrupt(doing))?;
         if let Replication::Written(_) = replication {
@@ -118,7 +118,7 @@ pub(super) async fn fence(link: &Link, doing: &'static str) -> Result<(), StoreE
     let mut again = call(&ONE_COMMAND, 1);
     again.arg(marker).arg(deployment).arg("SET").arg(marker).arg(deployment);
     for answer in write(link, doing, &ONE_COMMAND, vec![again]).await? {
-        answer.map_err(|error| unavailable(doing, error))?;
+        answer.map_err(|error| store_error(doing, error))?;
     }
     Ok(())
 }

@@ -4,7 +4,10 @@
 //! about the statement and at most the statement itself, but no value that was
 //! bound to it: no digest can be in one.
 
-use rusqlite::ffi::{SQLITE_CONSTRAINT_PRIMARYKEY, SQLITE_CONSTRAINT_UNIQUE};
+use rusqlite::ffi::{
+    SQLITE_CONSTRAINT_PRIMARYKEY, SQLITE_CONSTRAINT_UNIQUE, SQLITE_READONLY_CANTINIT,
+    SQLITE_READONLY_DBMOVED, SQLITE_READONLY_DIRECTORY,
+};
 use rusqlite::{Error, ErrorCode};
 
 use super::schema::SchemaError;
@@ -34,7 +37,10 @@ impl Failure {
     pub(super) fn store_error(self, doing: &'static str) -> StoreError {
         match self {
             Self::Refused(error) => error,
-            Self::Schema(cause) => unavailable(doing).with_source(cause),
+            Self::Schema(cause) => StoreError::new(cause.kind(), doing).with_source(cause),
+            Self::Driver(cause) if needs_directory(&cause) => {
+                StoreError::new(StoreErrorKind::Refused, doing).with_source(ReadOnlyDirectory)
+            }
             Self::Driver(cause) => StoreError::new(kind(&cause), doing).with_source(cause),
         }
     }
@@ -56,7 +62,22 @@ fn code(error: &Error) -> Option<ErrorCode> {
     }
 }
 
-fn kind(error: &Error) -> StoreErrorKind {
+/// SQLite keeps two files beside the store's.
+#[derive(Debug, thiserror::Error)]
+#[error("the file's directory must be writable: SQLite keeps the write-ahead log there")]
+struct ReadOnlyDirectory;
+
+/// Whether the file's directory is what cannot be written.
+pub(super) fn needs_directory(error: &Error) -> bool {
+    let code = extended_code(error);
+    matches!(code, Some(SQLITE_READONLY_DIRECTORY | SQLITE_READONLY_CANTINIT))
+}
+
+fn extended_code(error: &Error) -> Option<i32> {
+    error.sqlite_error().map(|cause| cause.extended_code)
+}
+
+pub(super) fn kind(error: &Error) -> StoreErrorKind {
     match error {
         Error::SqliteFailure(cause, _) if is_uniqueness(cause.extended_code) => {
             StoreErrorKind::Conflict
@@ -71,6 +92,11 @@ fn kind(error: &Error) -> StoreErrorKind {
                 | ErrorCode::NotADatabase
                 | ErrorCode::ConstraintViolation,
             ) => StoreErrorKind::Corrupt,
+            // A file that was moved away is no matter of rights.
+            Some(ErrorCode::ReadOnly) if extended_code(error) == Some(SQLITE_READONLY_DBMOVED) => {
+                StoreErrorKind::Unavailable
+            }
+            Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => StoreErrorKind::Refused,
             _ => StoreErrorKind::Unavailable,
         },
     }

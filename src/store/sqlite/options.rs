@@ -1,11 +1,16 @@
 //! How a file is opened.
 
 use std::error::Error;
+use std::fs::OpenOptions;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::SqliteStore;
+use rusqlite::ErrorCode;
+
+use super::{SqliteStore, failure};
+use crate::store::StoreErrorKind;
 use crate::time::{Clock, SystemClock};
 
 /// How a [`SqliteStore`] opens its file.
@@ -111,7 +116,7 @@ impl SqliteOptions {
     pub fn open(self, path: impl AsRef<Path>) -> Result<SqliteStore, SqliteOpenError> {
         self.check()?;
         let path = regular_file(path.as_ref())?;
-        SqliteStore::with(&path, &self)
+        SqliteStore::with(&path, &self).map_err(|error| error.explained(&path))
     }
 
     fn check(&self) -> Result<(), SqliteOpenError> {
@@ -170,12 +175,67 @@ pub enum SqliteOpenError {
         /// The journal mode that the file has.
         found: String,
     },
+    /// The file holds something else than an SQLite database.
+    #[error("the file is not an SQLite database: a store needs a file of its own")]
+    NotADatabase,
+    /// The directory cannot be written. SQLite keeps two files beside the
+    /// store's.
+    #[error("the file's directory must be writable: SQLite keeps the write-ahead log there")]
+    ReadOnlyDirectory,
+    /// The operating system does not let the file be read and written.
+    #[error("the file cannot be read and written")]
+    File(#[source] std::io::Error),
     /// SQLite could not open the file or set a connection up.
     #[error("the file cannot be opened")]
     Driver(#[source] Box<dyn Error + Send + Sync>),
     /// The thread that writes could not be started.
     #[error("no thread for the writer")]
     Thread(#[source] std::io::Error),
+}
+
+impl SqliteOpenError {
+    /// What kind of failure of a store it is; `None` if it is an option that is
+    /// wrong.
+    #[must_use]
+    pub fn kind(&self) -> Option<StoreErrorKind> {
+        Some(match self {
+            Self::BusyTimeout | Self::PollInterval | Self::Readers => return None,
+            Self::NotAFile
+            | Self::Version { .. }
+            | Self::JournalMode { .. }
+            | Self::ReadOnlyDirectory => StoreErrorKind::Refused,
+            Self::NotADatabase => StoreErrorKind::NotSetUp,
+            Self::File(error) => match error.kind() {
+                ErrorKind::PermissionDenied
+                | ErrorKind::ReadOnlyFilesystem
+                | ErrorKind::NotFound
+                | ErrorKind::NotADirectory => StoreErrorKind::Refused,
+                _ => StoreErrorKind::Unavailable,
+            },
+            Self::Driver(error) => {
+                error.downcast_ref().map_or(StoreErrorKind::Unavailable, failure::kind)
+            }
+            Self::Thread(_) => StoreErrorKind::Unavailable,
+        })
+    }
+
+    /// Says what SQLite's own words leave open: whether it is the file or its
+    /// directory that cannot be used.
+    fn explained(self, path: &Path) -> Self {
+        let Self::Driver(error) = &self else { return self };
+        let Some(error) = error.downcast_ref::<rusqlite::Error>() else { return self };
+        match error.sqlite_error_code() {
+            Some(ErrorCode::NotADatabase) => Self::NotADatabase,
+            Some(_) if failure::needs_directory(error) => Self::ReadOnlyDirectory,
+            Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => {
+                match OpenOptions::new().read(true).write(true).open(path) {
+                    Err(error) => Self::File(error),
+                    Ok(_) => self,
+                }
+            }
+            _ => self,
+        }
+    }
 }
 
 impl From<rusqlite::Error> for SqliteOpenError {

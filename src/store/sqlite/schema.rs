@@ -7,6 +7,7 @@
 use rusqlite::{Connection, TransactionBehavior};
 
 use super::failure::Failure;
+use crate::store::StoreErrorKind;
 
 /// The version of the schema that this code makes, and the only one it knows.
 const VERSION: i32 = 1;
@@ -73,8 +74,19 @@ pub enum SchemaError {
         found: i32,
     },
     /// The file holds the tables of another program.
-    #[error("the file belongs to another program")]
+    #[error("the file belongs to another program: a store needs a file of its own")]
     Foreign,
+}
+
+impl SchemaError {
+    /// The kind of the store's errors that this is the source of.
+    #[must_use]
+    pub const fn kind(&self) -> StoreErrorKind {
+        match self {
+            Self::Missing | Self::Foreign => StoreErrorKind::NotSetUp,
+            Self::Newer { .. } => StoreErrorKind::NewerSchema,
+        }
+    }
 }
 
 /// Refuses to work on a file that does not have this schema.

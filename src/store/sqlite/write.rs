@@ -96,7 +96,7 @@ fn alone(written: Result<(), Failure>) -> Result<Result<(), StoreError>, Failure
     let error = failure.store_error(REPLACING);
     match error.kind() {
         StoreErrorKind::Conflict | StoreErrorKind::Corrupt => Ok(Err(error)),
-        StoreErrorKind::Unavailable => Err(error.into()),
+        _ => Err(error.into()),
     }
 }
 

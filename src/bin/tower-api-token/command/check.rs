@@ -40,7 +40,7 @@ pub(crate) async fn run(common: &Common, output: Output) -> Result<(), Failure> 
         Err(failure) if failure.exit_code() == crate::failure::USAGE => {
             return Err(failure.located(&settings.origins));
         }
-        Err(failure) => findings.push(Finding { what: "store", said: Err(failure.explained()) }),
+        Err(failure) => findings.push(Finding { what: "store", said: Err(failure.advised()) }),
         Ok(opened) => {
             findings.push(Finding { what: "store", said: Ok(address.to_string()) });
             let store = opened.accounts(&settings, COMMAND_PATIENCE);
@@ -63,7 +63,7 @@ pub(crate) async fn run(common: &Common, output: Output) -> Result<(), Failure> 
 
 /// Whether the tables are there, and every token in use can be recognised.
 async fn tokens(store: &impl AccountStore, scheme: &TokenScheme) -> Result<String, String> {
-    let explained = |error| Failure::Store(error).explained();
+    let explained = |error| Failure::Store(error).advised();
     let versions = store.pepper_versions().await.map_err(explained)?;
     let unknown = versions.iter().find(|(version, _)| !scheme.knows(*version));
     if let Some((version, count)) = unknown {
