@@ -273,6 +273,8 @@ fn a_redis_server_without_the_deployment_is_told_from_one_that_refuses() {
     limited.write("password", "right");
     let case = Case::at(&limited).with(&["--config", "config.toml"]);
     case.all_say(Found::Refused, Found::Refused, "NOPERM");
+    server.tell("ACL SETUSER limited +@all -getex");
+    case.all_say(Found::Refused, Found::Refused, "lacks a right");
     limited.write("password", "wrong");
     case.all_say(Found::Refused, Found::Refused, "authentication failed");
     server.tell("CONFIG SET requirepass right");

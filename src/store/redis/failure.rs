@@ -21,9 +21,16 @@ pub(super) fn kind(error: &RedisError) -> StoreErrorKind {
         _ => match error.code() {
             // Who asks, what that user may do, and from where.
             Some("WRONGPASS" | "NOAUTH" | "NOPERM" | "DENIED") => StoreErrorKind::Refused,
+            _ if lacks_right_in_script(error) => StoreErrorKind::Refused,
             _ => StoreErrorKind::Unavailable,
         },
     }
+}
+
+/// Whether the user lacks a right that a script needs: Redis 7.0 and 7.2 have
+/// no code for it but `ERR`.
+fn lacks_right_in_script(error: &RedisError) -> bool {
+    error.detail().is_some_and(|detail| detail.starts_with("The user executing the script can't"))
 }
 
 type Cause = dyn Error + Send + Sync;
@@ -44,9 +51,15 @@ pub(super) fn cause(error: RedisError) -> Box<dyn Error + Send + Sync> {
     }
     match error.code() {
         Some(LOST) => Loss::Lost.into(),
+        _ if lacks_right_in_script(&error) => MissingRight.into(),
         code => Refusal::new(code.unwrap_or(error.category()), error.detail()).into(),
     }
 }
+
+/// The server names the command in its own log (`ACL LOG`) alone.
+#[derive(Debug, thiserror::Error)]
+#[error("the user lacks a right that a script needs: see `ACL LOG` on the server")]
+struct MissingRight;
 
 /// Why the server has no answer although it answers.
 #[derive(Debug, thiserror::Error)]
