@@ -5,10 +5,12 @@ mod connection;
 mod durability;
 mod failure;
 mod feed;
+mod file;
 mod options;
 mod read;
 mod readers;
 mod schema;
+mod worker;
 mod write;
 mod writer;
 
@@ -21,12 +23,15 @@ use async_trait::async_trait;
 use rusqlite::Connection;
 use tokio::runtime::Handle;
 
+use self::connection::Connections;
 pub use self::durability::{Durability, Synchronous};
 use self::failure::{Failure, unavailable};
 use self::feed::Feeds;
+use self::file::{OpenFile, Replaced};
 pub use self::options::{SqliteOpenError, SqliteOptions};
 use self::readers::Readers;
 pub use self::schema::SchemaError;
+use self::worker::Worker;
 use self::writer::Writer;
 use super::{
     AccountPage, AccountStore, Feed, HeartbeatId, HistoryPage, Loaded, PageSize, Replacement,
@@ -60,6 +65,15 @@ const REPLACING_MANY: &str = "replacing accounts";
 /// Besides it there are two files of the same name with `-wal` and `-shm`:
 /// they belong to it, and a copy without the first may lack the latest changes.
 ///
+/// The path may come to lead to another file: one that was moved over it or made
+/// anew, or by another symbolic link. The store notices before each write and
+/// within half a second for look-ups, and goes over to that file; until it is
+/// there, with our tables, all is
+/// [`Unavailable`](StoreErrorKind::Unavailable). Changes are so for a
+/// second more, since they could be made on what was read from the former file. Where the
+/// former file left its `-wal` and `-shm` beside the other, they are emptied into
+/// it and removed. Nothing is acknowledged that is not in the file at the path.
+///
 /// Every error until [`migrate`](Self::migrate) has been called once has a
 /// [`SchemaError`] as its source.
 ///
@@ -85,6 +99,7 @@ pub struct SqliteStore {
     feeds: Feeds,
     readers: Arc<Readers>,
     writer: Writer,
+    file: Arc<OpenFile>,
     busy_timeout: Duration,
     clock: Arc<dyn Clock>,
 }
@@ -108,13 +123,16 @@ impl SqliteStore {
 
     fn with(path: &Path, options: &SqliteOptions) -> Result<Self, SqliteOpenError> {
         connection::check_version(rusqlite::version_number())?;
-        let writer = Writer::start(connection::writer(path, options)?, options.busy_timeout);
-        let reader = |_| connection::reader(path, options, Duration::ZERO);
-        let readers = (0..options.readers).map(reader).collect::<Result<_, _>>()?;
+        let Connections { file, writer, readers } = Connections::open(path, options)?;
+        let readers = Arc::new(Readers::new(&file, readers));
+        let file = Arc::new(OpenFile::new(path.to_owned(), file));
+        let worker = Worker::new(Arc::clone(&file), Arc::clone(&readers), options.clone(), writer);
+        let writer = Writer::start(worker, Arc::clone(&file), options.busy_timeout);
         Ok(Self {
-            feeds: Feeds::new(path.to_owned(), options.clone()),
-            readers: Arc::new(Readers::new(readers)),
+            feeds: Feeds::new(Arc::clone(&file), options.clone()),
+            readers,
             writer: writer.map_err(SqliteOpenError::Thread)?,
+            file,
             busy_timeout: options.busy_timeout,
             clock: Arc::clone(&options.clock),
         })
@@ -128,7 +146,7 @@ impl SqliteStore {
     /// [`StoreError`] if the file cannot be written, or, with a [`SchemaError`]
     /// as its source, if it is another program's or of a later version.
     pub async fn migrate(&self) -> Result<(), StoreError> {
-        self.writer.run("migrating", schema::migrate).await
+        self.writer.run_to_migrate("migrating", schema::migrate).await
     }
 
     /// Reads back from the connection that writes how safely it does so.
@@ -145,7 +163,7 @@ impl SqliteStore {
     async fn replace_all(&self, replacements: &Arc<Vec<Replacement>>) -> Result<(), StoreError> {
         let replacements = Arc::clone(replacements);
         let replace = move |connection: &Connection| write::replace_all(connection, &replacements);
-        self.writer.transaction(REPLACING_MANY, replace).await
+        self.writer.change(REPLACING_MANY, replace).await
     }
 
     /// Makes each change that can be made.
@@ -154,7 +172,13 @@ impl SqliteStore {
         replacements: Arc<Vec<Replacement>>,
     ) -> Result<Vec<Result<(), StoreError>>, StoreError> {
         let replace = move |connection: &Connection| write::replace_each(connection, &replacements);
-        self.writer.transaction(REPLACING_MANY, replace).await
+        self.writer.change(REPLACING_MANY, replace).await
+    }
+
+    /// Has the writer open the file that is at the path, where it is not the one
+    /// that is open.
+    async fn follow_the_path(&self, doing: &'static str) -> Result<(), StoreError> {
+        if self.file.is_current() { Ok(()) } else { self.writer.run(doing, |_| Ok(())).await }
     }
 
     /// Reads on the calling thread, or where it can wait.
@@ -163,6 +187,7 @@ impl SqliteStore {
         doing: &'static str,
         work: impl Fn(&Connection) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, StoreError> {
+        self.follow_the_path(doing).await?;
         match self.readers.try_run(&work) {
             Some(result) => result.map_err(|failure| failure.store_error(doing)),
             None => self.read_elsewhere(doing, work).await,
@@ -175,6 +200,7 @@ impl SqliteStore {
         doing: &'static str,
         work: impl Fn(&Connection) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, StoreError> {
+        self.follow_the_path(doing).await?;
         let turn = self.readers.line_up(self.busy_timeout, doing)?;
         let read = move || turn.run(work);
         let result = match Handle::try_current() {
@@ -182,6 +208,10 @@ impl SqliteStore {
             Err(_) => Ok(read()),
         };
         let result = result.map_err(|cause| unavailable(doing).with_source(cause))?;
+        // It may have waited for longer than the path is relied on.
+        if !self.file.is_current() {
+            return Err(unavailable(doing).with_source(Replaced));
+        }
         result.map_err(|failure| failure.store_error(doing))
     }
 }
@@ -205,7 +235,7 @@ impl AccountStore for SqliteStore {
 
     async fn replace(&self, replacement: Replacement) -> Result<(), StoreError> {
         let replace = move |connection: &Connection| write::replace(connection, &replacement);
-        self.writer.transaction("replacing an account", replace).await?;
+        self.writer.change("replacing an account", replace).await?;
         self.feeds.look();
         Ok(())
     }

@@ -3,6 +3,9 @@
 #[expect(dead_code, reason = "this test needs less of it")]
 #[path = "../sqlite/process.rs"]
 mod process;
+mod replaced;
+#[path = "../support/replaced_file.rs"]
+mod replaced_file;
 #[expect(dead_code, reason = "this test needs less of it")]
 #[path = "../support/server.rs"]
 mod server;

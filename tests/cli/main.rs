@@ -21,6 +21,9 @@ mod life;
 mod outage;
 mod portal;
 mod program;
+mod replaced;
+#[path = "../support/replaced_file.rs"]
+mod replaced_file;
 mod secrets;
 mod serving;
 mod sharing;

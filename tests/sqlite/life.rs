@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tower_api_token::account::{Account, Ending, Retired, Revision};
 use tower_api_token::store::{
@@ -186,4 +186,28 @@ async fn a_digest_named_elsewhere_conflicts_and_no_error_shows_it() {
     let bytes = digest(1);
     let hex: String = bytes.as_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
     assert!(!shown.contains(&hex[..16]) && !shown.contains(&format!("{:?}", bytes.as_bytes())));
+}
+
+/// Three loops over all digests within loops over all of them took minutes.
+#[tokio::test]
+async fn an_account_with_very_many_digests_is_changed_in_a_time_that_grows_no_faster() {
+    const DIGESTS: u64 = 20_000;
+    let place = Place::new();
+    let store = place.store().await;
+    let next = |revision: u64| {
+        let retired = (2..DIGESTS).map(|number| {
+            let token = token(number, number);
+            Retired::new(token.id, token.digest, Timestamp::default(), Ending::Deleted)
+        });
+        let next = Account::builder(user("alice")).revision(Revision::from_u64(revision));
+        next.primary(token(1, DIGESTS + revision)).retired(retired).build().unwrap()
+    };
+    let begun = Instant::now();
+    for revision in 1..=3 {
+        store.replace(step(next(revision))).await.unwrap();
+    }
+    assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
+    assert_eq!(count(&place.raw(), "digests"), DIGESTS as i64 - 1);
+    assert!(store.find(&digest(DIGESTS + 2)).await.unwrap().is_none());
+    assert!(store.find(&digest(DIGESTS + 3)).await.unwrap().is_some());
 }

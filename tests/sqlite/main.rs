@@ -8,6 +8,9 @@ mod feed;
 mod life;
 mod options;
 mod process;
+mod replaced;
+#[path = "../support/replaced_file.rs"]
+mod replaced_file;
 mod schema;
 mod sharing;
 mod support;

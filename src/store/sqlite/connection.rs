@@ -1,13 +1,17 @@
 //! How each connection is opened and set up.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, Error, ErrorCode, OpenFlags};
 
-use super::options::{SqliteOpenError, SqliteOptions};
+use super::failure::Failure;
+use super::file::{FileId, Opened};
+use super::options::{SqliteOpenError, SqliteOptions, file_at};
+use super::schema::{self, SchemaError};
 
 /// Versions 3.7.0 to 3.51.2 can lose commits of a write-ahead log that several
 /// connections share.
@@ -26,12 +30,83 @@ pub(super) fn check_version(found: i32) -> Result<(), SqliteOpenError> {
     if found < OLDEST_VERSION { Err(SqliteOpenError::Version { found }) } else { Ok(()) }
 }
 
-/// Opens the connection that writes, and the file if there is none. It maps
-/// nothing: what it writes goes through its own memory anyway.
-pub(super) fn writer(path: &Path, options: &SqliteOptions) -> Result<Connection, SqliteOpenError> {
-    make_private(path);
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
-    let connection = open(path, flags)?;
+/// How often a file is opened that is replaced while it is opened.
+const ATTEMPTS: usize = 10;
+
+/// All connections of a store but those of its feeds, and the file they are to.
+pub(super) struct Connections {
+    pub(super) file: Arc<Opened>,
+    pub(super) writer: Connection,
+    pub(super) readers: Vec<Connection>,
+}
+
+impl Connections {
+    /// Opens the file at the path, and makes an empty one if there is none.
+    pub(super) fn open(path: &Path, options: &SqliteOptions) -> Result<Self, SqliteOpenError> {
+        make_private(path);
+        Self::open_with(path, options, OpenFlags::SQLITE_OPEN_CREATE)
+    }
+
+    /// Opens the file that is at the path now. In one without our tables, which
+    /// somebody else may be about to write, nothing is changed.
+    pub(super) fn open_existing(path: &Path, options: &SqliteOptions) -> Result<Self, Failure> {
+        if file_at(path)?.len() == 0 {
+            return Err(SchemaError::Missing.into());
+        }
+        schema::verify(&reader(path, options, options.busy_timeout)?)?;
+        Ok(Self::open_with(path, options, OpenFlags::empty())?)
+    }
+
+    /// Opens the file that is at the path now, to make tables in it.
+    pub(super) fn open_to_migrate(path: &Path, options: &SqliteOptions) -> Result<Self, Failure> {
+        file_at(path)?;
+        Ok(Self::open_with(path, options, OpenFlags::empty())?)
+    }
+
+    fn open_with(
+        path: &Path,
+        options: &SqliteOptions,
+        flags: OpenFlags,
+    ) -> Result<Self, SqliteOpenError> {
+        for _ in 0..ATTEMPTS {
+            let before = FileId::at(path);
+            let writer = writer(path, options, flags)?;
+            let reader = |_| reader(path, options, Duration::ZERO);
+            let readers = (0..options.readers).map(reader).collect::<Result<Vec<_>, _>>()?;
+            let (Ok(before), Ok(file)) = (before, Opened::at(path)) else { continue };
+            let moved = has_moved(&writer) || readers.iter().any(has_moved);
+            if !moved && file.is(before) && file.is_at(path) {
+                return Ok(Self { file: Arc::new(file), writer, readers });
+            }
+        }
+        Err(SqliteOpenError::Replaced)
+    }
+}
+
+/// Whether the file that this connection has open has lost the name by which it
+/// was opened.
+#[cfg(unix)]
+pub(super) fn has_moved(connection: &Connection) -> bool {
+    use rusqlite::{FileControl, MAIN_DB};
+    let mut moved = 0;
+    let asked = connection.file_control(Some(MAIN_DB), FileControl::HasMoved(&mut moved));
+    asked.is_err() || moved != 0
+}
+
+/// The system lets nobody rename or remove a file that is open.
+#[cfg(not(unix))]
+pub(super) const fn has_moved(_: &Connection) -> bool {
+    false
+}
+
+/// Opens the connection that writes. It maps nothing: what it writes goes
+/// through its own memory anyway.
+pub(super) fn writer(
+    path: &Path,
+    options: &SqliteOptions,
+    flags: OpenFlags,
+) -> Result<Connection, SqliteOpenError> {
+    let connection = open(path, flags | OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     connection.busy_timeout(options.busy_timeout)?;
     write_ahead(&connection, options.busy_timeout)?;
     let set = |name, value| connection.pragma_update(None, name, value);

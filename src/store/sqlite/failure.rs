@@ -10,6 +10,7 @@ use rusqlite::ffi::{
 };
 use rusqlite::{Error, ErrorCode};
 
+use super::options::SqliteOpenError;
 use super::schema::SchemaError;
 use crate::store::{StoreError, StoreErrorKind};
 
@@ -125,6 +126,20 @@ impl From<rusqlite::types::FromSqlError> for Failure {
 impl From<SchemaError> for Failure {
     fn from(error: SchemaError) -> Self {
         Self::Schema(error)
+    }
+}
+
+/// What stands in the way of opening the file at the path anew. One that is
+/// missing may be on its way.
+impl From<SqliteOpenError> for Failure {
+    fn from(error: SqliteOpenError) -> Self {
+        let is_missing = |error: &std::io::Error| error.kind() == std::io::ErrorKind::NotFound;
+        let kind = match &error {
+            SqliteOpenError::File(cause) if is_missing(cause) => None,
+            error => error.kind(),
+        };
+        let kind = kind.unwrap_or(StoreErrorKind::Unavailable);
+        StoreError::new(kind, "opening the file that is at the path now").with_source(error).into()
     }
 }
 

@@ -1,8 +1,8 @@
 //! The thread that tells this store's feeds of every change of the file.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use super::failure::{Failure, unavailable};
+use super::file::{OpenFile, Opened, Replaced};
 use super::options::SqliteOptions;
 use super::writer::join;
 use super::{change_log, connection, schema};
@@ -21,7 +22,7 @@ const OPENING: &str = "opening a feed";
 /// Starts the thread when a feed is first wanted, and ends it when dropped. As
 /// long as nobody has a feed it sleeps.
 pub(super) struct Feeds {
-    path: PathBuf,
+    file: Arc<OpenFile>,
     options: SqliteOptions,
     running: Mutex<Option<Running>>,
 }
@@ -39,8 +40,8 @@ enum Request {
 }
 
 impl Feeds {
-    pub(super) const fn new(path: PathBuf, options: SqliteOptions) -> Self {
-        Self { path, options, running: Mutex::new(None) }
+    pub(super) const fn new(file: Arc<OpenFile>, options: SqliteOptions) -> Self {
+        Self { file, options, running: Mutex::new(None) }
     }
 
     /// Every change committed by now is behind the feed, every later one is in
@@ -62,11 +63,13 @@ impl Feeds {
 
     fn requests(&self) -> Result<Sender<Request>, StoreError> {
         let mut running = self.running();
-        if let Some(running) = &*running {
+        if let Some(running) = &*running
+            && !running.thread.is_finished()
+        {
             return Ok(running.requests.clone());
         }
         let (requests, asked) = channel();
-        let poller = Poller::new(self.path.clone(), self.options.clone());
+        let poller = Poller::new(Arc::clone(&self.file), self.options.clone());
         let builder = thread::Builder::new().name("sqlite-feed".to_owned());
         let thread = builder.spawn(move || poller.run(&asked));
         let thread = thread.map_err(|cause| unavailable(OPENING).with_source(cause))?;
@@ -90,7 +93,7 @@ impl Drop for Feeds {
 /// Polls the file through a connection of its own, for which every commit is
 /// one of others.
 struct Poller {
-    path: PathBuf,
+    file: Arc<OpenFile>,
     options: SqliteOptions,
     hub: FeedHub,
     connection: Option<Watch>,
@@ -103,14 +106,15 @@ struct Poller {
 
 struct Watch {
     connection: Connection,
+    file: Arc<Opened>,
     /// What `data_version` was at the last look; it changes with every commit.
     seen: Option<i64>,
 }
 
 impl Poller {
-    fn new(path: PathBuf, options: SqliteOptions) -> Self {
+    fn new(file: Arc<OpenFile>, options: SqliteOptions) -> Self {
         let hub = FeedHub::default();
-        Self { path, options, hub, connection: None, last: None, failing: false }
+        Self { file, options, hub, connection: None, last: None, failing: false }
     }
 
     /// Works until the store is dropped.
@@ -155,9 +159,19 @@ impl Poller {
 
     /// After a failure the next look opens the file anew.
     fn hand_on_changes(&mut self) -> Result<(), Failure> {
-        let mut watch = match self.connection.take() {
-            Some(watch) => watch,
-            None => Watch::open(&self.path, &self.options)?,
+        let watch = self.connection.take();
+        let file = self.file.look();
+        let mut watch = match (watch, file) {
+            (Some(watch), Some(file)) if Arc::ptr_eq(&watch.file, &file) => watch,
+            (watch, file) => {
+                if watch.is_some() {
+                    self.leave();
+                }
+                // The writer opens another file once nobody has the former one.
+                drop(watch);
+                let file = file.ok_or_else(|| unavailable(OPENING).with_source(Replaced))?;
+                Watch::open(self.file.path(), file, &self.options)?
+            }
         };
         let version = watch.version()?;
         if watch.seen != Some(version) {
@@ -166,6 +180,13 @@ impl Poller {
         }
         self.connection = Some(watch);
         Ok(())
+    }
+
+    /// What is in another file nobody has heard of, and its log has numbers of
+    /// its own.
+    fn leave(&mut self) {
+        self.hub.send(&FeedItem::Lost);
+        self.last = None;
     }
 
     fn catch_up(&mut self, connection: &Connection) -> Result<(), Failure> {
@@ -189,10 +210,13 @@ impl Poller {
 }
 
 impl Watch {
-    fn open(path: &std::path::Path, options: &SqliteOptions) -> Result<Self, Failure> {
+    fn open(path: &Path, file: Arc<Opened>, options: &SqliteOptions) -> Result<Self, Failure> {
         let connection = connection::reader(path, options, options.busy_timeout)?;
+        if connection::has_moved(&connection) || !file.is_at(path) {
+            return Err(unavailable(OPENING).with_source(Replaced).into());
+        }
         schema::verify(&connection)?;
-        Ok(Self { connection, seen: None })
+        Ok(Self { connection, file, seen: None })
     }
 
     fn version(&self) -> Result<i64, Failure> {
@@ -207,7 +231,10 @@ mod tests {
 
     #[test]
     fn nobody_is_polled_for_once_the_last_feed_is_dropped() {
-        let mut poller = Poller::new(PathBuf::new(), SqliteOptions::new());
+        let path = tempfile::NamedTempFile::new().unwrap();
+        let file = Arc::new(Opened::without_log(path.path()).unwrap());
+        let file = Arc::new(OpenFile::new(path.path().to_owned(), file));
+        let mut poller = Poller::new(file, SqliteOptions::new());
         assert_eq!(poller.pause(), None);
         let feeds = [poller.hub.subscribe(), poller.hub.subscribe()];
         assert_eq!(poller.pause(), Some(poller.options.poll_interval));

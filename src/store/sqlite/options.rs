@@ -1,7 +1,7 @@
 //! How a file is opened.
 
 use std::error::Error;
-use std::fs::OpenOptions;
+use std::fs::{Metadata, OpenOptions};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -143,6 +143,12 @@ fn regular_file(path: &Path) -> Result<PathBuf, SqliteOpenError> {
     std::path::absolute(path).map_err(|_| SqliteOpenError::NotAFile)
 }
 
+/// What is at the path, if it is a file.
+pub(super) fn file_at(path: &Path) -> Result<Metadata, SqliteOpenError> {
+    let found = path.metadata().map_err(SqliteOpenError::File)?;
+    if found.is_file() { Ok(found) } else { Err(SqliteOpenError::NotAFile) }
+}
+
 /// Why a file cannot be opened as a store.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -185,6 +191,10 @@ pub enum SqliteOpenError {
     /// The operating system does not let the file be read and written.
     #[error("the file cannot be read and written")]
     File(#[source] std::io::Error),
+    /// Each time that the file was opened, the path led to another one
+    /// afterwards.
+    #[error("the file was replaced while it was opened, again and again")]
+    Replaced,
     /// SQLite could not open the file or set a connection up.
     #[error("the file cannot be opened")]
     Driver(#[source] Box<dyn Error + Send + Sync>),
@@ -215,7 +225,7 @@ impl SqliteOpenError {
             Self::Driver(error) => {
                 error.downcast_ref().map_or(StoreErrorKind::Unavailable, failure::kind)
             }
-            Self::Thread(_) => StoreErrorKind::Unavailable,
+            Self::Replaced | Self::Thread(_) => StoreErrorKind::Unavailable,
         })
     }
 

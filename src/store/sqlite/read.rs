@@ -130,7 +130,7 @@ fn number(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
 mod tests {
     use std::time::Duration;
 
-    use rusqlite::StatementStatus;
+    use rusqlite::{OpenFlags, StatementStatus};
 
     use super::*;
     use crate::store::SqliteOptions;
@@ -141,7 +141,8 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("tokens.db");
         let options = SqliteOptions::new();
-        schema::migrate(&mut connection::writer(&path, &options).unwrap()).unwrap();
+        let writer = connection::writer(&path, &options, OpenFlags::SQLITE_OPEN_CREATE);
+        schema::migrate(&mut writer.unwrap()).unwrap();
         let reader = connection::reader(&path, &options, Duration::ZERO).unwrap();
         for byte in 0..100 {
             assert!(find(&reader, &TokenDigest::from_bytes([byte; 32])).unwrap().is_none());

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 
 use super::failure::{Failure, unavailable};
+use super::file::Opened;
 use super::schema;
 use crate::store::StoreError;
 
@@ -22,6 +23,8 @@ pub(super) struct Readers {
 struct State {
     /// The last one given back is the next one taken: its memory is warm.
     idle: Vec<Reader>,
+    /// The file that they read; none while it is being opened.
+    file: Option<Arc<Opened>>,
     /// How many threads wait for one: to wake nobody is a call to the system
     /// too.
     waiting: usize,
@@ -31,15 +34,35 @@ struct State {
 
 struct Reader {
     connection: Connection,
+    file: Arc<Opened>,
     verified: bool,
 }
 
 impl Readers {
-    pub(super) fn new(connections: Vec<Connection>) -> Self {
-        let reader = |connection| Reader { connection, verified: false };
-        let idle = connections.into_iter().map(reader).collect();
-        let state = Mutex::new(State { idle, waiting: 0, lined_up: 0 });
-        Self { state, given_back: Condvar::new() }
+    pub(super) fn new(file: &Arc<Opened>, connections: Vec<Connection>) -> Self {
+        let state = State { idle: Vec::new(), file: None, waiting: 0, lined_up: 0 };
+        let readers = Self { state: Mutex::new(state), given_back: Condvar::new() };
+        readers.open(file, connections);
+        readers
+    }
+
+    /// From now on reads use these connections to the file.
+    pub(super) fn open(&self, file: &Arc<Opened>, connections: Vec<Connection>) {
+        let reader = |connection| Reader { connection, file: Arc::clone(file), verified: false };
+        let mut state = self.state();
+        state.idle = connections.into_iter().map(reader).collect();
+        state.file = Some(Arc::clone(file));
+        self.given_back.notify_all();
+    }
+
+    /// Closes every connection: those that are in use when they are given back.
+    pub(super) fn close(&self) {
+        let mut state = self.state();
+        state.file = None;
+        let idle = std::mem::take(&mut state.idle);
+        self.given_back.notify_all();
+        drop(state);
+        drop(idle);
     }
 
     /// Does the work on this thread at once; `None` if it would have to wait.
@@ -48,7 +71,8 @@ impl Readers {
         work: impl Fn(&Connection) -> Result<T, Failure>,
     ) -> Option<Result<T, Failure>> {
         let reader = self.state().idle.pop()?;
-        let result = self.run(reader, |reader| reader.run(work));
+        let result =
+            Borrowed { readers: self, reader: Some(reader) }.run(|reader| reader.run(work));
         if result.as_ref().is_err_and(Failure::is_busy) { None } else { Some(result) }
     }
 
@@ -67,33 +91,55 @@ impl Readers {
         Ok(Turn { readers: Arc::clone(self), patience, asked_at: Instant::now(), doing })
     }
 
-    fn wait(&self, patience: Duration) -> Option<Reader> {
+    fn wait(&self, patience: Duration) -> Option<Borrowed<'_>> {
         let mut state = self.state();
         state.waiting += 1;
-        let none_idle = |state: &mut State| state.idle.is_empty();
+        let none_idle = |state: &mut State| state.idle.is_empty() && state.file.is_some();
         let waited = self.given_back.wait_timeout_while(state, patience, none_idle);
         let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
         state.waiting -= 1;
-        state.idle.pop()
+        let reader = state.idle.pop()?;
+        Some(Borrowed { readers: self, reader: Some(reader) })
     }
 
-    fn run<T>(
-        &self,
-        mut reader: Reader,
-        work: impl FnOnce(&mut Reader) -> Result<T, Failure>,
-    ) -> Result<T, Failure> {
-        let result = work(&mut reader);
+    /// One to another file than is open now is closed.
+    fn give_back(&self, reader: Reader) {
         let mut state = self.state();
-        state.idle.push(reader);
-        if state.waiting > 0 {
-            self.given_back.notify_one();
+        if state.file.as_ref().is_some_and(|file| Arc::ptr_eq(file, &reader.file)) {
+            state.idle.push(reader);
+            if state.waiting > 0 {
+                self.given_back.notify_one();
+            }
         }
-        result
     }
 
     /// No code that holds this lock can panic half-way through a change.
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A reader that is given back whatever becomes of its work.
+struct Borrowed<'a> {
+    readers: &'a Readers,
+    reader: Option<Reader>,
+}
+
+impl Borrowed<'_> {
+    fn run<T>(
+        mut self,
+        work: impl FnOnce(&mut Reader) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        let reader = self.reader.as_mut().ok_or_else(|| unavailable("reading"))?;
+        work(reader)
+    }
+}
+
+impl Drop for Borrowed<'_> {
+    fn drop(&mut self) {
+        if let Some(reader) = self.reader.take() {
+            self.readers.give_back(reader);
+        }
     }
 }
 
@@ -114,7 +160,7 @@ impl Turn {
     ) -> Result<T, Failure> {
         let reader = self.readers.wait(self.time_left());
         let reader = reader.ok_or_else(|| unavailable(self.doing).with_source(NoReader))?;
-        self.readers.run(reader, |reader| {
+        reader.run(|reader| {
             reader.connection.busy_timeout(self.time_left())?;
             let result = reader.run(work);
             reader.connection.busy_timeout(Duration::ZERO)?;
@@ -178,7 +224,8 @@ mod tests {
         schema::migrate(&mut writer).unwrap();
         let reader = Connection::open(&path).unwrap();
         reader.busy_timeout(Duration::ZERO).unwrap();
-        (directory, writer, Arc::new(Readers::new(vec![reader])))
+        let file = Arc::new(Opened::without_log(&path).unwrap());
+        (directory, writer, Arc::new(Readers::new(&file, vec![reader])))
     }
 
     fn accounts(connection: &Connection) -> Result<i64, Failure> {
@@ -237,6 +284,32 @@ mod tests {
             assert_eq!(waiting.join().unwrap().unwrap(), 0);
         });
         assert_eq!(readers.try_run(accounts).unwrap().unwrap(), 0);
+    }
+
+    #[test]
+    fn a_connection_whose_work_panics_is_given_back() {
+        let (_directory, _writer, readers) = file();
+        let panics = || readers.try_run(|_| -> Result<(), _> { panic!("on purpose") });
+        assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(panics)).is_err());
+        assert_eq!(readers.try_run(accounts).unwrap().unwrap(), 0);
+    }
+
+    #[test]
+    fn a_connection_to_a_former_file_is_closed_when_it_is_given_back() {
+        let (_directory, _writer, readers) = file();
+        let former = readers.state().file.clone().unwrap();
+        readers
+            .try_run(|_| {
+                readers.close();
+                Ok(())
+            })
+            .unwrap()
+            .unwrap();
+        assert!(readers.try_run(accounts).is_none());
+        assert_eq!(Arc::strong_count(&former), 1, "no connection is left");
+        let begun = Instant::now();
+        refused(line_up(&readers, PATIENCE).run(accounts));
+        assert!(begun.elapsed() < PATIENCE, "nobody waits while no file is open");
     }
 
     #[test]

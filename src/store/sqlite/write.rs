@@ -1,18 +1,19 @@
 //! What is written. Every function here works inside a transaction that its
 //! caller begins and commits.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use rusqlite::Connection;
 
 use super::failure::Failure;
 use super::{change_log, read};
-use crate::account::{Account, Place, Revision};
+use crate::account::{Account, Revision};
 use crate::audit::AuditEntry;
 use crate::identity::UserId;
 use crate::store::record::{encode, encode_actor, encode_event};
 use crate::store::{Change, HeartbeatId, Replacement, StoreError, StoreErrorKind};
-use crate::token::StoredDigest;
+use crate::token::{PepperVersion, TokenDigest};
 use crate::usage::{ClientLabel, TokenUse};
 
 const REPLACING: &str = "replacing an account";
@@ -163,31 +164,30 @@ fn write_digests(
     before: Option<&Account>,
     after: &Account,
 ) -> Result<(), Failure> {
-    let kept: Vec<_> = before.into_iter().flat_map(digests).collect();
-    for (stored, _) in &kept {
-        if after.place_of(&stored.digest).is_none() {
-            connection.prepare_cached(REMOVE_DIGEST)?.execute([stored.digest.as_bytes()])?;
-        }
+    let kept: HashMap<_, _> = before.into_iter().flat_map(digests).collect();
+    let named: HashSet<_> = after.digests().map(|stored| &stored.digest).collect();
+    for digest in kept.keys().filter(|digest| !named.contains(*digest)) {
+        connection.prepare_cached(REMOVE_DIGEST)?.execute([digest.as_bytes()])?;
     }
-    for (stored, in_use) in digests(after) {
-        let kept = kept.iter().find(|(kept, _)| kept.digest == stored.digest);
-        let (digest, pepper) = (stored.digest.as_bytes(), stored.pepper.as_u16());
-        let mut statement = match kept {
-            Some(kept) if *kept == (stored, in_use) => continue,
+    for (digest, row) in digests(after) {
+        let mut statement = match kept.get(digest) {
+            Some(kept) if *kept == row => continue,
             Some(_) => connection.prepare_cached(CHANGE_DIGEST)?,
             None => connection.prepare_cached(ADD_DIGEST)?,
         };
-        statement.execute((digest, pepper, in_use, number))?;
+        let (pepper, in_use) = row;
+        statement.execute((digest.as_bytes(), pepper.as_u16(), in_use, number))?;
     }
     Ok(())
 }
 
-/// Each digest that the account names, and whether its token is in use.
-fn digests(account: &Account) -> impl Iterator<Item = (&StoredDigest, bool)> {
-    account.digests().map(|stored| {
-        let place = account.place_of(&stored.digest);
-        (stored, matches!(place, Some(Place::Live(_) | Place::Pending)))
-    })
+/// Each digest that the account names, and what else its row says: the pepper
+/// version, and whether the token is in use.
+fn digests(account: &Account) -> impl Iterator<Item = (&TokenDigest, (PepperVersion, bool))> {
+    let pending = account.pending().map(|pending| &pending.token);
+    let in_use = account.live_tokens().chain(pending).map(|token| (&token.digest, true));
+    let retired = account.retired().iter().map(|retired| (&retired.digest, false));
+    in_use.chain(retired).map(|(stored, in_use)| (&stored.digest, (stored.pepper, in_use)))
 }
 
 fn write_entry(connection: &Connection, number: i64, entry: &AuditEntry) -> Result<(), Failure> {
