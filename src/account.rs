@@ -23,6 +23,7 @@ pub use self::slot::Slot;
 pub use self::token::TokenRecord;
 use crate::identity::UserId;
 use crate::method::MethodSet;
+use crate::time::Timestamp;
 use crate::token::{PepperVersion, StoredDigest, TokenDigest, TokenId};
 
 /// Where in an account a digest stands.
@@ -144,6 +145,11 @@ impl Account {
     /// Those in the slots: the primary, then the backup.
     pub(crate) fn live_tokens(&self) -> impl Iterator<Item = &TokenRecord> {
         self.primary().into_iter().chain(self.backup())
+    }
+
+    /// Whether a token in a slot has expired.
+    pub(crate) fn has_expired(&self, now: Timestamp) -> bool {
+        self.live_tokens().any(|token| token.is_expired(now))
     }
 
     /// The number that the account's next token will have.

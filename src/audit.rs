@@ -82,6 +82,17 @@ pub enum Event {
         /// The token.
         id: TokenId,
     },
+    /// A token was retired because its lifetime was over. It is recorded
+    /// together with the next change of the account; requests with the token
+    /// were refused from `expired_at` on.
+    TokenExpired {
+        /// The token.
+        id: TokenId,
+        /// When its lifetime was over.
+        expired_at: Timestamp,
+        /// The former backup, if it is the primary from now on in its place.
+        promoted: Option<TokenId>,
+    },
     /// A retired token was presented, and refused.
     RetiredTokenUsed {
         /// The retired token.
@@ -113,6 +124,7 @@ impl Event {
             Self::TokenIssued { .. } => "token_issued",
             Self::TokenImported { .. } => "token_imported",
             Self::TokenRevealed { .. } => "token_revealed",
+            Self::TokenExpired { .. } => "token_expired",
             Self::RetiredTokenUsed { .. } => "retired_token_used",
             Self::ConfirmationNotSent { .. } => "confirmation_not_sent",
         }
@@ -132,6 +144,7 @@ impl Event {
             | Self::TokenIssued { id }
             | Self::TokenImported { id, .. }
             | Self::TokenRevealed { id }
+            | Self::TokenExpired { id, .. }
             | Self::RetiredTokenUsed { id, .. }
             | Self::ConfirmationNotSent { id } => Some(*id),
         }

@@ -40,6 +40,7 @@
 //! # }
 //! ```
 
+mod at_revision;
 mod builder;
 mod change;
 mod claims;
@@ -60,6 +61,7 @@ mod view;
 use std::fmt;
 use std::sync::Arc;
 
+pub use self::at_revision::AtRevision;
 pub use self::builder::{StartError, TokenManagerBuilder};
 use self::claims::Claims;
 pub use self::error::ManageError;
@@ -254,10 +256,8 @@ impl TokenManager {
     /// # Errors
     ///
     /// [`InUse`](crate::rotation::RotationError::InUse) as the guard says,
-    /// [`NoLivePrimary`](crate::rotation::RotationError::NoLivePrimary) if it is
-    /// the only token left,
     /// [`AlreadyDone`](crate::rotation::RotationError::AlreadyDone) if it was
-    /// deleted before, [`Stale`](crate::rotation::RotationError::Stale) if it is
+    /// deleted before or has expired, [`Stale`](crate::rotation::RotationError::Stale) if it is
     /// not the backup; [`ManageError`] if it could not be done.
     pub async fn delete_backup(
         &self,
@@ -278,7 +278,7 @@ impl TokenManager {
     /// [`InUse`](crate::rotation::RotationError::InUse) as the guard says,
     /// [`NoLiveBackup`](crate::rotation::RotationError::NoLiveBackup),
     /// [`AlreadyDone`](crate::rotation::RotationError::AlreadyDone) if it was
-    /// given up before, [`Stale`](crate::rotation::RotationError::Stale) if it
+    /// given up before or has expired beside a live backup, [`Stale`](crate::rotation::RotationError::Stale) if it
     /// is not the primary; [`ManageError`] if it could not be done.
     pub async fn roll_back(
         &self,

@@ -8,15 +8,21 @@
 //! still is where the command supposes it. Repeated or delivered late it
 //! changes nothing and answers [`RotationError::AlreadyDone`] or
 //! [`RotationError::Stale`].
+//!
+//! Every command begins by retiring the tokens in the slots that have expired
+//! ([`retire_expired`]), so the rules deal with live tokens alone, and one that
+//! has expired stands in nobody's way. A command that is refused writes nothing,
+//! not even that: what has expired then is still dead to every rule.
 
 mod change;
 mod policy;
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use self::change::Change;
 pub use self::policy::{Policy, PolicyError};
-use crate::account::{Account, Slot};
+use crate::account::{Account, Revision, Slot};
 use crate::audit::Event;
 use crate::method::MethodSet;
 use crate::time::Timestamp;
@@ -187,8 +193,8 @@ pub enum RotationError {
         /// Its last recorded use; `None` if it is only too new to tell.
         last_used_at: Option<Timestamp>,
     },
-    /// The primary is not live, so the backup is the user's only access.
-    #[error("there is no live primary, so the backup is the only token left")]
+    /// There is no live primary beside which a backup could stand.
+    #[error("there is no live primary, without which there can be no backup")]
     NoLivePrimary,
     /// There is no live backup to fall back on.
     #[error("there is no live backup")]
@@ -207,8 +213,31 @@ pub enum RotationError {
     DigestInUse,
 }
 
-/// What becomes of `account` by `command`: the account with its revision
-/// raised, and the event.
+/// What becomes of an account by a command.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Transition {
+    /// The account, its revision raised by one for each event.
+    pub account: Account,
+    /// The [`Event::TokenExpired`] of each token that was retired first, if its
+    /// lifetime was over.
+    pub expired: Vec<Event>,
+    /// What the command has done.
+    pub event: Event,
+}
+
+impl Transition {
+    /// What has happened, in order, each with the account's revision after it.
+    pub fn events(&self) -> impl Iterator<Item = (Revision, &Event)> {
+        let events = self.expired.iter().chain([&self.event]);
+        let first = self.account.revision.as_u64() - self.expired.len() as u64;
+        (first..).map(Revision::from_u64).zip(events)
+    }
+}
+
+/// What becomes of `account` by `command`.
+///
+/// Tokens that have expired are retired first, as by [`retire_expired`].
 ///
 /// # Errors
 ///
@@ -217,8 +246,9 @@ pub fn apply(
     account: &Account,
     command: Command,
     facts: &Facts<'_>,
-) -> Result<(Account, Event), RotationError> {
+) -> Result<Transition, RotationError> {
     let mut change = Change::of(account, facts);
+    let expired = change.retire_expired();
     let event = match command {
         Command::Grant { methods } if methods.is_empty() => change.revoke_access(),
         Command::Grant { methods } => change.grant(methods),
@@ -236,5 +266,28 @@ pub fn apply(
         Command::Import { slot, token, made_at } => change.import(slot, token, made_at),
         Command::Reveal { id } => change.reveal(id),
     }?;
-    Ok((change.into_account(), event))
+    Ok(Transition { account: change.into_account(), expired, event })
+}
+
+/// The account as the rules see it at that time: a token in a slot whose
+/// lifetime is over is retired, and a live backup beside an expired primary is
+/// the primary. Each such token has its event. An account without any is lent
+/// back as it is.
+///
+/// A promoted backup keeps the end that it had, or gets the one of
+/// [`Policy::token_lifetime`] if that is sooner: no token lives longer because
+/// another has expired.
+///
+/// For whoever shows an account; [`apply`] begins with it.
+#[must_use]
+pub fn retire_expired<'a>(
+    account: &'a Account,
+    facts: &Facts<'_>,
+) -> (Cow<'a, Account>, Vec<Event>) {
+    if !account.has_expired(facts.now) {
+        return (Cow::Borrowed(account), Vec::new());
+    }
+    let mut change = Change::of(account, facts);
+    let events = change.retire_expired();
+    (Cow::Owned(change.account), events)
 }

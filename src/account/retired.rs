@@ -21,6 +21,15 @@ pub enum Ending {
     Revoked,
     /// The user's access was revoked.
     AccessRevoked,
+    /// The token's lifetime was over.
+    Expired,
+}
+
+impl Ending {
+    /// Whether the token could be used before it came to this end.
+    pub(crate) const fn is_of_a_live_token(self) -> bool {
+        !matches!(self, Self::Superseded | Self::Cancelled)
+    }
 }
 
 /// What is kept of a token that is no more: enough to recognise it and to say
@@ -32,7 +41,8 @@ pub struct Retired {
     pub id: TokenId,
     /// Its digest.
     pub digest: StoredDigest,
-    /// When it ended.
+    /// When it ended; for a token that has [expired](Ending::Expired), when that
+    /// was recorded.
     pub at: Timestamp,
     /// How it ended.
     pub ending: Ending,

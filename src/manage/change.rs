@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::follow::NewCode;
 use super::outcome::Delivery;
 use super::{Inner, ManageError};
-use crate::account::Account;
+use crate::account::{Account, Revision};
 use crate::audit::AuditEntry;
 use crate::identity::{Actor, UserId};
 use crate::rotation::{self, Command, Facts, RotationError};
@@ -34,6 +34,21 @@ impl Inner {
         code: Option<&NewCode>,
     ) -> Result<Changed, ManageError> {
         self.change_by(actor, user, |_| Ok(command.clone()), code).await
+    }
+
+    /// Makes the change if the account still has the revision `expected`.
+    pub(super) async fn change_at(
+        self: &Arc<Self>,
+        expected: Revision,
+        actor: &Actor,
+        user: &UserId,
+        command: &Command,
+    ) -> Result<Changed, ManageError> {
+        let command = |before: &Account| {
+            has_revision(before, Some(expected))?;
+            Ok(command.clone())
+        };
+        self.change_by(actor, user, command, None).await
     }
 
     /// Makes the change that `command` makes of the account as it is: again if
@@ -138,11 +153,36 @@ pub(super) fn replacement(
     command: Command,
     facts: &Facts<'_>,
 ) -> Result<Replacement, RotationError> {
-    let (account, event) = rotation::apply(before, command, facts)?;
-    let (user, revision) = (account.user().clone(), account.revision());
-    let entry = AuditEntry::new(user, revision, facts.now, actor.clone(), event);
-    let exists = before.revision() != crate::account::Revision::ABSENT;
-    Ok(Replacement::new(account, exists.then_some(before.revision()), entry))
+    let transition = rotation::apply(before, command, facts)?;
+    let user = before.user();
+    let expired = transition.expired.len();
+    let mut entries: Vec<_> = transition
+        .events()
+        .enumerate()
+        .map(|(place, (revision, event))| {
+            let actor = if place < expired { expiry() } else { actor.clone() };
+            AuditEntry::new(user.clone(), revision, facts.now, actor, event.clone())
+        })
+        .collect();
+    let entry = entries.pop().expect("a command that is not refused has an event");
+    let expected = (before.revision() != Revision::ABSENT).then_some(before.revision());
+    Ok(Replacement { earlier: entries, ..Replacement::new(transition.account, expected, entry) })
+}
+
+/// In whose name a token expires: nobody has asked for it.
+fn expiry() -> Actor {
+    Actor::program("expiry").expect("the name breaks no rule")
+}
+
+/// Refuses a change that was decided upon at another revision.
+pub(super) fn has_revision(
+    account: &Account,
+    expected: Option<Revision>,
+) -> Result<(), RotationError> {
+    match expected {
+        Some(expected) if account.revision() != expected => Err(RotationError::Stale),
+        _ => Ok(()),
+    }
 }
 
 const fn brings_token(command: &Command) -> bool {

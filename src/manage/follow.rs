@@ -9,6 +9,7 @@ use super::outcome::Delivery;
 use crate::account::Account;
 use crate::audit::{AuditEntry, Event};
 use crate::events;
+use crate::identity::Actor;
 use crate::notify::{ConfirmationMessage, Notice, Notifier};
 use crate::store::Replacement;
 use crate::token::ConfirmationCode;
@@ -97,7 +98,7 @@ impl Inner {
 
     /// Tells the user of a change that they should know of.
     async fn notice(&self, entry: &AuditEntry) {
-        let Some(notifier) = self.notifier.as_ref().filter(|_| is_notable(&entry.event)) else {
+        let Some(notifier) = self.notifier.as_ref().filter(|_| is_notable(entry)) else {
             return;
         };
         let AuditEntry { user, event, actor, at, .. } = entry.clone();
@@ -107,13 +108,17 @@ impl Inner {
     }
 }
 
-const fn is_notable(event: &Event) -> bool {
-    matches!(
-        event,
+/// Whether the user should know of it: a change of what works, and a token that
+/// somebody may have who should not.
+const fn is_notable(entry: &AuditEntry) -> bool {
+    match entry.event {
         Event::PrimaryConfirmed { .. }
-            | Event::BackupDeleted { .. }
-            | Event::RolledBack { .. }
-            | Event::AllRevoked
-            | Event::AccessRevoked
-    )
+        | Event::BackupDeleted { .. }
+        | Event::RolledBack { .. }
+        | Event::AllRevoked
+        | Event::AccessRevoked
+        | Event::TokenRevealed { .. } => true,
+        Event::TokenIssued { .. } => !matches!(entry.actor, Actor::User),
+        _ => false,
+    }
 }

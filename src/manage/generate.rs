@@ -4,11 +4,11 @@ use std::future::IntoFuture;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use super::change::Changed;
+use super::change::{Changed, has_revision};
 use super::follow::NewCode;
 use super::outcome::{GeneratedPrimary, IssuedToken, ResentConfirmation};
 use super::{Confirmation, Inner, ManageError, TokenManager};
-use crate::account::Account;
+use crate::account::{Account, Revision};
 use crate::identity::{Actor, UserId};
 use crate::rotation::{Command, NewToken, RotationError};
 use crate::token::{ConfirmationCode, RandomError, Token, TokenId};
@@ -60,8 +60,15 @@ impl TokenManager {
         actor: &'a Actor,
         user: &'a UserId,
     ) -> GeneratePrimary<'a> {
-        let (replacing_backup, confirmation, client) = (None, None, None);
-        GeneratePrimary { manager: self, actor, user, replacing_backup, confirmation, client }
+        GeneratePrimary {
+            manager: self,
+            actor,
+            user,
+            replacing_backup: None,
+            expected: None,
+            confirmation: None,
+            client: None,
+        }
     }
 
     /// Makes a new code for the pending token `id` and sends it; the old one is
@@ -83,7 +90,9 @@ impl TokenManager {
         ResendConfirmation { manager: self, actor, user, id, confirmation: None, client: None }
     }
 
-    /// Issues the first token of a user who has none, active at once.
+    /// Issues the first token of a user who has none that works, active at once.
+    /// If it is not the user who asks, they are told of it by a
+    /// [notice](crate::notify::Notifier::notice).
     ///
     /// # Errors
     ///
@@ -94,7 +103,8 @@ impl TokenManager {
         let (actor, user) = (actor.clone(), user.clone());
         let issue = |inner: Arc<Inner>| async move {
             let command = |token| Command::Issue { token };
-            let (token, changed) = inner.change_with_token(&actor, &user, command, None).await?;
+            let made = inner.change_with_token(None, &actor, &user, command, None).await?;
+            let (token, changed) = made;
             Ok(IssuedToken::new(token, changed))
         };
         self.run(issue).await
@@ -109,11 +119,19 @@ pub struct GeneratePrimary<'a> {
     actor: &'a Actor,
     user: &'a UserId,
     replacing_backup: Option<TokenId>,
+    expected: Option<Revision>,
     confirmation: Option<Confirmation>,
     client: Option<ClientLabel>,
 }
 
 impl<'a> GeneratePrimary<'a> {
+    /// Only if the account still has this revision; else it is refused as
+    /// [`Stale`](RotationError::Stale). Default: whatever its revision.
+    pub const fn if_revision(mut self, revision: Revision) -> Self {
+        self.expected = Some(revision);
+        self
+    }
+
     /// Agrees that the confirmation ends this backup. Default: none is ended,
     /// so there must be none.
     pub const fn replacing_backup(mut self, id: TokenId) -> Self {
@@ -136,13 +154,14 @@ impl<'a> GeneratePrimary<'a> {
     }
 
     async fn run(self) -> Result<GeneratedPrimary, ManageError> {
-        let Self { manager, actor, user, replacing_backup, confirmation, client } = self;
+        let Self { manager, actor, user, replacing_backup, expected, confirmation, client } = self;
         let new = manager.inner.new_code(confirmation, client)?;
         let (actor, user) = (actor.clone(), user.clone());
         let generate = |inner: Arc<Inner>| async move {
             let code = new.code.digest(&user);
             let command = |token| Command::GeneratePrimary { token, code, replacing_backup };
-            let made = inner.change_with_token(&actor, &user, command, Some(&new)).await?;
+            let made =
+                inner.change_with_token(expected, &actor, &user, command, Some(&new)).await?;
             let (token, changed) = made;
             let sent = ResentConfirmation::new(changed, new.code);
             let ResentConfirmation { id, expires_at, code_expires_at, delivery } = sent;
@@ -228,6 +247,7 @@ impl Inner {
     /// Makes a change with a token that no account names, under whichever key.
     async fn change_with_token(
         self: &Arc<Self>,
+        expected: Option<Revision>,
         actor: &Actor,
         user: &UserId,
         command: impl Fn(NewToken) -> Command + Send + Sync,
@@ -241,6 +261,7 @@ impl Inner {
             }
             let new = NewToken::new(digests.stored, self.scheme.hint(&token));
             let command = |before: &Account| {
+                has_revision(before, expected)?;
                 self.sealed(new.clone(), Some(&token), before).map(&command).map_err(Into::into)
             };
             match self.change_by(actor, user, command, code).await {

@@ -52,8 +52,8 @@ impl TokenManager {
     /// [`SlotTaken`](RotationError::SlotTaken),
     /// [`NoLivePrimary`](RotationError::NoLivePrimary) for a backup without a
     /// primary, [`AlreadyDone`](RotationError::AlreadyDone) if it is in that
-    /// slot, [`DigestInUse`](RotationError::DigestInUse) if any account names
-    /// it elsewhere, retired tokens included; [`ManageError`] if it could not
+    /// slot and works, [`DigestInUse`](RotationError::DigestInUse) if any account
+    /// names it elsewhere, tokens that are retired or have expired included; [`ManageError`] if it could not
     /// be done.
     pub async fn import(
         &self,
@@ -210,11 +210,23 @@ impl Inner {
         match self.named_by(&digests).await? {
             None => Ok(NewToken::new(digests.stored, hint)),
             Some((account, found))
-                if account.user() == user && account.slot_of(&found.digest) == Some(slot) =>
+                if account.user() == user
+                    && account.slot_of(&found.digest) == Some(slot)
+                    && self.is_live(&account, slot).await? =>
             {
                 Err(RotationError::AlreadyDone.into())
             }
             Some(_) => Err(RotationError::DigestInUse.into()),
+        }
+    }
+
+    async fn is_live(&self, account: &Account, slot: Slot) -> Result<bool, StoreError> {
+        match account.slot(slot) {
+            Some(token) if token.expires_at.is_some() => {
+                let now = self.store.load(account.user()).await?.now;
+                Ok(!token.is_expired(now))
+            }
+            token => Ok(token.is_some()),
         }
     }
 }

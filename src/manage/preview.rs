@@ -52,7 +52,6 @@ impl TokenManager {
         let mut facts = Facts::new(now, &self.inner.policy);
         facts.primary_used = last_use(account.primary());
         facts.backup_used = last_use(account.backup());
-        let (_, event) = rotation::apply(account, command, &facts)?;
-        Ok(event)
+        Ok(rotation::apply(account, command, &facts)?.event)
     }
 }

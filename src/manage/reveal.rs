@@ -28,6 +28,8 @@ impl TokenManager {
     /// Each call is an [event](crate::audit::Event::TokenRevealed) in the
     /// account's history with its actor, and raises the account's revision. The
     /// store has kept it before the token is returned; if it cannot, no token is.
+    /// The user is told of it by a [notice](crate::notify::Notifier::notice), as of
+    /// every change that somebody else with their session may have made.
     ///
     /// # Errors
     ///

@@ -1,11 +1,13 @@
 //! What may be shown of an account: never a token or a digest.
 
+use std::borrow::Cow;
+
 use super::sealing::Sealing;
 use super::{Inner, ManageError, TokenManager};
 use crate::account::{Account, Pending, Revision, TokenRecord};
 use crate::identity::UserId;
 use crate::method::MethodSet;
-use crate::rotation::RotationError;
+use crate::rotation::{self, Facts, RotationError};
 use crate::store::{AccountPage, HistoryPage, PageSize};
 use crate::time::Timestamp;
 use crate::token::{TokenHint, TokenId};
@@ -55,7 +57,7 @@ impl TokenManager {
     /// [`ManageError::Store`] if it could not be read.
     pub async fn summary(&self, user: &UserId) -> Result<Option<AccountSummary>, ManageError> {
         let loaded = self.inner.store.load(user).await?;
-        Ok(loaded.account.map(|account| AccountSummary::of(&account)))
+        Ok(loaded.account.map(|account| self.inner.summarized(&account, loaded.now)))
     }
 
     /// The accounts after that of user `after` in the byte order of user ids,
@@ -70,7 +72,12 @@ impl TokenManager {
         size: PageSize,
     ) -> Result<SummaryPage, ManageError> {
         let AccountPage { accounts, next } = self.inner.store.list(after, size).await?;
-        let accounts = accounts.iter().map(|account| AccountSummary::of(account)).collect();
+        let Some(first) = accounts.first() else {
+            return Ok(SummaryPage { accounts: Vec::new(), next });
+        };
+        // A page does not say what time it is by the store's clock.
+        let now = self.inner.store.load(first.user()).await?.now;
+        let accounts = accounts.iter().map(|account| self.inner.summarized(account, now)).collect();
         Ok(SummaryPage { accounts, next })
     }
 
@@ -90,7 +97,8 @@ impl TokenManager {
     }
 }
 
-/// A user's tokens, as their owner may see them.
+/// A user's tokens, as their owner may see them: as the next change will find
+/// them, so one that has expired is in no slot.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct AccountView {
@@ -98,10 +106,13 @@ pub struct AccountView {
     pub user: UserId,
     /// The methods that the user may perform.
     pub methods: MethodSet,
-    /// The token to use.
+    /// The token to use: the primary, or the backup of one that has expired.
     pub primary: Option<TokenView>,
     /// The former primary.
     pub backup: Option<TokenView>,
+    /// Those that have expired since the account's last change: they are refused,
+    /// and the next change retires them.
+    pub expired: Vec<TokenView>,
     /// The token that waits for its confirmation, its time run out or not.
     pub pending: Option<PendingView>,
     /// The number of the account's last change.
@@ -113,21 +124,49 @@ pub struct AccountView {
 impl Inner {
     /// The account as its owner may see it at that time.
     fn seen(&self, account: &Account, usage: &[TokenUsage], now: Timestamp) -> AccountView {
-        let slot = |token: &TokenRecord| self.seen_token(token, usage, now);
+        let token = |token: &TokenRecord| self.seen_token(token, usage, now);
+        let (rest, expired) = self.without_expired(account, now);
+        let backup = rest.backup().map(|backup| backup.id);
         AccountView {
             user: account.user().clone(),
             methods: account.methods().clone(),
-            primary: account.primary().map(slot),
-            backup: account.backup().map(slot),
-            pending: account.pending().map(|pending| PendingView::of(pending, &self.sealing)),
+            primary: rest.primary().map(token),
+            backup: rest.backup().map(token),
+            expired: expired.filter_map(|id| account.token(id)).map(token).collect(),
+            pending: rest.pending().map(|it| PendingView::of(it, backup, &self.sealing)),
             revision: account.revision(),
             now,
+        }
+    }
+
+    /// The account as the next change will find it, and what has expired.
+    fn without_expired<'a>(
+        &self,
+        account: &'a Account,
+        now: Timestamp,
+    ) -> (Cow<'a, Account>, impl Iterator<Item = TokenId> + use<>) {
+        let facts = Facts::new(now, &self.policy);
+        let (rest, events) = rotation::retire_expired(account, &facts);
+        (rest, events.into_iter().filter_map(|event| event.token()))
+    }
+
+    fn summarized(&self, account: &Account, now: Timestamp) -> AccountSummary {
+        let (rest, expired) = self.without_expired(account, now);
+        AccountSummary {
+            user: account.user().clone(),
+            methods: account.methods().clone(),
+            primary: rest.primary().map(|token| token.id),
+            backup: rest.backup().map(|token| token.id),
+            pending: rest.pending().map(|pending| pending.token.id),
+            expired: expired.collect(),
+            revision: account.revision(),
         }
     }
 
     fn seen_token(&self, token: &TokenRecord, usage: &[TokenUsage], now: Timestamp) -> TokenView {
         let usage = usage.iter().find(|usage| usage.id == token.id);
         let used = usage.map(|usage| usage.at);
+        let is_live = !token.is_expired(now);
         TokenView {
             id: token.id,
             hint: token.hint.clone(),
@@ -136,13 +175,13 @@ impl Inner {
             expires_at: token.expires_at,
             last_used_at: used,
             client: usage.and_then(|usage| usage.client.clone()),
-            in_use: self.policy.is_in_use(token.active_since, used, now),
-            revealable: self.sealing.can_open(token),
+            in_use: is_live && self.policy.is_in_use(token.active_since, used, now),
+            revealable: is_live && self.sealing.can_open(token),
         }
     }
 }
 
-/// A live token.
+/// A token that is in a slot, or was until it expired.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TokenView {
@@ -163,7 +202,7 @@ pub struct TokenView {
     /// Whether it was used within the guard window, or is so new that nobody can
     /// tell yet: to end it then needs
     /// [`Guard::EvenIfInUse`](super::Guard::EvenIfInUse). Of last uses those
-    /// count that are in the store.
+    /// count that are in the store. Never of a token that has expired.
     pub in_use: bool,
     /// Whether the manager holds the key that the token is kept sealed with, so
     /// that it can be revealed; never without the feature `reveal`.
@@ -184,27 +223,27 @@ pub struct PendingView {
     pub expires_at: Timestamp,
     /// From when on its present code is dead.
     pub code_expires_at: Timestamp,
-    /// The backup that its confirmation will end.
+    /// The backup that its confirmation will end; `None` if that has expired.
     pub replacing_backup: Option<TokenId>,
     /// As [`TokenView::revealable`].
     pub revealable: bool,
 }
 
 impl PendingView {
-    fn of(pending: &Pending, sealing: &Sealing) -> Self {
+    fn of(pending: &Pending, backup: Option<TokenId>, sealing: &Sealing) -> Self {
         Self {
             id: pending.token.id,
             hint: pending.token.hint.clone(),
             made_at: pending.token.made_at,
             expires_at: pending.expires_at,
             code_expires_at: pending.code_expires_at,
-            replacing_backup: pending.replacing_backup,
+            replacing_backup: pending.replacing_backup.filter(|id| backup == Some(*id)),
             revealable: sealing.can_open(&pending.token),
         }
     }
 }
 
-/// An account in a list.
+/// An account in a list, as the next change will find it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct AccountSummary {
@@ -216,23 +255,13 @@ pub struct AccountSummary {
     pub primary: Option<TokenId>,
     /// The backup.
     pub backup: Option<TokenId>,
-    /// The pending token.
+    /// The pending token, its time run out or not.
     pub pending: Option<TokenId>,
+    /// Those that have expired since the account's last change; see
+    /// [`AccountView::expired`].
+    pub expired: Vec<TokenId>,
     /// The number of its last change.
     pub revision: Revision,
-}
-
-impl AccountSummary {
-    fn of(account: &Account) -> Self {
-        Self {
-            user: account.user().clone(),
-            methods: account.methods().clone(),
-            primary: account.primary().map(|token| token.id),
-            backup: account.backup().map(|token| token.id),
-            pending: account.pending().map(|pending| pending.token.id),
-            revision: account.revision(),
-        }
-    }
 }
 
 /// Some accounts in the byte order of their user ids.

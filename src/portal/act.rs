@@ -31,6 +31,10 @@ impl Shown {
     }
 }
 
+/// How often something else about an account may change between a look at its
+/// tokens and a change of them.
+const ATTEMPTS: usize = 8;
+
 impl Shared {
     /// A new primary beside `primary`, which must still be it; its confirmation
     /// will end `replacing_backup`. Of two at once the later wins.
@@ -41,21 +45,40 @@ impl Shared {
         replacing_backup: Option<TokenId>,
     ) -> Result<GeneratedPrimary, Refusal> {
         let user = owner.user();
-        let view = self.manager.view(user).await?;
-        if Shown::of(&view).primary != primary {
-            return Err(Refusal::STALE);
-        }
+        let mut shown = self.generated_beside(user, primary).await?;
         self.limits.generate.take(user).map_err(Refusal::limited)?;
-        let generate = self.manager.generate_primary(&Actor::User, user);
-        let generate = match replacing_backup {
-            Some(id) => generate.replacing_backup(id),
-            None => generate,
-        };
-        let generate = match owner.client() {
-            Some(client) => generate.from_client(client.clone()),
-            None => generate,
-        };
-        Ok(generate.await?)
+        for _ in 0..ATTEMPTS {
+            let generate = self.manager.generate_primary(&Actor::User, user).if_revision(shown);
+            let generate = match replacing_backup {
+                Some(id) => generate.replacing_backup(id),
+                None => generate,
+            };
+            let generate = match owner.client() {
+                Some(client) => generate.from_client(client.clone()),
+                None => generate,
+            };
+            match generate.await {
+                Err(error) if error.refusal() == Some(RotationError::Stale) => {
+                    let now = self.generated_beside(user, primary).await?;
+                    if now == shown {
+                        return Err(Refusal::STALE);
+                    }
+                    shown = now;
+                }
+                generated => return Ok(generated?),
+            }
+        }
+        Err(Refusal::STALE)
+    }
+
+    /// The revision at which `primary` is the user's primary, or none is.
+    async fn generated_beside(
+        &self,
+        user: &UserId,
+        primary: Option<TokenId>,
+    ) -> Result<Revision, Refusal> {
+        let view = self.manager.view(user).await?;
+        if Shown::of(&view).primary == primary { Ok(view.revision) } else { Err(Refusal::STALE) }
     }
 
     pub(super) async fn resend(
@@ -124,14 +147,21 @@ impl Shared {
         user: &UserId,
         shown: Shown,
     ) -> Result<(), Refusal> {
-        let now = Shown::of(&self.manager.view(user).await?);
-        if now == Shown::default() {
-            Ok(())
-        } else if now != shown {
-            Err(Refusal::STALE)
-        } else {
-            done(self.manager.revoke_all(actor, user).await)
+        for _ in 0..ATTEMPTS {
+            let view = self.manager.view(user).await?;
+            let now = Shown::of(&view);
+            if now == Shown::default() {
+                return Ok(());
+            }
+            if now != shown {
+                return Err(Refusal::STALE);
+            }
+            match self.manager.at_revision(view.revision).revoke_all(actor, user).await {
+                Err(error) if error.refusal() == Some(RotationError::Stale) => {}
+                revoked => return done(revoked),
+            }
         }
+        Err(Refusal::STALE)
     }
 
     /// Grants exactly these methods, as long as the account is the one that was
@@ -143,15 +173,15 @@ impl Shared {
         methods: MethodSet,
         shown: Option<Revision>,
     ) -> Result<(), Refusal> {
-        let now = self.manager.summary(user).await?;
-        let granted = now.as_ref().map(|account| &account.methods);
-        let unchanged = granted.map_or(methods.is_empty(), |granted| *granted == methods);
-        if unchanged {
-            Ok(())
-        } else if now.map(|account| account.revision) != shown {
-            Err(Refusal::STALE)
-        } else {
-            done(self.manager.grant(actor, user, methods).await)
+        let manager = self.manager.at_revision(shown.unwrap_or(Revision::ABSENT));
+        match done(manager.grant(actor, user, methods.clone()).await) {
+            Err(refusal) if refusal.code == Refusal::STALE.code => {
+                // The same form may have been sent twice.
+                let now = self.manager.summary(user).await?;
+                let granted = now.map(|account| account.methods).unwrap_or_default();
+                if granted == methods { Ok(()) } else { Err(Refusal::STALE) }
+            }
+            granted => granted,
         }
     }
 }

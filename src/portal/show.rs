@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::audit::{AuditEntry, Event};
 use crate::identity::Actor;
-use crate::manage::{AccountView, PendingView, TokenView};
+use crate::manage::{PendingView, TokenView};
 use crate::time::Timestamp;
 
 /// A point in time, for people and for programs.
@@ -51,7 +51,7 @@ pub(super) fn span(time: Duration) -> String {
     format!("{number} {unit}{}", if number == 1 { "" } else { "s" })
 }
 
-/// A live token on a page.
+/// A token on a page.
 pub(super) struct TokenCard {
     pub(super) id: u64,
     pub(super) hint: String,
@@ -77,12 +77,6 @@ impl TokenCard {
             is_expired: token.expires_at.is_some_and(|at| at <= now),
             is_revealable: token.revealable,
         }
-    }
-
-    /// The primary and the backup.
-    pub(super) fn slots(view: &AccountView) -> (Option<Self>, Option<Self>) {
-        let card = |token: &TokenView| Self::new(token, view.now);
-        (view.primary.as_ref().map(card), view.backup.as_ref().map(card))
     }
 }
 
@@ -161,6 +155,10 @@ pub(super) fn sentence(event: &Event) -> String {
         Event::TokenImported { id, slot } => format!("Token {id} imported as the {slot}"),
         Event::RetiredTokenUsed { id, .. } => format!("Token {id}, which has ended, was tried"),
         Event::TokenRevealed { id } => format!("Token {id} shown again"),
+        Event::TokenExpired { id, promoted: None, .. } => format!("Token {id} expired"),
+        Event::TokenExpired { id, promoted: Some(backup), .. } => {
+            format!("Token {id} expired, token {backup} made the primary in its place")
+        }
         Event::ConfirmationNotSent { id } => format!("Mail for token {id} could not be sent"),
         #[expect(unreachable_patterns, reason = "an event added later")]
         _ => event.name().replace('_', " "),

@@ -1,7 +1,7 @@
 //! Every rule of a token's life, a function each.
 
 use super::{Facts, NewToken, Policy, RotationError};
-use crate::account::{Account, Confirmed, Ending, Pending, Retired, Slot, TokenRecord};
+use crate::account::{Account, Confirmed, Ending, Pending, Retired, Revision, Slot, TokenRecord};
 use crate::audit::Event;
 use crate::method::MethodSet;
 use crate::time::Timestamp;
@@ -9,21 +9,54 @@ use crate::token::{CodeDigest, TokenId};
 
 /// An account on its way from one revision to the next.
 pub(super) struct Change<'a> {
-    account: Account,
+    pub(super) account: Account,
     facts: &'a Facts<'a>,
+    /// How many events there were before that of the command.
+    expired: u64,
 }
 
 impl<'a> Change<'a> {
     pub(super) fn of(account: &Account, facts: &'a Facts<'a>) -> Self {
-        Self { account: account.clone(), facts }
+        Self { account: account.clone(), facts, expired: 0 }
     }
 
     /// The account as it is from now on.
     pub(super) fn into_account(mut self) -> Account {
-        self.forget_old_endings();
-        self.forget_most_that_never_lived();
-        self.account.revision = self.account.revision.next();
+        self.forget_endings();
+        let revision = self.account.revision.as_u64() + self.expired;
+        self.account.revision = Revision::from_u64(revision).next();
         self.account
+    }
+
+    /// Retires the tokens in the slots whose lifetime is over: the backup first,
+    /// so that it takes no expired primary's place.
+    pub(super) fn retire_expired(&mut self) -> Vec<Event> {
+        let mut events = Vec::new();
+        if self.account.has_expired(self.facts.now) {
+            events.extend(self.expire(Slot::Backup));
+            events.extend(self.expire(Slot::Primary));
+        }
+        self.expired = events.len() as u64;
+        events
+    }
+
+    fn expire(&mut self, slot: Slot) -> Option<Event> {
+        let token = self.account.slot(slot)?;
+        let expired_at = token.expires_at.filter(|_| token.is_expired(self.facts.now))?;
+        let id = self.retire_slot(slot, Ending::Expired)?;
+        let promoted = if slot == Slot::Primary { self.promote_backup() } else { None };
+        Some(Event::TokenExpired { id, expired_at, promoted })
+    }
+
+    /// Makes the backup the primary, in the place of one that has expired.
+    fn promote_backup(&mut self) -> Option<TokenId> {
+        let Facts { now, policy, .. } = *self.facts;
+        let mut backup = *self.account.backup.take()?;
+        let id = backup.id;
+        backup.expires_at =
+            earlier(backup.expires_at, policy.token_lifetime.map(|life| now + life));
+        self.account.primary = Some(backup);
+        Some(id)
     }
 
     pub(super) fn grant(&mut self, methods: MethodSet) -> Result<Event, RotationError> {
@@ -50,11 +83,12 @@ impl<'a> Change<'a> {
         replacing_backup: Option<TokenId>,
     ) -> Result<Event, RotationError> {
         self.require_access()?;
-        match (&self.account.backup, replacing_backup) {
-            (Some(backup), None) => return Err(RotationError::BackupExists { id: backup.id }),
-            (backup, named) if backup.as_ref().map(|backup| backup.id) != named => {
-                return Err(RotationError::Stale);
-            }
+        // Who agrees to the end of a backup that has expired since has it already.
+        let replacing_backup =
+            replacing_backup.filter(|id| self.account.ended(*id) != Some(Ending::Expired));
+        match (self.account.backup.as_ref().map(|backup| backup.id), replacing_backup) {
+            (Some(id), None) => return Err(RotationError::BackupExists { id }),
+            (backup, named) if backup != named => return Err(RotationError::Stale),
             _ => {}
         }
         let Facts { now, policy, .. } = *self.facts;
@@ -122,10 +156,7 @@ impl<'a> Change<'a> {
 
     /// What to say to a code that no pending token has.
     fn not_pending(&self, code: CodeDigest) -> RotationError {
-        let live = |id| {
-            let mut slots = self.account.live_tokens();
-            slots.any(|token| token.id == id && !token.is_expired(self.facts.now))
-        };
+        let live = |id| self.account.live_tokens().any(|token| token.id == id);
         match self.account.confirmed() {
             Some(confirmed) if confirmed.code == code && live(confirmed.id) => {
                 RotationError::AlreadyConfirmed { id: confirmed.id }
@@ -147,14 +178,10 @@ impl<'a> Change<'a> {
         id: TokenId,
         even_if_in_use: bool,
     ) -> Result<Event, RotationError> {
-        let Facts { now, backup_used, .. } = *self.facts;
         let backup = self.account.backup().filter(|backup| backup.id == id);
         let backup = backup.ok_or_else(|| self.not_there(id, Ending::Deleted))?;
-        if self.account.primary.as_ref().is_none_or(|primary| primary.is_expired(now)) {
-            return Err(RotationError::NoLivePrimary);
-        }
         if !even_if_in_use {
-            self.require_unused(backup, backup_used)?;
+            self.require_unused(backup, self.facts.backup_used)?;
         }
         self.retire_slot(Slot::Backup, Ending::Deleted);
         Ok(Event::BackupDeleted { id })
@@ -166,10 +193,15 @@ impl<'a> Change<'a> {
         even_if_in_use: bool,
     ) -> Result<Event, RotationError> {
         let Facts { now, primary_used, policy, .. } = *self.facts;
-        let primary = self.account.primary.as_ref().filter(|primary| primary.id == give_up);
-        let primary = primary.ok_or_else(|| self.not_there(give_up, Ending::RolledBack))?;
-        let backup = self.account.backup().filter(|backup| !backup.is_expired(now));
-        let backup = backup.ok_or(RotationError::NoLiveBackup)?.id;
+        let primary = self.account.primary().filter(|primary| primary.id == give_up);
+        let primary = primary.ok_or_else(|| match self.account.primary() {
+            // It has expired, and there was no backup to take its place.
+            None if self.account.ended(give_up) == Some(Ending::Expired) => {
+                RotationError::NoLiveBackup
+            }
+            _ => self.not_there(give_up, Ending::RolledBack),
+        })?;
+        let backup = self.account.backup().ok_or(RotationError::NoLiveBackup)?.id;
         if !even_if_in_use {
             self.require_unused(primary, primary_used)?;
         }
@@ -246,12 +278,14 @@ impl<'a> Change<'a> {
         if in_use { Err(RotationError::InUse { id: token.id, last_used_at: used }) } else { Ok(()) }
     }
 
-    /// What to say when the token `id` is not where the command supposes it.
+    /// What to say when the token `id` is not where the command supposes it. One
+    /// that has expired has ended as it was asked to.
     fn not_there(&self, id: TokenId, effect: Ending) -> RotationError {
-        if self.account.ended(id) == Some(effect) {
-            RotationError::AlreadyDone
-        } else {
-            RotationError::Stale
+        match self.account.ended(id) {
+            Some(ending) if ending == effect || ending == Ending::Expired => {
+                RotationError::AlreadyDone
+            }
+            _ => RotationError::Stale,
         }
     }
 
@@ -301,35 +335,29 @@ impl<'a> Change<'a> {
         token.id
     }
 
-    /// Forgets retired tokens that are neither among the last sixteen nor young
-    /// enough.
-    fn forget_old_endings(&mut self) {
+    /// Forgets retired tokens that are too old and not among the last sixteen,
+    /// and of each kind, those that lived and those that never did, all but the
+    /// latest: whatever its user does, the record is bounded.
+    fn forget_endings(&mut self) {
         let Facts { now, policy, .. } = *self.facts;
         let retired = &self.account.retired;
-        let before_last = retired.len().saturating_sub(Policy::RETIRED_KEPT);
-        let old = |retired: &&Retired| now.since(retired.at) > policy.retired_lifetime;
-        let forgotten = retired[..before_last].iter().take_while(old).count();
-        if forgotten > 0 {
-            self.account.retired = retired[forgotten..].into();
-        }
-    }
-
-    /// Keeps the latest of those that were never live: whoever may generate
-    /// could fill the record with them otherwise. No client ever held one that
-    /// worked.
-    fn forget_most_that_never_lived(&mut self) {
-        let never_lived =
-            |retired: &Retired| matches!(retired.ending, Ending::Superseded | Ending::Cancelled);
-        let count = self.account.retired.iter().filter(|retired| never_lived(retired)).count();
-        let mut excess = count.saturating_sub(Policy::NEVER_LIVED_KEPT);
-        if excess > 0 {
-            let mut retired = std::mem::take(&mut self.account.retired).into_vec();
-            retired.retain(|retired| {
-                let forgotten = excess > 0 && never_lived(retired);
-                excess -= usize::from(forgotten);
-                !forgotten
-            });
-            self.account.retired = retired.into();
+        let (mut rank, mut lived, mut never_lived) = (0, 0, 0);
+        let mut is_kept = |retired: &Retired| {
+            let (count, most) = if retired.ending.is_of_a_live_token() {
+                (&mut lived, Policy::LIVED_KEPT)
+            } else {
+                (&mut never_lived, Policy::NEVER_LIVED_KEPT)
+            };
+            rank += 1;
+            *count += 1;
+            let is_young = now.since(retired.at) <= policy.retired_lifetime;
+            *count <= most && (is_young || rank <= Policy::RETIRED_KEPT)
+        };
+        let mut kept: Vec<_> =
+            retired.iter().rev().filter(|retired| is_kept(retired)).copied().collect();
+        if kept.len() < retired.len() {
+            kept.reverse();
+            self.account.retired = kept.into();
         }
     }
 }
@@ -359,7 +387,7 @@ mod tests {
     fn generating_without_end_keeps_the_record_bounded_and_forgets_nothing_that_lived() {
         let policy = Policy::default();
         let facts = Facts::new(Timestamp::from_unix_millis(1), &policy);
-        let step = |account: &Account, command| apply(account, command, &facts).unwrap().0;
+        let step = |account: &Account, command| apply(account, command, &facts).unwrap().account;
         let methods = MethodSet::new(["GET"]).unwrap();
         let account = Account::absent(UserId::new("alice").unwrap());
         let account = step(&account, Command::Grant { methods });

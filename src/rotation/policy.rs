@@ -55,11 +55,16 @@ fn within(time: Duration, shortest: Duration) -> Result<Duration, PolicyError> {
 }
 
 impl Policy {
-    /// How many retired tokens of an account are remembered whatever their age.
+    /// How many retired tokens of an account, the latest, are remembered whatever
+    /// their age.
     pub const RETIRED_KEPT: usize = 16;
 
+    /// How many retired tokens of an account that were live once are remembered
+    /// at most, the latest.
+    pub const LIVED_KEPT: usize = 64;
+
     /// How many retired tokens of an account that were never live (superseded or
-    /// cancelled before their confirmation) are remembered at most.
+    /// cancelled before their confirmation) are remembered at most, the latest.
     pub const NEVER_LIVED_KEPT: usize = 64;
 
     const SHORTEST_RETIRED_LIFETIME: Duration = Duration::from_secs(90 * 86_400);
@@ -122,8 +127,12 @@ impl Policy {
         Ok(self)
     }
 
-    /// How long a retired token is remembered at least. Default, and least: 90
-    /// days.
+    /// How long a retired token is remembered: its use is told to its owner, and
+    /// it cannot be imported again. The last [`RETIRED_KEPT`](Self::RETIRED_KEPT)
+    /// are remembered for longer; of more than [`LIVED_KEPT`](Self::LIVED_KEPT)
+    /// that were live and [`NEVER_LIVED_KEPT`](Self::NEVER_LIVED_KEPT) that never
+    /// were, the earliest are forgotten sooner, so that an account stays small
+    /// whatever its user does. Default, and least: 90 days.
     ///
     /// # Errors
     ///
@@ -134,7 +143,9 @@ impl Policy {
     }
 
     /// How long a token works from the moment that it becomes the primary, by
-    /// a roll-back too. Default: until the user deletes it.
+    /// a roll-back too. A backup that becomes the primary because the primary has
+    /// expired keeps its own end, if that is sooner. Default: until the user
+    /// deletes it.
     ///
     /// # Errors
     ///

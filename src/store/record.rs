@@ -30,6 +30,10 @@ const PLAIN: u8 = 1;
 /// nobody uses them, and so that they cost nothing then.
 const SEALED: u8 = 2;
 
+/// The same, with a token among the retired ones that has expired: programs
+/// which do not know that ending say which version they lack.
+const EXPIRED: u8 = 3;
+
 /// Longer than most records, so that writing one allocates once.
 const USUAL_LENGTH: usize = 256;
 
@@ -37,9 +41,21 @@ const USUAL_LENGTH: usize = 256;
 pub(crate) fn encode(account: &Account) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(USUAL_LENGTH);
     let sealed = SealedForm::of(account);
-    bytes.push(if sealed.is_empty() { PLAIN } else { SEALED });
+    let version = version(account, &sealed);
+    bytes.push(version);
     let bytes = written(&AccountForm::of(account), bytes);
-    if sealed.is_empty() { bytes } else { written(&sealed, bytes) }
+    if version == PLAIN { bytes } else { written(&sealed, bytes) }
+}
+
+/// The least version that can say all of it.
+fn version(account: &Account, sealed: &SealedForm<'_>) -> u8 {
+    if account.retired.iter().any(|retired| retired.ending == Ending::Expired) {
+        EXPIRED
+    } else if sealed.is_empty() {
+        PLAIN
+    } else {
+        SEALED
+    }
 }
 
 fn written(form: &impl Serialize, to: Vec<u8>) -> Vec<u8> {
@@ -62,16 +78,16 @@ fn corrupt(doing: &'static str, cause: RecordError) -> StoreError {
 
 fn read(bytes: &[u8]) -> Result<Account, RecordError> {
     let (&version, body) = bytes.split_first().ok_or(RecordError::Empty)?;
-    if !matches!(version, PLAIN | SEALED) {
+    if !matches!(version, PLAIN | SEALED | EXPIRED) {
         return Err(RecordError::Version { version });
     }
     let (form, rest) = postcard::take_from_bytes::<AccountForm<'_>>(body)?;
     let mut account = form.account()?;
-    let rest = if version == SEALED {
-        let (sealed, rest) = postcard::take_from_bytes::<SealedForm<'_>>(rest)?;
-        sealed.put_into(&mut account)?;
+    let rest = if version == PLAIN {
         rest
     } else {
+        let (sealed, rest) = postcard::take_from_bytes::<SealedForm<'_>>(rest)?;
+        sealed.put_into(&mut account)?;
         rest
     };
     if rest.is_empty() { Ok(account) } else { Err(RecordError::TrailingBytes) }
@@ -82,7 +98,7 @@ fn read(bytes: &[u8]) -> Result<Account, RecordError> {
 pub(crate) enum RecordError {
     #[error("the record is empty")]
     Empty,
-    #[error("the record has version {version}, and this program reads {PLAIN} and {SEALED}")]
+    #[error("the record has version {version}, and this program reads {PLAIN} to {EXPIRED}")]
     Version { version: u8 },
     #[error("the record is cut short or malformed")]
     Malformed(#[from] postcard::Error),
@@ -329,6 +345,7 @@ enum EndingForm {
     RolledBack,
     Revoked,
     AccessRevoked,
+    Expired,
 }
 
 impl EndingForm {
@@ -341,6 +358,7 @@ impl EndingForm {
             Ending::RolledBack => Self::RolledBack,
             Ending::Revoked => Self::Revoked,
             Ending::AccessRevoked => Self::AccessRevoked,
+            Ending::Expired => Self::Expired,
         }
     }
 
@@ -353,6 +371,7 @@ impl EndingForm {
             Self::RolledBack => Ending::RolledBack,
             Self::Revoked => Ending::Revoked,
             Self::AccessRevoked => Ending::AccessRevoked,
+            Self::Expired => Ending::Expired,
         }
     }
 }

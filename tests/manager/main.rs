@@ -10,6 +10,7 @@ mod world;
 mod clocks;
 mod crashes;
 mod each_event;
+mod expiry;
 mod faults;
 mod guards;
 #[cfg(all(

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use tokio::task::JoinSet;
-use tower_api_token::account::Slot;
+use tower_api_token::account::{Revision, Slot};
 use tower_api_token::audit::Event;
 use tower_api_token::denial::DenialKind;
 use tower_api_token::identity::Actor;
@@ -20,6 +20,8 @@ on_every_store!(
     rotation_009_delete_or_roll_back,
     changes_in_lockstep_all_get_their_turn,
     one_first_token_is_issued,
+    of_many_administrators_who_saw_one_revision_one_decides,
+    a_decision_about_another_revision_is_stale,
 );
 
 /// Runs `count` tasks at once.
@@ -159,4 +161,50 @@ async fn one_first_token_is_issued(world: World) {
         }
     }
     assert_eq!(tokens, 1);
+}
+
+async fn of_many_administrators_who_saw_one_revision_one_decides(world: World) {
+    world.active().await;
+    let shown = world.account().await.revision();
+    let answers = at_once(&world.manager, 16, |manager, number| async move {
+        let methods = MethodSet::new([format!("M{number}")]).unwrap();
+        manager.at_revision(shown).grant(root(), alice(), methods).await
+    });
+    let mut granted = Vec::new();
+    for answer in answers.await {
+        match answer {
+            Ok(entry) => granted.push(entry),
+            Err(error) => assert_eq!(error.refusal(), Some(RotationError::Stale)),
+        }
+    }
+    let [entry] = &granted[..] else { panic!("{granted:?}") };
+    let Event::AccessGranted { methods } = &entry.event else { panic!("{entry:?}") };
+    let account = world.account().await;
+    assert_eq!((account.methods(), account.revision()), (methods, entry.revision));
+    assert_eq!(account.revision().as_u64(), shown.as_u64() + 1);
+}
+
+async fn a_decision_about_another_revision_is_stale(world: World) {
+    let stale = Some(RotationError::Stale);
+    let (manager, absent) = (&world.manager, Revision::ABSENT);
+    let methods = |name: &str| MethodSet::new([name]).unwrap();
+    let grant = |shown, name| manager.at_revision(shown).grant(root(), alice(), methods(name));
+    let first = Revision::from_u64(1);
+    assert_eq!(grant(first, "GET").await.unwrap_err().refusal(), stale, "there is no account");
+    grant(absent, "GET").await.unwrap();
+    assert_eq!(grant(absent, "PUT").await.unwrap_err().refusal(), stale, "there is one now");
+    manager.issue(&Actor::User, alice()).await.unwrap();
+    let before = world.account().await;
+    let late = manager.at_revision(first);
+    assert_eq!(late.revoke_all(root(), alice()).await.unwrap_err().refusal(), stale);
+    assert_eq!(late.revoke_access(root(), alice()).await.unwrap_err().refusal(), stale);
+    let generate = manager.generate_primary(&Actor::User, alice()).if_revision(first);
+    assert_eq!(generate.await.unwrap_err().refusal(), stale);
+    assert_eq!(world.account().await, before);
+    let generate = manager.generate_primary(&Actor::User, alice());
+    generate.if_revision(before.revision()).await.unwrap();
+    let now = world.account().await.revision();
+    manager.at_revision(now).revoke_all(root(), alice()).await.unwrap();
+    let now = world.account().await.revision();
+    manager.at_revision(now).revoke_access(root(), alice()).await.unwrap();
 }

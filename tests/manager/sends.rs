@@ -20,6 +20,7 @@ on_every_store!(
     a_call_may_choose_another_way,
     without_a_notifier_nothing_can_be_sent,
     a_notice_follows_what_matters,
+    a_user_is_told_of_a_token_that_somebody_else_was_issued,
     a_failed_notice_fails_nothing,
 );
 
@@ -124,6 +125,19 @@ async fn a_notice_follows_what_matters(world: World) {
     assert_eq!(names, expected);
     let last = notices.last().unwrap();
     assert_eq!((&last.user, &last.actor, last.at), (alice(), root(), START));
+}
+
+async fn a_user_is_told_of_a_token_that_somebody_else_was_issued(world: World) {
+    world.active().await;
+    assert_eq!(world.post.notices.lock().unwrap().len(), 0, "it was the user");
+    let rotator = Actor::program("rotator").unwrap();
+    for actor in [root(), &rotator] {
+        world.manager.revoke_all(&Actor::User, alice()).await.unwrap();
+        let issued = world.manager.issue(actor, alice()).await.unwrap();
+        let notice = world.post.notices.lock().unwrap().pop().unwrap();
+        assert_eq!(notice.event, Event::TokenIssued { id: issued.id });
+        assert_eq!((&notice.user, &notice.actor), (alice(), actor));
+    }
 }
 
 async fn a_failed_notice_fails_nothing(world: World) {

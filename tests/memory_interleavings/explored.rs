@@ -88,7 +88,7 @@ impl Explored {
             let before = self.load(user);
             let policy = Lifetimes::default().policy();
             let facts = Facts::new(Timestamp::from_unix_millis(NOW), &policy);
-            let (after, _) = apply(&before, act.command(user), &facts).ok()?;
+            let after = apply(&before, act.command(user), &facts).ok()?.account;
             let revision = after.revision().as_u64();
             match self.replace(before.revision(), after) {
                 Ok(()) => return Some(Written { user: user.clone(), revision, act: act.clone() }),

@@ -5,10 +5,12 @@ mod admin;
 mod api;
 mod cases;
 mod cors;
+mod expiry;
 mod forms;
 mod links;
 mod pages;
 mod protection;
+mod races;
 mod reveal;
 mod world;
 

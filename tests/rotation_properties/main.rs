@@ -25,8 +25,18 @@ const DAY: u64 = 24 * HOUR;
 #[derive(Clone, Debug)]
 enum Step {
     Wait(u64),
-    Use { user: usize, slot: Slot },
-    Ask { user: usize, what: What, pick: u8, again_after: usize },
+    /// The store's clock is set back.
+    SetBack(u64),
+    Use {
+        user: usize,
+        slot: Slot,
+    },
+    Ask {
+        user: usize,
+        what: What,
+        pick: u8,
+        again_after: usize,
+    },
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -66,27 +76,34 @@ fn what() -> impl Strategy<Value = What> {
         8 => Just(What::Resend),
         18 => Just(What::Confirm),
         2 => Just(What::Cancel),
-        5 => Just(What::Delete),
+        8 => Just(What::Delete),
         8 => Just(What::RollBack),
         1 => Just(What::RevokeAll),
         4 => Just(What::Issue),
-        4 => Just(What::Import),
+        6 => Just(What::Import),
     ]
 }
 
 fn step() -> impl Strategy<Value = Step> {
     let slot = prop_oneof![Just(Slot::Primary), Just(Slot::Backup)];
     prop_oneof![
-        2 => time().prop_map(Step::Wait),
-        1 => (0..3_usize, slot).prop_map(|(user, slot)| Step::Use { user, slot }),
-        9 => (0..3_usize, what(), any::<u8>(), 1..40_usize).prop_map(
+        20 => time().prop_map(Step::Wait),
+        1 => (1..2 * HOUR).prop_map(Step::SetBack),
+        10 => (0..3_usize, slot).prop_map(|(user, slot)| Step::Use { user, slot }),
+        90 => (0..3_usize, what(), any::<u8>(), 1..40_usize).prop_map(
             |(user, what, pick, again_after)| Step::Ask { user, what, pick, again_after }
         ),
     ]
 }
 
 fn lifetimes() -> impl Strategy<Value = Lifetimes> {
-    let life = || prop_oneof![3 => Just(None), 1 => (MINUTE..3 * DAY).prop_map(Some)];
+    let life = || {
+        prop_oneof![
+            4 => Just(None),
+            1 => (MINUTE..HOUR).prop_map(Some),
+            1 => (HOUR..3 * DAY).prop_map(Some),
+        ]
+    };
     (life(), life()).prop_map(|(token, backup)| Lifetimes { token, backup })
 }
 
@@ -134,6 +151,10 @@ fn every_guard_was_met(seen: &BTreeMap<(&'static str, &'static str), u64>) {
     for act in acts {
         let done = seen.get(&(act, "done")).copied().unwrap_or(0);
         assert!(done >= 200, "{act} succeeded {done} times: {seen:#?}");
+    }
+    for expiry in ["one has expired", "both have expired", "the backup is promoted"] {
+        let count = seen.get(&("Expire", expiry)).copied().unwrap_or(0);
+        assert!(count >= 20, "{expiry}: {count} times: {seen:#?}");
     }
     let refusals = [
         "NoAccess",

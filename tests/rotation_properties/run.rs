@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use tower_api_token::account::{Account, Place, Slot, TokenRecord};
+use tower_api_token::account::{Account, Ending, Place, Slot, TokenRecord};
+use tower_api_token::audit::Event;
 use tower_api_token::identity::UserId;
-use tower_api_token::rotation::{Facts, Policy, apply};
+use tower_api_token::rotation::{Facts, Policy, Transition, apply, retire_expired};
 use tower_api_token::time::Timestamp;
 
 use crate::model::{Act, Lifetimes, User, World, name, token_digest};
@@ -66,6 +67,7 @@ impl Run {
         }
         match *step {
             Step::Wait(time) => self.now += time,
+            Step::SetBack(time) => self.now = self.now.saturating_sub(time),
             Step::Use { user, slot } => self.note_use(user, slot),
             Step::Ask { user, what, pick, again_after } => {
                 let act = self.resolve(user, what, usize::from(pick));
@@ -166,15 +168,17 @@ impl Run {
         let expected = model.act(act, world);
         let outcome = match (&answer, expected) {
             (Err(error), Err(refusal)) if name(error) == refusal => refusal,
-            (Ok((after, _)), Ok(())) if self.is_taken(user, after) => "taken by another",
+            (Ok(it), Ok(())) if self.is_taken(user, &it.account) => "taken by another",
             (Ok(_), Ok(())) => "done",
             _ => panic!("{act:?}: {answer:?}, and the model says {expected:?} of {before:?}"),
         };
         *self.seen.entry((kind(act), outcome)).or_insert(0) += 1;
-        if let (Ok((after, _)), "done") = (answer, outcome) {
-            self.accounts[user] = after;
+        if let (Ok(transition), "done") = (answer, outcome) {
+            self.check_expiry(&before, &transition);
+            let events = transition.events().count();
+            self.accounts[user] = transition.account;
             self.models[user] = model;
-            self.check(user, act, &before);
+            self.check(user, act, &before, events);
         }
     }
 
@@ -182,7 +186,7 @@ impl Run {
     /// manager does, which makes a new token each time.
     fn is_forgotten(&self, act: &Act) -> bool {
         let forgotten = |model: &User| {
-            let mut forgotten = model.ended[..model.forgotten].iter();
+            let mut forgotten = model.ended.iter().filter(|ended| ended.is_forgotten);
             forgotten.any(|ended| Some(ended.digest) == act.digest())
         };
         self.models.iter().any(forgotten)
@@ -196,11 +200,38 @@ impl Run {
         others.into_iter().any(|(_, other)| named(other))
     }
 
-    fn check(&mut self, user: usize, act: &Act, before: &Account) {
+    /// Each token that had expired has ended by an event of its own, and no other;
+    /// what the account is shown as beforehand is what the act began with.
+    fn check_expiry(&mut self, before: &Account, transition: &Transition) {
+        let now = Timestamp::from_unix_millis(self.now);
+        let slots = before.backup().into_iter().chain(before.primary());
+        let expired: Vec<_> = slots.filter(|token| token.is_expired(now)).collect();
+        assert!(
+            transition.expired.iter().map(Event::token).eq(expired.iter().map(|it| Some(it.id)))
+        );
+        for token in &expired {
+            assert_eq!(transition.account.slot_of(&token.digest.digest), None);
+        }
+        let (shown, events) = retire_expired(before, &Facts::new(now, &self.policy));
+        assert_eq!(events, transition.expired);
+        let mut slots = shown.primary().into_iter().chain(shown.backup());
+        assert!(slots.all(|token| !token.is_expired(now)));
+        assert!(shown.backup().is_none() || shown.primary().is_some());
+        let promoted = expired.len() == 1 && before.backup().is_some() && shown.backup().is_none();
+        for (happened, name) in [
+            (expired.len() == 1, "one has expired"),
+            (expired.len() == 2, "both have expired"),
+            (promoted && expired[0].id == before.primary().unwrap().id, "the backup is promoted"),
+        ] {
+            *self.seen.entry(("Expire", name)).or_insert(0) += u64::from(happened);
+        }
+    }
+
+    fn check(&mut self, user: usize, act: &Act, before: &Account, events: usize) {
         let after = &self.accounts[user];
         self.models[user].assert_is(after);
-        // I7: each change raises the revision by one.
-        assert_eq!(after.revision().as_u64(), before.revision().as_u64() + 1);
+        // I7: each event raises the revision by one.
+        assert_eq!(after.revision().as_u64(), before.revision().as_u64() + events as u64);
         // I3: a backup implies a primary, and only these acts leave a user who
         // had a live token without one.
         assert!(after.backup().is_none() || after.primary().is_some(), "{act:?}");
@@ -251,7 +282,8 @@ impl Run {
     }
 
     /// I12: what has ended stays so, under its own id, and is remembered for
-    /// ninety days and among the last sixteen.
+    /// ninety days and among the last sixteen. I14: at most 64 of each kind are,
+    /// and none for longer but the last sixteen.
     fn check_endings(&self, user: usize, before: &Account) {
         let (account, model) = (&self.accounts[user], &self.models[user]);
         for ended in before.retired() {
@@ -259,9 +291,16 @@ impl Run {
             assert!(place.is_none_or(|place| place == Place::Retired(ended.id)));
         }
         let young = |at: u64| self.now.saturating_sub(at) <= 90 * crate::DAY;
+        let lived = |ending| !matches!(ending, Ending::Superseded | Ending::Cancelled);
+        let kinds = account.retired().iter().map(|retired| lived(retired.ending));
+        let [of_live, all] = [kinds.clone().filter(|lived| *lived).count(), kinds.count()];
+        assert!(of_live <= 64 && all - of_live <= 64);
         for (place, ended) in model.ended.iter().rev().enumerate() {
             let remembered = account.place_of(&token_digest(ended.digest)).is_some();
-            assert!(remembered || !(place < 16 || young(ended.at)), "{ended:?} is forgotten");
+            let is_full = (if lived(ended.ending) { of_live } else { all - of_live }) == 64;
+            let must_be = place < 16 || (young(ended.at) && !is_full);
+            assert!(remembered || !must_be || ended.is_forgotten, "{ended:?} is forgotten");
+            assert!(!remembered || place < 16 || young(ended.at), "{ended:?} is remembered");
         }
         let mut ids: Vec<_> = account.retired().iter().map(|retired| retired.id).collect();
         let slots = account.primary().into_iter().chain(account.backup());

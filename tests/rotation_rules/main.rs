@@ -5,6 +5,7 @@
 mod adversarial;
 mod boundaries;
 mod endings;
+mod expiry;
 mod imports;
 mod lifetimes;
 mod repetition;

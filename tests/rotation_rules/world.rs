@@ -55,6 +55,8 @@ pub(crate) struct World {
     pub(crate) now: Timestamp,
     pub(crate) primary_used: Option<Timestamp>,
     pub(crate) backup_used: Option<Timestamp>,
+    /// What the last command has retired first.
+    pub(crate) expired: Vec<Event>,
 }
 
 impl World {
@@ -62,7 +64,8 @@ impl World {
     pub(crate) fn absent() -> Self {
         let account = Account::absent(UserId::new("alice").unwrap());
         let policy = Policy::default();
-        Self { account, policy, now: START, primary_used: None, backup_used: None }
+        let (primary_used, backup_used, expired) = (None, None, Vec::new());
+        Self { account, policy, now: START, primary_used, backup_used, expired }
     }
 
     /// GET may be performed; there is no token.
@@ -111,10 +114,15 @@ impl World {
         let mut facts = Facts::new(self.now, &self.policy);
         facts.primary_used = self.primary_used;
         facts.backup_used = self.backup_used;
-        let (account, event) = apply(&self.account, command, &facts)?;
-        assert_eq!(account.revision().as_u64(), self.account.revision().as_u64() + 1);
-        self.account = account;
-        Ok(event)
+        let transition = apply(&self.account, command, &facts)?;
+        let (first, revision) =
+            (self.account.revision().as_u64() + 1, transition.account.revision());
+        let revisions: Vec<_> =
+            transition.events().map(|(revision, _)| revision.as_u64()).collect();
+        assert_eq!(revisions, (first..=revision.as_u64()).collect::<Vec<_>>());
+        self.account = transition.account;
+        self.expired = transition.expired;
+        Ok(transition.event)
     }
 
     pub(crate) fn expect(&mut self, command: Command) -> Event {

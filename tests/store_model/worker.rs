@@ -8,7 +8,7 @@ use tokio::task::yield_now;
 use tower_api_token::account::{Account, Revision, Slot, TokenRecord};
 use tower_api_token::audit::AuditEntry;
 use tower_api_token::identity::{Actor, UserId};
-use tower_api_token::rotation::{Facts, apply};
+use tower_api_token::rotation::{Facts, Transition, apply};
 use tower_api_token::store::{AccountStore, Replacement, StoreErrorKind};
 use tower_api_token::time::{ManualClock, Timestamp};
 use tower_api_token::token::TokenId;
@@ -149,7 +149,7 @@ impl<S: AccountStore> Worker<S> {
         let mut facts = Facts::new(Timestamp::from_unix_millis(world.now), &policy);
         facts.primary_used = world.primary_used.map(Timestamp::from_unix_millis);
         facts.backup_used = world.backup_used.map(Timestamp::from_unix_millis);
-        let (account, event) = match apply(before, act.command(&user), &facts) {
+        let Transition { account, event, .. } = match apply(before, act.command(&user), &facts) {
             Ok(changed) => changed,
             Err(error) => {
                 let (revision, refusal) = (revision.as_u64(), name(&error));

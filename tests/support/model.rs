@@ -73,6 +73,8 @@ pub(crate) struct Ended {
     pub(crate) digest: u64,
     pub(crate) at: u64,
     pub(crate) ending: Ending,
+    /// Whether the account may have forgotten it.
+    pub(crate) is_forgotten: bool,
 }
 
 /// One user, as the model has it.
@@ -84,8 +86,6 @@ pub(crate) struct User {
     pub(crate) waiting: Option<Waiting>,
     /// Every token that has ended, remembered by the account or not.
     pub(crate) ended: Vec<Ended>,
-    /// How many of them the account may have forgotten.
-    pub(crate) forgotten: usize,
     pub(crate) confirmed: Option<(u64, u64)>,
     /// How many tokens there have been.
     tokens: u64,
@@ -103,15 +103,50 @@ impl User {
     /// What the rules make of it; a refusal changes nothing.
     pub(crate) fn act(&mut self, act: &Act, world: World) -> Outcome {
         let mut next = self.clone();
+        next.expire(world);
         next.try_to(act, world)?;
         next.changes += 1;
-        while next.ended.len() - next.forgotten > 16
-            && world.now.saturating_sub(next.ended[next.forgotten].at) > 90 * DAY
-        {
-            next.forgotten += 1;
-        }
+        next.forget(world);
         *self = next;
         Ok(())
+    }
+
+    /// What has expired ends first, and a backup that lives on takes the place
+    /// of a primary that does not.
+    fn expire(&mut self, world: World) {
+        for slot in [&mut self.backup, &mut self.primary] {
+            if let Some(token) = slot.take_if(|token| !token.is_live(world.now)) {
+                let Token { id, digest, .. } = token;
+                let (at, ending) = (world.now, Ending::Expired);
+                self.ended.push(Ended { id, digest, at, ending, is_forgotten: false });
+                self.changes += 1;
+            }
+        }
+        if self.primary.is_none() {
+            self.primary = self.backup.take().map(|backup| {
+                let end = world.lifetimes.token.map(|life| world.now + life);
+                Token { end: backup.end.into_iter().chain(end).min(), ..backup }
+            });
+        }
+    }
+
+    /// The latest 64 of each kind are remembered for 90 days, the last 16 for
+    /// ever.
+    fn forget(&mut self, world: World) {
+        let mut counts = [0; 2];
+        let remembered = self.ended.iter_mut().rev().filter(|ended| !ended.is_forgotten);
+        for (place, ended) in remembered.enumerate() {
+            let lived = !matches!(ended.ending, Ending::Superseded | Ending::Cancelled);
+            let count = &mut counts[usize::from(lived)];
+            *count += 1;
+            let old = world.now.saturating_sub(ended.at) > 90 * DAY;
+            ended.is_forgotten = *count > 64 || (old && place >= 16);
+        }
+    }
+
+    /// Every ended token that the account remembers.
+    fn remembered(&self) -> impl Iterator<Item = &Ended> {
+        self.ended.iter().filter(|ended| !ended.is_forgotten)
     }
 
     fn try_to(&mut self, act: &Act, world: World) -> Outcome {
@@ -163,6 +198,8 @@ impl User {
     ) -> Outcome {
         guard(!self.methods.is_empty(), "NoAccess")?;
         let backup = self.backup.as_ref().map(|backup| backup.id);
+        let expired = |id| self.remembered().any(|it| it.id == id && it.ending == Ending::Expired);
+        let replacing = replacing.filter(|id| !expired(*id));
         guard(backup.is_none() || replacing.is_some(), "BackupExists")?;
         guard(backup == replacing, "Stale")?;
         let token = self.make(digest, world, None)?;
@@ -187,9 +224,7 @@ impl User {
         let Some(waiting) = self.waiting.clone().filter(|waiting| waiting.code == code) else {
             let mut slots = self.primary.iter().chain(&self.backup);
             let known = self.confirmed.filter(|confirmed| confirmed.1 == code);
-            let live = |token: &Token| {
-                known.is_some_and(|(id, _)| id == token.id) && token.is_live(world.now)
-            };
+            let live = |token: &Token| known.is_some_and(|(id, _)| id == token.id);
             return Err(if slots.any(live) { "AlreadyConfirmed" } else { "UnknownCode" });
         };
         let in_time = world.now < waiting.code_made + 10 * MINUTE;
@@ -221,18 +256,17 @@ impl User {
     fn delete(&mut self, id: u64, even_if_in_use: bool, world: World) -> Outcome {
         let backup = self.backup.take().filter(|backup| backup.id == id);
         let backup = backup.ok_or_else(|| self.gone(id, Ending::Deleted))?;
-        let live = self.primary.as_ref().is_some_and(|primary| primary.is_live(world.now));
-        guard(live, "NoLivePrimary")?;
         guard(even_if_in_use || !in_use(&backup, world.backup_used, world.now), "InUse")?;
         self.end(&backup, Ending::Deleted, world);
         Ok(())
     }
 
     fn roll_back(&mut self, id: u64, even_if_in_use: bool, world: World) -> Outcome {
+        let expired = self.remembered().any(|it| it.id == id && it.ending == Ending::Expired);
+        guard(self.primary.is_some() || !expired, "NoLiveBackup")?;
         let primary = self.primary.take().filter(|primary| primary.id == id);
         let primary = primary.ok_or_else(|| self.gone(id, Ending::RolledBack))?;
-        let backup = self.backup.take().filter(|backup| backup.is_live(world.now));
-        let backup = backup.ok_or("NoLiveBackup")?;
+        let backup = self.backup.take().ok_or("NoLiveBackup")?;
         guard(even_if_in_use || !in_use(&primary, world.primary_used, world.now), "InUse")?;
         self.end(&primary, Ending::RolledBack, world);
         let end = world.lifetimes.token.map(|life| world.now + life);
@@ -277,19 +311,19 @@ impl User {
     pub(crate) fn named(&self) -> Vec<u64> {
         let live = self.primary.iter().chain(&self.backup);
         let live = live.chain(self.waiting.iter().map(|waiting| &waiting.token));
-        let remembered = self.ended[self.forgotten..].iter().map(|ended| ended.digest);
+        let remembered = self.remembered().map(|ended| ended.digest);
         live.map(|token| token.digest).chain(remembered).collect()
     }
 
     fn gone(&self, id: u64, effect: Ending) -> &'static str {
-        let remembered = &self.ended[self.forgotten..];
-        let done = remembered.iter().any(|ended| ended.id == id && ended.ending == effect);
+        let done = |ended: &Ended| ended.ending == effect || ended.ending == Ending::Expired;
+        let done = self.remembered().any(|ended| ended.id == id && done(ended));
         if done { "AlreadyDone" } else { "Stale" }
     }
 
     fn end(&mut self, token: &Token, ending: Ending, world: World) {
         let Token { id, digest, .. } = *token;
-        self.ended.push(Ended { id, digest, at: world.now, ending });
+        self.ended.push(Ended { id, digest, at: world.now, ending, is_forgotten: false });
     }
 
     fn end_everything(&mut self, ending: Ending, world: World) -> Outcome {
@@ -323,7 +357,7 @@ impl User {
         let retired = account.retired().iter();
         let retired =
             retired.map(|it| (it.id.as_u64(), it.digest.digest, it.at.unix_millis(), it.ending));
-        let ended = self.ended[self.forgotten..].iter();
+        let ended = self.remembered();
         let ended = ended.map(|it| (it.id, token_digest(it.digest), it.at, it.ending));
         assert!(retired.eq(ended), "{:?}\n{:?}", account.retired(), self.ended);
     }

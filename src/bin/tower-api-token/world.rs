@@ -8,6 +8,7 @@ use tower_api_token::TokenManager;
 use tower_api_token::audit::AuditEntry;
 use tower_api_token::identity::{Actor, UserId};
 use tower_api_token::manage::Confirmation;
+use tower_api_token::rotation::Policy;
 use tower_api_token::store::{AccountStore, WithTimeout};
 
 use crate::arguments::Common;
@@ -25,6 +26,7 @@ const LAST_PATIENCE: Duration = Duration::from_secs(5);
 pub(crate) struct World {
     pub(crate) store: Arc<WithTimeout<Arc<dyn AccountStore>>>,
     pub(crate) manager: TokenManager,
+    pub(crate) policy: Policy,
     pub(crate) actor: Actor,
     pub(crate) output: Output,
 }
@@ -39,15 +41,16 @@ impl World {
     async fn with(settings: &Settings, actor: Actor, output: Output) -> Result<Self, Failure> {
         let store =
             Arc::new(Opened::open_small(settings).await?.accounts(settings, COMMAND_PATIENCE));
+        let policy = settings.policy.policy()?;
         let mut manager = TokenManager::builder(Arc::clone(&store))
             .scheme(settings.tokens.scheme()?)
-            .policy(settings.policy.policy()?)
+            .policy(policy.clone())
             .confirmation(Confirmation::ByCaller);
         if let Some(messenger) = settings.notify.messenger()? {
             manager = manager.notifier(messenger);
         }
         let manager = manager.build().await?;
-        Ok(Self { store, manager, actor, output })
+        Ok(Self { store, manager, policy, actor, output })
     }
 
     /// Waits until everybody has been told of what was changed, a change

@@ -138,6 +138,8 @@ const fn headline(event: &Event) -> &'static str {
         Event::RolledBack { .. } => "Your former API token is the primary again",
         Event::AllRevoked => "All your API tokens were revoked",
         Event::AccessRevoked => "Your API access was revoked",
+        Event::TokenIssued { .. } => "An API token was issued for you",
+        Event::TokenRevealed { .. } => "Your API token was shown",
         _ => "Your API tokens were changed",
     }
 }
@@ -147,8 +149,11 @@ fn what_happened(event: &Event) -> String {
         Event::PrimaryConfirmed { id, backup, replaced } => {
             let mut text = format!("Token {id} was confirmed and is your primary API token now.");
             if let Some(backup) = backup {
-                let _ =
-                    write!(text, " Token {backup} is the backup, and works until it is deleted.");
+                let _ = write!(
+                    text,
+                    " Token {backup} is the backup: it works until it is deleted, or expires if it \
+                     has a lifetime."
+                );
             }
             if let Some(replaced) = replaced {
                 let _ = write!(text, " Token {replaced}, the former backup, works no more.");
@@ -164,6 +169,13 @@ fn what_happened(event: &Event) -> String {
         ),
         Event::AllRevoked => {
             String::from("All your API tokens were revoked at once. None of them works any more.")
+        }
+        Event::TokenIssued { id } => format!(
+            "Token {id} was issued for your account and is your primary API token now. It works \
+             at once, and whoever issued it has seen it."
+        ),
+        Event::TokenRevealed { id } => {
+            format!("Token {id} of your account was shown again to whoever asked for it.")
         }
         Event::AccessRevoked => String::from(
             "Your access to the API was revoked, and all your tokens with it. None of them works \
@@ -227,6 +239,8 @@ mod tests {
             Event::RolledBack { given_up: id(3), primary: id(2) },
             Event::AllRevoked,
             Event::AccessRevoked,
+            Event::TokenIssued { id: id(1) },
+            Event::TokenRevealed { id: id(3) },
         ];
         let mut texts: Vec<_> = Vec::new();
         for event in events {

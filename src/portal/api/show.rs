@@ -15,6 +15,7 @@ pub(super) fn view(view: &AccountView) -> Value {
         "primary": view.primary.as_ref().map(token),
         "backup": view.backup.as_ref().map(token),
         "pending": view.pending.as_ref().map(pending),
+        "expired": view.expired.iter().map(token).collect::<Vec<_>>(),
         "revision": view.revision.as_u64(),
         "now": view.now.to_string(),
     })
@@ -27,6 +28,7 @@ pub(super) fn summary(account: &AccountSummary) -> Value {
         "primary": account.primary.map(TokenId::as_u64),
         "backup": account.backup.map(TokenId::as_u64),
         "pending": account.pending.map(TokenId::as_u64),
+        "expired": account.expired.iter().map(|id| id.as_u64()).collect::<Vec<_>>(),
         "revision": account.revision.as_u64(),
     })
 }

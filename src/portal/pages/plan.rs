@@ -64,11 +64,14 @@ impl Plan {
             );
         let plan = match &view.primary {
             Some(primary) => plan.effect(format!(
-                "Whatever uses your present primary, {}, goes on working. With the confirmation \
+                "Whatever uses your present primary, {}, goes on working{}. With the confirmation \
                  it becomes the backup, until you delete it.",
-                name(primary)
+                name(primary),
+                until(primary, view)
             )),
-            None => plan.effect("You have no token now, so nothing that is running is affected."),
+            None => {
+                plan.effect("You have no token that works, so nothing that is running is affected.")
+            }
         };
         let mut plan = match &view.backup {
             Some(backup) => plan.effect(format!(
@@ -81,6 +84,10 @@ impl Plan {
         };
         plan.ends_something = view.backup.is_some();
         match &view.pending {
+            Some(pending) if pending.expires_at <= view.now => plan.effect(format!(
+                "Token {}, whose time to be confirmed has run out, is dropped.",
+                pending.id
+            )),
             Some(pending) => plan.effect(format!(
                 "Token {}, which waits for its confirmation, is dropped, and the link in its mail \
                  is void.",
@@ -101,7 +108,8 @@ impl Plan {
             ));
         Ok(match &view.primary {
             Some(primary) => {
-                plan.effect(format!("Your primary, {}, goes on working.", name(primary)))
+                let (name, until) = (name(primary), until(primary, view));
+                plan.effect(format!("Your primary, {name}, goes on working{until}."))
             }
             None => plan,
         })
@@ -135,7 +143,7 @@ impl Plan {
                  void.",
                 card.id, card.hint
             ))
-            .effect("Whatever is running goes on working.");
+            .effect("This affects nothing that is running.");
         Ok(Self { ends_something: false, ..plan })
     }
 
@@ -192,6 +200,12 @@ fn name(token: &TokenView) -> String {
     } else {
         format!("token {} ({hint})", token.id)
     }
+}
+
+/// Such as ` until 2026-01-02, 03:04 UTC`; nothing for a token without an end.
+fn until(token: &TokenView, view: &AccountView) -> String {
+    let end = token.expires_at.map(|at| format!(" until {}", Moment::new(at, view.now).text));
+    end.unwrap_or_default()
 }
 
 fn last_use(token: &TokenView, view: &AccountView) -> String {

@@ -36,22 +36,30 @@ pub(super) struct Tokens {
     pub(super) methods: String,
     pub(super) primary: Option<TokenCard>,
     pub(super) backup: Option<TokenCard>,
+    /// Those that have expired since the last change.
+    pub(super) expired: Vec<TokenCard>,
     /// Whether a backup was used lately, or may have been.
     pub(super) is_backup_in_use: bool,
     pub(super) pending: Option<PendingCard>,
 }
 
 impl Tokens {
+    /// Whether a new token can still be confirmed.
+    fn is_one_waiting(&self) -> bool {
+        self.pending.as_ref().is_some_and(|pending| !pending.is_expired)
+    }
+
     fn is_some_unrevealable(&self) -> bool {
         self.primary.iter().chain(&self.backup).any(|card| !card.is_revealable)
     }
 
     pub(super) fn of(view: &AccountView) -> Self {
-        let (primary, backup) = TokenCard::slots(view);
+        let card = |token| TokenCard::new(token, view.now);
         Self {
             methods: view.methods.to_string(),
-            primary,
-            backup,
+            primary: view.primary.as_ref().map(card),
+            backup: view.backup.as_ref().map(card),
+            expired: view.expired.iter().map(card).collect(),
             is_backup_in_use: view.backup.as_ref().is_some_and(|backup| backup.in_use),
             pending: view.pending.as_ref().map(|pending| PendingCard::new(pending, view.now)),
         }

@@ -19,7 +19,7 @@ use crate::portal::layout::{Layout, Page};
 use crate::portal::refusal::Refusal;
 use crate::portal::session::{PortalUser, SignedIn};
 use crate::portal::show::PendingCard;
-use crate::rotation::Command;
+use crate::rotation::{Command, RotationError};
 use crate::token::{ConfirmationCode, TokenId};
 
 #[derive(Template)]
@@ -84,6 +84,9 @@ async fn typing(portal: &Shared, user: &PortalUser) -> Result<Response, Refusal>
     let view = portal.manager.view(user.user()).await?;
     let Some(pending) = &view.pending else { return Err(Refusal::NOTHING_PENDING) };
     let card = PendingCard::new(pending, view.now);
+    if card.is_expired {
+        return Err(RotationError::ExpiredCode.into());
+    }
     let [primary, backup] = [&view.primary, &view.backup].map(|slot| slot.as_ref().map(|t| t.id));
     let event = Event::PrimaryConfirmed { id: pending.id, backup: primary, replaced: backup };
     let mut effects = effects(&event, &view);

@@ -7,7 +7,7 @@ use crate::account::{Account, Revision};
 use crate::audit::AuditEntry;
 use crate::identity::Actor;
 use crate::method::MethodSet;
-use crate::rotation::{Command, Facts, NewToken, Policy, apply};
+use crate::rotation::{Command, Facts, NewToken, Policy, Transition, apply};
 use crate::store::Replacement;
 use crate::time::Timestamp;
 use crate::token::{TokenDigest, TokenHint, TokenId};
@@ -90,7 +90,8 @@ impl Life {
         let policy = Policy::default();
         let facts = Facts::new(self.now, &policy);
         let step = apply(&self.account, command, &facts);
-        let (account, event) = step.expect("the steps of the suite obey the rules");
+        let Transition { account, event, .. } =
+            step.expect("the steps of the suite obey the rules");
         let before = self.account.revision();
         let expected = (before != Revision::ABSENT).then_some(before);
         let (user, revision) = (account.user().clone(), account.revision());

@@ -125,6 +125,7 @@ fn every_ending() -> Vec<Retired> {
         Ending::RolledBack,
         Ending::Revoked,
         Ending::AccessRevoked,
+        Ending::Expired,
     ];
     (21..).zip(endings).map(|(number, ending)| retired(number, number, ending)).collect()
 }
@@ -179,6 +180,8 @@ pub(super) fn events() -> Vec<Event> {
         Event::TokenImported { id: id(1 << 40), slot: Slot::Primary },
         Event::TokenImported { id: id(6), slot: Slot::Backup },
         Event::TokenRevealed { id: id(1) },
+        Event::TokenExpired { id: id(1), expired_at: NOW, promoted: None },
+        Event::TokenExpired { id: id(3), expired_at: NOW + DAY, promoted: Some(id(2)) },
         Event::RetiredTokenUsed { id: id(1), count: 1 << 40 },
         Event::AccessRevoked,
     ]
@@ -227,13 +230,14 @@ mod tests {
             Event::RetiredTokenUsed { .. } => 11,
             Event::ConfirmationNotSent { .. } => 12,
             Event::TokenRevealed { .. } => 13,
+            Event::TokenExpired { .. } => 14,
         }
     }
 
     #[test]
     fn the_samples_hold_every_event_and_every_ending() {
         let kinds: BTreeSet<_> = events().iter().map(kind).collect();
-        assert!(kinds.into_iter().eq(0..=13));
+        assert!(kinds.into_iter().eq(0..=14));
         let ending = |retired: &Retired| match retired.ending {
             Ending::Superseded => 0,
             Ending::Cancelled => 1,
@@ -242,8 +246,9 @@ mod tests {
             Ending::RolledBack => 4,
             Ending::Revoked => 5,
             Ending::AccessRevoked => 6,
+            Ending::Expired => 7,
         };
-        assert!(every_ending().iter().map(ending).eq(0..=6));
+        assert!(every_ending().iter().map(ending).eq(0..=7));
     }
 
     #[test]

@@ -8,6 +8,7 @@ use crate::audit::Event;
 use crate::identity::Actor;
 use crate::method::MethodSet;
 use crate::store::StoreError;
+use crate::time::Timestamp;
 use crate::token::TokenId;
 
 const DOING: &str = "reading a history";
@@ -65,6 +66,7 @@ enum EventForm {
     TokenIssued { id: u64 },
     TokenImported { id: u64, slot: SlotForm },
     TokenRevealed { id: u64 },
+    TokenExpired { id: u64, expired_at: u64, promoted: Option<u64> },
     RetiredTokenUsed { id: u64, count: u64 },
     ConfirmationNotSent { id: u64 },
 }
@@ -104,6 +106,11 @@ impl EventForm {
                 Self::TokenImported { id: id.as_u64(), slot: SlotForm::of(*slot) }
             }
             Event::TokenRevealed { id } => Self::TokenRevealed { id: id.as_u64() },
+            Event::TokenExpired { id, expired_at, promoted } => Self::TokenExpired {
+                id: id.as_u64(),
+                expired_at: expired_at.unix_millis(),
+                promoted: promoted.map(TokenId::as_u64),
+            },
             Event::RetiredTokenUsed { id, count } => {
                 Self::RetiredTokenUsed { id: id.as_u64(), count: *count }
             }
@@ -141,6 +148,11 @@ impl EventForm {
                 Event::TokenImported { id: TokenId::from_u64(id), slot: slot.slot() }
             }
             Self::TokenRevealed { id } => Event::TokenRevealed { id: TokenId::from_u64(id) },
+            Self::TokenExpired { id, expired_at, promoted } => Event::TokenExpired {
+                id: TokenId::from_u64(id),
+                expired_at: Timestamp::from_unix_millis(expired_at),
+                promoted: promoted.map(TokenId::from_u64),
+            },
             Self::RetiredTokenUsed { id, count } => {
                 Event::RetiredTokenUsed { id: TokenId::from_u64(id), count }
             }

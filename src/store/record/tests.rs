@@ -9,8 +9,11 @@ use super::*;
 use crate::account::Slot;
 use crate::audit::Event;
 use crate::identity::Actor;
-use crate::token::SealedToken;
+use crate::method::{MAX_EXTENSION_METHODS, MAX_METHOD_LENGTH};
+use crate::rotation::Policy;
+use crate::token::{MAX_TOKEN_LENGTH, SealedToken};
 
+/// Those of [`full_account`], which programs of every version read.
 const ENDINGS: [Ending; 7] = [
     Ending::Superseded,
     Ending::Cancelled,
@@ -20,6 +23,11 @@ const ENDINGS: [Ending; 7] = [
     Ending::Revoked,
     Ending::AccessRevoked,
 ];
+
+const EVERY_ENDING: [Ending; 8] = {
+    let [a, b, c, d, e, f, g] = ENDINGS;
+    [a, b, c, d, e, f, g, Ending::Expired]
+};
 
 fn any_time() -> impl Strategy<Value = Timestamp> {
     any::<u64>().prop_map(Timestamp::from_unix_millis)
@@ -70,11 +78,11 @@ fn any_pending(id: u64) -> impl Strategy<Value = Pending> {
 }
 
 fn any_retired() -> impl Strategy<Value = Vec<Retired>> {
-    vec((any::<u16>(), any_time(), 0..ENDINGS.len()), 0..20).prop_map(|retired| {
+    vec((any::<u16>(), any_time(), 0..EVERY_ENDING.len()), 0..20).prop_map(|retired| {
         let numbered = (100..).zip(retired);
         let retired = numbered.map(|(id, (pepper, at, ending))| {
             let digest = any_digest(id, pepper);
-            Retired::new(TokenId::from_u64(id), digest, at, ENDINGS[ending])
+            Retired::new(TokenId::from_u64(id), digest, at, EVERY_ENDING[ending])
         });
         retired.collect()
     })
@@ -219,6 +227,65 @@ fn a_record_of_the_time_before_sealing_reads_back_and_is_still_written() {
 }
 
 #[test]
+fn an_account_with_an_expired_token_has_a_version_of_its_own_and_reads_back() {
+    for account in [full_account(), sealed_account()] {
+        let mut expired = account.clone();
+        expired.retired[0].ending = Ending::Expired;
+        let bytes = encode(&expired);
+        assert_eq!(bytes[0], EXPIRED);
+        assert_ne!(encode(&account)[0], EXPIRED);
+        assert_eq!(decode(&bytes).unwrap(), expired);
+    }
+}
+
+/// What a sealed token has before its text: layout, key, nonce and tag.
+const BEFORE_SEALED_TEXT: usize = 1 + 4 + 24 + 16;
+
+/// As many tokens of each kind as an account remembers, the longest name,
+/// methods, peppers and sealed tokens, and numbers that no account reaches.
+#[test]
+fn no_account_is_larger_than_16_kib() {
+    let at = Timestamp::from_unix_millis(u64::MAX);
+    let (first, pepper) = (1_u64 << 62, u16::MAX);
+    let token = |number| TokenRecord {
+        active_since: Timestamp::from_unix_millis(u64::MAX >> 1),
+        expires_at: Some(at),
+        sealed: Some(SealedToken::from_bytes([7; BEFORE_SEALED_TEXT + MAX_TOKEN_LENGTH])),
+        ..TokenRecord::new(
+            TokenId::from_u64(first + number),
+            any_digest(number, pepper),
+            TokenHint::from_stored("prefix12_...zzzz"),
+            Timestamp::from_unix_millis(u64::MAX >> 2),
+        )
+    };
+    let kept =
+        [(Ending::Expired, Policy::LIVED_KEPT), (Ending::Superseded, Policy::NEVER_LIVED_KEPT)];
+    let retired = kept.iter().flat_map(|&(ending, count)| std::iter::repeat_n(ending, count));
+    let retired = (10..).zip(retired).map(|(number, ending)| {
+        Retired::new(TokenId::from_u64(first + number), any_digest(number, pepper), at, ending)
+    });
+    let extension = |number| format!("{number:A>MAX_METHOD_LENGTH$}");
+    let extensions = (0..MAX_EXTENSION_METHODS).map(extension);
+    let code = CodeDigest::from_bytes([7; 32]);
+    let mut pending = Pending::new(token(3), at, code, at, at);
+    pending.replacing_backup = Some(TokenId::from_u64(first));
+    let account = Account::builder(UserId::new("\u{10ffff}".repeat(63)).unwrap())
+        .methods(MethodSet::new(extensions.chain(USUAL_METHODS.map(String::from))).unwrap())
+        .backup(token(1))
+        .primary(token(2))
+        .pending(pending)
+        .retired(retired)
+        .confirmed(Confirmed::new(TokenId::from_u64(first + 2), code))
+        .revision(Revision::from_u64(first))
+        .build()
+        .unwrap();
+    let bytes = encode(&account);
+    assert!(bytes.len() > 8 << 10, "{} bytes: is it the greatest?", bytes.len());
+    assert!(bytes.len() <= 16 << 10, "{} bytes", bytes.len());
+    assert_eq!(decode(&bytes).unwrap(), account);
+}
+
+#[test]
 fn sealed_tokens_read_back_in_their_places() {
     let account = sealed_account();
     let read = decode(&encode(&account)).unwrap();
@@ -303,6 +370,12 @@ fn every_event_reads_back_under_its_name() {
         Event::TokenImported { id: one, slot: Slot::Primary },
         Event::TokenImported { id: one, slot: Slot::Backup },
         Event::TokenRevealed { id: one },
+        Event::TokenExpired {
+            id: one,
+            expired_at: Timestamp::from_unix_millis(7),
+            promoted: Some(two),
+        },
+        Event::TokenExpired { id: one, expired_at: Timestamp::default(), promoted: None },
         Event::RetiredTokenUsed { id: one, count: 3 },
         Event::ConfirmationNotSent { id: one },
     ];

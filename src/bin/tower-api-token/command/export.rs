@@ -3,7 +3,10 @@
 use clap::Args;
 use serde_json::{Value, json};
 use tower_api_token::account::{Account, TokenRecord};
+use tower_api_token::audit::Event;
+use tower_api_token::rotation::{Facts, retire_expired};
 use tower_api_token::store::{AccountStore, PageSize};
+use tower_api_token::token::TokenId;
 
 use super::import::Format;
 use crate::failure::Failure;
@@ -27,7 +30,7 @@ pub(crate) struct ExportArguments {
 const COLUMNS: &str = "user,methods,revision,\
     primary,primary_hint,primary_made_at,primary_expires_at,\
     backup,backup_hint,backup_made_at,backup_expires_at,\
-    pending,pending_expires_at";
+    pending,pending_expires_at,expired";
 
 pub(crate) async fn run(arguments: &ExportArguments, world: &World) -> Result<(), Failure> {
     if matches!(arguments.format, Format::Csv) {
@@ -36,13 +39,22 @@ pub(crate) async fn run(arguments: &ExportArguments, world: &World) -> Result<()
     let mut after = None;
     loop {
         let page = world.store.list(after.as_ref(), PageSize::MAX).await?;
+        let now = match page.accounts.first() {
+            Some(first) => world.store.load(first.user()).await?.now,
+            None => return Ok(()),
+        };
+        let facts = Facts::new(now, &world.policy);
         // A page at once: a write for each line would cost more than the store.
         let lines: Vec<_> = page
             .accounts
             .iter()
-            .map(|account| match arguments.format {
-                Format::Csv => line(account),
-                Format::Jsonl => value(account).to_string(),
+            .map(|account| {
+                let (live, events) = retire_expired(account, &facts);
+                let expired: Vec<_> = events.iter().filter_map(Event::token).collect();
+                match arguments.format {
+                    Format::Csv => line(&live, &expired),
+                    Format::Jsonl => value(&live, &expired).to_string(),
+                }
             })
             .collect();
         if !lines.is_empty() {
@@ -55,7 +67,8 @@ pub(crate) async fn run(arguments: &ExportArguments, world: &World) -> Result<()
     }
 }
 
-fn value(account: &Account) -> Value {
+/// An account as the next change will find it, and what has expired.
+fn value(account: &Account, expired: &[TokenId]) -> Value {
     let token = |token: &TokenRecord| {
         json!({
             "id": token.id.as_u64(),
@@ -74,10 +87,11 @@ fn value(account: &Account) -> Value {
             "id": pending.token.id.as_u64(),
             "expires_at": pending.expires_at.to_string(),
         })),
+        "expired": expired.iter().map(|id| id.as_u64()).collect::<Vec<_>>(),
     })
 }
 
-fn line(account: &Account) -> String {
+fn line(account: &Account, expired: &[TokenId]) -> String {
     let methods: Vec<_> = account.methods().iter().collect();
     let mut fields = vec![
         account.user().to_string(),
@@ -98,6 +112,8 @@ fn line(account: &Account) -> String {
     let pending = account.pending();
     fields.push(pending.map(|pending| pending.token.id.to_string()).unwrap_or_default());
     fields.push(pending.map(|pending| pending.expires_at.to_string()).unwrap_or_default());
+    let expired: Vec<_> = expired.iter().map(ToString::to_string).collect();
+    fields.push(expired.join(" "));
     let fields: Vec<_> = fields.iter().map(|field| csv_field(field)).collect();
     fields.join(",")
 }

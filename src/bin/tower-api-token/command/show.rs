@@ -20,6 +20,7 @@ pub(crate) fn account(view: &AccountView) -> String {
         .iter()
         .filter_map(|(slot, token)| token.as_ref().map(|token| row(slot, token)))
         .collect();
+    rows.extend(view.expired.iter().map(|token| row("expired", token)));
     rows.extend(view.pending.as_ref().map(|pending| pending_row(pending, view.now)));
     if rows.is_empty() {
         return text + "no tokens\n";
@@ -30,7 +31,8 @@ pub(crate) fn account(view: &AccountView) -> String {
 fn row(slot: &str, token: &TokenView) -> Vec<String> {
     let client = token.client.as_ref().map(|client| format!(" by {}", Safe(client.as_str())));
     let used = token.last_used_at.map_or_else(|| "-".to_owned(), |at| at.to_string());
-    let ends = token.expires_at.map(|at| format!("expires {at}"));
+    let verb = if slot == "expired" { "expired" } else { "expires" };
+    let ends = token.expires_at.map(|at| format!("{verb} {at}"));
     vec![
         slot.to_owned(),
         token.id.to_string(),
@@ -77,6 +79,7 @@ pub(crate) fn account_value(view: &AccountView) -> Value {
         "primary": view.primary.as_ref().map(token_value),
         "backup": view.backup.as_ref().map(token_value),
         "pending": view.pending.as_ref().map(pending_value),
+        "expired": view.expired.iter().map(token_value).collect::<Vec<_>>(),
         "revision": view.revision.as_u64(),
         "now": view.now.to_string(),
     })
@@ -125,6 +128,7 @@ pub(crate) fn summary_value(account: &AccountSummary) -> Value {
         "primary": account.primary.map(|id| id.as_u64()),
         "backup": account.backup.map(|id| id.as_u64()),
         "pending": account.pending.map(|id| id.as_u64()),
+        "expired": account.expired.iter().map(|id| id.as_u64()).collect::<Vec<_>>(),
         "revision": account.revision.as_u64(),
     })
 }

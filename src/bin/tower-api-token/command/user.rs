@@ -83,6 +83,7 @@ async fn show(user: &UserId, world: &World) -> Result<(), Failure> {
             let text = format!("user      {}\nmethods   none\nno tokens\n", Safe(user.as_str()));
             let nothing = serde_json::json!({
                 "user": user.as_str(), "methods": [], "primary": null, "backup": null, "pending": null,
+                "expired": [],
             });
             world.output.value(&text, &nothing)
         }

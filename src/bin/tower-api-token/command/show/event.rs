@@ -29,6 +29,11 @@ pub(crate) fn text(event: &Event) -> String {
         Event::AllRevoked => "every token revoked".to_owned(),
         Event::TokenIssued { id } => format!("token {id} issued"),
         Event::TokenImported { id, slot } => format!("token {id} imported as the {slot}"),
+        Event::TokenRevealed { id } => format!("token {id} shown again"),
+        Event::TokenExpired { id, promoted: None, .. } => format!("token {id} expired"),
+        Event::TokenExpired { id, promoted: Some(backup), .. } => {
+            format!("token {id} expired, former backup {backup} is the primary")
+        }
         event => event.name().replace('_', " "),
     }
 }
@@ -62,6 +67,10 @@ fn add(value: &mut Value, event: &Event) {
             value["replaced"] = json!(replaced.map(|id| id.as_u64()));
         }
         Event::RolledBack { primary, .. } => value["primary"] = json!(primary.as_u64()),
+        Event::TokenExpired { expired_at, promoted, .. } => {
+            value["expired_at"] = json!(expired_at.to_string());
+            value["promoted"] = json!(promoted.map(|id| id.as_u64()));
+        }
         Event::TokenImported { slot, .. } => value["slot"] = json!(slot.as_str()),
         _ => {}
     }
