@@ -23,6 +23,7 @@ mod guards;
 mod hang_ups;
 mod imports;
 mod many;
+mod nightly;
 mod notifiers;
 mod peppers;
 #[cfg(all(

@@ -169,7 +169,8 @@ impl World {
     pub(crate) async fn auth_text(&self, text: &str, method: &str) -> Result<Slot, DenialKind> {
         let node = Authenticator::new(Arc::clone(&self.store))
             .scheme(self.scheme.clone())
-            .usage(self.usage.clone());
+            .usage(self.usage.clone())
+            .clock(Arc::clone(&self.clock));
         let request = http::Request::builder().method(method);
         let request = request.header("authorization", format!("Bearer {text}")).body(()).unwrap();
         match node.authenticate(&mut request.into_parts().0).await {

@@ -59,6 +59,35 @@ fn they_are_remembered_for_as_long_as_the_policy_says() {
     assert_eq!(world.account.retired().len(), 16);
 }
 
+/// Whoever may generate, or issue, must not be able to fill the record.
+#[test]
+fn of_each_kind_the_latest_sixty_four_are_remembered() {
+    let mut world = World::active();
+    retire(&mut world, 70, Duration::ZERO);
+    assert_eq!(world.account.retired().len(), Policy::NEVER_LIVED_KEPT);
+    assert!((8..=71).all(|token| remembers(&world, token)) && !remembers(&world, 7));
+    world.expect(Command::RevokeAll);
+    for _ in 0..70 {
+        let token = new_token(world.account.next_token());
+        world.expect(Command::Issue { token });
+        world.expect(Command::RevokeAll);
+    }
+    assert!((78..=141).all(|token| remembers(&world, token)) && !remembers(&world, 77));
+    assert!((8..=71).all(|token| remembers(&world, token)), "the other kind stays");
+    assert_eq!(world.account.retired().len(), Policy::LIVED_KEPT + Policy::NEVER_LIVED_KEPT);
+}
+
+#[test]
+fn generating_without_end_forgets_nothing_that_lived() {
+    let mut world = World::granted();
+    world.expect(Command::Issue { token: new_token(1) });
+    world.expect(Command::RevokeAll);
+    world.expect(Command::Issue { token: new_token(2) });
+    retire(&mut world, 2 * Policy::NEVER_LIVED_KEPT, Duration::ZERO);
+    assert!(remembers(&world, 1), "it was live once");
+    assert_eq!(world.account.retired().len(), 1 + Policy::NEVER_LIVED_KEPT);
+}
+
 #[test]
 fn a_clock_that_goes_back_forgets_nothing() {
     let mut world = World::active();

@@ -48,6 +48,7 @@ async fn manager(life: &Life, list: &mut List) {
     list.add("SealingKeyId", &key.id());
     list.add("SealingKeyError", &SealingKey::new(1, b"short").err());
     list.add("SealingKey", &key);
+    list.add("AtRevision", &life.manager.at_revision(tower_api_token::account::Revision::ABSENT));
     list.add("GeneratePrimary", &life.manager.generate_primary(&user, alice));
     let resend = life.manager.resend_confirmation(&user, alice, life.generated.id);
     list.add("ResendConfirmation", &resend);

@@ -8,7 +8,9 @@ use tower_api_token::account::{
 use tower_api_token::audit::Event;
 use tower_api_token::identity::UserIdError;
 use tower_api_token::method::MethodError;
-use tower_api_token::rotation::{Command, Facts, NewToken, Policy, PolicyError, RotationError};
+use tower_api_token::rotation::{
+    Command, Facts, NewToken, Policy, PolicyError, RotationError, apply,
+};
 use tower_api_token::time::{ManualClock, SystemClock, Timestamp};
 use tower_api_token::token::{
     Pepper, PepperError, PrefixError, RandomError, SchemeError, SealedToken, SystemRandom,
@@ -102,6 +104,10 @@ fn rules(life: &Life, list: &mut List) {
     ];
     list.add("Command", &commands);
     list.add("NewToken", &new);
+    let grant = Command::Grant { methods: MethodSet::new(["PURGE"]).unwrap() };
+    let policy = Policy::default();
+    let transition = apply(&life.account, grant, &Facts::new(Timestamp::default(), &policy));
+    list.add("Transition", &transition.expect("she has other methods"));
     list.add("Facts", &Facts::new(Timestamp::default(), &Policy::default()));
     list.add("Policy", &Policy::default());
     list.add("PolicyError", &PolicyError::TooShort { shortest: Duration::ZERO });
