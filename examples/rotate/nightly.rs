@@ -7,7 +7,7 @@ use tower_api_token::token::Token;
 type Error = Box<dyn std::error::Error + Send + Sync>;
 
 /// Ends the former token, and answers whether there is none any more.
-pub async fn end_former(manager: &TokenManager, robot: &UserId) -> Result<bool, Error> {
+pub(crate) async fn end_former(manager: &TokenManager, robot: &UserId) -> Result<bool, Error> {
     let rotator = Actor::program("rotator")?;
     let Some(backup) = manager.view(robot).await?.backup else { return Ok(true) };
     match manager.delete_backup(&rotator, robot, backup.id, Guard::UnlessInUse).await {
@@ -23,7 +23,7 @@ pub async fn end_former(manager: &TokenManager, robot: &UserId) -> Result<bool, 
 
 /// Makes the next token and activates it as soon as `keep` has put it where the
 /// robot's programs find it. The present one goes on working as the backup.
-pub async fn make_next(
+pub(crate) async fn make_next(
     manager: &TokenManager,
     robot: &UserId,
     keep: impl AsyncFnOnce(&Token) -> Result<(), Error>,

@@ -104,7 +104,8 @@ fn rules(life: &Life, list: &mut List) {
     ];
     list.add("Command", &commands);
     list.add("NewToken", &new);
-    let grant = Command::Grant { methods: MethodSet::new(["PURGE"]).unwrap() };
+    let grant =
+        Command::Grant { methods: tower_api_token::method::MethodSet::new(["PURGE"]).unwrap() };
     let policy = Policy::default();
     let transition = apply(&life.account, grant, &Facts::new(Timestamp::default(), &policy));
     list.add("Transition", &transition.expect("she has other methods"));
