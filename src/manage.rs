@@ -257,8 +257,9 @@ impl TokenManager {
     ///
     /// [`InUse`](crate::rotation::RotationError::InUse) as the guard says,
     /// [`AlreadyDone`](crate::rotation::RotationError::AlreadyDone) if it was
-    /// deleted before or has expired, [`Stale`](crate::rotation::RotationError::Stale) if it is
-    /// not the backup; [`ManageError`] if it could not be done.
+    /// deleted before or has expired,
+    /// [`Stale`](crate::rotation::RotationError::Stale) if it is not the backup;
+    /// [`ManageError`] if it could not be done.
     pub async fn delete_backup(
         &self,
         actor: &Actor,
@@ -278,8 +279,9 @@ impl TokenManager {
     /// [`InUse`](crate::rotation::RotationError::InUse) as the guard says,
     /// [`NoLiveBackup`](crate::rotation::RotationError::NoLiveBackup),
     /// [`AlreadyDone`](crate::rotation::RotationError::AlreadyDone) if it was
-    /// given up before or has expired beside a live backup, [`Stale`](crate::rotation::RotationError::Stale) if it
-    /// is not the primary; [`ManageError`] if it could not be done.
+    /// given up before or has expired beside a live backup,
+    /// [`Stale`](crate::rotation::RotationError::Stale) if it is not the primary;
+    /// [`ManageError`] if it could not be done.
     pub async fn roll_back(
         &self,
         actor: &Actor,

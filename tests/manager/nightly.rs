@@ -11,7 +11,7 @@ use tower_api_token::token::{Token, TokenScheme};
 use crate::world::{World, alice};
 
 #[path = "../../examples/rotate/nightly.rs"]
-mod nightly;
+mod job;
 
 on_every_store!(
     a_token_is_rotated_day_by_day_and_no_request_is_refused,
@@ -40,14 +40,14 @@ impl Robot {
     async fn run(&self, world: &World, breaks_off: bool) -> Result<bool, String> {
         let (manager, robot) = (&world.manager, alice());
         let told = |error: Box<dyn std::error::Error + Send + Sync>| error.to_string();
-        if !nightly::end_former(manager, robot).await.map_err(told)? {
+        if !job::end_former(manager, robot).await.map_err(told)? {
             return Ok(false);
         }
         let keep = async |token: &Token| {
             *self.kept.borrow_mut() = Some(token.clone());
             if breaks_off { Err("the disk is full".into()) } else { Ok(()) }
         };
-        nightly::make_next(manager, robot, keep).await.map_err(told)?;
+        job::make_next(manager, robot, keep).await.map_err(told)?;
         Ok(true)
     }
 
