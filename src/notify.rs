@@ -32,7 +32,7 @@ pub use self::smtp::{
 use crate::audit::Event;
 use crate::identity::{Actor, UserId};
 use crate::time::Timestamp;
-use crate::token::{ConfirmationCode, TokenId};
+use crate::token::{ConfirmationCode, TokenHint, TokenId};
 use crate::usage::ClientLabel;
 
 /// Sends messages to users, to an address that the host knows and no request
@@ -98,10 +98,13 @@ pub struct ConfirmationMessage {
     pub at: Timestamp,
     /// By which client, if the caller has said so.
     pub client: Option<ClientLabel>,
+    /// What of the pending token may be shown, so that its user recognises it.
+    pub hint: TokenHint,
 }
 
 impl ConfirmationMessage {
-    /// A message with these parts, by an unknown client.
+    /// A message with these parts, by an unknown client, about a token of which
+    /// nothing may be shown.
     #[must_use]
     pub const fn new(
         user: UserId,
@@ -113,7 +116,8 @@ impl ConfirmationMessage {
         at: Timestamp,
     ) -> Self {
         let client = None;
-        Self { user, token, code, code_expires_at, pending_expires_at, actor, at, client }
+        let hint = TokenHint::unknown();
+        Self { user, token, code, code_expires_at, pending_expires_at, actor, at, client, hint }
     }
 }
 

@@ -39,6 +39,7 @@ impl NewCode {
             entry.at,
         );
         message.client = self.client.clone();
+        message.hint = pending.token.hint.clone();
         Some(Letter { notifier: Arc::clone(notifier), message })
     }
 }

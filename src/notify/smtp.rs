@@ -7,14 +7,17 @@ mod server;
 mod session;
 mod text;
 
+use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use lettre::Message;
-use lettre::message::MultiPart;
-use lettre::message::header::{Header, HeaderName, HeaderValue};
+use lettre::message::header::{
+    ContentTransferEncoding, ContentType, Header, HeaderName, HeaderValue,
+};
+use lettre::message::{Body, MultiPart, SinglePart};
 use zeroize::Zeroizing;
 
 pub use self::directory::MailDirectory;
@@ -161,12 +164,20 @@ impl Office {
     where
         W: FnOnce(&Self, &Mailbox) -> Result<Letter, SmtpError>,
     {
-        let unknown = |cause| SmtpError::new(SmtpErrorKind::Directory).with_source(cause);
-        let to = self.directory.address(user).await.map_err(unknown)?;
+        let unknown = |cause: Box<dyn Error + Send + Sync>| {
+            SmtpError::new(SmtpErrorKind::Directory).with_source(cause)
+        };
+        let to = self.directory.address(user).await.map_err(|cause| {
+            match cause.downcast::<MailboxError>() {
+                Ok(cause) => SmtpError::new(SmtpErrorKind::Address).with_source(cause),
+                Err(cause) => unknown(cause),
+            }
+        })?;
         let to = to.ok_or(SmtpError::new(SmtpErrorKind::NoAddress))?;
         let letter = write(self, &to)?;
         let (from, to) = (self.sender.envelope(), to.envelope());
-        deliver(&self.server, Parcel { from, to, bytes: &letter }).await
+        let hello = self.server.hello(self.sender.domain());
+        deliver(&self.server, &hello, Parcel { from, to, bytes: &letter }).await
     }
 
     fn letter(&self, to: &Mailbox, text: &Text<'_>) -> Result<Letter, SmtpError> {
@@ -177,7 +188,11 @@ impl Office {
             .message_id(Some(self.message_id()?))
             .date_now()
             .header(AutoSubmitted)
-            .multipart(MultiPart::alternative_plain_html(text.plain(), text.html()))
+            .multipart(
+                MultiPart::alternative()
+                    .singlepart(part(ContentType::TEXT_PLAIN, text.plain()))
+                    .singlepart(part(ContentType::TEXT_HTML, text.html())),
+            )
             .map_err(|cause| SmtpError::new(SmtpErrorKind::Internal).with_source(cause))?;
         Ok(Zeroizing::new(message.formatted()))
     }
@@ -187,6 +202,23 @@ impl Office {
         let failed = |cause| SmtpError::new(SmtpErrorKind::Internal).with_source(cause);
         SystemRandom.fill(&mut random).map_err(failed)?;
         Ok(format!("<{:032x}@{}>", u128::from_ne_bytes(random), self.sender.domain()))
+    }
+}
+
+/// The longest line of a message in bytes, without its end (RFC 5322 section
+/// 2.1.1).
+const LONGEST_LINE: usize = 998;
+
+/// A part as it is, where every server takes it so: an encoding would break a
+/// link into lines, and some programs lose it there.
+fn part(kind: ContentType, text: String) -> SinglePart {
+    let is_plain = text.is_ascii() && text.lines().all(|line| line.len() <= LONGEST_LINE);
+    let builder = SinglePart::builder().header(kind);
+    if is_plain {
+        let encoding = ContentTransferEncoding::SevenBit;
+        builder.body(Body::dangerous_pre_encoded(text.into_bytes(), encoding))
+    } else {
+        builder.body(text)
     }
 }
 

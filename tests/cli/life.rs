@@ -98,12 +98,36 @@ fn a_code_goes_by_mail_to_the_address_under_the_domain() {
         "config.toml",
         &format!(
             "[notify]\nsmtp = \"loopback:{port}\"\nfrom = \"api@example.com\"\n\
-             mail-domain = \"example.com\"\nlink-base = \"https://example.com/tokens/verify\"\n"
+             mail-domain = \"example.com\"\nlink-base = \"https://example.com/tokens/verify\"\n\
+             hello-name = \"node1.example.net\"\n"
         ),
     );
     let ran = place.run(&["token", "generate", "alice", "--send", "--config", "config.toml"]);
     ran.succeeded().says("the code was sent");
     let said = mail.join().unwrap();
+    assert!(said.starts_with("EHLO node1.example.net\n"), "{said}");
     assert!(said.contains("RCPT TO:<alice@example.com>"), "{said}");
-    assert!(said.contains("https://example.com/tokens/verify?code"), "{said}");
+    // The link is whole on one line.
+    let link = said.lines().find(|line| line.starts_with("https://example.com/tokens/verify?code"));
+    assert!(link.is_some_and(|line| line.contains("=tac_") && line.len() > 70), "{said}");
+}
+
+#[test]
+fn an_address_that_is_not_supported_is_told_apart_from_none() {
+    let place = Place::new();
+    place.write(
+        "config.toml",
+        "[notify]\nsmtp = \"loopback:1\"\nfrom = \"api@example.com\"\n\
+         link-base = \"https://example.com/tokens/verify\"\n",
+    );
+    for (user, why) in [
+        ("user@m\u{fc}ller.de", "not supported: only plain addresses in ASCII"),
+        ("\u{fc}ser@example.com", "not supported: only plain addresses in ASCII"),
+        ("alice", "the user has no mail address"),
+    ] {
+        place.user_with_token(user, &["GET"]);
+        let ran = place.run(&["token", "generate", user, "--send", "--config", "config.toml"]);
+        let ran = ran.exited(1).says(why).says("without --send");
+        assert!(!ran.err.contains("send another code"), "{ran:?}");
+    }
 }

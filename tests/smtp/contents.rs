@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tower_api_token::identity::{Actor, UserId};
 use tower_api_token::manage::{Delivery, Guard};
-use tower_api_token::notify::{Mailbox, SmtpServer};
+use tower_api_token::notify::{LinkBase, Mailbox, SmtpNotifier, SmtpServer};
 use tower_api_token::usage::ClientLabel;
 
 use crate::server::MailServer;
@@ -35,7 +35,8 @@ async fn web_017_a_confirmation_says_who_when_from_where_and_how_to_refuse() {
     assert_eq!(mail.parts(), 2);
     for part in [mail.text(), mail.html()] {
         for said in [
-            "number 2,",
+            "number 2 (tat_...",
+            "sign in first",
             "Account: alice",
             "When: 2026-01-02 03:04 UTC",
             "By: you, signed in",
@@ -207,6 +208,40 @@ async fn the_address_is_that_of_the_moment() {
     let _ = world.manager.resend_confirmation(&Actor::User, &alice(), id).await.unwrap();
     assert_eq!(server.message().recipients(), ["alice.1@users.example"]);
     assert_eq!(calls.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test]
+async fn the_link_stands_whole_on_one_raw_line_of_both_parts() {
+    let server = MailServer::start();
+    let path = "a".repeat(LinkBase::MAX_LENGTH - "https://a.example/".len());
+    for base in ["https://tokens.example.com/profile/verify", &format!("https://a.example/{path}")]
+    {
+        for (service, parts) in [("Acme", 2), ("\u{c4}cme", 1)] {
+            let to = |_| async { Ok(Some(Mailbox::new("alice@users.example")?)) };
+            let sender = Mailbox::new("api@acme.example").unwrap();
+            let through = SmtpServer::loopback(server.port());
+            let notifier = SmtpNotifier::new(through, to, sender, LinkBase::new(base).unwrap());
+            let world = World::new(notifier.service_name(service)).await;
+            let _ = world.manager.generate_primary(&Actor::User, &alice()).await.unwrap();
+            let mail = server.message();
+            let link = mail.text().split_whitespace().find(|word| word.contains("://")).unwrap();
+            let lines: Vec<_> = mail.raw().lines().filter(|line| line.contains(link)).collect();
+            // The address and the text of the link in HTML, and the line of the
+            // plain part where that is ASCII.
+            assert_eq!(lines.len(), 1 + parts, "{}", mail.raw());
+            assert!(mail.raw().lines().all(|line| line.len() <= 998), "{}", mail.raw());
+            assert!(mail.raw().is_ascii());
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_server_is_greeted_by_a_name_with_a_dot_or_an_address() {
+    let server = MailServer::start();
+    let world = World::through(&server).await;
+    let _ = world.manager.generate_primary(&Actor::User, &alice()).await.unwrap();
+    let mail = server.message();
+    assert!(mail.hello().contains('.'), "{}", mail.hello());
 }
 
 #[tokio::test]

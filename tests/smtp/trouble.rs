@@ -97,7 +97,11 @@ async fn a_directory_that_does_not_know_is_told() {
     // An address that is none is not sent to, and neither is anybody else.
     let odd = |_| async { Ok(Some(Mailbox::new("a@b,c@d")?)) };
     let world = World::new(notifier_to(through(), odd)).await;
-    fails(&world, SmtpErrorKind::Directory, None).await;
+    fails(&world, SmtpErrorKind::Address, None).await;
+    // Nor is one that mail programs without RFC 6531 cannot be given.
+    let other = |_| async { Ok(Some(Mailbox::new("user@m\u{fc}ller.de")?)) };
+    let world = World::new(notifier_to(through(), other)).await;
+    fails(&world, SmtpErrorKind::Address, None).await;
     let hanging = |_| std::future::pending();
     let hanging = notifier_to(through(), hanging).time_limit(Duration::from_millis(50));
     fails(&World::new(hanging).await, SmtpErrorKind::TimedOut, None).await;

@@ -90,6 +90,8 @@ pub(crate) enum Failure {
     CheckFailed(usize),
     #[error("the token waits for its confirmation, but {0}")]
     NotSent(String),
+    #[error("the token waits for its confirmation, but {0}")]
+    CannotBeSent(String),
     #[error("the output could not be written")]
     Output(#[source] io::Error),
     #[error(transparent)]
@@ -139,6 +141,7 @@ impl Failure {
             | Self::Unanswered
             | Self::SecretLost { .. }
             | Self::NotSent(_)
+            | Self::CannotBeSent(_)
             | Self::Output(_)
             | Self::Runtime(_) => OTHERWISE,
         }
@@ -193,6 +196,9 @@ impl Failure {
                 Some("set `notify.smtp` or `notify.directory`, or leave --send out".to_owned())
             }
             Self::NotSent(_) => Some("send another code: token resend USER ID --send".to_owned()),
+            Self::CannotBeSent(_) => Some(
+                "take a code to the user yourself: token resend USER ID, without --send".to_owned(),
+            ),
             Self::SecretLost { .. } => Some(
                 "nobody has this token: `token revoke-all` and issue another, or for one that is \
                  pending `token cancel-pending`"

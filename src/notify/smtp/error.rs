@@ -21,6 +21,10 @@ pub struct SmtpError {
 pub enum SmtpErrorKind {
     /// The directory has no address of this user.
     NoAddress,
+    /// The user has an address that mail cannot be sent to: the directory failed
+    /// with a [`MailboxError`](crate::notify::MailboxError), the
+    /// [`source`](Error::source) of this.
+    Address,
     /// The directory could not tell the address.
     Directory,
     /// The server cannot be reached, or does not speak SMTP.
@@ -95,6 +99,9 @@ impl fmt::Display for SmtpError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.kind {
             SmtpErrorKind::NoAddress => "the user has no mail address",
+            SmtpErrorKind::Address => {
+                "the user's mail address is not supported: only plain addresses in ASCII are"
+            }
             SmtpErrorKind::Directory => "the user's mail address could not be found out",
             SmtpErrorKind::Connection => "the mail server could not be reached",
             SmtpErrorKind::Encryption => "the mail server could not be trusted",

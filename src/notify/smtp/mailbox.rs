@@ -42,6 +42,9 @@ impl Mailbox {
             return Err(MailboxError::TooLong);
         }
         let (local, domain) = address.split_once('@').ok_or(MailboxError::Address)?;
+        if is_one_of_others(local, domain) {
+            return Err(MailboxError::NotAscii);
+        }
         if !is_dot_atom(local) || !is_domain(domain) || local.len() > Self::MAX_LOCAL_LENGTH {
             return Err(MailboxError::Address);
         }
@@ -100,6 +103,18 @@ impl std::str::FromStr for Mailbox {
     }
 }
 
+/// Whether the address would be one, were it not for letters that are not ASCII
+/// (RFC 6531).
+fn is_one_of_others(local: &str, domain: &str) -> bool {
+    let in_ascii = |text: &str| {
+        let letter = |c: char| if !c.is_ascii() && c.is_alphanumeric() { 'a' } else { c };
+        text.chars().map(letter).collect::<String>()
+    };
+    !(local.is_ascii() && domain.is_ascii())
+        && is_dot_atom(&in_ascii(local))
+        && is_domain(&in_ascii(domain))
+}
+
 /// RFC 5322 section 3.2.3.
 fn is_dot_atom(text: &str) -> bool {
     let is_atext =
@@ -119,6 +134,11 @@ pub enum MailboxError {
     /// It is not one address.
     #[error("a mail address must be one plain address such as alice@example.com, in ASCII")]
     Address,
+    /// Its name or its domain is not ASCII.
+    #[error(
+        "not supported: only ASCII addresses; a domain can be written in its ASCII form (xn--...)"
+    )]
+    NotAscii,
     /// It is longer than [`Mailbox::MAX_LENGTH`] bytes.
     #[error("a mail address and its name must not be longer than {} bytes", Mailbox::MAX_LENGTH)]
     TooLong,
@@ -167,14 +187,21 @@ mod tests {
             "a@c_d",
             "a@[127.0.0.1]",
             "a@1.2",
-            "\u{e4}@example.com",
-            "a@\u{e4}.example",
             "a@b\u{ff0c}c@d",
+            "a\u{202e}@example.com",
             &format!("{}@b", "a".repeat(65)),
             &format!("a@{}.example", "b".repeat(64)),
         ] {
             assert_eq!(Mailbox::new(bad).unwrap_err(), MailboxError::Address, "{bad:?}");
         }
+    }
+
+    #[test]
+    fn an_address_that_is_not_ascii_is_told_apart_from_none() {
+        for other in ["user@m\u{fc}ller.de", "\u{fc}ser@example.com", "\u{7528}@\u{4f8b}.test"] {
+            assert_eq!(Mailbox::new(other).unwrap_err(), MailboxError::NotAscii, "{other}");
+        }
+        assert!(Mailbox::new("user@xn--mller-kva.de").is_ok());
     }
 
     proptest! {

@@ -23,7 +23,7 @@ pub struct SmtpServer {
     pub(super) host: String,
     pub(super) port: u16,
     pub(super) security: Security,
-    pub(super) hello_name: ClientId,
+    hello_name: Option<ClientId>,
     pub(super) credentials: Option<Credentials>,
     roots: Vec<Certificate>,
 }
@@ -68,8 +68,8 @@ impl SmtpServer {
     }
 
     fn new(host: &str, port: u16, security: Security) -> Self {
-        let (hello_name, host) = (ClientId::default(), host.to_owned());
-        Self { host, port, security, hello_name, credentials: None, roots: Vec::new() }
+        let host = host.to_owned();
+        Self { host, port, security, hello_name: None, credentials: None, roots: Vec::new() }
     }
 
     /// The port. Default: the standard one.
@@ -86,7 +86,8 @@ impl SmtpServer {
         self
     }
 
-    /// What this machine calls itself. Default: its host name.
+    /// What this machine calls itself. Default: its host name, if that is a full
+    /// one, which some servers insist on; else the domain of the sender.
     ///
     /// # Errors
     ///
@@ -95,7 +96,7 @@ impl SmtpServer {
         if !crate::notify::link::is_host_name(name) {
             return Err(SmtpServerError::Host);
         }
-        self.hello_name = ClientId::Domain(name.to_owned());
+        self.hello_name = Some(ClientId::Domain(name.to_owned()));
         Ok(self)
     }
 
@@ -119,6 +120,25 @@ impl SmtpServer {
         };
         Ok(self)
     }
+}
+
+impl SmtpServer {
+    /// What this machine calls itself to the server, for mail of a sender in
+    /// that domain.
+    pub(super) fn hello(&self, sender: &str) -> ClientId {
+        let host = || match ClientId::default() {
+            ClientId::Domain(name) => name,
+            _ => String::new(),
+        };
+        self.hello_name.clone().unwrap_or_else(|| full_name(&host(), sender))
+    }
+}
+
+/// A name with a dot in it, or an address literal (RFC 5321 section 4.1.3).
+fn full_name(host: &str, sender: &str) -> ClientId {
+    let is_full = |name: &&str| name.contains('.') && crate::notify::link::is_host_name(name);
+    let name = [host, sender].into_iter().find(is_full);
+    name.map_or(ClientId::Ipv4(Ipv4Addr::LOCALHOST), |name| ClientId::Domain(name.to_owned()))
 }
 
 const PEM_START: &[u8] = b"-----BEGIN CERTIFICATE-----";
@@ -184,6 +204,23 @@ mod tests {
                 assert_eq!(error, SmtpServerError::Certificate, "{bad}");
             }
         }
+    }
+
+    #[test]
+    fn a_server_is_greeted_by_a_full_name() {
+        for (host, sender, name) in [
+            ("mail.acme.example", "api.example", "mail.acme.example"),
+            ("vm", "api.example", "api.example"),
+            ("4f1d2c3b4a59", "api.example", "api.example"),
+            ("vm.", "api.example", "api.example"),
+            ("a_b.example", "api.example", "api.example"),
+            ("", "localhost", "[127.0.0.1]"),
+            ("vm", "localhost", "[127.0.0.1]"),
+        ] {
+            assert_eq!(full_name(host, sender).to_string(), name, "{host} {sender}");
+        }
+        let named = SmtpServer::loopback(25).hello_name("node1").unwrap();
+        assert_eq!(named.hello("api.example").to_string(), "node1");
     }
 
     #[test]

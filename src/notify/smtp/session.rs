@@ -11,6 +11,7 @@ use lettre::Address;
 use lettre::transport::smtp::authentication::Mechanism;
 use lettre::transport::smtp::client::AsyncSmtpConnection;
 use lettre::transport::smtp::commands::{Data, Mail, Rcpt};
+use lettre::transport::smtp::extension::ClientId;
 use lettre::transport::smtp::response::Severity;
 
 use super::server::{CONNECT_LIMIT, Security};
@@ -28,8 +29,12 @@ pub(super) struct Parcel<'a> {
 
 /// Hands over the message. It is only done when the server has said that it
 /// takes responsibility for it.
-pub(super) async fn deliver(server: &SmtpServer, parcel: Parcel<'_>) -> Result<(), SmtpError> {
-    let mut connection = open(server).await?;
+pub(super) async fn deliver(
+    server: &SmtpServer,
+    hello: &ClientId,
+    parcel: Parcel<'_>,
+) -> Result<(), SmtpError> {
+    let mut connection = open(server, hello).await?;
     let Parcel { from, to, bytes } = parcel;
     let told = connection.command(Mail::new(Some(from), Vec::new())).await;
     told.map_err(|error| SmtpError::answered(SmtpErrorKind::Sender, error))?;
@@ -51,14 +56,13 @@ async fn farewell(mut connection: AsyncSmtpConnection) {
     let _ = tokio::time::timeout(FAREWELL_LIMIT, connection.quit()).await;
 }
 
-async fn open(server: &SmtpServer) -> Result<AsyncSmtpConnection, SmtpError> {
+async fn open(server: &SmtpServer, hello: &ClientId) -> Result<AsyncSmtpConnection, SmtpError> {
     let address = (&*server.host, server.port);
     let (tls, upgrade) = match server.security.clone() {
         Security::Tls(parameters) => (Some(parameters), None),
         Security::StartTls(parameters) => (None, Some(parameters)),
         Security::None => (None, None),
     };
-    let hello = &server.hello_name;
     let connecting =
         AsyncSmtpConnection::connect_tokio1(address, Some(CONNECT_LIMIT), hello, tls, None);
     let mut connection = connecting.await.map_err(not_connected)?;

@@ -37,12 +37,15 @@ impl<'a> Text<'a> {
             subject: format!("Confirm your new API token for {service}"),
             blocks: vec![
                 Block::Paragraph(format!(
-                    "A new API token, number {}, was generated for your account at {service}. \
-                     It does not work until you confirm it.",
-                    message.token
+                    "A new API token, {}, was generated for your account at {service}. It does \
+                     not work until you confirm it.",
+                    number(message)
                 )),
                 Block::Facts(facts),
-                paragraph("To confirm it, open this link, sign in, and press the button there:"),
+                paragraph(
+                    "To confirm it, sign in first. Then open this link in the same browser, and \
+                     press the button there:",
+                ),
                 Block::Link(link),
                 Block::Paragraph(format!(
                     "The link works until {end}. Opening it changes nothing yet, and it works \
@@ -108,9 +111,10 @@ impl<'a> Text<'a> {
                     }
                 }
                 Block::Link(link) => {
+                    // Each time on a line of its own, which it may fill.
                     html.push_str("<a href=\"");
                     push_escaped(&mut html, link.expose_secret());
-                    html.push_str("\">");
+                    html.push_str("\"\r\n>");
                     push_escaped(&mut html, link.expose_secret());
                     html.push_str("</a>");
                 }
@@ -129,6 +133,14 @@ fn facts(user: &str, actor: &Actor, at: Timestamp) -> Vec<(&'static str, String)
         Actor::Program(name) => format!("the program {}", shown(name.as_str())),
     };
     vec![("Account", shown(user)), ("When", minute(at)), ("By", by)]
+}
+
+/// The token's number, and what else it can be recognised by.
+fn number(message: &ConfirmationMessage) -> String {
+    match message.hint.as_str() {
+        "" => format!("number {}", message.token),
+        hint => format!("number {} ({hint})", message.token),
+    }
 }
 
 const fn headline(event: &Event) -> &'static str {
@@ -211,7 +223,11 @@ fn push_escaped(html: &mut String, text: &str) {
             '>' => html.push_str("&gt;"),
             '"' => html.push_str("&quot;"),
             '\'' => html.push_str("&#39;"),
-            character => html.push(character),
+            character if character.is_ascii() => html.push(character),
+            // So that this part is ASCII whatever it tells of.
+            character => {
+                let _ = write!(html, "&#{};", u32::from(character));
+            }
         }
     }
 }
@@ -259,7 +275,7 @@ mod tests {
         let html = text.html();
         assert!(html.contains(
             "&lt;script&gt;&quot;&gt;&lt;img onerror=x&gt; {{7*7}} javascript:x &#39;&amp;&#39; \
-             \u{fffd}evil"
+             &#65533;evil"
         ));
         assert!(text.plain().contains(&name.replace('\u{202e}', "\u{fffd}")));
         assert!(!html.contains("<script") && !html.contains("<img"), "{html}");

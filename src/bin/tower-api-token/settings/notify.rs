@@ -158,7 +158,9 @@ impl NotifySettings {
                 None => user.to_string(),
             };
             // Whose name is no address has none.
-            std::future::ready(Ok(Mailbox::new(&address).ok()))
+            let is_one = address.contains('@');
+            let address = is_one.then(|| Mailbox::new(&address)).transpose();
+            std::future::ready(address.map_err(Into::into))
         }
     }
 }

@@ -7,6 +7,7 @@ use std::io::{self, Write};
 use serde_json::{Value, json};
 use tower_api_token::identity::UserId;
 use tower_api_token::manage::{Confirmation, Delivery};
+use tower_api_token::notify::{SmtpError, SmtpErrorKind};
 use tower_api_token::time::Timestamp;
 use tower_api_token::token::{Token, TokenId};
 
@@ -92,7 +93,15 @@ fn sent(delivery: &Delivery, world: &World) -> Result<(), Failure> {
     match delivery {
         Delivery::NotSent(error) => {
             let cause = error.source().map(|cause| format!(": {cause}")).unwrap_or_default();
-            Err(Failure::NotSent(format!("{error}{cause}")))
+            let text = format!("{error}{cause}");
+            let cause = error.source().and_then(|cause| cause.downcast_ref::<SmtpError>());
+            // Another code would not get there either.
+            Err(match cause.map(SmtpError::kind) {
+                Some(SmtpErrorKind::NoAddress | SmtpErrorKind::Address) => {
+                    Failure::CannotBeSent(text)
+                }
+                _ => Failure::NotSent(text),
+            })
         }
         Delivery::Sent => {
             world.output.note("the code was sent to the user");
