@@ -55,7 +55,8 @@
 //! | `POST /api/admin/methods`, `POST /api/admin/revoke-all` | for administrators: the granted methods (none revokes), every token's end |
 //!
 //! A body is a JSON object of at most 16 KiB, without unknown or repeated
-//! members, sent as `application/json`. Denials are problem documents (RFC
+//! members, sent as `application/json`. A number is an integer whatever it is
+//! written like: `5`, `5.0` and `5e0` are one. Denials are problem documents (RFC
 //! 9457) whose `type` is `urn:problem-type:tower-api-token:` and a code; the
 //! same confirmation code again is 410 `already_confirmed`.
 //!
@@ -112,6 +113,7 @@ pub struct Portal(Shared);
 /// What every handler is given.
 struct Shared {
     manager: TokenManager,
+    /// Empty at the root, so that every other path can be written behind it.
     path: String,
     title: String,
     home: Option<String>,
@@ -119,6 +121,16 @@ struct Shared {
     key: FormKey,
     limits: Limits,
     assets: Assets,
+}
+
+impl Shared {
+    /// Of a page below the portal's path; the profile page has none, and
+    /// perhaps a query.
+    fn address(&self, path_and_query: &str) -> String {
+        let is_below = path_and_query.starts_with('/');
+        let root = if self.path.is_empty() && !is_below { "/" } else { "" };
+        format!("{}{root}{path_and_query}", self.path)
+    }
 }
 
 impl Portal {
@@ -139,14 +151,21 @@ impl Portal {
     /// The path of the profile page, above all others, as browsers see it:
     /// [`merge`](Router::merge) the router, do not nest it. Default: `/tokens`.
     ///
+    /// At the root, `/`, every path that the host has no route for is the
+    /// portal's.
+    ///
     /// # Errors
     ///
-    /// [`PortalError::Path`] unless it is one or more segments of letters,
-    /// digits and `-._~`, each after a slash.
+    /// [`PortalError::Path`] unless it is `/`, or one or more segments of
+    /// letters, digits and `-._~`, each after a slash.
     pub fn at(mut self, path: &str) -> Result<Self, PortalError> {
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
         let good = |part: &str| !matches!(part, "" | "." | "..") && part.bytes().all(plain);
         let mut parts = path.split('/');
+        if path == "/" {
+            self.0.path = String::new();
+            return Ok(self);
+        }
         if parts.next() != Some("") || path.len() < 2 || !parts.all(good) {
             return Err(PortalError::Path);
         }
@@ -200,9 +219,9 @@ impl Portal {
         Ok(self)
     }
 
-    /// The routes, to be merged into the host's router, inside its session
-    /// layer.
-    pub fn into_router(self) -> Router {
+    /// The routes, to be merged into the host's router, whatever its state is,
+    /// inside its session layer.
+    pub fn into_router<S: Clone + Send + Sync + 'static>(self) -> Router<S> {
         router::router(Arc::new(self.0))
     }
 }
@@ -234,7 +253,9 @@ impl fmt::Debug for Portal {
 #[non_exhaustive]
 pub enum PortalError {
     /// The path cannot be served, or not be linked to.
-    #[error("a portal's path must be segments of letters, digits and -._~, each after a slash")]
+    #[error(
+        "a portal's path must be / or segments of letters, digits and -._~, each after a slash"
+    )]
     Path,
     /// The address cannot be linked to, or not be redirected to.
     #[error("an address must begin with /, https:// or http://, and fit where it is used")]

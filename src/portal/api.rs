@@ -2,8 +2,10 @@
 
 pub(super) mod admin;
 mod body;
+mod number;
 pub(super) mod own;
 mod show;
+mod words;
 
 use axum::response::{IntoResponse, Response};
 use http::header::CONTENT_TYPE;

@@ -13,6 +13,7 @@ use super::Shared;
 use super::refusal::Refusal;
 use super::session::{PortalUser, SignedIn};
 use crate::identity::UserId;
+use crate::store::PageSize;
 use crate::token::{ConfirmationCode, TokenId};
 
 /// The field of the token that only our own pages have.
@@ -52,6 +53,16 @@ impl Fields {
         let text = self.text(name)?.filter(|text| !text.is_empty());
         let number = text.map(str::parse).transpose();
         number.map_err(|_| Refusal::bad_request(format!("The field {name} must be a number.")))
+    }
+
+    /// How long a page shall be: 1 to 1 000, 100 if nobody says.
+    pub(super) fn size(&self) -> Result<PageSize, Refusal> {
+        let Some(size) = self.number("size")? else { return Ok(PageSize::default()) };
+        if (1..=PageSize::MAX.get()).contains(&size) {
+            Ok(PageSize::clamped(size))
+        } else {
+            Err(Refusal::bad_request("The field size must be a number from 1 to 1000."))
+        }
     }
 
     /// The user that a field names, unless it looks like a secret.

@@ -52,12 +52,12 @@ pub(super) async fn pages(
 /// Around the JSON operations.
 pub(super) async fn api(request: Request, next: Next) -> Response {
     if request.extensions().get::<PortalUser>().is_none() {
-        return secured(problem(&Refusal::NOT_SIGNED_IN));
+        return secured(problem(&Refusal::NOT_SIGNED_IN.for_programs()));
     }
     let response = pass(request, next).await;
     let refusal = response.extensions().get::<Refusal>().cloned();
     secured(match refusal {
-        Some(refusal) => with_headers_of(&response, problem(&refusal)),
+        Some(refusal) => with_headers_of(&response, problem(&refusal.for_programs())),
         None => response,
     })
 }

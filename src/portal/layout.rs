@@ -37,7 +37,7 @@ impl<'a> Layout<'a> {
 
     /// Of a page below this path of the portal.
     pub(super) fn to(&self, path: &str) -> String {
-        format!("{}{path}", self.portal.path)
+        self.portal.address(path)
     }
 
     pub(super) fn is_admin(&self) -> bool {

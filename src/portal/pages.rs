@@ -37,7 +37,7 @@ pub(super) struct Refused<'a> {
 
 /// To where a change shows, so that a reload repeats nothing.
 fn saved(portal: &Shared, path_and_query: &str) -> Redirect {
-    Redirect::to(&format!("{}{path_and_query}", portal.path))
+    Redirect::to(&portal.address(path_and_query))
 }
 
 /// What has happened lately, and, for a page that follows a change, that

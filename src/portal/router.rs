@@ -14,7 +14,7 @@ use super::{Shared, api, guard, pages};
 /// The greatest body of a request in bytes.
 pub(super) const BODY_LIMIT: u64 = 16 * 1_024;
 
-pub(super) fn router(portal: Arc<Shared>) -> Router {
+pub(super) fn router<S: Clone + Send + Sync + 'static>(portal: Arc<Shared>) -> Router<S> {
     let pages = pages_of(&portal).layer(from_fn_with_state(Arc::clone(&portal), guard::pages));
     let api = api_of(&portal.path).layer(from_fn(guard::api));
     let limit = DefaultBodyLimit::max(BODY_LIMIT as usize);
@@ -24,12 +24,14 @@ pub(super) fn router(portal: Arc<Shared>) -> Router {
 type Routes = Router<Arc<Shared>>;
 
 fn pages_of(portal: &Shared) -> Routes {
-    let at = |path: &str| format!("{}{path}", portal.path);
-    let profile = portal.path.clone();
-    let to_profile = move || async move { Redirect::permanent(&profile) };
-    Router::new()
-        .route(&at(""), get(pages::profile::show))
-        .route(&at("/"), get(to_profile))
+    let at = |path: &str| portal.address(path);
+    let profile = portal.address("");
+    let mut router = Router::new().route(&profile, get(pages::profile::show));
+    if profile != at("/") {
+        let to_profile = move || async move { Redirect::permanent(&profile) };
+        router = router.route(&at("/"), get(to_profile));
+    }
+    router
         .route(&at("/edit"), get(pages::edit::choose))
         .route(&at("/edit/{action}"), get(pages::edit::ask).post(pages::edit::save))
         .route(&at("/resend"), post(pages::edit::resend))

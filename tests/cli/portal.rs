@@ -128,3 +128,39 @@ fn codes_are_sent_where_somebody_sends_them() {
     let confirmed = call(&server, &["alice"], "POST", "/tokens/api/confirm", &confirmed);
     assert_eq!(confirmed.status, 204, "{confirmed:?}");
 }
+
+#[test]
+fn a_name_that_is_not_utf_8_signs_nobody_in_and_the_log_says_why() {
+    use std::io::{Read, Write};
+    let place = Place::new();
+    place.user_with_token("j\u{f6}rn", &["GET"]);
+    let server = Serving::run(serve(&place, CONFIGURATION));
+    let ask = |name: &[u8]| {
+        let mut stream = std::net::TcpStream::connect(server.address("portal")).unwrap();
+        let start = b"GET /tokens/api/tokens HTTP/1.1\r\nhost: test\r\nconnection: close\r\n";
+        let request = [&start[..], b"x-remote-user: ", name, b"\r\n\r\n"].concat();
+        stream.write_all(&request).unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).unwrap();
+        String::from_utf8(answer[9..12].to_vec()).unwrap()
+    };
+    assert_eq!(ask("j\u{f6}rn".as_bytes()), "200");
+    assert!(!server.log().contains("user header"), "{}", server.log());
+    assert_eq!(ask(b"j\xf6rn"), "401");
+    let said = server.logged("not UTF-8");
+    assert!(said.contains("WARN") && said.contains("x-remote-user"), "{said}");
+    // The name is taken as it is, so this is another user, who has no access.
+    assert_eq!(ask(b"j%C3%B6rn"), "403");
+    assert_eq!(ask(b"alice\r\nx-remote-user: root"), "401");
+    server.logged("more than once");
+}
+
+#[test]
+fn the_portal_may_be_at_the_root() {
+    let place = Place::new();
+    place.user_with_token("alice", &["GET"]);
+    let server = Serving::run(serve(&place, &format!("{CONFIGURATION}path = \"/\"\n")));
+    let profile = call(&server, &["alice"], "GET", "/", "");
+    assert!(profile.status == 200 && profile.body.contains("href=\"/edit\""), "{profile:?}");
+    assert_eq!(call(&server, &["alice"], "GET", "/api/tokens", "").status, 200);
+}

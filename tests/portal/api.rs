@@ -167,3 +167,74 @@ async fn the_description_names_every_operation_and_each_answers() {
     }
     assert_eq!(routes.len(), paths.len());
 }
+
+#[tokio::test]
+async fn an_integer_is_a_number_without_a_fraction_whatever_it_is_written_like() {
+    let world = World::new().await;
+    world.rotate(ALICE).await;
+    world.rotate(ALICE).await;
+    for bad in ["1.5", "\"1\"", "-1", "1e300", "true"] {
+        let answer = world.api(ALICE, "delete-backup", &format!("{{\"id\":{bad}}}")).await;
+        assert_eq!((answer.status.as_u16(), &*answer.problem()), (400, "bad_request"), "{bad}");
+    }
+    let generated = "{\"primary\":2.0,\"replacing_backup\":10e-1}";
+    let generated = world.api(ALICE, "generate", generated).await;
+    assert_eq!(generated.status, 201, "{}", generated.text);
+    assert_eq!(world.api(ALICE, "cancel-pending", "{\"id\":3.0}").await.status, 204);
+    let all = "{\"primary\":2.0,\"backup\":1e0,\"pending\":null}";
+    assert_eq!(world.api(ALICE, "revoke-all", all).await.status, 204);
+    let revision = world.get(ROOT, "/tokens/api/admin/user?user=alice").await.json();
+    let revision = revision["account"]["revision"].as_u64().unwrap();
+    let body = format!("{{\"user\":\"alice\",\"methods\":[\"PUT\"],\"revision\":{revision}.0}}");
+    assert_eq!(world.api(ROOT, "admin/methods", &body).await.status, 204);
+}
+
+#[tokio::test]
+async fn a_page_longer_than_the_description_allows_is_refused() {
+    let world = World::new().await;
+    let sizes = [("1", 200), ("1000", 200), ("", 200), ("0", 400), ("1001", 400), ("9e9", 400)];
+    for (session, path) in [(ALICE, "history"), (ROOT, "admin/users")] {
+        for (size, status) in sizes {
+            let answer = world.get(session, &format!("/tokens/api/{path}?size={size}")).await;
+            assert_eq!(answer.status, status, "{path} {size}: {}", answer.text);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_program_is_told_of_no_page() {
+    let world = World::new().await;
+    world.rotate(ALICE).await;
+    world.rotate(ALICE).await;
+    let stale = world.api(ALICE, "generate", "{}").await;
+    assert!(stale.text.contains("members"), "{}", stale.text);
+    let missing = world.api(ALICE, "delete-backup", "{}").await;
+    assert!(missing.text.contains("the member id is missing"), "{}", missing.text);
+    let twice = world.api(ALICE, "delete-backup", "{\"id\":1,\"id\":1}").await;
+    assert!(twice.text.contains("the member id is there twice"), "{}", twice.text);
+    let secret = format!("{{\"user\":\"tat_{}\",\"methods\":[]}}", "a".repeat(42));
+    let elsewhere = [("content-type", "application/json"), ("sec-fetch-site", "cross-site")];
+    let answers = [
+        stale,
+        missing,
+        twice,
+        world.api(Session::Nobody, "generate", "{}").await,
+        world.api(ALICE, "generate", "{\"primary\":2}").await,
+        world.api(ALICE, "delete-backup", "{\"id\":1}").await,
+        world.api(ALICE, "nowhere", "{}").await,
+        world.api(ALICE, "tokens", "{}").await,
+        world.api(ALICE, "confirm", "{\"code\":\"x\"}").await,
+        world.api(ROOT, "admin/methods", &secret).await,
+        world.api(ALICE, "admin/methods", "{}").await,
+        world.api(Session::User("carol"), "generate", "{}").await,
+        world.send(ALICE, "POST", "/tokens/api/generate", &elsewhere, "{}").await,
+        world.send(ALICE, "POST", "/tokens/api/generate", &[], "{}").await,
+    ];
+    for answer in answers {
+        answer.problem();
+        let text = answer.text.to_lowercase();
+        for word in ["page", "window", "button", "form ", "please", "opened", "profile", "press"] {
+            assert!(!text.contains(word), "{word}: {text}");
+        }
+    }
+}

@@ -119,3 +119,13 @@ async fn a_token_in_place_of_a_code_is_neither_taken_nor_shown() {
     assert_eq!(answer.status, 404);
     assert!(!answer.text.contains(&pasted));
 }
+
+#[tokio::test]
+async fn the_field_for_a_code_is_no_password_that_a_browser_would_keep() {
+    let world = World::new().await;
+    world.generate(ALICE).await;
+    let page = world.get(ALICE, "/tokens/verify").await;
+    let field = page.between_text("<input type=\"text\" class=\"masked\" id=\"code\"", ">");
+    assert!(field.contains("autocomplete=\"one-time-code\""), "{field}");
+    assert!(!page.text.contains("type=\"password\""), "{}", page.text);
+}

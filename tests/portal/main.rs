@@ -9,6 +9,7 @@ mod expiry;
 mod forms;
 mod links;
 mod pages;
+mod placed;
 mod protection;
 mod races;
 mod reveal;

@@ -233,7 +233,7 @@ async fn what_cannot_be_configured_is_refused() {
     use tower_api_token::portal::{Portal, PortalError};
     let world = World::new().await;
     let portal = || Portal::new(world.manager.clone());
-    for path in ["", "/", "tokens", "/tokens/", "//tokens", "/a b", "/{id}", "/a/../b", "/é"] {
+    for path in ["", "//", "tokens", "/tokens/", "//tokens", "/a b", "/{id}", "/a/../b", "/é"] {
         assert_eq!(portal().at(path).unwrap_err(), PortalError::Path, "{path}");
     }
     for address in ["", "sign-in", "//evil.example", "javascript:alert(1)", "/a\nb", "/a?b"] {

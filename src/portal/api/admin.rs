@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::body::Body;
+use super::number::Integer;
 use super::own::token;
 use super::show;
 use crate::account::Revision;
@@ -28,7 +29,7 @@ pub(in crate::portal) async fn users(
     fields: Fields,
 ) -> Result<Json<Value>, Refusal> {
     let after = fields.user("after")?;
-    let size = fields.number("size")?.map(PageSize::clamped).unwrap_or_default();
+    let size = fields.size()?;
     let page = portal.manager.list(after.as_ref(), size).await?;
     Ok(Json(json!({
         "users": page.accounts.iter().map(show::summary).collect::<Vec<_>>(),
@@ -64,7 +65,7 @@ pub(in crate::portal) struct Methods {
     user: String,
     methods: Vec<String>,
     /// The account's revision that the caller has seen; none for no account.
-    revision: Option<u64>,
+    revision: Option<Integer>,
 }
 
 pub(in crate::portal) async fn grant(
@@ -73,7 +74,7 @@ pub(in crate::portal) async fn grant(
     Body(Methods { user, methods, revision }): Body<Methods>,
 ) -> Result<StatusCode, Refusal> {
     let (user, methods) = (user_id(&user)?, MethodSet::new(methods)?);
-    let shown = revision.map(Revision::from_u64);
+    let shown = revision.map(|Integer(revision)| Revision::from_u64(revision));
     portal.grant(&admin.actor(), &user, methods, shown).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -83,9 +84,9 @@ pub(in crate::portal) async fn grant(
 #[serde(deny_unknown_fields)]
 pub(in crate::portal) struct All {
     user: String,
-    primary: Option<u64>,
-    backup: Option<u64>,
-    pending: Option<u64>,
+    primary: Option<Integer>,
+    backup: Option<Integer>,
+    pending: Option<Integer>,
 }
 
 pub(in crate::portal) async fn revoke_all(

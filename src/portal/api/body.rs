@@ -33,9 +33,23 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
         // place among it: only the place is told.
         serde_json::from_slice(&body).map(Self).map_err(|error| {
             let (line, column) = (error.line(), error.column());
-            Refusal::bad_request(format!("{what}, at line {line}, column {column}."))
+            match member(&error) {
+                Some(problem) => Refusal::bad_request(format!("{what}: {problem}.")),
+                None => Refusal::bad_request(format!("{what}, at line {line}, column {column}.")),
+            }
         })
     }
+}
+
+/// Which member is missing or repeated: a name of ours, and nothing that was
+/// sent.
+fn member(error: &serde_json::Error) -> Option<String> {
+    let said = error.to_string();
+    let named = |start: &str| said.strip_prefix(start)?.split('`').next().map(str::to_owned);
+    let missing = named("missing field `").map(|name| format!("the member {name} is missing"));
+    missing.or_else(|| {
+        named("duplicate field `").map(|name| format!("the member {name} is there twice"))
+    })
 }
 
 fn is_json(headers: &HeaderMap) -> bool {

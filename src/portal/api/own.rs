@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::body::Body;
+use super::number::Integer;
 use super::show;
 use crate::account::Revision;
 use crate::identity::Actor;
@@ -18,7 +19,6 @@ use crate::portal::act::Shown;
 use crate::portal::fields::{Fields, code};
 use crate::portal::refusal::Refusal;
 use crate::portal::session::SignedIn;
-use crate::store::PageSize;
 use crate::token::TokenId;
 
 pub(in crate::portal) async fn tokens(
@@ -36,7 +36,7 @@ pub(in crate::portal) async fn history(
     // Without access there is nothing to see, as everywhere.
     portal.manager.view(user.user()).await?;
     let before = fields.number("before")?.map(Revision::from_u64);
-    let size = fields.number("size")?.map(PageSize::clamped).unwrap_or_default();
+    let size = fields.size()?;
     Ok(Json(show::history(&portal.manager.history(user.user(), before, size).await?)))
 }
 
@@ -45,9 +45,9 @@ pub(in crate::portal) async fn history(
 #[serde(deny_unknown_fields)]
 pub(in crate::portal) struct Generate {
     #[serde(default)]
-    primary: Option<u64>,
+    primary: Option<Integer>,
     #[serde(default)]
-    replacing_backup: Option<u64>,
+    replacing_backup: Option<Integer>,
 }
 
 pub(in crate::portal) async fn generate(
@@ -73,7 +73,7 @@ pub(in crate::portal) async fn generate(
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(in crate::portal) struct Named {
-    id: u64,
+    id: Integer,
 }
 
 pub(in crate::portal) async fn resend(
@@ -81,7 +81,7 @@ pub(in crate::portal) async fn resend(
     SignedIn(user): SignedIn,
     Body(body): Body<Named>,
 ) -> Result<Json<Value>, Refusal> {
-    let resent = portal.resend(&user, TokenId::from_u64(body.id)).await?;
+    let resent = portal.resend(&user, TokenId::from_u64(body.id.0)).await?;
     let (delivery, code) = delivered(&resent.delivery);
     Ok(Json(json!({
         "id": resent.id.as_u64(),
@@ -113,7 +113,7 @@ pub(in crate::portal) async fn cancel(
     SignedIn(user): SignedIn,
     Body(body): Body<Named>,
 ) -> Result<StatusCode, Refusal> {
-    portal.cancel(user.user(), TokenId::from_u64(body.id)).await?;
+    portal.cancel(user.user(), TokenId::from_u64(body.id.0)).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -121,7 +121,7 @@ pub(in crate::portal) async fn cancel(
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(in crate::portal) struct End {
-    id: u64,
+    id: Integer,
     #[serde(default)]
     even_if_in_use: bool,
 }
@@ -129,7 +129,7 @@ pub(in crate::portal) struct End {
 impl End {
     const fn parts(&self) -> (TokenId, Guard) {
         let guard = if self.even_if_in_use { Guard::EvenIfInUse } else { Guard::UnlessInUse };
-        (TokenId::from_u64(self.id), guard)
+        (TokenId::from_u64(self.id.0), guard)
     }
 }
 
@@ -158,17 +158,17 @@ pub(in crate::portal) async fn reveal(
     SignedIn(user): SignedIn,
     Body(body): Body<Named>,
 ) -> Result<Json<Value>, Refusal> {
-    let token = portal.reveal(user.user(), TokenId::from_u64(body.id)).await?;
-    Ok(Json(json!({ "id": body.id, "token": token.expose_secret() })))
+    let token = portal.reveal(user.user(), TokenId::from_u64(body.id.0)).await?;
+    Ok(Json(json!({ "id": body.id.0, "token": token.expose_secret() })))
 }
 
 /// Every token that there is, as the caller has seen them.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(in crate::portal) struct All {
-    primary: Option<u64>,
-    backup: Option<u64>,
-    pending: Option<u64>,
+    primary: Option<Integer>,
+    backup: Option<Integer>,
+    pending: Option<Integer>,
 }
 
 pub(in crate::portal) async fn revoke_all(
@@ -182,8 +182,8 @@ pub(in crate::portal) async fn revoke_all(
     Ok(StatusCode::NO_CONTENT)
 }
 
-pub(super) fn token(id: Option<u64>) -> Option<TokenId> {
-    id.map(TokenId::from_u64)
+pub(super) fn token(id: Option<Integer>) -> Option<TokenId> {
+    id.map(|Integer(id)| TokenId::from_u64(id))
 }
 
 /// What became of a code; the code itself only where the host does not mail it.

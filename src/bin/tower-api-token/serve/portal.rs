@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
-use http::{HeaderName, Request, Response};
+use http::{HeaderMap, HeaderName, Request, Response};
 use tower_api_token::TokenManager;
 use tower_api_token::identity::UserId;
 use tower_api_token::portal::{Portal, PortalUser};
@@ -55,18 +55,44 @@ struct Believed {
 }
 
 impl Believed {
-    /// Whom the one header names; nobody where it is missing, repeated or no
-    /// name.
+    /// Whom the one header names, as it is; nobody where it is missing, repeated
+    /// or no name. What is no name is the proxy's fault, so the log says why.
     fn user(&self, request: &Request<RequestBody>) -> Option<PortalUser> {
-        let mut lines = request.headers().get_all(&self.header).iter();
-        let (Some(name), None) = (lines.next(), lines.next()) else { return None };
-        let user = UserId::new(std::str::from_utf8(name.as_bytes()).ok()?).ok()?;
+        let user = match named(request.headers(), &self.header) {
+            Ok(user) => user?,
+            Err(problem) => {
+                let header = self.header.as_str();
+                tracing::warn!(
+                    header,
+                    "nobody is signed in by the portal's user header: {problem}"
+                );
+                return None;
+            }
+        };
         if self.administrators.contains(&user) {
             Some(PortalUser::administrator(user))
         } else {
             Some(PortalUser::new(user))
         }
     }
+}
+
+/// The user whom the header names, if it is there.
+fn named(headers: &HeaderMap, header: &HeaderName) -> Result<Option<UserId>, String> {
+    let mut lines = headers.get_all(header).iter();
+    let Some(name) = lines.next() else { return Ok(None) };
+    if lines.next().is_some() {
+        return Err("it is there more than once".to_owned());
+    }
+    // A proxy that has nobody to name may send it empty.
+    if name.is_empty() {
+        return Ok(None);
+    }
+    let text = std::str::from_utf8(name.as_bytes());
+    let text = text.map_err(|_| {
+        "it is not UTF-8 (perhaps ISO 8859-1): have the reverse proxy send UTF-8".to_owned()
+    })?;
+    UserId::new(text).map(Some).map_err(|error| error.to_string())
 }
 
 /// The portal behind its door, with whoever is signed in.
