@@ -10,8 +10,9 @@ use serde::de::{Deserialize, Deserializer, Error, Visitor};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Integer(pub(super) u64);
 
-/// From it on a floating-point number does not tell its neighbours apart.
-const EXACT: f64 = 9_007_199_254_740_992.0;
+/// 2^48. Below it what a parser of floating-point numbers rounds never leads
+/// from one integer to another.
+const EXACT: f64 = 281_474_976_710_656.0;
 
 impl<'de> Deserialize<'de> for Integer {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -30,7 +31,7 @@ impl<'de> Deserialize<'de> for Integer {
             #[expect(
                 clippy::cast_possible_truncation,
                 clippy::cast_sign_loss,
-                reason = "the number is an integer from 0 to below 2^53"
+                reason = "the number is an integer from 0 to below 2^48"
             )]
             fn visit_f64<E: Error>(self, number: f64) -> Result<Integer, E> {
                 if number.fract() == 0.0 && (0.0..EXACT).contains(&number) {
@@ -59,7 +60,7 @@ mod tests {
             ("0", 0),
             ("-0", 0),
             ("0.0", 0),
-            ("9007199254740991.0", (1 << 53) - 1),
+            ("281474976710655.0", (1 << 48) - 1),
             ("18446744073709551615", u64::MAX),
         ] {
             assert_eq!(serde_json::from_str::<Integer>(text).unwrap(), Integer(number), "{text}");
@@ -69,7 +70,7 @@ mod tests {
             "-1",
             "-1.0",
             "1e300",
-            "9007199254740993.0",
+            "281474976710656.0",
             "\"5\"",
             "true",
             "null",
