@@ -118,13 +118,12 @@ impl Inner {
         if let Err(error) = self.store.replace(replacement.clone()).await {
             match error.kind() {
                 StoreErrorKind::Conflict => return Ok(None),
-                StoreErrorKind::Unavailable | StoreErrorKind::Refused
-                    if self.is_written(&replacement).await => {}
-                StoreErrorKind::Unavailable | StoreErrorKind::Refused => {
+                kind if !kind.may_have_written() => return Err(error),
+                _ if self.is_written(&replacement).await => {}
+                _ => {
                     self.await_outcome(vec![follows], &error);
                     return Err(error);
                 }
-                _ => return Err(error),
             }
         }
         let Replacement { account, entry, .. } = replacement;

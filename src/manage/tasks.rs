@@ -124,14 +124,14 @@ impl Inner {
     async fn hear(&self, late: LateWrite, doubtful: Vec<Follows>) -> Vec<Follows> {
         let mut answers = match late.answer().await {
             Ok(answers) => answers.into_iter(),
-            Err(error) if error.kind() == StoreErrorKind::Unavailable => return doubtful,
+            Err(error) if error.kind().may_have_written() => return doubtful,
             Err(_) => return Vec::new(),
         };
         let mut left = Vec::new();
         for follows in doubtful {
             match answers.next() {
                 Some(Ok(())) => drop(self.tell(follows).await),
-                Some(Err(error)) if error.kind() != StoreErrorKind::Unavailable => {}
+                Some(Err(error)) if !error.kind().may_have_written() => {}
                 _ => left.push(follows),
             }
         }

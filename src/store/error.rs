@@ -35,6 +35,13 @@ pub enum StoreErrorKind {
     Refused,
 }
 
+impl StoreErrorKind {
+    /// Whether a write that failed so may have happened all the same.
+    pub(crate) const fn may_have_written(self) -> bool {
+        matches!(self, Self::Unavailable | Self::Refused)
+    }
+}
+
 /// A store's failure: its kind, what was being done, and the driver's own error
 /// as [`source`](Error::source).
 #[derive(Debug)]

@@ -23,15 +23,25 @@ pub struct Change {
     /// Its revision after the change.
     pub revision: Revision,
     /// Every digest that the account named before the change or names after
-    /// it.
+    /// it, if they are [complete](Self::complete).
     pub digests: Arc<[TokenDigest]>,
+    /// Whether `digests` has all of them. If not, they were too many for a
+    /// message: then nothing that was known of this user holds, and neither does
+    /// of any digest that no account names it or that it is being looked up.
+    pub complete: bool,
 }
 
 impl Change {
     /// A change with these parts.
     #[must_use]
     pub fn new(user: UserId, revision: Revision, digests: impl Into<Arc<[TokenDigest]>>) -> Self {
-        Self { user, revision, digests: digests.into() }
+        Self { user, revision, digests: digests.into(), complete: true }
+    }
+
+    /// A change of which only the user is known, and no digest.
+    #[must_use]
+    pub fn of_user(user: UserId, revision: Revision) -> Self {
+        Self { complete: false, ..Self::new(user, revision, []) }
     }
 
     /// The change that put `after` in the place of `before`.
@@ -73,7 +83,7 @@ pub enum FeedItem {
     /// A heartbeat has come through.
     Heartbeat(HeartbeatId),
     /// Changes may have been missed (a broken connection, a message that could
-    /// not be read or was too long): nothing known before holds.
+    /// not be read): nothing known before holds.
     Lost,
 }
 

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tower_api_token::store::{AccountStore, FeedItem, HeartbeatId};
+use tower_api_token::account::Revision;
+use tower_api_token::store::{AccountStore, Change, FeedItem, HeartbeatId};
 
 use super::link::Hearing;
-use super::sample::{digest, holder};
+use super::sample::{digest, holder, user};
 use super::world::{Answer, Node, TERM, World, eventually, pass};
 
 const TOKEN: u64 = 1;
@@ -30,6 +31,28 @@ async fn a_loss_empties_the_cache_until_a_later_heartbeat_is_back() {
     node.is_trusted().await;
     assert_eq!(node.remembers(&digest(TOKEN)), None);
     node.warm(TOKEN).await;
+}
+
+/// Whatever may have become the user's is forgotten: its entries, what nobody
+/// has, and look-ups under way.
+#[tokio::test(start_paused = true)]
+async fn a_change_that_names_its_user_alone_leaves_everybody_elses_entries() {
+    let world = world();
+    world.insert(holder("bob", 1, 2));
+    let node = world.node().await;
+    node.warm(TOKEN).await;
+    node.warm(2).await;
+    for hits in 0..2 {
+        assert_eq!(node.auth(3).await, Answer::Refused);
+        assert_eq!(node.statistics().negative_hits, hits);
+    }
+    let change = Change::of_user(user("alice"), Revision::from_u64(2));
+    node.link.put(Some(FeedItem::Change(change)));
+    eventually("alice is forgotten", || node.remembers(&digest(TOKEN)).is_none()).await;
+    assert_eq!(node.auth(3).await, Answer::Refused);
+    assert_eq!(node.statistics().negative_hits, 1, "it could be a new token of alice's");
+    assert!(node.remembers(&digest(2)).is_some(), "bob has not changed");
+    assert!(node.cache.is_trusted());
 }
 
 #[tokio::test(start_paused = true)]

@@ -17,7 +17,11 @@ mod faults;
 mod feed;
 mod hang;
 mod kinds;
+mod large_changes;
 mod log;
+#[path = "../support/neighbours.rs"]
+#[expect(dead_code, reason = "shared with other tests")]
+mod neighbours;
 mod node;
 #[path = "../support/postgres.rs"]
 mod postgres;

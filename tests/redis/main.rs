@@ -15,7 +15,10 @@ mod faults;
 mod feed;
 mod hang;
 mod keys;
+mod large_changes;
 mod loss;
+#[path = "../support/neighbours.rs"]
+mod neighbours;
 mod node;
 mod open;
 #[path = "../support/redis.rs"]

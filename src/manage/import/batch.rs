@@ -138,7 +138,7 @@ impl<'a> Batch<'a> {
         }
         let follows: Vec<_> = changes.iter().map(|change| inner.follows(change, None)).collect();
         let mut answers = match inner.store.replace_many(changes).await {
-            Err(error) if error.kind() == StoreErrorKind::Unavailable => {
+            Err(error) if error.kind().may_have_written() => {
                 inner.await_outcome(follows, &error);
                 return Err(error);
             }
@@ -149,7 +149,7 @@ impl<'a> Batch<'a> {
         for (follows, failure) in follows.into_iter().zip(&failures) {
             match failure {
                 None => drop(inner.tell(follows).await),
-                Some(error) if error.kind() == StoreErrorKind::Unavailable => {
+                Some(error) if error.kind().may_have_written() => {
                     inner.await_outcome(vec![follows], error);
                 }
                 Some(_) => {}

@@ -196,11 +196,17 @@ impl<K: Clear<Known>, U: Clear<Unknown>> Entries<K, U> {
     }
 
     /// Forgets what a change made untrue. It names every digest that it
-    /// touched; entries of the user under any other are dropped too.
+    /// touched; entries of the user under any other are dropped too. Where they
+    /// were too many for a message, any digest that is unknown, or is looked up
+    /// now, may have come to be the user's.
     pub(super) fn forget(&self, change: &Change) {
         let mut state = self.state();
         for digest in &*change.digests {
             state.loads.remove(digest);
+        }
+        if !change.complete {
+            state.loads.clear();
+            self.unknown.clear();
         }
         self.drop_entries(&mut state, change);
     }

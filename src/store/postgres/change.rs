@@ -33,7 +33,7 @@ const ATTEMPTS: usize = 8;
 /// if another account names one of the digests; the unique key catches one that
 /// comes to be named at the same moment. All parts see the database as it was
 /// before, so the message names the digests of before and after. It must be
-/// shorter than 8 000 bytes.
+/// shorter than 8 000 bytes; those of an account that is full fit.
 const CHANGE: &str = "
     WITH inserted AS (
         INSERT INTO tower_api_token.account (user_id, revision, record, peppers)
@@ -68,7 +68,8 @@ const CHANGE: &str = "
             encode(string_agg(digest, '' ORDER BY digest), 'base64'), E'\\n', ''), ' ', $1) AS text
         FROM affected
     )
-    SELECT pg_notify('tower_api_token', CASE WHEN octet_length(text) < 8000 THEN text ELSE 'l' END)
+    SELECT pg_notify('tower_api_token',
+        CASE WHEN octet_length(text) < 8000 THEN text ELSE concat('u', $3, ' ', $1) END)
     FROM changed, message";
 
 struct Parameters {

@@ -1,9 +1,9 @@
 //! What goes through the channel that nodes listen on.
 //!
 //! A message is `h` and a heartbeat's number, or `c`, a revision, the digests
-//! in one Base64 string and the user, with spaces between. Whatever else comes
-//! (`l` where the digests would not fit, or the message of a later version)
-//! means that changes were missed.
+//! in one Base64 string and the user, with spaces between, or `u`, a revision, a
+//! space and the user where the digests would not fit. Whatever else comes (the
+//! message of a later version) means that changes were missed.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -28,6 +28,7 @@ pub(super) fn read(message: &str) -> FeedItem {
             number.parse().ok().map(HeartbeatId::from_u64).map(FeedItem::Heartbeat)
         }
         Some(("c", change)) => read_change(change).map(FeedItem::Change),
+        Some(("u", change)) => read_user(change).map(FeedItem::Change),
         _ => None,
     };
     item.unwrap_or(FeedItem::Lost)
@@ -38,6 +39,12 @@ fn read_change(change: &str) -> Option<Change> {
     let (digests, user) = rest.split_once(' ')?;
     let revision = Revision::from_u64(revision.parse().ok()?);
     Some(Change::new(UserId::new(user).ok()?, revision, read_digests(digests)?))
+}
+
+fn read_user(change: &str) -> Option<Change> {
+    let (revision, user) = change.split_once(' ')?;
+    let revision = Revision::from_u64(revision.parse().ok()?);
+    Some(Change::of_user(UserId::new(user).ok()?, revision))
 }
 
 fn read_digests(digests: &str) -> Option<Vec<TokenDigest>> {
@@ -69,6 +76,13 @@ mod tests {
     }
 
     #[test]
+    fn a_change_may_name_its_user_alone() {
+        let user = UserId::new("alice in chains").unwrap();
+        let change = Change::of_user(user, Revision::from_u64(7));
+        assert_eq!(read("u7 alice in chains"), FeedItem::Change(change));
+    }
+
+    #[test]
     fn a_heartbeat_keeps_its_number() {
         for number in [0, 1, u64::MAX] {
             let id = HeartbeatId::from_u64(number);
@@ -79,8 +93,9 @@ mod tests {
     #[test]
     fn what_cannot_be_read_is_a_loss() {
         let other = ["", "l", "x1", "h", "h-1", "h1 ", "c", "c1", "c1 AA== alice", "c1 * alice"];
+        let users = ["u", "u1", "u1 ", "ux alice", "u1 a\nb"];
         let changes = ["cx  alice", "c1  ", "c1  a\nb", "é"];
-        for message in other.into_iter().chain(changes) {
+        for message in other.into_iter().chain(changes).chain(users) {
             assert_eq!(read(message), FeedItem::Lost, "{message:?}");
         }
     }
