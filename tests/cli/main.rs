@@ -14,6 +14,7 @@ mod check;
 mod configuration;
 mod connections;
 mod endpoint;
+mod expiry;
 mod grpc;
 mod import;
 mod installed;

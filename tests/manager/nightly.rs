@@ -10,6 +10,9 @@ use tower_api_token::token::{Token, TokenScheme};
 
 use crate::world::{World, alice};
 
+#[cfg(feature = "sqlite")]
+#[path = "../support/build.rs"]
+mod build;
 #[path = "../../examples/rotate/nightly.rs"]
 mod job;
 
@@ -171,4 +174,40 @@ fn the_readme_shows_the_job_that_is_tested() {
     let (readme, job) =
         (include_str!("../../README.md"), include_str!("../../examples/rotate/nightly.rs"));
     assert!(readme.contains(&format!("```rust\n{job}```\n")), "README shows another job");
+}
+
+#[cfg(feature = "sqlite")]
+#[tokio::test]
+async fn the_example_rotates_in_a_database_and_a_file() {
+    use std::sync::Arc;
+
+    use tower_api_token::account::Slot;
+    use tower_api_token::store::{AccountStore, SqliteStore};
+    use tower_api_token::time::ManualClock;
+
+    let directory = tempfile::tempdir().unwrap();
+    let (database, file) = (directory.path().join("tokens.db"), directory.path().join("token"));
+    let store = Arc::new(SqliteStore::open(&database).unwrap());
+    store.migrate().await.unwrap();
+    let clock = Arc::new(ManualClock::new(crate::world::START));
+    let world = World::on(Arc::clone(&store) as Arc<dyn AccountStore>, clock).await;
+    world.grant(alice(), &["GET"]).await;
+    let example = build::example("rotate");
+    let run = || {
+        let mut command = std::process::Command::new(&example);
+        let ran = command
+            .args([database.as_os_str(), "alice".as_ref(), file.as_os_str()])
+            .output()
+            .unwrap();
+        assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+        std::fs::read_to_string(&file).unwrap()
+    };
+    let first = run();
+    assert_eq!(world.auth_text(&first, "GET").await, Ok(Slot::Primary));
+    let second = run();
+    assert_eq!(world.auth_text(&first, "GET").await, Ok(Slot::Backup));
+    assert_eq!(world.auth_text(&second, "GET").await, Ok(Slot::Primary));
+    // The first is so new that nobody can tell yet whether something uses it.
+    assert_eq!(run(), second);
+    assert_eq!(world.auth_text(&first, "GET").await, Ok(Slot::Backup));
 }
