@@ -39,6 +39,56 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! # The first administrator
+//!
+//! At the first start of a service nobody has a token yet, and later starts find
+//! the store as it was left. To grant again at each of them would fail with
+//! [`AlreadyDone`](crate::rotation::RotationError::AlreadyDone), or undo a
+//! revocation. [`summary`](TokenManager::summary) tells a first start from a
+//! later one, since the account of a user stays when their access is revoked:
+//!
+//! ```
+//! use tower_api_token::TokenManager;
+//! use tower_api_token::identity::{Actor, UserId};
+//! use tower_api_token::manage::ManageError;
+//! use tower_api_token::method::MethodSet;
+//! use tower_api_token::token::Token;
+//!
+//! /// The first administrator's token at the very first start, and none at any later one.
+//! async fn first_administrator(
+//!     manager: &TokenManager,
+//!     admin: &UserId,
+//!     methods: MethodSet,
+//! ) -> Result<Option<Token>, ManageError> {
+//!     // Whoever has an account is left alone, also without access: somebody has revoked it.
+//!     if manager.summary(admin).await?.is_some() {
+//!         return Ok(None);
+//!     }
+//!     let by = Actor::program("bootstrap").expect("a name");
+//!     manager.grant(&by, admin, methods).await?;
+//!     Ok(Some(manager.issue(&by, admin).await?.token))
+//! }
+//! # use tower_api_token::{manage::Confirmation, store::MemoryStore};
+//! # use std::sync::Arc;
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let store = Arc::new(MemoryStore::new());
+//! # let root = UserId::new("root")?;
+//! # for start in 1..=3 {
+//! #     let builder = TokenManager::builder(Arc::clone(&store));
+//! #     let manager = builder.confirmation(Confirmation::ByCaller).build().await?;
+//! #     let made = first_administrator(&manager, &root, MethodSet::new(["GET"])?).await?;
+//! #     assert_eq!(made.is_some(), start == 1);
+//! #     if start == 2 {
+//! #         manager.revoke_access(&Actor::administrator("boss")?, &root).await?;
+//! #     }
+//! #     let account = manager.summary(&root).await?.expect("it stays");
+//! #     assert_eq!(account.methods.is_empty(), start > 1);
+//! # }
+//! # Ok(())
+//! # }
+//! ```
 
 mod at_revision;
 mod builder;

@@ -7,6 +7,8 @@
 #[macro_use]
 mod world;
 
+#[cfg(feature = "sqlite")]
+mod bootstrap;
 mod clocks;
 mod crashes;
 mod each_event;
