@@ -12,6 +12,7 @@ use crate::rotation::{self, Command, Facts, RotationError};
 use crate::store::{Loaded, PageSize, Replacement, StoreError, StoreErrorKind};
 use crate::time::Timestamp;
 use crate::token::TokenId;
+use crate::usage::UsageRecorder;
 
 /// How often a change is tried before others win for good.
 pub(super) const ATTEMPTS: usize = 64;
@@ -105,7 +106,8 @@ impl Inner {
             recorder.flush().await?;
         }
         let usage = self.store.usage(user).await?;
-        Ok(usage.iter().find(|usage| usage.id == id).map(|usage| usage.at))
+        let known = usage.iter().find(|usage| usage.id == id).map(|usage| usage.at);
+        Ok(known.max(self.usage.as_ref().and_then(UsageRecorder::left_out)))
     }
 
     /// Writes and tells of it; `None` if others were faster.

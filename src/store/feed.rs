@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 
 use futures_core::Stream;
 
-pub(crate) use self::hub::FeedHub;
+pub(crate) use self::hub::{FeedHub, Sleepers};
 use crate::account::{Account, Revision};
 use crate::identity::UserId;
 use crate::token::TokenDigest;

@@ -13,7 +13,7 @@ use async_trait::async_trait;
 
 use self::ledger::Ledger;
 use self::table::Table;
-use super::feed::FeedHub;
+use super::feed::{FeedHub, Sleepers};
 use super::lock_free::{LockFree, lock_free};
 use super::{
     AccountPage, AccountStore, Change, Feed, FeedItem, HeartbeatId, HistoryPage, Loaded, PageSize,
@@ -77,21 +77,22 @@ impl MemoryStore {
     /// [`Conflict`](super::StoreErrorKind::Conflict) if the user has an account here already, or
     /// another account names one of its digests.
     pub fn insert(&self, account: Account) -> Result<(), StoreError> {
-        self.ledger.change(account, None, |_, change| self.tell(change))
+        self.ledger.change(account, None, |_, change| self.tell(change)).map(drop)
     }
 
     fn replace_now(&self, replacement: Replacement) -> Result<(), StoreError> {
         let Replacement { account, expected, entry, earlier } = replacement;
-        self.ledger.change(account, expected, |state, change| {
+        let changed = self.ledger.change(account, expected, |state, change| {
             let history = state.history.entry(entry.user.clone()).or_default();
             history.extend(earlier);
             history.push(entry);
-            self.tell(change);
-        })
+            self.tell(change)
+        });
+        changed.map(drop)
     }
 
-    fn tell(&self, change: Change) {
-        self.feed.send(&FeedItem::Change(change));
+    fn tell(&self, change: Change) -> Sleepers {
+        self.feed.send(&FeedItem::Change(change))
     }
 }
 
@@ -177,8 +178,10 @@ impl AccountStore for MemoryStore {
 
     async fn heartbeat(&self, id: HeartbeatId) -> Result<(), StoreError> {
         // Under the lock of the changes, so that it stays in order with them.
-        let _state = self.ledger.state();
-        self.feed.send(&FeedItem::Heartbeat(id));
+        let state = self.ledger.state();
+        let sleepers = self.feed.send(&FeedItem::Heartbeat(id));
+        drop(state);
+        drop(sleepers);
         Ok(())
     }
 

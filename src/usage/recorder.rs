@@ -1,5 +1,8 @@
 //! Collects uses between two flushes.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -14,14 +17,18 @@ use crate::store::{AccountStore, StoreError};
 use crate::time::{Clock, SystemClock, Timestamp};
 use crate::token::TokenId;
 
-/// How many tokens wait for one flush at most. Uses of further ones are noted
-/// again after it.
+/// How many tokens' uses wait to be taken by a flush at most, and how many to be
+/// written. Of further ones it is only known that there were some.
 const CAPACITY: usize = 1 << 20;
 
 /// The interval that no record is marked with at first.
 const UNMARKED: u32 = 0;
 
 /// Collects the uses that layers see, and writes them to a store in batches.
+///
+/// At most about a million tokens' uses wait for a flush, and as many to be
+/// written when flushes fail. Further uses are left out, and for as long as such
+/// a use could matter the manager's guard takes every token for one in use.
 ///
 /// Clones share what they collect: give one to every layer and one to the
 /// manager, and have [`flush`](Self::flush) called once an interval and at
@@ -54,30 +61,64 @@ struct Shared {
 
 #[derive(Default)]
 struct Noted {
-    uses: HashMap<(UserId, TokenId), Noticed>,
+    uses: Uses,
+    /// What flushes have taken and nobody has written yet. It stays here until
+    /// it is written: a flush may fail or be dropped half-way, and another one
+    /// that runs at the same time must not take it for written.
+    unwritten: Vec<Arc<Uses>>,
+    /// When a use was last left out, since there were too many.
+    left_out: Option<Timestamp>,
     retired: HashMap<(UserId, TokenId), RetiredUses>,
 }
 
+type Uses = HashMap<(UserId, TokenId), Noticed>;
+
 impl Noted {
-    /// What a flush is to write and to tell. The uses stay until they are
-    /// written: a flush may fail or be dropped half-way, and another one that
-    /// runs at the same time must not take them for written.
-    fn begin_flush(&mut self) -> (Vec<TokenUse>, HashMap<(UserId, TokenId), RetiredUses>) {
-        let token_use = |((user, id), (at, client)): (&(UserId, TokenId), &Noticed)| {
-            TokenUse::new(user.clone(), TokenUsage::new(*id, *at, client.clone()))
-        };
-        (self.uses.iter().map(token_use).collect(), std::mem::take(&mut self.retired))
+    fn has_room(&self) -> bool {
+        let unwritten: usize = self.unwritten.iter().map(|uses| uses.len()).sum();
+        self.uses.len() < CAPACITY && unwritten < CAPACITY
     }
 
-    /// Drops what was written, unless it was noted anew meanwhile.
-    fn forget(&mut self, written: &[TokenUse]) {
-        for TokenUse { user, usage } in written {
-            let key = (user.clone(), usage.id);
-            if self.uses.get(&key).is_some_and(|(at, _)| *at == usage.at) {
-                self.uses.remove(&key);
-            }
+    /// Everything that is to be written, the earliest first. It takes no longer
+    /// the more there is.
+    fn take(&mut self) -> Vec<Arc<Uses>> {
+        if !self.uses.is_empty() {
+            self.unwritten.push(Arc::new(std::mem::take(&mut self.uses)));
+        }
+        self.unwritten.clone()
+    }
+
+    /// Puts `uses`, if there are any, in the place of those that they are made
+    /// of. Returns these, to be dropped when the lock is free. Where another
+    /// flush has written all of them meanwhile nothing is put there.
+    fn replace(&mut self, parts: &[Arc<Uses>], uses: Option<&Arc<Uses>>) -> Vec<Arc<Uses>> {
+        let is_part = |it: &mut Arc<Uses>| parts.iter().any(|part| Arc::ptr_eq(part, it));
+        let replaced: Vec<_> = self.unwritten.extract_if(.., is_part).collect();
+        if !replaced.is_empty() {
+            self.unwritten.extend(uses.cloned());
+        }
+        replaced
+    }
+}
+
+/// The latest use of each token.
+fn latest(parts: &[Arc<Uses>]) -> Uses {
+    let mut latest = Uses::new();
+    for (key, noticed) in parts.iter().flat_map(|part| part.iter()) {
+        match latest.get_mut(key) {
+            Some(known) if known.0 >= noticed.0 => {}
+            Some(known) => known.clone_from(noticed),
+            None => drop(latest.insert(key.clone(), noticed.clone())),
         }
     }
+    latest
+}
+
+fn batch(uses: &Uses) -> Vec<TokenUse> {
+    let token_use = |((user, id), (at, client)): (&(UserId, TokenId), &Noticed)| {
+        TokenUse::new(user.clone(), TokenUsage::new(*id, *at, client.clone()))
+    };
+    uses.iter().map(token_use).collect()
 }
 
 /// When a token was used, and by what.
@@ -132,10 +173,19 @@ impl UsageRecorder {
     #[cold]
     pub(crate) fn note(&self, user: &UserId, token: TokenId, client: Option<ClientLabel>) {
         let now = self.shared.clock.now();
+        let key = (user.clone(), token);
         let mut noted = self.noted();
-        if noted.uses.len() < CAPACITY {
-            noted.uses.insert((user.clone(), token), (now, client));
+        if noted.has_room() {
+            noted.uses.insert(key, (now, client));
+        } else {
+            noted.left_out = noted.left_out.max(Some(now));
         }
+    }
+
+    /// When a use was last left out because too many tokens were used in one
+    /// interval: any token may have been used then.
+    pub(crate) fn left_out(&self) -> Option<Timestamp> {
+        self.noted().left_out
     }
 
     /// Notes that a retired token was presented.
@@ -158,19 +208,36 @@ impl UsageRecorder {
     /// # Errors
     ///
     /// [`StoreError`] if the store could not write the uses; they are kept for
-    /// the next flush.
+    /// the next flush, as they are when this future is dropped half-way.
     pub async fn flush(&self) -> Result<(), StoreError> {
         self.interval.0.store(Interval::fresh(), Ordering::Relaxed);
         interval_ended();
-        let (batch, retired) = self.noted().begin_flush();
+        let (parts, retired) = {
+            let mut noted = self.noted();
+            (noted.take(), std::mem::take(&mut noted.retired))
+        };
         self.emit(retired);
-        if !batch.is_empty() {
-            let written = self.shared.store.record_usage(&batch).await;
-            flushed(batch.len(), written.is_ok());
-            written?;
-            self.noted().forget(&batch);
-        }
+        let Some(uses) = self.joined(parts) else { return Ok(()) };
+        let batch = batch(&uses);
+        let written = self.shared.store.record_usage(&batch).await;
+        flushed(batch.len(), written.is_ok());
+        written?;
+        let written = [uses];
+        let replaced = self.noted().replace(&written, None);
+        drop((written, replaced));
         Ok(())
+    }
+
+    /// Makes one of the parts, so that those which wait to be written do not
+    /// become more with every flush that fails.
+    fn joined(&self, mut parts: Vec<Arc<Uses>>) -> Option<Arc<Uses>> {
+        if parts.len() < 2 {
+            return parts.pop();
+        }
+        let uses = Arc::new(latest(&parts));
+        let replaced = self.noted().replace(&parts, Some(&uses));
+        drop(replaced);
+        Some(uses)
     }
 
     fn emit(&self, retired: HashMap<(UserId, TokenId), RetiredUses>) {

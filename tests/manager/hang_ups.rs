@@ -22,6 +22,7 @@ use tower_api_token::store::{AccountStore, PageSize};
 
 use self::kinds::{Kind, Prepared};
 use self::places::Place;
+use crate::stores;
 use crate::world::{Log, Post, Postman, Recorder, in_time};
 
 /// How many changes each test makes.
@@ -66,39 +67,6 @@ in_every_place! {
     on_sqlite: stores::sqlite();
     on_postgres: stores::postgres();
     on_redis: stores::redis();
-}
-
-/// The stores, each empty, and what must live as long.
-mod stores {
-    use std::any::Any;
-    use std::sync::Arc;
-
-    use tower_api_token::store::{AccountStore, MemoryStore, SqliteStore};
-
-    use crate::{postgres, redis_server};
-
-    pub(super) type Opened = (Arc<dyn AccountStore>, Box<dyn Any + Send>);
-
-    pub(super) async fn memory() -> Opened {
-        (Arc::new(MemoryStore::new()), Box::new(()))
-    }
-
-    pub(super) async fn sqlite() -> Opened {
-        let directory = tempfile::tempdir().unwrap();
-        let store = SqliteStore::open(directory.path().join("tokens.db")).unwrap();
-        store.migrate().await.unwrap();
-        (Arc::new(store), Box::new(directory))
-    }
-
-    pub(super) async fn postgres() -> Opened {
-        let database = postgres::Server::shared().database().await;
-        (Arc::new(database.store().await), Box::new(database))
-    }
-
-    pub(super) async fn redis() -> Opened {
-        let deployment = redis_server::Server::shared().deployment();
-        (Arc::new(deployment.store().await), Box::new(()))
-    }
 }
 
 /// One manager that prepares and tells nobody, and one whose callers hang up.

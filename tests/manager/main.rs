@@ -7,6 +7,14 @@
 #[macro_use]
 mod world;
 
+#[cfg(all(
+    feature = "portal",
+    feature = "postgres",
+    feature = "redis",
+    feature = "reveal",
+    feature = "sqlite"
+))]
+mod batches;
 #[cfg(feature = "sqlite")]
 mod bootstrap;
 mod clocks;
@@ -64,4 +72,12 @@ mod sends;
 #[path = "../support/server.rs"]
 mod server;
 mod store;
+#[cfg(all(
+    feature = "portal",
+    feature = "postgres",
+    feature = "redis",
+    feature = "reveal",
+    feature = "sqlite"
+))]
+mod stores;
 mod views;

@@ -131,17 +131,16 @@ async fn a_feed_ends_with_its_store() {
 }
 
 #[tokio::test]
-async fn the_log_of_changes_is_bounded_and_a_reader_left_behind_is_told() {
+async fn the_log_of_changes_is_bounded() {
     let place = Place::new();
-    let (here, there) = (place.store().await, place.store().await);
-    let mut feed = here.changes().await.unwrap();
-    for batch in 0..3 {
+    let store = place.store().await;
+    for batch in 0..5 {
         let numbers = batch * 5_000..(batch + 1) * 5_000;
         let batch = numbers.map(|number| step(account(&format!("user {number}"), 1, number)));
-        let results = there.replace_many(batch.collect()).await.unwrap();
+        let results = store.replace_many(batch.collect()).await.unwrap();
         assert!(results.iter().all(Result::is_ok));
     }
+    // The last batch, and as many as a reader may be behind it.
     let kept = count(&place.raw(), "changes");
-    assert!((10_000..=11_000).contains(&kept), "{kept}");
-    assert_eq!(next(&mut feed).await, FeedItem::Lost);
+    assert!((15_000..=16_000).contains(&kept), "{kept}");
 }

@@ -95,3 +95,24 @@ fn a_flush_beside_another_does_not_take_its_uses_for_written() {
     world.flush();
     assert_eq!(uses(&world.store.take_batch()), [(3, 1)], "the second has written it itself");
 }
+
+/// The first may never come to write what it has taken.
+#[test]
+fn a_flush_writes_what_another_has_taken_and_not_written() {
+    let world = World::new();
+    world.use_at(1, &world.primary);
+    world.store.set(Writing::Hangs);
+    let mut cx = Context::from_waker(Waker::noop());
+    let mut first = Box::pin(world.usage.flush());
+    assert!(first.as_mut().poll(&mut cx).is_pending());
+    world.use_at(2, &world.backup);
+    let mut second = Box::pin(world.usage.flush());
+    assert!(second.as_mut().poll(&mut cx).is_pending());
+    world.use_at(3, &world.primary);
+    world.store.set(Writing::Works);
+    world.flush();
+    assert_eq!(uses(&world.store.take_batch()), [(2, 2), (3, 3)]);
+    drop((first, second));
+    world.flush();
+    assert_eq!(world.store.take_batches().len(), 0, "written once");
+}

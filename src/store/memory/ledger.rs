@@ -64,25 +64,25 @@ impl<P: DigestMap<Account>, O: DigestMap<Arc<Account>>> Ledger<P, O> {
     }
 
     /// Makes one change, its checks first, and then lets `tell` know of it
-    /// before the next one can be made.
-    pub(super) fn change(
+    /// before the next one can be made. What `tell` returns outlives the lock.
+    pub(super) fn change<R>(
         &self,
         account: Account,
         expected: Option<Revision>,
-        tell: impl FnOnce(&mut State, Change),
-    ) -> Result<(), StoreError> {
+        tell: impl FnOnce(&mut State, Change) -> R,
+    ) -> Result<R, StoreError> {
         self.change_by(account, expected, tell, Table::publish)
     }
 
     /// The same with a way of one's own to let requests see the change: the
     /// test of the interleavings must see a wrong one fail.
-    pub(super) fn change_by(
+    pub(super) fn change_by<R>(
         &self,
         account: Account,
         expected: Option<Revision>,
-        tell: impl FnOnce(&mut State, Change),
+        tell: impl FnOnce(&mut State, Change) -> R,
         publish: impl FnOnce(&Table<P, O>, Option<&Account>, Account),
-    ) -> Result<(), StoreError> {
+    ) -> Result<R, StoreError> {
         let mut state = self.state();
         let before = self.read(&state, account.user(), Account::clone);
         let same = before.as_ref().map(Account::revision) == expected;
@@ -97,8 +97,7 @@ impl<P: DigestMap<Account>, O: DigestMap<Arc<Account>>> Ledger<P, O> {
         }
         publish(&self.table, before.as_ref(), account);
         state.accounts.insert(user, digest);
-        tell(&mut state, change);
-        Ok(())
+        Ok(tell(&mut state, change))
     }
 
     /// Whether another account names one of the digests.

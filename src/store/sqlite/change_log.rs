@@ -11,8 +11,8 @@ use crate::identity::UserId;
 use crate::store::{Change, FeedItem, HeartbeatId};
 use crate::token::TokenDigest;
 
-/// How many of the latest changes are kept at least: more than a feed holds
-/// for one subscriber.
+/// How many changes are kept at least besides those of the latest batch: a
+/// reader that is no further behind loses none.
 pub(super) const KEPT: i64 = 10_000;
 
 /// How often the older ones are deleted: each time costs a page or two.
@@ -47,9 +47,10 @@ pub(super) fn append_heartbeat(connection: &Connection, id: HeartbeatId) -> Resu
 /// Deletes old changes now and then, after the last `added` ones up to number
 /// `newest`.
 pub(super) fn prune(connection: &Connection, newest: i64, added: usize) -> Result<(), Failure> {
-    let is_time = i64::try_from(added).is_ok_and(|added| newest % PRUNE_EVERY < added);
-    if is_time {
-        connection.prepare_cached(PRUNE)?.execute([newest - KEPT])?;
+    let added = i64::try_from(added).unwrap_or(i64::MAX);
+    if newest % PRUNE_EVERY < added {
+        let kept = KEPT.saturating_add(added);
+        connection.prepare_cached(PRUNE)?.execute([newest.saturating_sub(kept)])?;
     }
     Ok(())
 }

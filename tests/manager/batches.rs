@@ -1,0 +1,81 @@
+//! Large batches beside the caches of other nodes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tower_api_token::account::Slot;
+use tower_api_token::identity::{Actor, UserId};
+use tower_api_token::manage::{Confirmation, ImportItem, ImportedToken, TokenManager};
+use tower_api_token::method::MethodSet;
+use tower_api_token::store::{AccountStore, CacheOptions, CachedStore, TokenStore};
+use tower_api_token::token::{TokenDigest, TokenScheme};
+
+use crate::stores::{self, Opened};
+use crate::world::{alice, in_time, root};
+
+/// More than SQLite keeps in its log of changes before a batch.
+const ROWS: u32 = 12_000;
+
+/// A Redis server answers nobody while it works at a batch, and whoever listens
+/// takes it for gone after two seconds: what a slow machine does within one.
+const ROWS_AT_REDIS: u32 = 5_000;
+
+fn rows(count: u32) -> Vec<ImportItem> {
+    let row = |number: u32| {
+        let mut sha256 = [7; 32];
+        sha256[..4].copy_from_slice(&number.to_be_bytes());
+        let user = UserId::new(format!("user-{number}")).unwrap();
+        let mut row = ImportItem::new(user, Slot::Primary, ImportedToken::Sha256(sha256));
+        row.methods = Some(MethodSet::new(["GET"]).unwrap());
+        row
+    };
+    (0..count).map(row).collect()
+}
+
+fn remembers(cache: &CachedStore<Arc<dyn AccountStore>>, digest: &TokenDigest) -> bool {
+    cache.peek(digest, &mut |account| assert_eq!(account.unwrap().user(), alice()))
+}
+
+/// An import by another node keeps what a cache remembers of other users.
+async fn an_import_of_many_rows_empties_no_cache((store, _kept): Opened, count: u32) {
+    let manager = TokenManager::builder(Arc::clone(&store)).confirmation(Confirmation::ByCaller);
+    let manager = manager.build().await.unwrap();
+    manager.grant(root(), alice(), MethodSet::new(["GET"]).unwrap()).await.unwrap();
+    let token = manager.issue(&Actor::User, alice()).await.unwrap().token;
+    let digest = TokenScheme::default().digest(&token).digest;
+    // So long that no heartbeat is late while a slow machine imports.
+    let options = CacheOptions::new().staleness_bound(Duration::from_secs(60));
+    let cache = CachedStore::start(store, options).unwrap();
+    while !remembers(&cache, &digest) {
+        cache.find(&digest).await.unwrap().unwrap();
+        tokio::task::yield_now().await;
+    }
+    let before = cache.statistics();
+    // A server may need longer for it than the store waits.
+    while manager.import_many(root(), &rows(count)).await.is_err() {}
+    while cache.statistics().invalidations - before.invalidations < u64::from(count)
+        && cache.statistics().losses == before.losses
+    {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    assert_eq!(cache.statistics().losses, before.losses);
+    assert!(remembers(&cache, &digest));
+}
+
+macro_rules! on_each_store {
+    ($($name:ident: $opened:ident, $count:ident;)+) => {
+        $(
+            #[tokio::test]
+            async fn $name() {
+                in_time(an_import_of_many_rows_empties_no_cache(stores::$opened().await, $count)).await;
+            }
+        )+
+    };
+}
+
+on_each_store! {
+    an_import_of_many_rows_into_memory_empties_no_cache: memory, ROWS;
+    an_import_of_many_rows_into_sqlite_empties_no_cache: sqlite, ROWS;
+    an_import_of_many_rows_into_postgres_empties_no_cache: postgres, ROWS;
+    an_import_of_many_rows_into_redis_empties_no_cache: redis, ROWS_AT_REDIS;
+}
