@@ -22,6 +22,7 @@ mod life;
 mod outage;
 mod portal;
 mod program;
+mod reload;
 mod replaced;
 #[path = "../support/replaced_file.rs"]
 mod replaced_file;

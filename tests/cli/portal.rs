@@ -137,7 +137,7 @@ fn a_name_that_is_not_utf_8_signs_nobody_in_and_the_log_says_why() {
     let server = Serving::run(serve(&place, CONFIGURATION));
     let ask = |name: &[u8]| {
         let mut stream = std::net::TcpStream::connect(server.address("portal")).unwrap();
-        let start = b"GET /tokens/api/tokens HTTP/1.1\r\nhost: test\r\nconnection: close\r\n";
+        let start = b"GET /tokens/api/tokens HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n";
         let request = [&start[..], b"x-remote-user: ", name, b"\r\n\r\n"].concat();
         stream.write_all(&request).unwrap();
         let mut answer = Vec::new();
@@ -163,4 +163,72 @@ fn the_portal_may_be_at_the_root() {
     let profile = call(&server, &["alice"], "GET", "/", "");
     assert!(profile.status == 200 && profile.body.contains("href=\"/edit\""), "{profile:?}");
     assert_eq!(call(&server, &["alice"], "GET", "/api/tokens", "").status, 200);
+}
+
+#[test]
+fn a_name_that_a_stranger_made_lead_here_is_not_answered_to() {
+    let place = Place::new();
+    place.user_with_token("alice", &["GET"]);
+    let ask = |server: &Serving, host: &str, path: &str| {
+        let headers = [("x-remote-user", "alice".to_owned()), ("host", host.to_owned())];
+        request(&server.address("portal"), "GET", path, &headers, "")
+    };
+    let server = Serving::run(serve(&place, CONFIGURATION));
+    for own in ["localhost", "LOCALHOST:9182", "127.0.0.1", "[::1]:80"] {
+        assert_eq!(ask(&server, own, "/tokens/api/tokens").status, 200, "{own}");
+    }
+    for other in ["evil.example", "evil.example:9182", "localhost.evil.example", "10.0.0.1"] {
+        let refused = ask(&server, other, "/tokens/api/tokens");
+        assert_eq!(refused.status, 421, "{other}");
+        assert!(refused.body.contains("`portal.hosts`"), "{refused:?}");
+        assert!(!refused.body.contains("alice") && !refused.body.contains(other), "{refused:?}");
+    }
+    for bad in ["", "user@localhost", "localhost:x"] {
+        assert_eq!(ask(&server, bad, "/tokens").status, 400, "{bad}");
+    }
+    assert_eq!(ask(&server, "localhost", "http://evil.example/tokens").status, 421);
+    let log = server.stop();
+    assert!(log.contains("portal.hosts") && !log.contains("evil.example"), "{log}");
+
+    let named = format!("{CONFIGURATION}hosts = [\"Tokens.example.com\", \"10.0.0.1\"]\n");
+    let server = Serving::run(serve(&place, &named));
+    for own in ["tokens.example.com:443", "TOKENS.EXAMPLE.COM.", "10.0.0.1", "localhost"] {
+        assert_eq!(ask(&server, own, "/tokens").status, 200, "{own}");
+    }
+    assert_eq!(ask(&server, "example.com", "/tokens").status, 421);
+    let address = server.address("portal");
+    let port = address.rsplit(':').next().unwrap();
+    for (name, status) in [("tokens.example.com", "200"), ("evil.example", "421")] {
+        let mut curl = Command::new("curl");
+        curl.args(["--silent", "--http2-prior-knowledge", "--write-out", "%{http_code}"]);
+        curl.args(["--output", "/dev/null", "--header", "x-remote-user: alice"]);
+        curl.args(["--max-time", "20", "--resolve", &format!("{name}:{port}:127.0.0.1")]);
+        curl.arg(format!("http://{name}:{port}/tokens"));
+        assert_eq!(finish(&mut curl, "").succeeded().out, status, "{name}");
+    }
+}
+
+#[test]
+fn a_portal_that_others_reach_answers_to_the_host_of_its_mailed_links_and_needs_one() {
+    let place = Place::new();
+    place.write("secret", "only the proxy knows this");
+    let public = CONFIGURATION.replace("127.0.0.1", "0.0.0.0") + "secret-file = \"secret\"\n";
+    let refused = finish(&mut serve(&place, &public), "").exited(2);
+    refused.says("portal.hosts").says("notify.link-base");
+    std::fs::create_dir(place.path("mail")).unwrap();
+    let linked = public.replace("show-codes = true\n", "")
+        + "[notify]\ndirectory = \"mail\"\nlink-base = \"https://api.example.com/tokens/verify\"\n";
+    let server = Serving::run(serve(&place, &linked));
+    let port = server.address("portal").rsplit(':').next().unwrap().to_owned();
+    let ask = |host: &str| {
+        let headers = [
+            ("x-gateway-secret", "only the proxy knows this".to_owned()),
+            ("x-remote-user", "alice".to_owned()),
+            ("host", host.to_owned()),
+        ];
+        request(&format!("127.0.0.1:{port}"), "GET", "/tokens", &headers, "").status
+    };
+    assert_eq!(ask("api.example.com"), 200);
+    assert_eq!(ask("localhost"), 421);
+    assert_eq!(ask("evil.example"), 421);
 }

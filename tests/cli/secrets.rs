@@ -135,3 +135,130 @@ fn cli_003_a_password_in_a_broken_configuration_file_is_never_printed() {
         assert!(!ran.err.contains("hunter2") && ran.err.contains("line "), "{ran:?}");
     }
 }
+
+/// The settings that name a file, each in a configuration in which `serve` reads
+/// it.
+fn settings_of_files() -> Vec<(&'static str, String)> {
+    let portal = "[portal]\nlisten = \"127.0.0.1:0\"\nuser-header = \"x-user\"\n";
+    let showing = format!("{portal}show-codes = true\n");
+    let mail = "[notify]\nsmtp = \"loopback:25\"\nsmtp-user = \"api\"\nfrom = \"a@example.com\"\n\
+         link-base = \"https://api.example.com/tokens/verify\"\nsmtp-password-file = \"secret\"\n";
+    let gateway = |section: &str, key: &str| {
+        let listen = "listen = \"127.0.0.1:0\"\n";
+        let both = if key.starts_with("former") { "secret-file = \"good\"\n" } else { "" };
+        format!("[{section}]\n{listen}{both}{key} = \"secret\"\n")
+    };
+    let profile = "profile = \"original-method\"\n";
+    vec![
+        ("forward-auth.secret-file", gateway("forward-auth", "secret-file") + profile),
+        (
+            "forward-auth.former-secret-file",
+            gateway("forward-auth", "former-secret-file") + profile,
+        ),
+        ("ext-authz.secret-file", gateway("ext-authz", "secret-file")),
+        ("ext-authz.former-secret-file", gateway("ext-authz", "former-secret-file")),
+        ("portal.secret-file", format!("{showing}secret-file = \"secret\"\n")),
+        (
+            "portal.former-secret-file",
+            format!("{showing}secret-file = \"good\"\nformer-secret-file = \"secret\"\n"),
+        ),
+        ("portal.form-key-file", format!("{showing}form-key-file = \"secret\"\n")),
+        ("notify.smtp-password-file", format!("{portal}{mail}")),
+        (
+            "tokens.pepper-file",
+            format!("[tokens]\npepper-version = 1\npepper-file = \"secret\"\n{showing}"),
+        ),
+        (
+            "store-password-file",
+            format!(
+                "store = \"postgres://api@127.0.0.1:1/api\"\nstore-password-file = \"secret\"\n{showing}"
+            ),
+        ),
+        (
+            "store-password-file",
+            format!("store = \"redis://127.0.0.1:1\"\nstore-password-file = \"secret\"\n{showing}"),
+        ),
+    ]
+}
+
+/// Serves with that content of the file, as bytes: refused, and why.
+fn refused_with(place: &Place, configuration: &str, content: &[u8]) -> String {
+    place.write("good", "a good secret of a gateway");
+    place.write("config.toml", configuration);
+    place.write("secret", "");
+    std::fs::write(place.path("secret"), content).unwrap();
+    let mut command = place.command(&["serve", "--config", "config.toml"]);
+    if configuration.contains("store = ") {
+        command.env_remove("TOWER_API_TOKEN_STORE");
+    }
+    let ran = finish(&mut command, "").exited(2);
+    assert!(!ran.err.contains("hunter2"), "{ran:?}");
+    ran.err
+}
+
+#[test]
+fn a_file_that_holds_no_secret_is_refused_by_its_name_and_setting() {
+    let place = Place::new();
+    for (setting, configuration) in settings_of_files() {
+        let cases = [
+            (&b""[..], "is empty"),
+            (b"\n", "is empty"),
+            (b"\r\n", "is empty"),
+            (&[b'a'; 4_097], "longer than 4096 bytes"),
+            (b"hunter2 and \xff more, long enough", "not UTF-8"),
+        ];
+        for (content, problem) in cases {
+            let said = refused_with(&place, &configuration, content);
+            for part in [setting, "the file secret", problem, "openssl rand -base64 32"] {
+                assert!(said.contains(part), "{part:?} in {said}");
+            }
+        }
+        std::fs::set_permissions(place.path("secret"), Permissions::from_mode(0o644)).unwrap();
+        let mut command = place.command(&["serve", "--config", "config.toml"]);
+        if configuration.contains("store = ") {
+            command.env_remove("TOWER_API_TOKEN_STORE");
+        }
+        finish(&mut command, "").exited(2).says(setting).says("the file secret").says("chmod 600");
+        std::fs::remove_file(place.path("secret")).unwrap();
+        if !setting.contains("former-secret-file") {
+            finish(&mut command, "").exited(2).says(setting).says("the file secret cannot be read");
+        }
+    }
+}
+
+#[test]
+fn a_shared_secret_that_no_gateway_can_send_is_refused_and_so_is_a_password_of_two_lines() {
+    let place = Place::new();
+    let of_gateways = [
+        (&b"hunter2 hunter2 hunter2 "[..], "a blank at an end"),
+        (b" hunter2 hunter2 hunter2\n", "a blank at an end"),
+        (b"hunter2 hunter2 hunter2\t\n", "not visible ASCII"),
+        (b"hunter2 hunter2 hunter2\n\n", "more than one line"),
+        (b"hunter2 hunter2 hunter2\r\n\r\n", "more than one line"),
+        (b"hunter2 hunter2\nhunter2 hunter2\n", "more than one line"),
+        (b"hunter2 hunter2 \0 hunter2", "not visible ASCII"),
+        ("hunter2 hünter2 hunter2".as_bytes(), "not visible ASCII"),
+        ("\u{feff}hunter2 hunter2 hunter2".as_bytes(), "not visible ASCII"),
+        (b"hunter2 hunter2\n", "shorter than 16 bytes"),
+    ];
+    let of_passwords = [
+        (&b"hunter2\n\n"[..], "more than one line"),
+        (b"hunter2\nhunter2", "more than one line"),
+        (b"hunter2\0", "control character"),
+    ];
+    for (setting, configuration) in settings_of_files() {
+        let cases: (&[(&[u8], &str)], &str) = if setting.ends_with("secret-file") {
+            (&of_gateways, "16 to 4096 bytes, for example from `openssl rand -base64 32`")
+        } else if setting.ends_with("password-file") {
+            (&of_passwords, "one line of text")
+        } else {
+            continue;
+        };
+        for (content, problem) in cases.0 {
+            let said = refused_with(&place, &configuration, content);
+            for part in [setting, "the file secret", problem, cases.1] {
+                assert!(said.contains(part), "{part:?} in {said}");
+            }
+        }
+    }
+}

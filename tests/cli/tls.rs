@@ -21,7 +21,7 @@ pub(crate) fn certificate(place: &Place, name: &str) {
     std::fs::set_permissions(place.path(&format!("{name}.key")), private).unwrap();
 }
 
-fn serve(place: &Place, certificate: &str, key: &str) -> Command {
+pub(crate) fn serve(place: &Place, certificate: &str, key: &str) -> Command {
     let arguments = ["serve", "--listen", "127.0.0.1:0", "--profile", "original-method"];
     let mut command = place.command(&arguments);
     command.env("TOWER_API_TOKEN_FORWARD_AUTH_TLS_CERTIFICATE", certificate);
@@ -64,7 +64,21 @@ fn files_that_cannot_serve_are_refused_at_the_start() {
     let refused = |certificate, key| finish(&mut serve(&place, certificate, key), "").exited(2);
     refused("a.crt", "b.key").says("a.crt");
     refused("empty", "a.key").says("no certificate");
-    refused("a.crt", "empty").says("empty");
+    refused("a.crt", "empty").says("forward-auth.tls-key: the file empty");
+    refused("a.key", "a.key").says("forward-auth.tls-certificate: the file a.key");
+    place.write("c.key", &std::fs::read_to_string(place.path("a.crt")).unwrap());
+    refused("a.crt", "c.key").says("no private key");
+    place.write("binary", "\0\u{1}\u{2}");
+    refused("binary", "a.key").says("no certificate");
+    refused("a.crt", "binary").says("no private key");
+    for (name, form) in [("pkcs8", &["-aes256"][..]), ("pkcs1", &["-aes256", "-traditional"])] {
+        let mut openssl = Command::new("openssl");
+        openssl.args(["pkey", "-passout", "pass:secret"]).args(form);
+        openssl.arg("-in").arg(place.path("a.key")).arg("-out").arg(place.path(name));
+        finish(&mut openssl, "").succeeded();
+        std::fs::set_permissions(place.path(name), Permissions::from_mode(0o600)).unwrap();
+        refused("a.crt", name).says("the key is encrypted").says("openssl pkey");
+    }
     refused("nowhere", "a.key").says("nowhere");
     std::fs::set_permissions(place.path("a.key"), Permissions::from_mode(0o644)).unwrap();
     refused("a.crt", "a.key").says("chmod 600");

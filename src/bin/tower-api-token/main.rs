@@ -2,6 +2,12 @@
 //! Rust to write.
 #![forbid(unsafe_code)]
 
+#[cfg(not(unix))]
+compile_error!(
+    "the program tower-api-token runs on Unix systems (Linux, macOS, BSD); Windows is not supported: \
+     leave out the feature `cli`, or run the program in a container"
+);
+
 mod arguments;
 mod command;
 mod failure;

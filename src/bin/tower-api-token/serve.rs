@@ -5,12 +5,15 @@ mod connection;
 mod connections;
 mod door;
 mod endpoint;
+mod hosts;
 mod io;
 mod listener;
 mod log;
+mod messages;
 mod operations;
 mod portal;
 mod progress;
+mod reload;
 mod stop;
 mod tasks;
 mod tls;
@@ -22,6 +25,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Notify;
 use tokio::time::timeout;
 use tower_api_token::denial::RealmError;
 use tower_api_token::manage::Confirmation;
@@ -31,7 +35,9 @@ use tower_api_token::usage::UsageRecorder;
 use tower_api_token::{TokenManager, authenticate::Authenticator};
 
 use self::listener::Listener;
+use self::messages::Messages;
 use self::progress::Limits;
+use self::reload::Reloads;
 use self::stop::{Signals, Stop};
 use self::tasks::Tasks;
 use crate::failure::Failure;
@@ -56,12 +62,10 @@ pub(crate) enum ServeError {
          X-Gateway-Secret"
     )]
     Public { name: &'static str, address: ListenAddress },
-    #[error("the shared secret in {} is shorter than {} bytes", .path.display(), door::SHORTEST)]
-    ShortSecret { path: PathBuf },
     #[error("{name} cannot listen on {address}: {source}")]
     Bind { name: &'static str, address: ListenAddress, source: IoError },
-    #[error("the certificate or key in {} cannot be used: {problem}", .path.display())]
-    Tls { path: PathBuf, problem: String },
+    #[error("{setting}: the file {} cannot be used: {problem}", .path.display())]
+    Tls { setting: &'static str, path: PathBuf, problem: String },
     #[error("requests.realm: {0}")]
     Realm(#[from] RealmError),
     #[error(
@@ -98,7 +102,7 @@ pub(crate) struct Site {
 }
 
 impl Site {
-    async fn open(settings: &Settings) -> Result<Self, Failure> {
+    async fn open(settings: &Arc<Settings>, reloads: &mut Reloads) -> Result<Self, Failure> {
         let scheme = settings.tokens.scheme()?;
         let behind = Opened::open(settings).await?.accounts(settings, SERVER_PATIENCE);
         let behind = WithMetrics::new(behind);
@@ -109,7 +113,7 @@ impl Site {
             None => Arc::new(behind),
         };
         let usage = UsageRecorder::new(Arc::clone(&store));
-        let manager = manager(settings, &store, &scheme, &usage).await?;
+        let manager = manager(settings, &store, &scheme, &usage, reloads).await?;
         let authenticator = Authenticator::new(Arc::clone(&store))
             .scheme(scheme)
             .sources(settings.requests.sources()?)
@@ -121,14 +125,15 @@ impl Site {
 /// The manager behind the portal. It is built without one, too: it refuses to
 /// start where tokens that are in use could not be recognised.
 async fn manager(
-    settings: &Settings,
+    settings: &Arc<Settings>,
     store: &Arc<dyn AccountStore>,
     scheme: &TokenScheme,
     usage: &UsageRecorder,
+    reloads: &mut Reloads,
 ) -> Result<TokenManager, Failure> {
     let manager = TokenManager::builder(Arc::clone(store)).scheme(scheme.clone());
     let manager = manager.policy(settings.policy.policy()?).usage(usage.clone());
-    let manager = match settings.notify.messenger()? {
+    let manager = match Messages::of(settings, reloads)? {
         Some(notifier) => manager.notifier(notifier),
         None if settings.portal.listen.is_some() && !settings.portal.show_codes => {
             return Err(ServeError::NoNotifier.into());
@@ -140,13 +145,14 @@ async fn manager(
 
 /// Serves until a signal comes or a part of it fails, and then ends in order;
 /// at a second signal, at once.
-pub(crate) async fn run(settings: &Settings) -> Result<(), Failure> {
+pub(crate) async fn run(settings: &Arc<Settings>) -> Result<(), Failure> {
     let mut signals = Signals::listen().map_err(ServeError::Signals)?;
+    let reload = signals.reload();
     log::start(&settings.log)?;
     let mut server = tokio::select! {
         // A store that does not answer must not hold up the end.
         () = signals.end() => return Ok(()),
-        started = Server::start(settings) => started?,
+        started = Server::start(settings, reload) => started?,
     };
     let failure = tokio::select! {
         () = signals.end() => None,
@@ -168,6 +174,7 @@ pub(crate) async fn run(settings: &Settings) -> Result<(), Failure> {
 struct Server {
     /// The listeners that others ask.
     public: Tasks,
+    /// What operators ask, and what reads files anew.
     operations: Tasks,
     usage: Tasks,
     manager: TokenManager,
@@ -179,12 +186,13 @@ struct Server {
 impl Server {
     /// Binds every listener before it serves on any: a port that is taken must
     /// not leave half a server.
-    async fn start(settings: &Settings) -> Result<Self, Failure> {
+    async fn start(settings: &Arc<Settings>, reload: Arc<Notify>) -> Result<Self, Failure> {
         let room = connections::room(settings.listeners());
         let metrics = operations::record()?;
-        let site = Site::open(settings).await?;
+        let mut reloads = Reloads::default();
+        let site = Site::open(settings, &mut reloads).await?;
         let (stop, ending) = (Stop::new(), Stop::new());
-        let public = endpoint::listeners(settings, &site, room, &stop).await?;
+        let public = endpoint::listeners(settings, &site, room, &stop, &mut reloads).await?;
         if public.is_empty() {
             return Err(ServeError::Nothing.into());
         }
@@ -196,6 +204,11 @@ impl Server {
             let served = listener.serve(answers, limits, room, ending.clone());
             operations.spawn("operations", served);
         }
+        let until = ending.clone();
+        operations.spawn("the task that reads files anew", async move {
+            reloads.run(reload, until).await;
+            Ok(())
+        });
         let interval = settings.policy.usage_interval.map_or(USAGE_INTERVAL, |Time(time)| time);
         let mut usage = Tasks::default();
         let manager = site.manager.clone();

@@ -8,6 +8,7 @@ mod check;
 mod environment;
 mod error;
 mod file;
+mod host;
 mod kind;
 mod layers;
 mod notify;
@@ -25,15 +26,16 @@ use serde::Deserialize;
 
 pub(crate) use self::address::ListenAddress;
 pub(crate) use self::error::SettingsError;
+pub(crate) use self::host::HostName;
 pub(crate) use self::kind::Kind;
 pub(crate) use self::layers::Layers;
-pub(crate) use self::notify::NotifySettings;
+pub(crate) use self::notify::{Messenger, NotifySettings};
 pub(crate) use self::origin::Origins;
 pub(crate) use self::policy::PolicySettings;
 pub(crate) use self::portal::PortalSettings;
 pub(crate) use self::serve::{
     CacheSettings, ExtAuthzSettings, ForwardAuthSettings, LogFormat, LogSettings,
-    OperationsSettings, RequestSettings, TlsFiles,
+    OperationsSettings, RequestSettings, SecretFiles, TlsFiles,
 };
 pub(crate) use self::time::Time;
 pub(crate) use self::tokens::TokenSettings;
@@ -82,12 +84,14 @@ pub(crate) const KEYS: &[(&str, Kind)] = &[
     ("forward-auth.listen", Kind::Text),
     ("forward-auth.profile", Kind::Text),
     ("forward-auth.secret-file", Kind::Text),
+    ("forward-auth.former-secret-file", Kind::Text),
     ("forward-auth.user-header", Kind::Text),
     ("forward-auth.slot-header", Kind::Text),
     ("forward-auth.tls-certificate", Kind::Text),
     ("forward-auth.tls-key", Kind::Text),
     ("ext-authz.listen", Kind::Text),
     ("ext-authz.secret-file", Kind::Text),
+    ("ext-authz.former-secret-file", Kind::Text),
     ("ext-authz.tls-certificate", Kind::Text),
     ("ext-authz.tls-key", Kind::Text),
     ("operations.listen", Kind::Text),
@@ -95,6 +99,8 @@ pub(crate) const KEYS: &[(&str, Kind)] = &[
     ("portal.user-header", Kind::Text),
     ("portal.administrators", Kind::List),
     ("portal.secret-file", Kind::Text),
+    ("portal.former-secret-file", Kind::Text),
+    ("portal.hosts", Kind::List),
     ("portal.path", Kind::Text),
     ("portal.title", Kind::Text),
     ("portal.home", Kind::Text),

@@ -119,7 +119,7 @@ fn open(path: &Path) -> io::Result<(Box<dyn Read>, Option<u64>, bool)> {
     let file = File::open(path)?;
     let metadata = file.metadata()?;
     let size = metadata.is_file().then_some(metadata.len());
-    let public = secret::refuse_if_public(path, &file).is_err();
+    let public = secret::refuse_if_public("import", path, &file).is_err();
     Ok((Box::new(file), size, public))
 }
 

@@ -1,5 +1,7 @@
 //! `serve`.
 
+use std::sync::Arc;
+
 use clap::Args;
 
 use crate::arguments::Common;
@@ -11,6 +13,7 @@ use crate::settings::Layers;
 ///
 /// SIGTERM and SIGINT stop it in order: no new connections, running requests
 /// are answered, last uses are written. A second one stops it at once.
+/// SIGHUP makes it read its files of secrets and certificates anew.
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  \
     tower-api-token serve --listen 127.0.0.1:9180 --profile original-method \\\n      \
@@ -45,7 +48,7 @@ pub(crate) fn run(arguments: ServeArguments, common: &Common) -> Result<(), Fail
             layers.add_flag(flag, key, &value)?;
         }
     }
-    let settings = layers.settings()?;
+    let settings = Arc::new(layers.settings()?);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(Failure::Runtime)?;
     let served = runtime.block_on(serve::run(&settings));

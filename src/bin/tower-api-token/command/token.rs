@@ -128,7 +128,7 @@ pub(crate) async fn run(command: TokenCommand, world: &World) -> Result<(), Fail
         }
         TokenCommand::Confirm { user: name, code_file } => {
             let user = user(&name)?;
-            let code = secret::read("confirmation code", code_file.as_deref())?;
+            let code = secret::read("confirmation code", "--code-file", code_file.as_deref())?;
             let code = ConfirmationCode::parse(code.trim()).ok_or(Failure::NotACode)?;
             manager.confirm(actor, &user, &code).await?
         }

@@ -1,7 +1,6 @@
 //! Who may ask an endpoint at all: on a private listener everybody who reaches
 //! it, and else who knows the secret that it shares with the gateway.
 
-use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -10,19 +9,16 @@ use http::header::{
     CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
-use subtle::ConstantTimeEq;
+use subtle::{Choice, ConstantTimeEq};
 use zeroize::Zeroizing;
 
 use super::ServeError;
+use super::reload::{Current, Reloads};
 use crate::failure::Failure;
-use crate::secret;
-use crate::settings::{ListenAddress, SettingsError};
+use crate::settings::{ListenAddress, SecretFiles};
 
 /// The header with the secret.
 const SECRET: HeaderName = HeaderName::from_static("x-gateway-secret");
-
-/// A secret must have so many bytes.
-pub(super) const SHORTEST: usize = 16;
 
 /// How often refused requests are logged.
 const LOG_INTERVAL: Duration = Duration::from_secs(1);
@@ -38,7 +34,8 @@ const PROBLEM: &str = "{\"type\":\"urn:problem-type:tower-api-token:gateway-not-
 pub(super) struct Door {
     /// The listener.
     name: &'static str,
-    secret: Option<Arc<Zeroizing<String>>>,
+    /// Two while one replaces the other.
+    secrets: Option<Current<Vec<Zeroizing<String>>>>,
     logged: Arc<Mutex<Option<Instant>>>,
 }
 
@@ -65,20 +62,18 @@ impl Door {
     pub(super) fn of(
         name: &'static str,
         address: &ListenAddress,
-        secret_file: Option<&Path>,
+        files: Option<SecretFiles>,
+        reloads: &mut Reloads,
     ) -> Result<Self, Failure> {
-        let secret = match secret_file {
-            Some(path) => {
-                let secret = secret::of_file(path).map_err(SettingsError::from)?;
-                if secret.len() < SHORTEST {
-                    return Err(ServeError::ShortSecret { path: path.to_owned() }.into());
-                }
-                Some(Arc::new(secret))
+        let secrets = match files {
+            Some(files) => {
+                let (setting, paths) = (files.setting, files.paths());
+                Some(reloads.read(setting, paths, move || Ok(files.read()?))?)
             }
             None if address.is_private() => None,
             None => return Err(ServeError::Public { name, address: address.clone() }.into()),
         };
-        Ok(Self { name, secret, logged: Arc::default() })
+        Ok(Self { name, secrets, logged: Arc::default() })
     }
 
     /// Takes the secret out of the headers, and says what to answer to a request
@@ -91,14 +86,17 @@ impl Door {
     }
 
     fn fault(&self, headers: &mut HeaderMap) -> Option<Fault> {
-        let secret = self.secret.as_ref()?;
+        let secrets = self.secrets.as_ref()?.get();
         let mut sent = headers.get_all(SECRET).iter();
         let fault = match (sent.next(), sent.next()) {
             (None, _) => Some(Fault::Missing),
             (Some(_), Some(_)) => Some(Fault::Repeated),
             (Some(sent), None) => {
-                let right = bool::from(sent.as_bytes().ct_eq(secret.as_bytes()));
-                (!right).then_some(Fault::Wrong)
+                // Each is compared, whichever is the right one.
+                let right = secrets.iter().fold(Choice::from(0), |right, secret| {
+                    right | sent.as_bytes().ct_eq(secret.as_bytes())
+                });
+                (!bool::from(right)).then_some(Fault::Wrong)
             }
         };
         headers.remove(SECRET);
@@ -136,8 +134,10 @@ mod tests {
     use super::*;
 
     fn door() -> Door {
-        let secret = Some(Arc::new(Zeroizing::new("0123456789abcdef".to_owned())));
-        Door { name: "forward-auth", secret, logged: Arc::default() }
+        let secrets = ["0123456789abcdef", "fedcba9876543210"];
+        let secrets = secrets.map(|secret| Zeroizing::new(secret.to_owned())).to_vec();
+        let secrets = Some(Current::new(secrets));
+        Door { name: "forward-auth", secrets, logged: Arc::default() }
     }
 
     fn headers(secrets: &[&str]) -> HeaderMap {
@@ -145,16 +145,19 @@ mod tests {
     }
 
     #[test]
-    fn only_the_one_secret_sent_once_is_let_in_and_it_goes_no_further() {
-        let mut right = headers(&["0123456789abcdef"]);
-        assert_eq!(door().fault(&mut right), None);
-        assert!(right.is_empty());
+    fn only_a_secret_sent_once_is_let_in_and_it_goes_no_further() {
+        for secret in ["0123456789abcdef", "fedcba9876543210"] {
+            let mut right = headers(&[secret]);
+            assert_eq!(door().fault(&mut right), None);
+            assert!(right.is_empty());
+        }
         assert_eq!(door().fault(&mut headers(&[])), Some(Fault::Missing));
         for wrong in ["", "0123456789abcdeF", "0123456789abcdef0"] {
             assert_eq!(door().fault(&mut headers(&[wrong])), Some(Fault::Wrong), "{wrong}");
         }
-        let repeated = &mut headers(&["0123456789abcdef"; 2]);
-        assert_eq!(door().fault(repeated), Some(Fault::Repeated));
+        for repeated in [["0123456789abcdef"; 2], ["0123456789abcdef", "fedcba9876543210"]] {
+            assert_eq!(door().fault(&mut headers(&repeated)), Some(Fault::Repeated));
+        }
     }
 
     #[test]

@@ -13,10 +13,12 @@ use super::body::RequestBody;
 use super::door::Door;
 use super::listener::Listener;
 use super::progress::Limits;
+use super::reload::Reloads;
 use super::stop::Stop;
 use super::tasks::Tasks;
+use super::tls::Tls;
 use super::unread::{Bodiless, discard};
-use super::{ServeError, Site, portal, tls};
+use super::{ServeError, Site, portal};
 use crate::failure::Failure;
 use crate::settings::Settings;
 
@@ -26,10 +28,11 @@ pub(super) async fn listeners(
     site: &Site,
     room: u32,
     stop: &Stop,
+    reloads: &mut Reloads,
 ) -> Result<Tasks, Failure> {
-    let forward_auth = forward_auth(settings, site).await?;
-    let ext_authz = ext_authz(settings, site).await?;
-    let portal = portal::listener(&settings.portal, &site.manager).await?;
+    let forward_auth = forward_auth(settings, site, reloads).await?;
+    let ext_authz = ext_authz(settings, site, reloads).await?;
+    let portal = portal::listener(settings, &site.manager, reloads).await?;
     let limits = Limits::of(settings);
     let mut serving = Tasks::default();
     if let Some((listener, service)) = forward_auth {
@@ -47,16 +50,17 @@ pub(super) async fn listeners(
 async fn forward_auth(
     settings: &Settings,
     site: &Site,
+    reloads: &mut Reloads,
 ) -> Result<Option<(Listener, Guarded<Bodiless>)>, Failure> {
     let of = &settings.forward_auth;
     let Some(address) = &of.listen else { return Ok(None) };
-    let door = Door::of("forward-auth", address, of.secret_file.as_deref())?;
+    let door = Door::of("forward-auth", address, of.secrets()?, reloads)?;
     let service = ForwardAuth::with_authenticator(site.authenticator.clone(), of.profile()?);
     let mut service = service.identity_headers(of.identity_headers()?);
     if let Some(realm) = &settings.requests.realm {
         service = service.realm(realm).map_err(ServeError::Realm)?;
     }
-    let tls = of.tls()?.map(|files| tls::acceptor(&files, &[b"h2", b"http/1.1"])).transpose()?;
+    let tls = Tls::of(of.tls()?, &[b"h2", b"http/1.1"], reloads)?;
     let listener = Listener::bind("forward-auth", address, tls).await?;
     Ok(Some((listener, Guarded { door, service: Bodiless(service) })))
 }
@@ -64,16 +68,17 @@ async fn forward_auth(
 async fn ext_authz(
     settings: &Settings,
     site: &Site,
+    reloads: &mut Reloads,
 ) -> Result<Option<(Listener, Guarded<ExtAuthz>)>, Failure> {
     let of = &settings.ext_authz;
     let Some(address) = &of.listen else { return Ok(None) };
-    let door = Door::of("ext-authz", address, of.secret_file.as_deref())?;
+    let door = Door::of("ext-authz", address, of.secrets()?, reloads)?;
     let service = ExtAuthz::with_authenticator(site.authenticator.clone());
     let mut service = service.identity_headers(settings.forward_auth.identity_headers()?);
     if let Some(realm) = &settings.requests.realm {
         service = service.realm(realm).map_err(ServeError::Realm)?;
     }
-    let tls = of.tls()?.map(|files| tls::acceptor(&files, &[b"h2"])).transpose()?;
+    let tls = Tls::of(of.tls()?, &[b"h2"], reloads)?;
     let listener = Listener::bind("ext-authz", address, tls).await?;
     Ok(Some((listener, Guarded { door, service })))
 }

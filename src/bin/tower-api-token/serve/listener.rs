@@ -12,13 +12,13 @@ use hyper::service::Service;
 use rustix::io::Errno;
 use tokio::net::TcpListener;
 use tokio::time::sleep;
-use tokio_rustls::TlsAcceptor;
 
 use super::body::RequestBody;
 use super::connections::Connections;
 use super::io::Stream;
 use super::progress::Limits;
 use super::stop::Stop;
+use super::tls::Tls;
 use super::{ServeError, connection, unix};
 use crate::settings::ListenAddress;
 
@@ -56,7 +56,7 @@ impl<B, S> Answers<B> for S where
 pub(super) struct Listener {
     name: &'static str,
     socket: Socket,
-    tls: Option<TlsAcceptor>,
+    tls: Option<Tls>,
 }
 
 enum Socket {
@@ -68,7 +68,7 @@ impl Listener {
     pub(super) async fn bind(
         name: &'static str,
         address: &ListenAddress,
-        tls: Option<TlsAcceptor>,
+        tls: Option<Tls>,
     ) -> Result<Self, ServeError> {
         let bound = match address {
             ListenAddress::Tcp(address) => TcpListener::bind(address).await.map(Socket::Tcp),
@@ -107,7 +107,7 @@ impl Listener {
                 match accept(&socket).await {
                     Ok(stream) => {
                         let Some(place) = connections.place().await else { continue };
-                        let tls = tls.clone();
+                        let tls = tls.as_ref().map(Tls::acceptor);
                         let connection = place.taken(limits);
                         let (service, stop) = (service.clone(), stop.clone());
                         tokio::spawn(connection::serve(connection, stream, tls, service, stop));

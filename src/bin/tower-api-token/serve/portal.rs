@@ -17,32 +17,40 @@ use tower_service::Service;
 
 use super::body::RequestBody;
 use super::door::Door;
+use super::hosts::Hosts;
 use super::listener::Listener;
-use super::tls;
+use super::reload::Reloads;
+use super::tls::Tls;
 use crate::failure::Failure;
 use crate::secret;
-use crate::settings::{PortalSettings, SettingsError};
+use crate::settings::{PortalSettings, Settings, SettingsError};
 
 pub(super) async fn listener(
-    of: &PortalSettings,
+    settings: &Settings,
     manager: &TokenManager,
+    reloads: &mut Reloads,
 ) -> Result<Option<(Listener, SignedIn)>, Failure> {
+    let of = &settings.portal;
     let Some(address) = &of.listen else { return Ok(None) };
-    let door = Door::of("portal", address, of.secret_file.as_deref())?;
+    let door = Door::of("portal", address, of.secrets()?, reloads)?;
+    let names = of.hosts()?.into_iter().chain(settings.notify.link_host()?).collect();
+    let hosts = Hosts::of(names, address)?;
     let header = of.user_header()?;
     let administrators = of.administrators()?;
     let router = portal(of, manager.clone())?.into_router();
-    let tls = of.tls()?.map(|files| tls::acceptor(&files, &[b"h2", b"http/1.1"])).transpose()?;
+    let tls = Tls::of(of.tls()?, &[b"h2", b"http/1.1"], reloads)?;
     let listener = Listener::bind("portal", address, tls).await?;
     let believed = Believed { header, administrators };
-    Ok(Some((listener, SignedIn { door, believed: Arc::new(believed), router })))
+    Ok(Some((listener, SignedIn { door, hosts, believed: Arc::new(believed), router })))
 }
 
 fn portal(of: &PortalSettings, manager: TokenManager) -> Result<Portal, Failure> {
     let mut portal = of.pages(manager)?;
     if let Some(path) = &of.form_key_file {
-        let key = secret::of_file(path).map_err(SettingsError::from)?;
-        let bad = |error| SettingsError::bad("portal.form-key-file", error);
+        let setting = "portal.form-key-file";
+        let key = secret::of_file(setting, path).map_err(SettingsError::from)?;
+        let bad =
+            |error| SettingsError::bad(setting, format!("the file {}: {error}", path.display()));
         portal = portal.form_key(key.as_bytes()).map_err(bad)?;
     }
     Ok(portal)
@@ -99,6 +107,7 @@ fn named(headers: &HeaderMap, header: &HeaderName) -> Result<Option<UserId>, Str
 #[derive(Clone)]
 pub(super) struct SignedIn {
     door: Door,
+    hosts: Hosts,
     believed: Arc<Believed>,
     router: Router,
 }
@@ -112,6 +121,9 @@ impl hyper::service::Service<Request<RequestBody>> for SignedIn {
 
     fn call(&self, mut request: Request<RequestBody>) -> Answer {
         if let Some(refusal) = self.door.refusal(&mut request) {
+            return Box::pin(std::future::ready(Ok(refusal.map(Body::from))));
+        }
+        if let Some(refusal) = self.hosts.refusal(&request) {
             return Box::pin(std::future::ready(Ok(refusal.map(Body::from))));
         }
         if let Some(user) = self.believed.user(&request) {

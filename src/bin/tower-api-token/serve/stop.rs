@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use tokio::signal::unix::{Signal, SignalKind, signal as listen_for};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 /// Tells everybody who waits for it that it is time to stop. Clones are one.
 #[derive(Clone, Debug)]
@@ -34,6 +34,7 @@ pub(crate) struct Signals {
     terminate: Signal,
     interrupt: Signal,
     hang_up: Signal,
+    reload: Arc<Notify>,
 }
 
 impl Signals {
@@ -42,7 +43,13 @@ impl Signals {
             terminate: listen_for(SignalKind::terminate())?,
             interrupt: listen_for(SignalKind::interrupt())?,
             hang_up: listen_for(SignalKind::hangup())?,
+            reload: Arc::default(),
         })
+    }
+
+    /// Notified at each SIGHUP.
+    pub(crate) fn reload(&self) -> Arc<Notify> {
+        Arc::clone(&self.reload)
     }
 
     /// Waits for SIGTERM or SIGINT. SIGHUP ends nothing.
@@ -51,7 +58,7 @@ impl Signals {
             tokio::select! {
                 _ = self.terminate.recv() => return,
                 _ = self.interrupt.recv() => return,
-                _ = self.hang_up.recv() => {}
+                _ = self.hang_up.recv() => self.reload.notify_one(),
             }
         }
     }

@@ -37,6 +37,7 @@ fn bad_texts(key: &str, kind: Kind) -> (&'static [&'static str], &'static str) {
         "portal.path" => (&["tokens", "/a//b", "/a b"], "segments"),
         "portal.home" | "portal.sign-in" => (&["example.com", "javascript:x"], "https://"),
         "portal.administrators" => (&["root,a\nb"], "control"),
+        "portal.hosts" => (&["a b", "https://a.example", "a.example:443"], "tokens.example.com"),
         "portal.title" | "notify.service" => (&["a\nb"], "one line"),
         "notify.link-base" => (&["http://a.example/", "a.example"], "https"),
         "notify.smtp" => (&["mail.example.com", "smtp://a", "tls://a:x"], "starttls://HOST"),
@@ -69,6 +70,9 @@ fn bad_values(kind: Kind) -> &'static [&'static str] {
 fn companions(key: &str) -> &'static [(&'static str, &'static str)] {
     match key {
         "store-deployment" => &[("store", "redis://cache")],
+        "forward-auth.former-secret-file" => &[("forward-auth.secret-file", "secret")],
+        "ext-authz.former-secret-file" => &[("ext-authz.secret-file", "secret")],
+        "portal.former-secret-file" => &[("portal.secret-file", "secret")],
         "notify.smtp" => &[("notify.from", "a@b.c"), ("notify.link-base", "https://a.example/")],
         "notify.link-base" | "notify.from" | "notify.mail-domain" | "notify.service"
         | "notify.hello-name" => &[

@@ -13,7 +13,7 @@ impl Settings {
         self.requests.check()?;
         self.cache.check()?;
         self.forward_auth.check()?;
-        self.ext_authz.tls()?;
+        self.ext_authz.check()?;
         self.portal.check()?;
         self.notify.check()?;
         if self.portal.show_codes && self.notify.is_set() {

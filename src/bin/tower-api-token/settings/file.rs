@@ -47,7 +47,7 @@ impl Layers {
         let settings: Settings = toml::from_str(&text).map_err(wrong)?;
         if settings.store.is_some_and(|store| StoreAddress::has_password(&store.0)) {
             let file = std::fs::File::open(path).map_err(failed)?;
-            crate::secret::refuse_if_public(path, &file)?;
+            crate::secret::refuse_if_public("--config", path, &file)?;
         }
         Ok(())
     }

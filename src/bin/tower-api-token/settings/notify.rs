@@ -10,9 +10,12 @@ use tower_api_token::notify::{
     SmtpNotifier, SmtpServer,
 };
 
-use super::SettingsError;
 use super::check::one_line;
+use super::{HostName, SettingsError};
 use crate::secret;
+
+/// Names the file with the password of the mail server.
+const PASSWORD: &str = "notify.smtp-password-file";
 
 /// By files in a directory, or by mail.
 #[derive(Debug, Default, Deserialize)]
@@ -32,8 +35,21 @@ pub(crate) struct NotifySettings {
 
 impl NotifySettings {
     /// Whether anybody sends messages.
-    pub(super) const fn is_set(&self) -> bool {
+    pub(crate) const fn is_set(&self) -> bool {
         self.directory.is_some() || self.smtp.is_some()
+    }
+
+    /// The files that [`messenger`](Self::messenger) reads.
+    pub(crate) fn files(&self) -> Vec<PathBuf> {
+        let files = [&self.smtp_password_file, &self.smtp_ca_file];
+        files.into_iter().flatten().cloned().collect()
+    }
+
+    /// The host of the mailed links.
+    pub(crate) fn link_host(&self) -> Result<Option<HostName>, SettingsError> {
+        let Some(base) = self.link_base()? else { return Ok(None) };
+        let host = base.as_str().parse().ok();
+        Ok(host.and_then(|base: http::Uri| HostName::parse(base.host()?)))
     }
 
     /// Who sends messages, if anybody does.
@@ -136,7 +152,7 @@ impl NotifySettings {
 
     fn with_files(&self, mut server: SmtpServer) -> Result<SmtpServer, SettingsError> {
         if let (Some(user), Some(path)) = (&self.smtp_user, &self.smtp_password_file) {
-            server = server.credentials(user, &secret::of_file(path)?);
+            server = server.credentials(user, &secret::password(PASSWORD, path)?);
         }
         if let Some(path) = &self.smtp_ca_file {
             let bad = |problem: String| SettingsError::bad("notify.smtp-ca-file", problem);

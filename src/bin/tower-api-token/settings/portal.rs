@@ -10,7 +10,7 @@ use tower_api_token::portal::Portal;
 
 use super::check::one_line;
 use super::serve::header_name;
-use super::{ListenAddress, SettingsError, TlsFiles};
+use super::{HostName, ListenAddress, SecretFiles, SettingsError, TlsFiles};
 
 /// The section `[portal]`.
 #[derive(Debug, Default, Deserialize)]
@@ -19,7 +19,9 @@ pub(crate) struct PortalSettings {
     pub(crate) listen: Option<ListenAddress>,
     user_header: Option<String>,
     administrators: Vec<String>,
-    pub(crate) secret_file: Option<PathBuf>,
+    secret_file: Option<PathBuf>,
+    former_secret_file: Option<PathBuf>,
+    hosts: Vec<String>,
     path: Option<String>,
     title: Option<String>,
     home: Option<String>,
@@ -47,6 +49,21 @@ impl PortalSettings {
         self.administrators.iter().map(|name| UserId::new(name).map_err(bad)).collect()
     }
 
+    /// The names by which browsers reach it, beside that of the mailed links.
+    pub(crate) fn hosts(&self) -> Result<Vec<HostName>, SettingsError> {
+        let problem = "a host is a name such as tokens.example.com, or an address, without a port";
+        let bad = || SettingsError::bad("portal.hosts", problem);
+        self.hosts.iter().map(|host| HostName::parse(host).ok_or_else(bad)).collect()
+    }
+
+    pub(crate) fn secrets(&self) -> Result<Option<SecretFiles>, SettingsError> {
+        SecretFiles::of(
+            ["portal.secret-file", "portal.former-secret-file"],
+            &self.secret_file,
+            &self.former_secret_file,
+        )
+    }
+
     pub(crate) fn tls(&self) -> Result<Option<TlsFiles>, SettingsError> {
         TlsFiles::of(
             ["portal.tls-certificate", "portal.tls-key"],
@@ -61,6 +78,8 @@ impl PortalSettings {
             header_name("portal.user-header", name)?;
         }
         self.administrators()?;
+        self.hosts()?;
+        self.secrets()?;
         one_line("portal.title", self.title.as_ref())?;
         self.tls().map(drop)
     }

@@ -8,8 +8,10 @@ use tower_api_token::credentials::CredentialSource;
 use tower_api_token::forward_auth::{ForwardAuth, IdentityHeaders, Profile};
 use tower_api_token::store::{CacheOptions, MemoryStore};
 use tracing_subscriber::EnvFilter;
+use zeroize::Zeroizing;
 
 use super::{ListenAddress, Settings, SettingsError, Time};
+use crate::secret::{self, SecretError};
 
 /// The section `[requests]`: where a request may carry its token.
 #[derive(Debug, Default, Deserialize)]
@@ -111,7 +113,8 @@ enum ProfileName {
 pub(crate) struct ForwardAuthSettings {
     pub(crate) listen: Option<ListenAddress>,
     profile: Option<ProfileName>,
-    pub(crate) secret_file: Option<PathBuf>,
+    secret_file: Option<PathBuf>,
+    former_secret_file: Option<PathBuf>,
     user_header: Option<String>,
     slot_header: Option<String>,
     tls_certificate: Option<PathBuf>,
@@ -135,6 +138,14 @@ impl ForwardAuthSettings {
         }
     }
 
+    pub(crate) fn secrets(&self) -> Result<Option<SecretFiles>, SettingsError> {
+        SecretFiles::of(
+            ["forward-auth.secret-file", "forward-auth.former-secret-file"],
+            &self.secret_file,
+            &self.former_secret_file,
+        )
+    }
+
     pub(crate) fn tls(&self) -> Result<Option<TlsFiles>, SettingsError> {
         TlsFiles::of(
             ["forward-auth.tls-certificate", "forward-auth.tls-key"],
@@ -144,6 +155,7 @@ impl ForwardAuthSettings {
     }
 
     pub(super) fn check(&self) -> Result<(), SettingsError> {
+        self.secrets()?;
         self.tls()?;
         self.identity_headers().map(drop)
     }
@@ -194,12 +206,26 @@ pub(super) fn header_name(key: &'static str, text: &str) -> Result<HeaderName, S
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct ExtAuthzSettings {
     pub(crate) listen: Option<ListenAddress>,
-    pub(crate) secret_file: Option<PathBuf>,
+    secret_file: Option<PathBuf>,
+    former_secret_file: Option<PathBuf>,
     tls_certificate: Option<PathBuf>,
     tls_key: Option<PathBuf>,
 }
 
 impl ExtAuthzSettings {
+    pub(crate) fn secrets(&self) -> Result<Option<SecretFiles>, SettingsError> {
+        SecretFiles::of(
+            ["ext-authz.secret-file", "ext-authz.former-secret-file"],
+            &self.secret_file,
+            &self.former_secret_file,
+        )
+    }
+
+    pub(super) fn check(&self) -> Result<(), SettingsError> {
+        self.secrets()?;
+        self.tls().map(drop)
+    }
+
     pub(crate) fn tls(&self) -> Result<Option<TlsFiles>, SettingsError> {
         TlsFiles::of(
             ["ext-authz.tls-certificate", "ext-authz.tls-key"],
@@ -262,23 +288,72 @@ pub(crate) enum LogFormat {
 /// A certificate and its key, which come together.
 #[derive(Clone, Debug)]
 pub(crate) struct TlsFiles {
+    pub(crate) certificate_setting: &'static str,
     pub(crate) certificate: PathBuf,
+    pub(crate) key_setting: &'static str,
     pub(crate) key: PathBuf,
 }
 
 impl TlsFiles {
     /// The files that these two keys name.
     pub(crate) fn of(
-        [certificate_key, key_key]: [&'static str; 2],
+        [certificate_setting, key_setting]: [&'static str; 2],
         certificate: &Option<PathBuf>,
         key: &Option<PathBuf>,
     ) -> Result<Option<Self>, SettingsError> {
         let needs = |key, with| Err(SettingsError::Incomplete { key, with });
         match (certificate.clone(), key.clone()) {
             (None, None) => Ok(None),
-            (Some(certificate), Some(key)) => Ok(Some(Self { certificate, key })),
-            (Some(_), None) => needs(certificate_key, "`tls-key`"),
-            (None, Some(_)) => needs(key_key, "`tls-certificate`"),
+            (Some(certificate), Some(key)) => {
+                Ok(Some(Self { certificate_setting, certificate, key_setting, key }))
+            }
+            (Some(_), None) => needs(certificate_setting, "`tls-key`"),
+            (None, Some(_)) => needs(key_setting, "`tls-certificate`"),
         }
+    }
+}
+
+/// The file with the secret that a listener shares with its gateway, and one
+/// with the secret that it replaces.
+#[derive(Clone, Debug)]
+pub(crate) struct SecretFiles {
+    pub(crate) setting: &'static str,
+    file: PathBuf,
+    former: Option<(&'static str, PathBuf)>,
+}
+
+impl SecretFiles {
+    pub(super) fn of(
+        [setting, former_setting]: [&'static str; 2],
+        file: &Option<PathBuf>,
+        former: &Option<PathBuf>,
+    ) -> Result<Option<Self>, SettingsError> {
+        match (file.clone(), former.clone()) {
+            (None, None) => Ok(None),
+            (Some(file), former) => {
+                let former = former.map(|former| (former_setting, former));
+                Ok(Some(Self { setting, file, former }))
+            }
+            (None, Some(_)) => {
+                Err(SettingsError::Incomplete { key: former_setting, with: "`secret-file`" })
+            }
+        }
+    }
+
+    pub(crate) fn paths(&self) -> Vec<PathBuf> {
+        let former = self.former.iter().map(|(_, path)| path);
+        std::iter::once(&self.file).chain(former).cloned().collect()
+    }
+
+    /// The secrets that are accepted. There is no former one where its file does
+    /// not exist.
+    pub(crate) fn read(&self) -> Result<Vec<Zeroizing<String>>, SecretError> {
+        let mut secrets = vec![secret::of_gateway(self.setting, &self.file)?];
+        if let Some((setting, path)) = &self.former
+            && !path.try_exists().is_ok_and(|exists| !exists)
+        {
+            secrets.push(secret::of_gateway(setting, path)?);
+        }
+        Ok(secrets)
     }
 }

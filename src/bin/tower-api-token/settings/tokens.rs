@@ -78,7 +78,7 @@ fn pepper(
         (Some(version), Some(file)) => (version, file),
         _ => return Err(SettingsError::Incomplete { key, with: "its version" }),
     };
-    let secret = secret::of_file(file)?;
-    let pepper = Pepper::new(version, secret.as_bytes());
-    Ok(Some(pepper.map_err(|error| SettingsError::bad(key, error))?))
+    let secret = secret::of_file(key, file)?;
+    let bad = |error| SettingsError::bad(key, format!("the file {}: {error}", file.display()));
+    Pepper::new(version, secret.as_bytes()).map(Some).map_err(bad)
 }

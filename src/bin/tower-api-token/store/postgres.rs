@@ -45,7 +45,7 @@ impl Database {
         let bad = |_| SettingsError::bad("store", form);
         let mut config: Config = url.parse().map_err(bad)?;
         if let Some(path) = &settings.store_password_file {
-            config.password(secret::of_file(path)?.as_bytes());
+            config.password(secret::password("store-password-file", path)?.as_bytes());
         }
         config.application_name("tower-api-token");
         if config.get_connect_timeout().is_none() {

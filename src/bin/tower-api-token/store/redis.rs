@@ -27,7 +27,7 @@ fn client(url: &str, settings: &Settings) -> Result<Client, SettingsError> {
     let bad = |_| SettingsError::bad("store", "a Redis store is redis://USER@HOST:PORT/NUMBER");
     let mut info: ConnectionInfo = url.into_connection_info().map_err(bad)?;
     if let Some(path) = &settings.store_password_file {
-        let password = secret::of_file(path)?;
+        let password = secret::password("store-password-file", path)?;
         let server = info.redis_settings().clone().set_password(password.as_str());
         info = info.set_redis_settings(server);
     }

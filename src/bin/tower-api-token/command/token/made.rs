@@ -135,7 +135,6 @@ impl CodeFile {
         let Some(path) = &self.code_file else { return Ok(None) };
         let mut options = OpenOptions::new();
         options.write(true).create_new(true);
-        #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         let made = options.open(path);
         made.map(Some).map_err(|source| Failure::CodeFile { path: path.clone(), source })
