@@ -65,8 +65,9 @@ use crate::usage::{TokenUsage, TokenUse};
 /// Where the server has replicas, a change is acknowledged when enough of them
 /// have it, and else reported as
 /// [`Unavailable`](super::StoreErrorKind::Unavailable): it is made, but a
-/// failover could undo it, and until enough replicas have it no account can be
-/// loaded. From Redis 7.2 on the replicas must have it on their disks, for which
+/// failover could undo it, and until enough replicas have it the store that wrote
+/// it loads no account, so that the writer is not told that it is made. Other
+/// nodes, and this one after a restart, load and answer by it. From Redis 7.2 on the replicas must have it on their disks, for which
 /// they need `appendonly yes` themselves.
 ///
 /// Redis is not a consensus system. A failover to a replica that was not among

@@ -27,6 +27,9 @@ mod node;
 mod postgres;
 #[path = "../support/relay.rs"]
 mod relay;
+#[path = "../support/replaced.rs"]
+mod replaced;
+mod replaced_database;
 #[path = "../support/rotation.rs"]
 mod rotation;
 mod sample;

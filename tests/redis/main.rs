@@ -25,6 +25,9 @@ mod open;
 mod redis_server;
 #[path = "../support/relay.rs"]
 mod relay;
+#[path = "../support/replaced.rs"]
+mod replaced;
+mod replaced_server;
 mod replicas;
 #[path = "../support/rotation.rs"]
 mod rotation;

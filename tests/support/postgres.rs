@@ -71,6 +71,18 @@ impl Server {
         server
     }
 
+    /// A new standby of this server, which has all that it has.
+    pub(crate) fn standby_of(primary: &Self) -> Self {
+        let port = primary.address.port().to_string();
+        Self::start_prepared(&["fsync=off"], |data, owner| {
+            fs::remove_dir_all(data).expect("the directory that is there");
+            let mut backup = command_as(owner, program("pg_basebackup"));
+            backup.arg("-D").arg(data).args(["-h", "127.0.0.1", "-p", &port]);
+            backup.args(["-U", "postgres", "-R", "-c", "fast", "--no-sync"]);
+            run(backup.current_dir(data.parent().expect("its directory")));
+        })
+    }
+
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }

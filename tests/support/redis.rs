@@ -62,6 +62,10 @@ impl Server {
         wait_until("a replica follows", || self.tell("WAIT 1 100").starts_with(":1"));
     }
 
+    pub(crate) fn directory(&self) -> &std::path::Path {
+        self.home.directory()
+    }
+
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
