@@ -66,9 +66,10 @@ use crate::usage::{TokenUsage, TokenUse};
 /// have it, and else reported as
 /// [`Unavailable`](super::StoreErrorKind::Unavailable): it is made, but a
 /// failover could undo it, and until enough replicas have it the store that wrote
-/// it loads no account, so that the writer is not told that it is made. Other
-/// nodes, and this one after a restart, load and answer by it. From Redis 7.2 on the replicas must have it on their disks, for which
-/// they need `appendonly yes` themselves.
+/// it loads no account, so that its caller is not told that it is safe. Other
+/// nodes, and this one after a restart, load and answer by it. From Redis 7.2 on
+/// the replicas must have it on their disks, for which they need `appendonly yes`
+/// themselves.
 ///
 /// Redis is not a consensus system. A failover to a replica that was not among
 /// those loses changes that were acknowledged, revocations too. A primary that
