@@ -73,6 +73,22 @@ fn names_that_would_hide_or_reorder_text_are_shown_escaped() {
 }
 
 #[test]
+fn a_number_that_is_none_names_its_flag_and_a_right_form() {
+    let place = Place::without_store();
+    for (arguments, right) in [
+        (&["history", "alice", "--before", "x"][..], "a number is whole and not negative"),
+        (&["history", "alice", "--limit="], "--limit"),
+        (&["user", "list", "--limit", "1.5"], "a number is whole and not negative"),
+        (&["history", "alice", "--before", "99999999999999999999"], "the number is too great"),
+        (&["token", "delete-backup", "alice", "one"], "a number is whole and not negative"),
+    ] {
+        let ran = place.run(arguments).exited(2).says(right);
+        assert!(!ran.err.contains("digit"), "{ran:?}");
+    }
+    place.run(&["man", "--directory", "nowhere"]).exited(1).says("the directory nowhere");
+}
+
+#[test]
 fn columns_stand_below_each_other_whatever_the_names_are_written_in() {
     let place = Place::new();
     let names = ["alice", "\u{65e5}\u{672c}\u{8a9e}", "e\u{301}ve", "\u{1f600}", "\u{301}x"];

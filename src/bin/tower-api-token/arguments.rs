@@ -6,6 +6,8 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+pub(crate) use self::mistake::is_close;
+
 use clap::{Args, CommandFactory, Parser};
 
 use crate::command::Command;

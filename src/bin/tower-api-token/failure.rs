@@ -92,6 +92,8 @@ pub(crate) enum Failure {
     NotSent(String),
     #[error("the token waits for its confirmation, but {0}")]
     CannotBeSent(String),
+    #[error("nothing can be written into the directory {}: {source}", .path.display())]
+    Directory { path: PathBuf, source: io::Error },
     #[error("the output could not be written")]
     Output(#[source] io::Error),
     #[error(transparent)]
@@ -142,6 +144,7 @@ impl Failure {
             | Self::SecretLost { .. }
             | Self::NotSent(_)
             | Self::CannotBeSent(_)
+            | Self::Directory { .. }
             | Self::Output(_)
             | Self::Runtime(_) => OTHERWISE,
         }

@@ -8,6 +8,14 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use crate::text::Safe;
 
+/// What the standard library says of a text that is no number, and what would be
+/// right.
+const NUMBERS: [(&str, &str); 3] = [
+    ("invalid digit found in string", "a number is whole and not negative, such as 1"),
+    ("cannot parse integer from empty string", "a number is whole and not negative, such as 1"),
+    ("number too large to fit in target type", "the number is too great"),
+];
+
 /// The error as it may be printed, with the command that was probably meant.
 pub(crate) fn explained(error: &clap::Error, arguments: &[OsString], root: &Command) -> String {
     let mut text = error.render().to_string();
@@ -18,6 +26,9 @@ pub(crate) fn explained(error: &clap::Error, arguments: &[OsString], root: &Comm
         if value.contains('\n') {
             text = text.replace(value, &Safe(value).to_string());
         }
+    }
+    for (said, right) in NUMBERS {
+        text = text.replace(said, right);
     }
     let meant = meant(error, root);
     let mut lines: Vec<_> = text.lines().map(|line| Safe(line).to_string()).collect();
@@ -56,7 +67,7 @@ fn collect(command: &Command, above: &str, paths: &mut Vec<String>) {
 }
 
 /// The same but for case and separators, or with one mistake.
-fn is_close(name: &str, said: &str) -> bool {
+pub(crate) fn is_close(name: &str, said: &str) -> bool {
     let plain = |text: &str| text.to_lowercase().replace(['-', '_'], "");
     let (name, said) = (plain(name), plain(said));
     name == said || (said.len() > 3 && mistakes(name.as_bytes(), said.as_bytes()) <= 1)

@@ -18,7 +18,10 @@ pub(crate) struct ManArguments {
 
 pub(crate) fn run(arguments: &ManArguments) -> Result<(), Failure> {
     let written = match &arguments.directory {
-        Some(directory) => clap_mangen::generate_to(Arguments::command(), directory),
+        Some(directory) => {
+            let failed = |source| Failure::Directory { path: directory.clone(), source };
+            return clap_mangen::generate_to(Arguments::command(), directory).map_err(failed);
+        }
         None => clap_mangen::Man::new(Arguments::command()).render(&mut std::io::stdout().lock()),
     };
     written.map_err(Failure::Output)

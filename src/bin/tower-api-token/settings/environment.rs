@@ -4,6 +4,7 @@ use std::ffi::OsString;
 
 use super::layers::{PREFIX, variable};
 use super::{KEYS, Kind, SettingsError};
+use crate::arguments::is_close;
 use crate::text::Safe;
 
 /// The variable that names the configuration file.
@@ -36,7 +37,12 @@ pub(super) fn settings(
                 found.push(Variable { key, kind, value });
             }
             None if is_of_kubernetes(&name[PREFIX.len()..], &value.to_string_lossy()) => {}
-            None => return Err(SettingsError::UnknownVariable(Safe(name).to_string())),
+            None => {
+                let close = |(key, _): &&(&str, Kind)| is_close(&variable(key), name);
+                let meant = KEYS.iter().find(close).map(|(key, _)| variable(key));
+                let name = Safe(name).to_string();
+                return Err(SettingsError::UnknownVariable { name, meant });
+            }
         }
     }
     Ok(found)
@@ -130,6 +136,8 @@ mod tests {
             let error = keys(&[(name, "25")]).expect_err(name).to_string();
             assert!(error.contains(&format!("{PREFIX}{name}")), "{error}");
         }
+        let error = keys(&[("STROE", "x")]).unwrap_err().to_string();
+        assert!(error.ends_with(": did you mean TOWER_API_TOKEN_STORE?"), "{error}");
     }
 
     #[test]

@@ -15,8 +15,8 @@ pub(crate) enum SettingsError {
     Line { path: PathBuf, line: usize, problem: String },
     #[error("{0}")]
     Merged(String),
-    #[error("there is no setting for the variable {0}")]
-    UnknownVariable(String),
+    #[error("there is no setting for the variable {name}{}", suggestion(.meant.as_ref()))]
+    UnknownVariable { name: String, meant: Option<String> },
     /// A value that cannot be used, and where it was set.
     #[error("{place}: {problem}")]
     At { place: String, problem: String },
@@ -33,6 +33,10 @@ pub(crate) enum SettingsError {
     PasswordInFlag,
     #[error(transparent)]
     Secret(#[from] SecretError),
+}
+
+fn suggestion(name: Option<&String>) -> String {
+    name.map(|name| format!(": did you mean {name}?")).unwrap_or_default()
 }
 
 impl SettingsError {
