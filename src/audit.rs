@@ -151,6 +151,41 @@ impl Event {
     }
 }
 
+impl Event {
+    /// The tokens that came to their end by it.
+    #[must_use]
+    pub fn ended(&self) -> Ended {
+        match self {
+            Self::AccessRevoked | Self::AllRevoked => Ended::All,
+            Self::PrimaryGenerated { superseded: ended, .. }
+            | Self::PrimaryConfirmed { replaced: ended, .. } => {
+                Ended::Tokens(ended.iter().copied().collect())
+            }
+            Self::PendingCancelled { id }
+            | Self::BackupDeleted { id }
+            | Self::RolledBack { given_up: id, .. }
+            | Self::TokenExpired { id, .. } => Ended::Tokens(vec![*id]),
+            Self::AccessGranted { .. }
+            | Self::ConfirmationResent { .. }
+            | Self::TokenIssued { .. }
+            | Self::TokenImported { .. }
+            | Self::TokenRevealed { .. }
+            | Self::RetiredTokenUsed { .. }
+            | Self::ConfirmationNotSent { .. } => Ended::Tokens(Vec::new()),
+        }
+    }
+}
+
+/// Which tokens of an account an event ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "whoever ends them again must know all of them")]
+pub enum Ended {
+    /// These; none of them if the event ended no token.
+    Tokens(Vec<TokenId>),
+    /// Every token that the account had.
+    All,
+}
+
 /// One entry of an account's history.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]

@@ -69,7 +69,8 @@ pub use self::postgres::PostgresStore;
 pub use self::redis::{RedisOpenError, RedisOptions, RedisStore};
 #[cfg(feature = "sqlite")]
 pub use self::sqlite::{
-    Durability, SchemaError, SqliteOpenError, SqliteOptions, SqliteStore, Synchronous,
+    Durability, SchemaError, SqliteBackupError, SqliteOpenError, SqliteOptions, SqliteStore,
+    Synchronous,
 };
 #[cfg(feature = "tokio")]
 pub use self::timeout::WithTimeout;

@@ -1,5 +1,6 @@
 //! Accounts in one SQLite file, which several processes of a machine may share.
 
+mod backup;
 mod change_log;
 mod connection;
 mod durability;
@@ -23,6 +24,7 @@ use async_trait::async_trait;
 use rusqlite::Connection;
 use tokio::runtime::Handle;
 
+pub use self::backup::SqliteBackupError;
 use self::connection::Connections;
 pub use self::durability::{Durability, Synchronous};
 use self::failure::{Failure, unavailable};
@@ -157,6 +159,48 @@ impl SqliteStore {
     pub async fn durability(&self) -> Result<Durability, StoreError> {
         let read = |connection: &mut Connection| Durability::of(connection);
         self.writer.run("reading the durability", read).await
+    }
+
+    /// Copies the file, as it is at one moment, to the new file `to`, which its
+    /// owner alone can read. Everything that was acknowledged before the call is in
+    /// it, and others may write meanwhile.
+    ///
+    /// In a copy that is put back tokens are live that were revoked since. So it
+    /// is marked as a backup, and no store works on it (its errors have
+    /// [`SchemaError::Backup`] as their source). To restore it make a
+    /// [copy without the mark](Self::copy_of_backup), end in it what has ended,
+    /// and move it into the place of the store's file.
+    ///
+    /// # Errors
+    ///
+    /// [`SqliteBackupError`] names what is wrong; then there is no copy.
+    pub async fn backup(&self, to: impl AsRef<Path>) -> Result<(), SqliteBackupError> {
+        const DOING: &str = "making a backup";
+        self.follow_the_path(DOING).await?;
+        // A store's own errors are told first: that there are no tables, for one.
+        self.read_elsewhere(DOING, |_| Ok(())).await?;
+        let (path, to) = (self.file.path().to_owned(), to.as_ref().to_owned());
+        let copy = move || backup::back_up(&path, &to);
+        match Handle::try_current() {
+            Ok(runtime) => {
+                let copied = runtime.spawn_blocking(copy).await;
+                copied.map_err(|cause| unavailable(DOING).with_source(cause))?
+            }
+            Err(_) => copy(),
+        }
+    }
+
+    /// Copies a file that is marked as a backup to the new file `to`, which is not
+    /// marked. It takes as long as reading the file, and blocks.
+    ///
+    /// # Errors
+    ///
+    /// [`SqliteBackupError`] names what is wrong; then there is no copy.
+    pub fn copy_of_backup(
+        backup: impl AsRef<Path>,
+        to: impl AsRef<Path>,
+    ) -> Result<(), SqliteBackupError> {
+        backup::unmarked_copy(backup.as_ref(), to.as_ref())
     }
 
     /// Makes all the changes, or none if one of them cannot be made.

@@ -10,6 +10,7 @@ mod redis;
 mod server;
 
 mod arguments;
+mod backup;
 mod check;
 mod configuration;
 mod connections;
@@ -19,6 +20,7 @@ mod grpc;
 mod import;
 mod installed;
 mod life;
+mod operating;
 mod outage;
 mod portal;
 mod program;

@@ -1,5 +1,6 @@
 //! The commands.
 
+mod backup;
 mod check;
 mod completions;
 mod export;
@@ -7,6 +8,7 @@ mod history;
 mod import;
 mod man;
 mod migrate;
+mod restore;
 mod serve;
 mod show;
 mod token;
@@ -35,6 +37,8 @@ pub(crate) enum Command {
     Check(check::CheckArguments),
     Serve(serve::ServeArguments),
     Migrate(migrate::MigrateArguments),
+    Backup(backup::BackupArguments),
+    Restore(restore::RestoreArguments),
     Completions(completions::CompletionsArguments),
     Man(man::ManArguments),
 }
@@ -50,11 +54,13 @@ pub(crate) fn run(arguments: Arguments, output: &Output) -> Result<(), Failure> 
     // The commands that serve nobody need one thread.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.map_err(Failure::Runtime)?.block_on(async {
-        match command {
+        let command = match command {
             Command::Migrate(_) => return migrate::run(&common, *output).await,
             Command::Check(_) => return check::run(&common, *output).await,
-            _ => {}
-        }
+            Command::Backup(arguments) => return backup::run(&arguments, &common, *output).await,
+            Command::Restore(arguments) => return restore::run(&arguments, &common, *output).await,
+            command => command,
+        };
         let world = World::open(&common, *output).await?;
         let outcome = match command {
             Command::User(command) => user::run(command, &world).await,

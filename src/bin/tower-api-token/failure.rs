@@ -8,7 +8,7 @@ use tower_api_token::identity::UserIdError;
 use tower_api_token::manage::{ManageError, StartError};
 use tower_api_token::method::MethodError;
 use tower_api_token::rotation::RotationError;
-use tower_api_token::store::{StoreError, StoreErrorKind};
+use tower_api_token::store::{SchemaError, SqliteBackupError, StoreError, StoreErrorKind};
 
 use crate::secret::SecretError;
 use crate::serve::ServeError;
@@ -75,6 +75,14 @@ pub(crate) enum Failure {
     CodeFile { path: PathBuf, source: io::Error },
     #[error("the file {} cannot be read: {source}", .path.display())]
     Input { path: PathBuf, source: io::Error },
+    #[error("{}, line {number}: {problem}", .path.display())]
+    AuditLine { path: PathBuf, number: u64, problem: String },
+    #[error("this command copies a SQLite store; {0}")]
+    NoBackup(&'static str),
+    #[error(transparent)]
+    Backup(#[from] SqliteBackupError),
+    #[error("the restored store could not take the place of {}: {source}", .path.display())]
+    InPlace { path: PathBuf, source: io::Error },
     #[error("say by --format whether the lines are csv or jsonl")]
     Format,
     #[error(
@@ -127,6 +135,9 @@ impl Failure {
             Self::Manage(error) => of_change(error),
             Self::NoSuchUser => NO_SUCH_USER,
             Self::Format | Self::Columns(_) | Self::Input { .. } => USAGE,
+            Self::AuditLine { .. } | Self::NoBackup(_) => USAGE,
+            Self::Backup(SqliteBackupError::Exists | SqliteBackupError::StrayLog(_)) => USAGE,
+            Self::Backup(_) | Self::InPlace { .. } => OTHERWISE,
             Self::LinesRefused(_) => LINES_REFUSED,
             Self::CheckFailed(_) => CHECK_FAILED,
             Self::Serve(error) => match error {
@@ -190,6 +201,9 @@ impl Failure {
 
     /// What to do about it, where that can be told.
     pub(crate) fn hint(&self) -> Option<String> {
+        if self.is_of_a_backup() {
+            return Some("to serve from it again: tower-api-token restore --help".to_owned());
+        }
         if let Some(kind) = self.store_failure() {
             return means(kind).1.map(str::to_owned);
         }
@@ -211,6 +225,18 @@ impl Failure {
         }
     }
 
+    /// Whether the store is a copy that was made as a backup.
+    fn is_of_a_backup(&self) -> bool {
+        let mut cause = self.source();
+        while let Some(error) = cause {
+            if let Some(SchemaError::Backup) = error.downcast_ref() {
+                return true;
+            }
+            cause = error.source();
+        }
+        false
+    }
+
     /// The kind of failure of the store that this is, if it is one.
     fn store_failure(&self) -> Option<StoreErrorKind> {
         match self {
@@ -218,6 +244,7 @@ impl Failure {
             Self::Start(StartError::Store(error))
             | Self::Store(error)
             | Self::Manage(ManageError::Store(error))
+            | Self::Backup(SqliteBackupError::Store(error))
             | Self::Serve(ServeError::LastFlush(error)) => Some(error.kind()),
             _ => None,
         }

@@ -9,6 +9,7 @@ compile_error!(
 );
 
 mod arguments;
+mod audit_file;
 mod command;
 mod failure;
 mod output;

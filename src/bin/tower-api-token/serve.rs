@@ -28,8 +28,10 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::timeout;
 use tower_api_token::denial::RealmError;
+use tower_api_token::events::Events;
 use tower_api_token::manage::Confirmation;
 use tower_api_token::store::{AccountStore, CacheError, CachedStore, StoreError, WithMetrics};
+use tower_api_token::time::SystemClock;
 use tower_api_token::token::TokenScheme;
 use tower_api_token::usage::UsageRecorder;
 use tower_api_token::{TokenManager, authenticate::Authenticator};
@@ -40,6 +42,7 @@ use self::progress::Limits;
 use self::reload::Reloads;
 use self::stop::{Signals, Stop};
 use self::tasks::Tasks;
+use crate::audit_file;
 use crate::failure::Failure;
 use crate::settings::{ListenAddress, Settings, Time};
 use crate::store::{Opened, SERVER_PATIENCE};
@@ -112,8 +115,9 @@ impl Site {
             }
             None => Arc::new(behind),
         };
-        let usage = UsageRecorder::new(Arc::clone(&store));
-        let manager = manager(settings, &store, &scheme, &usage, reloads).await?;
+        let events = audit_file::events(settings)?;
+        let usage = UsageRecorder::with(Arc::clone(&store), SystemClock::default(), events.clone());
+        let manager = manager(settings, &store, &scheme, &usage, events, reloads).await?;
         let authenticator = Authenticator::new(Arc::clone(&store))
             .scheme(scheme)
             .sources(settings.requests.sources()?)
@@ -129,10 +133,11 @@ async fn manager(
     store: &Arc<dyn AccountStore>,
     scheme: &TokenScheme,
     usage: &UsageRecorder,
+    events: Events,
     reloads: &mut Reloads,
 ) -> Result<TokenManager, Failure> {
     let manager = TokenManager::builder(Arc::clone(store)).scheme(scheme.clone());
-    let manager = manager.policy(settings.policy.policy()?).usage(usage.clone());
+    let manager = manager.policy(settings.policy.policy()?).usage(usage.clone()).events(events);
     let manager = match Messages::of(settings, reloads)? {
         Some(notifier) => manager.notifier(notifier),
         None if settings.portal.listen.is_some() && !settings.portal.show_codes => {

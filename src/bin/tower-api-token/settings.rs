@@ -2,6 +2,7 @@
 //! file, the environment over it, and flags over both.
 
 mod address;
+mod audit;
 #[cfg(test)]
 mod bad_values;
 mod check;
@@ -25,6 +26,7 @@ use std::path::PathBuf;
 use serde::Deserialize;
 
 pub(crate) use self::address::ListenAddress;
+pub(crate) use self::audit::AuditSettings;
 pub(crate) use self::error::SettingsError;
 pub(crate) use self::host::HostName;
 pub(crate) use self::kind::Kind;
@@ -119,6 +121,7 @@ pub(crate) const KEYS: &[(&str, Kind)] = &[
     ("notify.mail-domain", Kind::Text),
     ("notify.service", Kind::Text),
     ("notify.hello-name", Kind::Text),
+    ("audit.file", Kind::Text),
     ("log.filter", Kind::Text),
     ("log.format", Kind::Text),
     ("shutdown-grace", Kind::Text),
@@ -144,6 +147,7 @@ pub(crate) struct Settings {
     pub(crate) operations: OperationsSettings,
     pub(crate) portal: PortalSettings,
     pub(crate) notify: NotifySettings,
+    pub(crate) audit: AuditSettings,
     pub(crate) log: LogSettings,
     pub(crate) shutdown_grace: Option<Time>,
     pub(crate) head_timeout: Option<Time>,

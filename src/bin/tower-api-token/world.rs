@@ -12,6 +12,7 @@ use tower_api_token::rotation::Policy;
 use tower_api_token::store::{AccountStore, WithTimeout};
 
 use crate::arguments::Common;
+use crate::audit_file;
 use crate::command::event;
 use crate::failure::Failure;
 use crate::output::Output;
@@ -34,7 +35,16 @@ pub(crate) struct World {
 impl World {
     pub(crate) async fn open(common: &Common, output: Output) -> Result<Self, Failure> {
         let settings = settings(common)?;
-        let world = Self::with(&settings, actor(common)?, output).await;
+        Self::of(&settings, common, output).await
+    }
+
+    /// As [`open`](Self::open), with these settings.
+    pub(crate) async fn of(
+        settings: &Settings,
+        common: &Common,
+        output: Output,
+    ) -> Result<Self, Failure> {
+        let world = Self::with(settings, actor(common)?, output).await;
         world.map_err(|failure| failure.located(&settings.origins))
     }
 
@@ -45,6 +55,7 @@ impl World {
         let mut manager = TokenManager::builder(Arc::clone(&store))
             .scheme(settings.tokens.scheme()?)
             .policy(policy.clone())
+            .events(audit_file::events(settings)?)
             .confirmation(Confirmation::ByCaller);
         if let Some(messenger) = settings.notify.messenger()? {
             manager = manager.notifier(messenger);

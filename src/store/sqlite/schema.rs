@@ -13,7 +13,11 @@ use crate::store::StoreErrorKind;
 const VERSION: i32 = 1;
 
 /// Marks a file as one of ours: "tapt".
-const APPLICATION: i32 = 0x7461_7074;
+pub(super) const APPLICATION: i32 = 0x7461_7074;
+
+/// Marks a copy that was made as a backup: "tapb". Every version of this code
+/// refuses to work on it.
+pub(super) const BACKUP: i32 = 0x7461_7062;
 
 /// Accounts are named by a number in the other tables, so that a look-up
 /// descends two trees and a long user id stands in one place.
@@ -76,6 +80,10 @@ pub enum SchemaError {
     /// The file holds the tables of another program.
     #[error("the file belongs to another program: a store needs a file of its own")]
     Foreign,
+    /// The file is a copy made by [`SqliteStore::backup`](super::SqliteStore::backup),
+    /// in which tokens are live that have ended since: restore it first.
+    #[error("the file is a backup, in which tokens are live that have ended since: restore it")]
+    Backup,
 }
 
 impl SchemaError {
@@ -83,7 +91,7 @@ impl SchemaError {
     #[must_use]
     pub const fn kind(&self) -> StoreErrorKind {
         match self {
-            Self::Missing | Self::Foreign => StoreErrorKind::NotSetUp,
+            Self::Missing | Self::Foreign | Self::Backup => StoreErrorKind::NotSetUp,
             Self::Newer { .. } => StoreErrorKind::NewerSchema,
         }
     }
@@ -95,6 +103,7 @@ pub(super) fn verify(connection: &Connection) -> Result<(), Failure> {
     match (pragma("PRAGMA application_id")?, pragma("PRAGMA user_version")?) {
         (APPLICATION, VERSION) => Ok(()),
         (APPLICATION, found) if found > VERSION => Err(SchemaError::Newer { found }.into()),
+        (BACKUP, _) => Err(SchemaError::Backup.into()),
         (0, 0) if is_empty(connection)? => Err(SchemaError::Missing.into()),
         _ => Err(SchemaError::Foreign.into()),
     }

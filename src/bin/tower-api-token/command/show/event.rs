@@ -1,7 +1,8 @@
 //! What has happened, in words.
 
 use serde_json::{Value, json};
-use tower_api_token::audit::{AuditEntry, Event};
+use tower_api_token::audit::{AuditEntry, Ended, Event};
+use tower_api_token::token::TokenId;
 
 use super::methods;
 
@@ -55,7 +56,15 @@ fn add(value: &mut Value, event: &Event) {
     if let Some(id) = event.token() {
         value["token"] = json!(id.as_u64());
     }
+    match event.ended() {
+        Ended::All => value["ended"] = json!("all"),
+        Ended::Tokens(ids) if ids.is_empty() => {}
+        Ended::Tokens(ids) => {
+            value["ended"] = ids.into_iter().map(TokenId::as_u64).collect();
+        }
+    }
     match event {
+        Event::AccessRevoked => value["methods"] = json!([]),
         Event::AccessGranted { methods } => {
             value["methods"] = json!(methods.iter().collect::<Vec<_>>());
         }

@@ -1,0 +1,214 @@
+//! `restore`.
+
+mod told;
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use serde_json::json;
+use tower_api_token::account::Account;
+use tower_api_token::identity::UserId;
+use tower_api_token::manage::{Guard, ManageError};
+use tower_api_token::rotation::RotationError;
+use tower_api_token::store::{AccountStore, PageSize, SqliteBackupError, SqliteStore};
+
+use self::told::Told;
+use crate::arguments::Common;
+use crate::failure::Failure;
+use crate::output::Output;
+use crate::settings::{Hidden, Settings};
+use crate::store::{Opened, StoreAddress};
+use crate::world::{self, World};
+
+/// End the tokens that a restored store has brought back to life.
+///
+/// A store that was put back knows nothing of what was revoked after its backup
+/// was made. Say how those tokens end, or that they may go on. A SQLite file
+/// that is marked as a backup serves again only after this; the tokens of any
+/// other store are ended where it is.
+#[derive(Args, Debug)]
+#[command(after_help = "Example:\n  tower-api-token restore --audit audit.jsonl")]
+pub(crate) struct RestoreArguments {
+    #[command(flatten)]
+    how: How,
+}
+
+#[derive(Args, Debug)]
+#[group(required = true, multiple = false)]
+struct How {
+    /// End each token whose end these files tell of, and take away each method
+    /// and access that they tell was taken away. They hold the lines of the
+    /// audit file, or of `history --json`.
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    audit: Vec<PathBuf>,
+    /// End every token of every user.
+    #[arg(long)]
+    end_all: bool,
+    /// Let every token go on that was revoked after the backup was made.
+    #[arg(long)]
+    accept_revived: bool,
+}
+
+/// What is to become of the tokens.
+enum Plan {
+    Told(Told),
+    EndAll,
+    Accept,
+}
+
+pub(crate) async fn run(
+    arguments: &RestoreArguments,
+    common: &Common,
+    output: Output,
+) -> Result<(), Failure> {
+    let settings = world::settings(common)?;
+    let how = &arguments.how;
+    let plan = match (how.end_all, how.accept_revived) {
+        (true, _) => Plan::EndAll,
+        (_, true) => Plan::Accept,
+        _ => Plan::Told(Told::read(&how.audit)?),
+    };
+    let changed = match StoreAddress::of(&settings)? {
+        StoreAddress::Sqlite(path) => restore_file(&path, settings, common, output, &plan).await?,
+        _ => carry_out(&plan, World::of(&settings, common, output).await?).await?,
+    };
+    output.done(
+        format!("restored; {changed} users have fewer tokens or methods than in the backup"),
+        &json!({ "restored": true, "users_changed": changed }),
+    )
+}
+
+/// Works on a copy that takes the file's place when all is done: a file that is
+/// marked stays so until then.
+async fn restore_file(
+    path: &Path,
+    mut settings: Settings,
+    common: &Common,
+    output: Output,
+    plan: &Plan,
+) -> Result<u64, Failure> {
+    let copy = beside(path, ".restoring");
+    for leftover in [&copy, &beside(&copy, "-wal"), &beside(&copy, "-shm")] {
+        drop(std::fs::remove_file(leftover));
+    }
+    match SqliteStore::copy_of_backup(path, &copy) {
+        Ok(()) => {}
+        Err(SqliteBackupError::NotABackup) => {
+            return carry_out(plan, World::of(&settings, common, output).await?).await;
+        }
+        Err(error) => return Err(error.into()),
+    }
+    settings.store = Some(Hidden(format!("sqlite:{}", copy.display())));
+    drop(Opened::migrate(&settings).await??);
+    let changed = carry_out(plan, World::of(&settings, common, output).await?).await?;
+    let in_place =
+        |cause: std::io::Error| Failure::InPlace { path: path.to_owned(), source: cause };
+    if beside(&copy, "-wal").exists() {
+        let cause = "another program has the copy open";
+        return Err(in_place(std::io::Error::other(cause)));
+    }
+    std::fs::rename(&copy, path).map_err(in_place)?;
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let directory = std::fs::File::open(directory.unwrap_or(Path::new(".")));
+    directory.and_then(|directory| directory.sync_all()).map_err(in_place)?;
+    Ok(changed)
+}
+
+fn beside(path: &Path, end: &str) -> PathBuf {
+    let mut name: OsString = path.as_os_str().to_owned();
+    name.push(end);
+    name.into()
+}
+
+/// Ends what is to end: how many users it concerned.
+async fn carry_out(plan: &Plan, world: World) -> Result<u64, Failure> {
+    let changed = end_in(&world, plan).await;
+    world.end().await;
+    changed
+}
+
+async fn end_in(world: &World, plan: &Plan) -> Result<u64, Failure> {
+    let mut changed = 0;
+    let mut after: Option<UserId> = None;
+    loop {
+        let page = world.store.list(after.as_ref(), PageSize::MAX).await?;
+        for account in &page.accounts {
+            let done = match plan {
+                Plan::Accept => false,
+                Plan::EndAll => end_all(world, account).await?,
+                Plan::Told(told) => end_told(world, account, told).await?,
+            };
+            changed += u64::from(done);
+        }
+        after = page.next;
+        if after.is_none() {
+            return Ok(changed);
+        }
+    }
+}
+
+async fn end_all(world: &World, account: &Account) -> Result<bool, Failure> {
+    let none = account.primary().is_none() && account.pending().is_none();
+    if none {
+        return Ok(false);
+    }
+    revoke_all(world, account).await
+}
+
+/// `false` where the last of them had expired.
+async fn revoke_all(world: &World, account: &Account) -> Result<bool, Failure> {
+    match world.manager.revoke_all(&world.actor, account.user()).await {
+        Ok(_) => Ok(true),
+        Err(ManageError::Refused(RotationError::AlreadyDone)) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn end_told(world: &World, account: &Account, told: &Told) -> Result<bool, Failure> {
+    let Some(told) = told.of(account) else { return Ok(false) };
+    let (manager, actor, user) = (&world.manager, &world.actor, account.user());
+    let had_methods = !account.methods().is_empty();
+    if had_methods && told.methods.as_ref().is_some_and(|methods| methods.is_empty()) {
+        manager.revoke_access(actor, user).await?;
+        return Ok(true);
+    }
+    let mut changed = false;
+    if let Some(methods) = told.methods.filter(|methods| methods != account.methods()) {
+        manager.grant(actor, user, methods).await?;
+        changed = true;
+    }
+    let ended = |id| told.ended.contains(&id);
+    let primary = account.primary().map(|token| token.id);
+    let backup = account.backup().map(|token| token.id);
+    let pending = account.pending().map(|pending| pending.token.id);
+    let guard = Guard::EvenIfInUse;
+    let one = match (primary.filter(|id| ended(*id)), backup) {
+        (Some(primary), Some(backup)) if !ended(backup) => {
+            Some(manager.roll_back(actor, user, primary, guard).await)
+        }
+        (None, Some(backup)) if ended(backup) => {
+            Some(manager.delete_backup(actor, user, backup, guard).await)
+        }
+        (Some(_), _) => return Ok(revoke_all(world, account).await? | changed),
+        (None, _) => None,
+    };
+    match one {
+        None => {}
+        Some(Ok(_)) => changed = true,
+        // The other one has expired.
+        Some(Err(ManageError::Refused(_))) => {
+            return Ok(revoke_all(world, account).await? | changed);
+        }
+        Some(Err(error)) => return Err(error.into()),
+    }
+    if let Some(pending) = pending.filter(|id| ended(*id)) {
+        match manager.cancel_pending(actor, user, pending).await {
+            Ok(_) => changed = true,
+            // It ended with the others, or has expired.
+            Err(ManageError::Refused(_)) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(changed)
+}

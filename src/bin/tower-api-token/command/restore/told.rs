@@ -1,0 +1,188 @@
+//! What an audit tells of tokens that have ended.
+
+use std::collections::{HashMap, HashSet};
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+use tower_api_token::account::Account;
+use tower_api_token::method::MethodSet;
+use tower_api_token::token::TokenId;
+
+use crate::failure::Failure;
+
+/// What is told of every user.
+#[derive(Debug, Default)]
+pub(super) struct Told(HashMap<String, Vec<Line>>);
+
+/// What one line tells.
+#[derive(Debug, PartialEq, Eq)]
+struct Line {
+    revision: u64,
+    /// In the one form that times are written in, whose order is theirs.
+    at: String,
+    ended: Ended,
+    /// What was granted from then on.
+    methods: Option<MethodSet>,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Ended {
+    These(Vec<u64>),
+    All,
+}
+
+/// What is to be taken from one account.
+pub(super) struct ToTake {
+    pub(super) ended: HashSet<TokenId>,
+    /// The methods that are left; `None` if nothing is told of them.
+    pub(super) methods: Option<MethodSet>,
+}
+
+impl Told {
+    /// Reads all of the files.
+    pub(super) fn read(paths: &[PathBuf]) -> Result<Self, Failure> {
+        let mut told = Self::default();
+        for path in paths {
+            told.read_file(path)?;
+        }
+        Ok(told)
+    }
+
+    fn read_file(&mut self, path: &Path) -> Result<(), Failure> {
+        let input = |source| Failure::Input { path: path.to_owned(), source };
+        let file = BufReader::new(File::open(path).map_err(input)?);
+        for (number, line) in (1..).zip(file.lines()) {
+            let line = line.map_err(input)?;
+            if line.trim().is_empty() {
+                continue;
+            }
+            let (user, line) = understood(&line).map_err(|problem| Failure::AuditLine {
+                path: path.to_owned(),
+                number,
+                problem,
+            })?;
+            self.0.entry(user).or_default().push(line);
+        }
+        Ok(())
+    }
+
+    /// What is to be taken from the account by what has happened after its
+    /// revision; `None` if nothing has.
+    pub(super) fn of(&self, account: &Account) -> Option<ToTake> {
+        let lines = self.0.get(account.user().as_str())?;
+        let later = lines.iter().filter(|line| line.revision > account.revision().as_u64());
+        let live = account.primary().into_iter().chain(account.backup());
+        let tokens = live.chain(account.pending().map(|pending| &pending.token));
+        let tokens: Vec<_> =
+            tokens.map(|token| (token.id, token.active_since.to_string())).collect();
+        let mut take = ToTake { ended: HashSet::new(), methods: None };
+        for line in later {
+            // Ids are given out again in a store that was restored before: a token
+            // that is younger than the line is not the one that ended.
+            let ended = tokens.iter().filter(|(id, since)| {
+                *since <= line.at
+                    && match &line.ended {
+                        Ended::All => true,
+                        Ended::These(ids) => ids.contains(&id.as_u64()),
+                    }
+            });
+            take.ended.extend(ended.map(|(id, _)| *id));
+            if let Some(granted) = &line.methods {
+                let left = take.methods.as_ref().unwrap_or(account.methods());
+                let both = left.iter().filter(|method| granted.allows(method));
+                take.methods = Some(MethodSet::new(both).unwrap_or_default());
+            }
+        }
+        let nothing = take.ended.is_empty() && take.methods.is_none();
+        (!nothing).then_some(take)
+    }
+}
+
+const TIME: &str = "2026-01-01T00:00:00.000Z";
+
+/// The user of a line, and what it tells; else what is wrong with it.
+fn understood(line: &str) -> Result<(String, Line), String> {
+    let value: Value = serde_json::from_str(line).map_err(|error| error.to_string())?;
+    let user = value["user"].as_str().ok_or("`user` must be a text")?.to_owned();
+    let revision = value["revision"].as_u64().ok_or("`revision` must be a number")?;
+    let at = value["at"].as_str().filter(|at| at.len() == TIME.len() && at.ends_with('Z'));
+    let at = at.ok_or_else(|| format!("`at` must be a time such as {TIME}"))?.to_owned();
+    let ended = match &value["ended"] {
+        Value::Null => Ended::These(Vec::new()),
+        Value::String(all) if all == "all" => Ended::All,
+        Value::Array(ids) => {
+            let ids: Option<Vec<_>> = ids.iter().map(Value::as_u64).collect();
+            Ended::These(ids.ok_or("`ended` must be token ids, or \"all\"")?)
+        }
+        _ => return Err("`ended` must be token ids, or \"all\"".to_owned()),
+    };
+    let methods = match &value["methods"] {
+        Value::Null => None,
+        methods => {
+            let names: Vec<String> =
+                serde_json::from_value(methods.clone()).map_err(|error| error.to_string())?;
+            Some(MethodSet::new(&names).map_err(|error| error.to_string())?)
+        }
+    };
+    Ok((user, Line { revision, at, ended, methods }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(rest: &str) -> String {
+        format!(r#"{{"user":"alice","revision":7,"at":"{TIME}","by":"user"{rest}}}"#)
+    }
+
+    #[test]
+    fn a_line_tells_which_tokens_ended_and_which_methods_are_left() {
+        let (at, revision) = (TIME.to_owned(), 7);
+        let one = line(r#","event":"backup_deleted","token":2,"ended":[2]"#);
+        let expected = Line { revision, at, ended: Ended::These(vec![2]), methods: None };
+        assert_eq!(understood(&one).unwrap(), ("alice".to_owned(), expected));
+        let all = line(r#","event":"access_revoked","ended":"all","methods":[]"#);
+        let (_, all) = understood(&all).unwrap();
+        assert_eq!((all.ended, all.methods), (Ended::All, Some(MethodSet::empty())));
+    }
+
+    #[test]
+    fn a_line_that_is_not_understood_is_refused_and_says_what_is_wrong() {
+        for (line, named) in [
+            (String::new(), "EOF"),
+            ("{}".to_owned(), "`user`"),
+            (r#"{"user":"a"}"#.to_owned(), "`revision`"),
+            (r#"{"user":"a","revision":1}"#.to_owned(), "`at`"),
+            (r#"{"user":"a","revision":1,"at":"today"}"#.to_owned(), "`at`"),
+            (line(r#","ended":"some""#), "`ended`"),
+            (line(r#","ended":["1"]"#), "`ended`"),
+            (line(r#","methods":"GET""#), "sequence"),
+            (line(r#","methods":["get"]"#), "capitals"),
+        ] {
+            let problem = understood(&line).unwrap_err();
+            assert!(problem.contains(named), "{line}: {problem}");
+        }
+    }
+
+    /// Such as one that was issued after the store was restored once before.
+    #[test]
+    fn a_token_that_is_younger_than_the_line_is_not_the_one_that_ended() {
+        use tower_api_token::account::{Revision, TokenRecord};
+        use tower_api_token::identity::UserId;
+        use tower_api_token::time::Timestamp;
+        use tower_api_token::token::{PepperVersion, StoredDigest, TokenDigest, TokenHint};
+        let made_at = |millis| {
+            let digest = StoredDigest::new(TokenDigest::from_bytes([1; 32]), PepperVersion::NONE);
+            let at = Timestamp::from_unix_millis(millis);
+            let token = TokenRecord::new(TokenId::from_u64(2), digest, TokenHint::unknown(), at);
+            let account = Account::builder(UserId::new("alice").unwrap());
+            account.revision(Revision::from_u64(3)).primary(token).build().unwrap()
+        };
+        let (user, line) = understood(&line(r#","ended":[2]"#)).unwrap();
+        let told = Told(HashMap::from([(user, vec![line])]));
+        assert!(told.of(&made_at(1_767_225_600_000)).is_some());
+        assert!(told.of(&made_at(1_767_225_600_001)).is_none());
+    }
+}
