@@ -125,7 +125,25 @@ impl PostgresStore {
     /// and closes it when the store is dropped. Default: none, and `changes`
     /// fails.
     #[must_use]
-    pub fn listen_with<T>(mut self, config: tokio_postgres::Config, tls: T) -> Self
+    pub fn listen_with<T>(self, config: tokio_postgres::Config, tls: T) -> Self
+    where
+        T: MakeTlsConnect<Socket> + Clone + Send + Sync + 'static,
+        T::Stream: Send + 'static,
+        T::TlsConnect: Send,
+        <T::TlsConnect as TlsConnect<Socket>>::Future: Send,
+    {
+        self.listen_with_each(move || config.clone(), tls)
+    }
+
+    /// As [`listen_with`](Self::listen_with), but asks for the configuration
+    /// anew each time that the connection is opened: for a password that
+    /// changes. Default: none.
+    #[must_use]
+    pub fn listen_with_each<T>(
+        mut self,
+        config: impl Fn() -> tokio_postgres::Config + Send + Sync + 'static,
+        tls: T,
+    ) -> Self
     where
         T: MakeTlsConnect<Socket> + Clone + Send + Sync + 'static,
         T::Stream: Send + 'static,

@@ -247,3 +247,46 @@ fn mail_is_sent_with_the_password_that_the_file_holds_now() {
     assert!(shown.last().is_some_and(|line| line == plain("hunter2")), "{shown:?}");
     assert!(!server.log().contains("hunter"), "{}", server.log());
 }
+
+#[tokio::test]
+async fn new_connections_to_the_database_use_the_password_that_the_file_holds_now() {
+    let postgres = crate::postgres::Server::start_prepared(&["fsync=off"], |data, _| {
+        let rules = data.join("pg_hba.conf");
+        let all = std::fs::read_to_string(&rules).unwrap();
+        let by_password = "host all api 127.0.0.1/32 scram-sha-256\n";
+        std::fs::write(&rules, format!("{by_password}{all}")).unwrap();
+    });
+    let database = postgres.database().await;
+    let mut place = Place::in_database(&postgres, &database);
+    place.run(&["migrate"]).succeeded();
+    let token = place.user_with_token("alice", &["GET"]);
+    let (client, connection) =
+        tokio_postgres::connect(&place.store, tokio_postgres::NoTls).await.unwrap();
+    tokio::spawn(connection);
+    client.batch_execute("CREATE ROLE api SUPERUSER LOGIN PASSWORD 'hunter1'").await.unwrap();
+    place.store = place.store.replace("postgres@", "api@");
+    place.write("password", "hunter1\n");
+    let mut command =
+        place.command(&["serve", "--listen", "127.0.0.1:0", "--profile", "original-method"]);
+    command.env("TOWER_API_TOKEN_STORE_PASSWORD_FILE", "password");
+    let server = Serving::run(command);
+    assert_eq!(server.ask(Some(&token), "GET").status, 200);
+    let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'api'";
+    // A file that cannot be used leaves the former password in use.
+    place.write("password", "");
+    client.batch_execute(end).await.unwrap();
+    wait_until("the first password", || server.ask(Some(&token), "GET").status == 200);
+    server.logged("store-password-file: the file password is empty");
+    client.batch_execute("ALTER ROLE api PASSWORD 'hunter2'").await.unwrap();
+    client.batch_execute(end).await.unwrap();
+    wait_until("the end of the first password", || server.ask(Some(&token), "GET").status == 503);
+    place.write("password", "hunter2\n");
+    wait_until("the second password", || server.ask(Some(&token), "GET").status == 200);
+    // The feed, too: a change in another process is heard of.
+    let changed = std::time::Instant::now();
+    place.store = place.store.replace("api@", "postgres@");
+    place.run(&["user", "revoke", "alice"]).succeeded();
+    wait_until("the revocation", || server.ask(Some(&token), "GET").status == 401);
+    assert!(changed.elapsed() < Duration::from_secs(20), "{:?}", changed.elapsed());
+    assert!(!server.log().contains("hunter"), "{}", server.log());
+}

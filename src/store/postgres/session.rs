@@ -33,19 +33,20 @@ type Messages =
     Box<dyn FnMut(&mut Context<'_>) -> Poll<Option<Result<AsyncMessage, Error>>> + Send>;
 
 /// Opens connections as the host has said.
-pub(super) struct ByConfig<T> {
-    config: Config,
+pub(super) struct ByConfig<C, T> {
+    config: C,
     tls: T,
 }
 
-impl<T> ByConfig<T> {
-    pub(super) const fn new(config: Config, tls: T) -> Self {
+impl<C, T> ByConfig<C, T> {
+    pub(super) const fn new(config: C, tls: T) -> Self {
         Self { config, tls }
     }
 }
 
-impl<T> Connect for ByConfig<T>
+impl<C, T> Connect for ByConfig<C, T>
 where
+    C: Fn() -> Config + Send + Sync,
     T: MakeTlsConnect<Socket> + Clone + Send + Sync + 'static,
     T::Stream: Send + 'static,
     T::TlsConnect: Send,
@@ -53,7 +54,7 @@ where
 {
     fn connect(&self) -> Pin<Box<dyn Future<Output = Result<Opened, Error>> + Send + '_>> {
         Box::pin(async {
-            let (client, mut connection) = self.config.connect(self.tls.clone()).await?;
+            let (client, mut connection) = (self.config)().connect(self.tls.clone()).await?;
             Ok(Opened { client, messages: Box::new(move |cx| connection.poll_message(cx)) })
         })
     }

@@ -1,13 +1,15 @@
 //! How a PostgreSQL database is reached.
 
 use std::fmt;
-use std::path::Path;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use deadpool_postgres::{Manager, Pool, Runtime};
-use tokio_postgres::Config;
+use deadpool_postgres::{Connect, Manager, ManagerConfig, Pool, Runtime};
+use tokio::task::JoinHandle;
 use tokio_postgres::config::SslMode;
+use tokio_postgres::{Client, Config, Error};
 use tokio_postgres_rustls::MakeRustlsConnect;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::CertificateDer;
@@ -25,9 +27,14 @@ const CONNECTIONS: usize = 16;
 /// How long to wait for a connection.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// A database, and how to connect to it.
+/// Names the file with the password.
+const PASSWORD: &str = "store-password-file";
+
+/// A database, and how to connect to it. Clones are one.
+#[derive(Clone)]
 pub(crate) struct Database {
-    config: Config,
+    config: Arc<Mutex<Config>>,
+    password: Option<PathBuf>,
     tls: MakeRustlsConnect,
 }
 
@@ -45,7 +52,7 @@ impl Database {
         let bad = |_| SettingsError::bad("store", form);
         let mut config: Config = url.parse().map_err(bad)?;
         if let Some(path) = &settings.store_password_file {
-            config.password(secret::password("store-password-file", path)?.as_bytes());
+            config.password(secret::password(PASSWORD, path)?.as_bytes());
         }
         config.application_name("tower-api-token");
         if config.get_connect_timeout().is_none() {
@@ -62,23 +69,64 @@ impl Database {
             .with_safe_default_protocol_versions()
             .map_err(|error| SettingsError::bad("store", error))?;
         let tls = tls.with_root_certificates(roots).with_no_client_auth();
-        Ok(Self { config, tls: MakeRustlsConnect::new(tls) })
+        let (config, password) =
+            (Arc::new(Mutex::new(config)), settings.store_password_file.clone());
+        Ok(Self { config, password, tls: MakeRustlsConnect::new(tls) })
     }
 
     pub(super) fn store(&self) -> Result<PostgresStore, OpenError> {
-        let manager = Manager::new(self.config.clone(), self.tls.clone());
+        let manager = Manager::from_connect(self.config(), self.clone(), ManagerConfig::default());
         let pool = Pool::builder(manager).max_size(CONNECTIONS).runtime(Runtime::Tokio1);
         let patience = Some(PATIENCE);
         let pool = pool.wait_timeout(patience).create_timeout(patience).build();
         let pool = pool.map_err(|error| SettingsError::bad("store", error))?;
-        Ok(PostgresStore::new(pool).listen_with(self.config.clone(), self.tls.clone()))
+        let database = self.clone();
+        let listening = move || database.config();
+        Ok(PostgresStore::new(pool).listen_with_each(listening, self.tls.clone()))
+    }
+
+    /// How to connect now: with the password that its file holds, or held when
+    /// it could last be used.
+    fn config(&self) -> Config {
+        let mut config = self.config.lock().unwrap_or_else(PoisonError::into_inner);
+        // A pipe can be read once only.
+        if let Some(path) = self.password.as_ref().filter(|path| path.is_file() || !path.exists()) {
+            match secret::password(PASSWORD, path) {
+                Ok(password) => {
+                    config.password(password.as_bytes());
+                }
+                Err(error) => {
+                    tracing::error!(%error, "the store's former password stays in use");
+                }
+            }
+        }
+        config.clone()
     }
 
     /// A connection of its own.
-    pub(crate) async fn connect(&self) -> Result<tokio_postgres::Client, tokio_postgres::Error> {
-        let (client, connection) = self.config.connect(self.tls.clone()).await?;
-        tokio::spawn(connection);
-        Ok(client)
+    pub(crate) async fn connect(&self) -> Result<Client, Error> {
+        Ok(self.open().await?.0)
+    }
+
+    /// A connection, and the task that drives it.
+    async fn open(&self) -> Result<(Client, JoinHandle<()>), Error> {
+        let (client, connection) = self.config().connect(self.tls.clone()).await?;
+        let task = tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::warn!(%error, "a connection to the database broke");
+            }
+        });
+        Ok((client, task))
+    }
+}
+
+impl Connect for Database {
+    // The pool's own copy of the configuration holds the first password.
+    fn connect(
+        &self,
+        _: &Config,
+    ) -> Pin<Box<dyn Future<Output = Result<(Client, JoinHandle<()>), Error>> + Send + '_>> {
+        Box::pin(self.open())
     }
 }
 
