@@ -56,8 +56,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let builder = keep::kept(builder, &options)?;
     let manager = mail::notified(builder, &options, address)?.build().await?;
     first_access(&manager).await?;
-    let pages =
-        Portal::new(manager).at(TOKENS)?.title("Fruit API").home("/")?.sign_in("/sign-in")?;
+    let pages = Portal::new(manager.clone())
+        .at(TOKENS)?
+        .title("Fruit API")
+        .home("/")?
+        .sign_in("/sign-in")?;
 
     // The request side: every route of the API is behind the layer.
     let api = Router::new()
@@ -72,6 +75,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let flusher = tokio::spawn(usage.run(Duration::from_secs(1), async { drop(stopped.await) }));
     axum::serve(listener, router).with_graceful_shutdown(interrupted()).await?;
+    // Users hear of what was changed even if the answer was not waited for.
+    drop(tokio::time::timeout(Duration::from_secs(10), manager.idle()).await);
     drop(stop);
     Ok(flusher.await??)
 }

@@ -72,7 +72,8 @@ impl Settings {
 
 /// The future of an answer of [`ForwardAuth`].
 ///
-/// It may be dropped at any point.
+/// It may be dropped at any point. An answer that needed no store is given once:
+/// polled after that, the future is never ready, and does not panic.
 pub struct ForwardAuthFuture(State);
 
 enum State {

@@ -22,6 +22,8 @@ pin_project! {
     /// The future of a response of [`TokenAuth`](crate::middleware::TokenAuth).
     ///
     /// It may be dropped at any point: a request passes only by its decision.
+    /// Polled after its end it does not panic: that of a denial is then never
+    /// ready, and any other polls the inner service's future again.
     pub struct ResponseFuture<S, B>
     where
         S: Service<Request<B>>,

@@ -32,6 +32,8 @@ mod guards;
 ))]
 mod hang_ups;
 mod imports;
+#[cfg(all(feature = "cache", feature = "metrics"))]
+mod late;
 mod many;
 mod nightly;
 mod notifiers;
