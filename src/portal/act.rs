@@ -96,26 +96,23 @@ impl Shared {
         Ok(resend.await?)
     }
 
-    /// Activates the token of this code. Wrong codes are counted.
+    /// Activates the token of this code. Wrong codes are counted, and so is one
+    /// whose sender hangs up before it is known for wrong or right.
     pub(super) async fn confirm(
         &self,
         user: &UserId,
         code: Result<ConfirmationCode, Refusal>,
     ) -> Result<(), Refusal> {
-        self.limits.verify.check(user).map_err(Refusal::limited)?;
+        self.limits.verify.take(user).map_err(Refusal::limited)?;
         let confirmed = match code {
             Ok(code) => self.manager.confirm(&Actor::User, user, &code).await.map_err(Into::into),
             Err(refusal) => Err(refusal),
         };
-        match confirmed {
-            Ok(_) => Ok(()),
-            Err(refusal) => {
-                if refusal.code == Refusal::UNKNOWN_CODE.code {
-                    self.limits.verify.take(user).map_err(Refusal::limited)?;
-                }
-                Err(refusal)
-            }
+        let is_wrong = |refusal: &Refusal| refusal.code == Refusal::UNKNOWN_CODE.code;
+        if !confirmed.as_ref().is_err_and(is_wrong) {
+            self.limits.verify.give_back(user);
         }
+        confirmed.map(drop)
     }
 
     pub(super) async fn cancel(&self, user: &UserId, id: TokenId) -> Result<(), Refusal> {

@@ -57,10 +57,12 @@ impl Limiter {
         self.take_at(user, Instant::now())
     }
 
-    /// How long to wait, if any is used up; takes none.
-    pub(super) fn check(&self, user: &UserId) -> Result<(), Duration> {
-        let settled = self.settled.lock().unwrap_or_else(PoisonError::into_inner);
-        self.next(settled.get(user).copied(), Instant::now()).map(|_| ())
+    /// Gives back one that was taken.
+    pub(super) fn give_back(&self, user: &UserId) {
+        let mut settled = self.settled.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(at) = settled.get_mut(user) {
+            *at = at.checked_sub(self.interval).unwrap_or(*at);
+        }
     }
 
     fn take_at(&self, user: &UserId, now: Instant) -> Result<(), Duration> {

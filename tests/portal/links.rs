@@ -1,12 +1,14 @@
 //! The page that a mailed link opens.
 
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 use tower_api_token::account::Slot;
+use tower_api_token::identity::Actor;
 
 use crate::generated;
 use crate::secret::random_text;
-use crate::world::{ALICE, BOB, World};
+use crate::world::{ALICE, BOB, World, user};
 
 #[tokio::test]
 async fn a_code_that_is_used_says_that_its_token_is_active() {
@@ -90,6 +92,33 @@ async fn guessing_codes_is_limited_and_locks_nobody_else_out() {
     let link = format!("/tokens/verify?code={code}");
     assert_eq!(world.submit(ALICE, &link, &[]).await.status, 303, "alice is not concerned");
     assert_eq!(world.slot(&token).await, Some(Slot::Primary));
+}
+
+/// The answer is of no use to whoever guesses: a right code works all the same.
+#[tokio::test]
+async fn guesses_count_whose_sender_hangs_up_before_the_answer() {
+    let world = World::new().await;
+    world.generate(BOB).await;
+    let guess = || format!("{{\"code\":\"tac_{}\"}}", random_text(32));
+    let (mut hung_up, mut context) = (0, Context::from_waker(Waker::noop()));
+    for _ in 0..10 {
+        let guess = guess();
+        let mut sent = Box::pin(world.api(BOB, "confirm", &guess));
+        hung_up += usize::from(sent.as_mut().poll(&mut context).is_pending());
+    }
+    assert_eq!(hung_up, 10);
+    assert_eq!(world.api(BOB, "confirm", &guess()).await.problem(), "too_many");
+}
+
+#[tokio::test]
+async fn right_codes_do_not_count_as_guesses() {
+    let world = World::new().await;
+    for _ in 0..12 {
+        world.manager.generate_primary(&Actor::User, &user("alice")).await.unwrap();
+        let body = format!("{{\"code\":\"{}\"}}", world.last_code());
+        assert_eq!(world.api(ALICE, "confirm", &body).await.status, 204);
+        world.manager.revoke_all(&Actor::User, &user("alice")).await.unwrap();
+    }
 }
 
 #[tokio::test]
