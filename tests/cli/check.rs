@@ -98,5 +98,4 @@ fn a_redis_server_that_may_lose_changes_fails_and_is_not_used() {
     let place = Place::on_redis(&server);
     place.run(&["migrate"]).exited(10).says("appendonly yes");
     assert!(wrong(&place)[0].contains("must have `appendonly yes`"));
-    place.run(&["user", "list", "--store", "rediss://127.0.0.1/"]).exited(2).says("TLS");
 }

@@ -24,6 +24,7 @@ mod operating;
 mod outage;
 mod portal;
 mod program;
+mod redis_tls;
 mod reload;
 mod replaced;
 #[path = "../support/replaced_file.rs"]

@@ -38,7 +38,8 @@ pub(crate) struct Arguments {
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Options of every command")]
 pub(crate) struct Common {
-    /// Where the accounts are: sqlite:PATH, postgres://... or redis://...
+    /// Where the accounts are: sqlite:PATH, postgres://..., redis://... or
+    /// rediss://... (over TLS)
     ///
     /// A password must not stand here, where every user of the machine can read
     /// it: set TOWER_API_TOKEN_STORE, or name a file in the configuration.

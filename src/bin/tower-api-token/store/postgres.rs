@@ -132,7 +132,7 @@ impl Connect for Database {
 
 /// The certificates that a server's own must lead to: those of the file, or
 /// those that browsers trust.
-fn roots(file: Option<&Path>) -> Result<RootCertStore, SettingsError> {
+pub(super) fn roots(file: Option<&Path>) -> Result<RootCertStore, SettingsError> {
     let Some(path) = file else {
         return Ok(RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() });
     };
