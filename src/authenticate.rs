@@ -2,27 +2,29 @@
 //! account, slot, method. Every rendering of it (the layer's HTTP and gRPC, the
 //! forward-auth services) asks here, so that no rule stands twice.
 
+mod anonymous;
 mod as_sent;
+mod refusal;
 mod settings;
 
 use std::mem;
 use std::sync::Arc;
 
 use compact_str::CompactString;
-use http::header::{ACCESS_CONTROL_REQUEST_METHOD, ORIGIN};
+use http::HeaderMap;
 use http::request::Parts;
-use http::{HeaderMap, Method};
 
 pub(crate) use self::as_sent::as_sent;
+use self::refusal::{failed, faulty, invalid, not_granted, refusal};
 pub use self::settings::Authenticator;
-use crate::account::{Account, Place, Slot, TokenRecord};
+use crate::account::{Account, Slot, TokenRecord};
 use crate::credentials::{Carrier, KeptOverrides, Overrides, Seen};
-use crate::denial::{Denial, DenialKind, RequestFault};
-use crate::events::{denied, passed, store_failed};
+use crate::denial::{Denial, DenialKind, Reason};
+use crate::events::{denied, passed};
 use crate::identity::Identity;
 use crate::method::{MethodSet, Needed};
-use crate::store::{StoreError, StoreErrorKind};
-use crate::token::TokenDigest;
+use crate::store::StoreError;
+use crate::token::{TokenDigest, TokenForm};
 
 /// A request that may pass; whose it is stands beside it.
 #[derive(Clone, Copy, Debug)]
@@ -60,6 +62,8 @@ pub(crate) struct Question {
     carrier: Carrier,
     user: Option<CompactString>,
     overrides: Option<KeptOverrides>,
+    /// What memory knows of the token already, that it is not live.
+    known: Option<Box<Denial>>,
 }
 
 /// What a request claims and needs.
@@ -145,33 +149,11 @@ impl Authenticator {
                 if self.scheme.may_be_token(secret.token()) {
                     self.look_up(secret.token(), || claim, identity)
                 } else {
-                    Step::Done(Err(refusal(DenialKind::InvalidToken)))
+                    Step::Done(Err(invalid(Reason::Foreign)))
                 }
             }
             (Err(fault), _) | (_, Err(fault)) => Step::Done(Err(faulty(fault))),
         })
-    }
-
-    /// A request that asks for another method than its own is no preflight: no
-    /// browser makes one, and behind us it could be any method's request. And
-    /// who tried to present a token is nobody's anonymous client.
-    #[cold]
-    fn without_credential(
-        &self,
-        method: &str,
-        headers: &HeaderMap,
-        no_override: Result<bool, RequestFault>,
-        misplaced: Option<RequestFault>,
-    ) -> Result<Pass, Box<Denial>> {
-        let no_override = misplaced.map_or(no_override, Err);
-        let preflight = self.allow_preflight && is_preflight(method, headers);
-        if preflight && no_override == Ok(true) {
-            Ok(Pass::ANONYMOUS)
-        } else if self.optional {
-            no_override.map(|_| Pass::ANONYMOUS).map_err(faulty)
-        } else {
-            Err(refusal(DenialKind::MissingCredential))
-        }
     }
 
     /// Asks memory, under the current pepper and then under the former one. The
@@ -191,7 +173,10 @@ impl Authenticator {
         match self.peek(&digest, &claim, identity) {
             (_, Some(Ok(pass))) if self.is_settled(pass) => Step::Settled(pass.carrier),
             (_, Some(decision)) if decides(&decision) => Step::Done(decision),
-            (known, _) => self.look_further(text, (!known).then_some(digest), &claim(), identity),
+            (known, ended) => {
+                let unasked = (!known).then_some(digest);
+                self.look_further(text, unasked, ended, &claim(), identity)
+            }
         }
     }
 
@@ -203,22 +188,32 @@ impl Authenticator {
         &self,
         text: &[u8],
         current: Option<TokenDigest>,
+        ended: Option<Result<Pass, Box<Denial>>>,
         claim: &Claim<'_>,
         identity: &mut Option<Identity>,
     ) -> Step {
+        let mut ended = ended.and_then(Result::err);
         let mut digests = Vec::from_iter(current);
         if let Some(former) = self.scheme.former_digest(text) {
             match self.peek(&former.digest, || *claim, identity) {
                 (_, Some(decision)) if decides(&decision) => return Step::Done(decision),
-                (known, _) => digests.extend((!known).then_some(former.digest)),
+                (known, decision) => {
+                    ended = ended.or_else(|| decision.and_then(Result::err));
+                    digests.extend((!known).then_some(former.digest));
+                }
             }
         }
         if digests.is_empty() || !self.scheme.admits(text) {
-            return Step::Done(Err(refusal(DenialKind::InvalidToken)));
+            let reason = match self.scheme.form(text) {
+                TokenForm::Damaged => Reason::Damaged,
+                TokenForm::Foreign if !self.scheme.admits(text) => Reason::Foreign,
+                TokenForm::Foreign | TokenForm::Generated => Reason::Unknown,
+            };
+            return Step::Done(Err(ended.unwrap_or_else(|| invalid(reason))));
         }
         let Claim { carrier, user, overrides, .. } = claim;
         let (user, overrides) = (user.map(Into::into), overrides.map(Overrides::keep));
-        Step::Ask(Box::new(Question { digests, carrier: *carrier, user, overrides }))
+        Step::Ask(Box::new(Question { digests, carrier: *carrier, user, overrides, known: ended }))
     }
 
     /// Whether memory knows which account names the digest, if any does, and
@@ -275,7 +270,7 @@ impl Authenticator {
                 let first_use = self.judge(&account, &digest, &claim, identity)?;
                 Ok(Pass { carrier: *carrier, first_use })
             }
-            Ok(None) => Err(refusal(DenialKind::InvalidToken)),
+            Ok(None) => Err(question.known.clone().unwrap_or_else(|| invalid(Reason::Unknown))),
             Err(error) => Err(refusal(failed(&error))),
         }
     }
@@ -292,7 +287,7 @@ impl Authenticator {
         identity: &mut Option<Identity>,
     ) -> Result<bool, Box<Denial>> {
         let Some((slot, token)) = self.live(account, digest, claim.user) else {
-            return Err(self.not_live(account, digest));
+            return Err(self.not_live(account, digest, claim.user));
         };
         let methods = account.methods();
         if !methods.grants(claim.method) {
@@ -321,16 +316,6 @@ impl Authenticator {
         let expired = token.expires_at.is_some() && token.is_expired(self.clock.now());
         let of_another = user.is_some_and(|named| named != account.user().as_str());
         (!expired && !of_another).then_some((slot, token))
-    }
-
-    /// The digest is known, but no live token's, or not of the user named
-    /// beside it.
-    #[cold]
-    fn not_live(&self, account: &Account, digest: &TokenDigest) -> Box<Denial> {
-        if let (Some(usage), Some(Place::Retired(id))) = (&self.usage, account.place_of(digest)) {
-            usage.note_retired(account, id);
-        }
-        refusal(DenialKind::InvalidToken)
     }
 
     /// Whether nothing is left to be done for this pass with the whole request.
@@ -383,41 +368,4 @@ impl<'r> Claim<'r> {
 fn all_granted(overrides: &Overrides<'_>, methods: &MethodSet) -> Result<(), Box<Denial>> {
     let refused = overrides.methods().find(|method| !methods.allows(method));
     refused.map_or(Ok(()), |method| Err(not_granted(method)))
-}
-
-/// A denial as it is handed up: boxed, since the other outcome is small.
-#[cold]
-fn refusal(kind: DenialKind) -> Box<Denial> {
-    Box::new(Denial::new(kind))
-}
-
-#[cold]
-fn faulty(fault: RequestFault) -> Box<Denial> {
-    Box::new(Denial::fault(fault))
-}
-
-#[cold]
-fn not_granted(method: &str) -> Box<Denial> {
-    Box::new(Denial::method_not_granted(method))
-}
-
-/// What a store's failure is to the client; none is an approval, and none looks
-/// like a bad token.
-fn failed(error: &StoreError) -> DenialKind {
-    store_failed(error);
-    match error.kind() {
-        StoreErrorKind::Corrupt => DenialKind::StoreCorrupt,
-        StoreErrorKind::Conflict
-        | StoreErrorKind::Unavailable
-        | StoreErrorKind::NotSetUp
-        | StoreErrorKind::NewerSchema
-        | StoreErrorKind::Refused => DenialKind::StoreUnavailable,
-    }
-}
-
-/// A CORS preflight (Fetch standard, section "CORS-preflight fetch").
-fn is_preflight(method: &str, headers: &HeaderMap) -> bool {
-    method == Method::OPTIONS
-        && headers.contains_key(ORIGIN)
-        && headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD)
 }

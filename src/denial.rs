@@ -13,12 +13,16 @@
 //! An outage never looks like a bad token, so that nobody rotates good ones.
 
 pub(crate) mod grpc;
+mod reason;
 mod render;
+
+use std::fmt;
 
 use compact_str::CompactString;
 use http::StatusCode;
 
 pub(crate) use self::grpc::{is_grpc, render_grpc};
+pub(crate) use self::reason::Reason;
 pub use self::render::RealmError;
 pub(crate) use self::render::{Realm, Renderer, keep_the_head};
 use crate::method::MAX_METHOD_LENGTH;
@@ -69,15 +73,33 @@ pub enum RequestFault {
 /// A decision not to let a request through.
 ///
 /// It holds no secret: not the token, not its digest, no other header.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct Denial {
     kind: DenialKind,
     method: Option<CompactString>,
+    /// For the log alone: nothing that a host can read, print or compare.
+    reason: Option<Reason>,
 }
 
 impl Denial {
     pub(crate) const fn new(kind: DenialKind) -> Self {
-        Self { kind, method: None }
+        Self { kind, method: None, reason: None }
+    }
+
+    /// A denial that the log gives this reason for.
+    pub(crate) const fn because(kind: DenialKind, reason: Reason) -> Self {
+        Self { kind, method: None, reason: Some(reason) }
+    }
+
+    /// The same without the method, for an answer that repeats nothing of the
+    /// request.
+    pub(crate) const fn bare(&self) -> Self {
+        Self { kind: self.kind, method: None, reason: self.reason }
+    }
+
+    /// What the log says of it; no answer may hold it.
+    pub(crate) fn reason(&self) -> &'static str {
+        self.reason.map_or(self.detail(), Reason::text)
     }
 
     pub(crate) const fn fault(fault: RequestFault) -> Self {
@@ -87,7 +109,8 @@ impl Denial {
     /// `method` is not granted. One too long to be granted is not repeated.
     pub(crate) fn method_not_granted(method: &str) -> Self {
         let shown = !method.is_empty() && method.len() <= MAX_METHOD_LENGTH;
-        Self { kind: DenialKind::MethodNotGranted, method: shown.then(|| method.into()) }
+        let method = shown.then(|| method.into());
+        Self { kind: DenialKind::MethodNotGranted, method, reason: None }
     }
 
     /// The kind of denial.
@@ -174,9 +197,24 @@ impl RequestFault {
     }
 }
 
+impl fmt::Debug for Denial {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut denial = f.debug_struct("Denial");
+        denial.field("kind", &self.kind).field("method", &self.method).finish()
+    }
+}
+
+impl PartialEq for Denial {
+    fn eq(&self, other: &Self) -> bool {
+        (self.kind, &self.method) == (other.kind, &other.method)
+    }
+}
+
+impl Eq for Denial {}
+
 /// A denial as an error, for hosts that call the decision themselves.
-impl std::fmt::Display for Denial {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for Denial {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.detail())
     }
 }

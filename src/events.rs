@@ -15,7 +15,7 @@
 //! | `INFO` | `cache trusted` | a cache is trusted, at the start and again |
 //! | `ERROR` | `store unusable` | the same, of a store that is not set up or refuses: somebody has to look |
 //! | `ERROR` | `unreadable record` | a request was answered 500 |
-//! | `DEBUG` | `denied` | a request was answered 400, 401 or 403 |
+//! | `DEBUG` | `denied` | a request was denied; `reason` tells what the answer does not, such as that the token has expired |
 
 mod audit;
 mod log;

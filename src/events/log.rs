@@ -29,7 +29,7 @@ pub(crate) fn store_failed(error: &StoreError) {
 pub(crate) fn denied(denial: &Denial) {
     meter::denied(denial.kind());
     let (status, code) = (denial.status().as_u16(), denial.code());
-    tracing::debug!(target: TARGET, status, code, "denied");
+    tracing::debug!(target: TARGET, status, code, reason = denial.reason(), "denied");
 }
 
 /// A notice of that change could not be sent.

@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Response};
 
 use super::IdentityHeaders;
 use crate::authenticate::{Authenticator, Pass, Question, Step};
-use crate::denial::{Denial, DenialKind, Realm, Renderer, keep_the_head};
+use crate::denial::{Denial, DenialKind, Realm, Reason, Renderer, keep_the_head};
 use crate::events;
 use crate::identity::Identity;
 use crate::method::Needed;
@@ -15,6 +15,9 @@ use crate::method::Needed;
 /// Stands for a method that is in doubt. No set of methods holds the empty
 /// name, so the doubt is told, as 403, to the holder of a live token only.
 const DOUBT: &str = "";
+
+/// What an anonymous request is told.
+const ANONYMOUS: Denial = Denial::because(DenialKind::MissingCredential, Reason::NoUserForGateway);
 
 /// A user that the gateway may let through, as headers.
 pub(crate) type Admission = [(HeaderName, HeaderValue); 2];
@@ -88,9 +91,8 @@ impl Gate {
     ) -> Result<Admission, Denial> {
         let Decided { decision, identity } = decided;
         let settled = self.authenticator.settle(decision, identity.as_ref(), request);
-        let identity = settled
-            .map_err(|denial| Denial::new(denial.kind()))
-            .and_then(|_| identity.ok_or(Denial::new(DenialKind::MissingCredential)));
+        let identity =
+            settled.map_err(|denial| denial.bare()).and_then(|_| identity.ok_or(ANONYMOUS));
         let slot = identity.as_ref().ok().map(Identity::slot);
         identity
             .and_then(|identity| self.identity_headers.of(&identity))

@@ -15,7 +15,7 @@ use super::room::Room;
 use super::{ResponseBody, TokenAuthLayer};
 use crate::authenticate::{Authenticator, Pass, Step};
 use crate::credentials::Carrier;
-use crate::denial::{Denial, DenialKind};
+use crate::denial::{Denial, DenialKind, Reason};
 use crate::events::passed;
 use crate::identity::Identity;
 use crate::method::Needed;
@@ -235,6 +235,7 @@ impl Anonymous {
     /// 401, rendered as the layer would.
     #[must_use]
     pub fn deny(&self, request: &Parts) -> Response<Bytes> {
-        self.0.deny(Denial::new(DenialKind::MissingCredential), &mut request.clone())
+        let denial = Denial::because(DenialKind::MissingCredential, Reason::Anonymous);
+        self.0.deny(denial, &mut request.clone())
     }
 }

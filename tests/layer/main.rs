@@ -10,6 +10,7 @@ mod grpc;
 mod head;
 mod overrides;
 mod readiness;
+mod reasons;
 mod responses;
 mod same_body;
 mod support;

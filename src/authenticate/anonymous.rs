@@ -1,0 +1,47 @@
+//! What becomes of a request without a credential.
+
+use http::header::{ACCESS_CONTROL_REQUEST_METHOD, AUTHORIZATION, ORIGIN};
+use http::{HeaderMap, Method};
+
+use super::refusal::faulty;
+use super::{Authenticator, Pass};
+use crate::denial::{Denial, DenialKind, Reason, RequestFault};
+
+impl Authenticator {
+    /// A request that asks for another method than its own is no preflight: no
+    /// browser makes one, and behind us it could be any method's request. And
+    /// who tried to present a token is nobody's anonymous client.
+    #[cold]
+    pub(super) fn without_credential(
+        &self,
+        method: &str,
+        headers: &HeaderMap,
+        no_override: Result<bool, RequestFault>,
+        misplaced: Option<RequestFault>,
+    ) -> Result<Pass, Box<Denial>> {
+        let allowed = misplaced.map_or(no_override, Err);
+        let preflight = is_preflight(method, headers);
+        if self.allow_preflight && preflight && allowed == Ok(true) {
+            Ok(Pass::ANONYMOUS)
+        } else if self.optional {
+            allowed.map(|_| Pass::ANONYMOUS).map_err(faulty)
+        } else {
+            let reason = match misplaced {
+                Some(_) => Reason::NoScheme,
+                None if self.sources.authorization() && headers.contains_key(AUTHORIZATION) => {
+                    Reason::OtherScheme
+                }
+                None if preflight && !self.allow_preflight => Reason::Preflight,
+                None => Reason::NoCredential,
+            };
+            Err(Box::new(Denial::because(DenialKind::MissingCredential, reason)))
+        }
+    }
+}
+
+/// A CORS preflight (Fetch standard, section "CORS-preflight fetch").
+fn is_preflight(method: &str, headers: &HeaderMap) -> bool {
+    method == Method::OPTIONS
+        && headers.contains_key(ORIGIN)
+        && headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD)
+}
