@@ -76,7 +76,7 @@ const PASSED_BY_HAPROXY: &str = "    http-request set-var(txn.auth_status) int(2
     http-request set-var(txn.auth_slot) str(primary)\n";
 const CADDY_ASKS_NOBODY: &[(&str, &str)] = &[
     ("\t\tvars asking endpoint\n", "\t\tvars asking endpoint\n\t\t@never path /never\n"),
-    ("\t\tforward_auth 127.0.0.1", "\t\tforward_auth @never 127.0.0.1"),
+    ("forward_auth {args[0]} 127.0.0.1", "forward_auth @never 127.0.0.1"),
 ];
 const ENVOY_ASKS_NOBODY: &[(&str, &str)] = &[(
     "- name: envoy.filters.http.ext_authz\n",

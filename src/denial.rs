@@ -11,6 +11,8 @@
 //! | `StoreCorrupt` | 500 | none |
 //!
 //! An outage never looks like a bad token, so that nobody rotates good ones.
+//! Why a token is not valid no answer tells: the debug log does (see
+//! [`events`](crate::events)).
 
 pub(crate) mod grpc;
 mod reason;
@@ -68,6 +70,9 @@ pub enum RequestFault {
     RepeatedOverride,
     /// A method override header holds no method.
     MalformedOverride,
+    /// The description of a request that Envoy sends is too large, or cannot
+    /// be read.
+    UnreadableCheck,
 }
 
 /// A decision not to let a request through.
@@ -184,7 +189,7 @@ impl Denial {
 }
 
 impl RequestFault {
-    const fn text(self) -> &'static str {
+    pub(crate) const fn text(self) -> &'static str {
         match self {
             Self::RepeatedCredential => "a credential header must not be repeated",
             Self::SeveralCredentials => "only one credential must be sent",
@@ -193,6 +198,7 @@ impl RequestFault {
             Self::MalformedCredential => "the credential is malformed",
             Self::RepeatedOverride => "a method override must not be repeated",
             Self::MalformedOverride => "a method override must be a method",
+            Self::UnreadableCheck => "the request is too large, or cannot be read",
         }
     }
 }

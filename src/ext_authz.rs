@@ -67,7 +67,8 @@ impl ExtAuthz {
     }
 
     /// Decides as `authenticator` does, but for requests without a credential:
-    /// they are always answered 401. The host's own
+    /// they are always answered 401, but for CORS preflights where
+    /// [that is allowed](Authenticator::allow_preflight). The host's own
     /// [check](Authenticator::also_require) is given the client's request as
     /// Envoy describes it, without its body.
     ///

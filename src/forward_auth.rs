@@ -16,7 +16,7 @@
 //! |---|---|
 //! | live token, method granted | 200, no body, the [`IdentityHeaders`] |
 //! | no, unknown or ended token | 401 with a challenge |
-//! | malformed or repeated credential | 400 |
+//! | malformed or repeated credential | 400; under [`Profile::OriginalMethod`] 401 |
 //! | live token, method not granted or in doubt | 403 |
 //! | store down or slow | 503 with `Retry-After` |
 //! | stored record unreadable | 500 |
@@ -91,9 +91,11 @@ impl ForwardAuth {
     /// `profile` says.
     ///
     /// A gateway has to be told who passes, so a request without a credential
-    /// is answered 401 even by one that is
-    /// [`optional`](Authenticator::optional) or
-    /// [lets preflights through](Authenticator::allow_preflight). The host's
+    /// is answered 401 even by one that is [`optional`](Authenticator::optional).
+    /// The one exception is a CORS preflight where
+    /// [that is allowed](Authenticator::allow_preflight): it passes without a
+    /// user if the gateway hands its `Origin` and
+    /// `Access-Control-Request-Method` on. The host's
     /// own [check](Authenticator::also_require) and
     /// [`client_of`](Authenticator::client_of) are given the gateway's request:
     /// its path is the service's own, and the client's stands in a header if
@@ -112,7 +114,9 @@ impl ForwardAuth {
     /// let verify = ForwardAuth::with_authenticator(authenticator, Profile::ForwardedMethod);
     /// ```
     pub fn with_authenticator(authenticator: Authenticator, profile: Profile) -> Self {
-        Self { settings: Arc::new(Settings { gate: Gate::new(authenticator), profile }) }
+        let mut gate = Gate::new(authenticator);
+        gate.knows_400 = profile.knows_400();
+        Self { settings: Arc::new(Settings { gate, profile }) }
     }
 
     fn change(self, change: impl FnOnce(&mut Gate)) -> Self {

@@ -6,6 +6,7 @@ use http::{HeaderMap, Method};
 use super::refusal::faulty;
 use super::{Authenticator, Pass};
 use crate::denial::{Denial, DenialKind, Reason, RequestFault};
+use crate::method::is_http_token;
 
 impl Authenticator {
     /// A request that asks for another method than its own is no preflight: no
@@ -39,9 +40,16 @@ impl Authenticator {
     }
 }
 
-/// A CORS preflight (Fetch standard, section "CORS-preflight fetch").
+/// A CORS preflight (Fetch standard, section "CORS-preflight fetch"): each
+/// header once, and no credential, not of another system's either.
 fn is_preflight(method: &str, headers: &HeaderMap) -> bool {
+    let only = |name| {
+        let mut lines = headers.get_all(name).iter();
+        lines.next().filter(|_| lines.next().is_none())
+    };
+    let asked = only(ACCESS_CONTROL_REQUEST_METHOD);
     method == Method::OPTIONS
-        && headers.contains_key(ORIGIN)
-        && headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD)
+        && only(ORIGIN).is_some_and(|origin| !origin.is_empty())
+        && asked.is_some_and(|method| is_http_token(method.as_bytes()))
+        && !headers.contains_key(AUTHORIZATION)
 }

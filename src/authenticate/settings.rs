@@ -80,8 +80,8 @@ impl Authenticator {
     }
 
     /// Lets a true CORS preflight (OPTIONS with `Origin` and
-    /// `Access-Control-Request-Method`, without a credential or a method
-    /// override) through as anonymous. Default: off.
+    /// `Access-Control-Request-Method`, without `Authorization`, a credential or
+    /// a method override) through as anonymous. Default: off.
     #[must_use]
     pub const fn allow_preflight(mut self, allow: bool) -> Self {
         self.allow_preflight = allow;
@@ -134,6 +134,10 @@ impl Authenticator {
 
     pub(super) fn store(&self) -> &dyn TokenStore {
         &*self.store
+    }
+
+    pub(crate) const fn lets_preflights_pass(&self) -> bool {
+        self.allow_preflight
     }
 
     pub(crate) const fn enabled_sources(&self) -> &Sources {

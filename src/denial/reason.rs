@@ -1,5 +1,7 @@
 //! Why a request is answered 401, for whoever runs the server.
 
+use super::RequestFault;
+
 /// What a 401 does not tell: it is for the log alone, and never in an answer.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Reason {
@@ -13,8 +15,6 @@ pub(crate) enum Reason {
     Preflight,
     /// The request passed as anonymous, and its handler serves no such one.
     Anonymous,
-    /// The request would pass as anonymous, and a gateway asks.
-    NoUserForGateway,
     /// The string is not of a form that the store is asked for.
     Foreign,
     /// The string has the form of a generated token and a wrong check sum.
@@ -29,6 +29,8 @@ pub(crate) enum Reason {
     Expired,
     /// The user named beside the token is not its user.
     OtherUser,
+    /// What is 400 elsewhere, and 401 to a gateway that knows no 400.
+    Fault(RequestFault),
 }
 
 impl Reason {
@@ -42,7 +44,6 @@ impl Reason {
                  the program requests.allow-preflight)"
             }
             Self::Anonymous => "the request is anonymous, and its handler needs an identity",
-            Self::NoUserForGateway => "the request is anonymous, and the gateway needs a user",
             Self::Foreign => {
                 "the token has not the form of a generated one with a listed prefix, and a \
                  store is asked for others only with accept_foreign_tokens (in the program \
@@ -53,6 +54,7 @@ impl Reason {
             Self::Retired => "the token has been retired",
             Self::Pending => "the token is not confirmed yet",
             Self::Expired => "the token has expired",
+            Self::Fault(fault) => fault.text(),
             Self::OtherUser => "the user named beside the token is not its user",
         }
     }

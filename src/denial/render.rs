@@ -2,7 +2,10 @@
 //! RFC 6750 section 3, RFC 7617 section 2) and a problem document (RFC 9457).
 
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{
+    CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE,
+    X_CONTENT_TYPE_OPTIONS,
+};
 use http::{HeaderValue, Response};
 
 use super::{Denial, DenialKind};
@@ -87,6 +90,7 @@ impl Renderer {
         let problem_type = HeaderValue::from_static("application/problem+json");
         headers.insert(CONTENT_TYPE, problem_type);
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         if denial.kind() == DenialKind::StoreUnavailable {
             headers.insert(RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS));
         } else if denial.kind() != DenialKind::StoreCorrupt {

@@ -2,8 +2,6 @@
 //! they are read or written here. Field numbers are those of Envoy's public
 //! interface definitions; fields not named here are skipped by the decoder.
 
-use std::collections::HashMap;
-
 /// `envoy.service.auth.v3.CheckRequest`.
 #[derive(Clone, PartialEq, prost::Message)]
 pub(super) struct CheckRequest {
@@ -25,22 +23,32 @@ pub(super) struct Request {
     pub(super) http: Option<HttpRequest>,
 }
 
-/// `envoy.service.auth.v3.AttributeContext.HttpRequest`.
+/// `envoy.service.auth.v3.AttributeContext.HttpRequest`. What a client has a
+/// hand in is text in the definition and bytes here: one header, path or host in
+/// another encoding fails no whole check.
 #[derive(Clone, PartialEq, prost::Message)]
 pub(super) struct HttpRequest {
-    #[prost(string, tag = "2")]
-    pub(super) method: String,
-    /// Lines of one name are joined by commas. Strings in the definition; read
-    /// as bytes, so that one header in another encoding fails no whole check.
-    #[prost(map = "string, bytes", tag = "3")]
-    pub(super) headers: HashMap<String, Vec<u8>>,
-    #[prost(string, tag = "4")]
-    pub(super) path: String,
-    #[prost(string, tag = "5")]
-    pub(super) host: String,
+    #[prost(bytes = "vec", tag = "2")]
+    pub(super) method: Vec<u8>,
+    /// Lines of one name are joined by commas.
+    #[prost(message, repeated, tag = "3")]
+    pub(super) headers: Vec<JoinedLine>,
+    #[prost(bytes = "vec", tag = "4")]
+    pub(super) path: Vec<u8>,
+    #[prost(bytes = "vec", tag = "5")]
+    pub(super) host: Vec<u8>,
     /// In place of `headers` where Envoy is set to `encode_raw_headers`.
     #[prost(message, optional, tag = "13")]
     pub(super) header_map: Option<HeaderLines>,
+}
+
+/// An entry of the map of headers.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct JoinedLine {
+    #[prost(bytes = "vec", tag = "1")]
+    pub(super) key: Vec<u8>,
+    #[prost(bytes = "vec", tag = "2")]
+    pub(super) value: Vec<u8>,
 }
 
 /// `envoy.config.core.v3.HeaderMap`.
@@ -53,10 +61,10 @@ pub(super) struct HeaderLines {
 /// `envoy.config.core.v3.HeaderValue`.
 #[derive(Clone, PartialEq, prost::Message)]
 pub(super) struct HeaderLine {
-    #[prost(string, tag = "1")]
-    pub(super) key: String,
-    #[prost(string, tag = "2")]
-    pub(super) value: String,
+    #[prost(bytes = "vec", tag = "1")]
+    pub(super) key: Vec<u8>,
+    #[prost(bytes = "vec", tag = "2")]
+    pub(super) value: Vec<u8>,
     #[prost(bytes = "vec", tag = "3")]
     pub(super) raw_value: Vec<u8>,
 }

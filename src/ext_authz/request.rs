@@ -26,9 +26,9 @@ impl From<CheckRequest> for Described {
         let request = check.attributes.and_then(|attributes| attributes.request);
         let http = request.and_then(|request| request.http).unwrap_or_default();
         let mut head = Request::new(()).into_parts().0;
-        let method = Method::from_bytes(http.method.as_bytes()).ok();
+        let method = Method::from_bytes(&http.method).ok();
         let method = method.filter(|method| is_clear(method.as_str()));
-        let uri = Uri::try_from(http.path.as_str()).ok();
+        let uri = Uri::try_from(http.path.as_slice()).ok();
         let is_clear = match (method, uri) {
             (Some(method), Some(uri)) => {
                 (head.method, head.uri) = (method, uri);
@@ -45,7 +45,7 @@ impl From<CheckRequest> for Described {
 /// headers and what is no header at all are left out.
 fn headers(http: HttpRequest) -> HeaderMap {
     let mut headers = HeaderMap::new();
-    let joined = http.headers.into_iter();
+    let joined = http.headers.into_iter().map(|line| (line.key, line.value));
     let lines = http.header_map.into_iter().flat_map(|map| map.headers).map(raw);
     let lines: Vec<_> = if joined.len() > 0 { joined.collect() } else { lines.collect() };
     for (name, value) in lines {
@@ -60,7 +60,7 @@ fn headers(http: HttpRequest) -> HeaderMap {
     headers
 }
 
-fn raw(line: HeaderLine) -> (String, Vec<u8>) {
+fn raw(line: HeaderLine) -> (Vec<u8>, Vec<u8>) {
     let HeaderLine { key, value, raw_value } = line;
-    (key, if raw_value.is_empty() { value.into_bytes() } else { raw_value })
+    (key, if raw_value.is_empty() { value } else { raw_value })
 }

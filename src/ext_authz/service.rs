@@ -8,16 +8,23 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use http::Method;
-use http_body::Body;
+use http_body::Body as HttpBody;
+use tonic::body::Body;
 use tonic::server::{Grpc, NamedService, UnaryService};
-use tonic::{Response, Status};
+use tonic::{Code, Response, Status};
 use tower_service::Service;
 
 use super::message::CheckRequest;
 use super::request::Described;
 use super::verdict::{CheckCodec, Verdict};
 use super::{ExtAuthz, Settings};
+use crate::denial::{Denial, RequestFault};
+use crate::events::denied;
 use crate::forward_auth::gate::GateStep;
+
+/// How large a check may be: twice what Envoy can be set to let through as
+/// headers.
+const MOST_BYTES: usize = 16 * 1_024 * 1_024;
 
 /// The one method of the service.
 const CHECK: &str = "/envoy.service.auth.v3.Authorization/Check";
@@ -28,10 +35,10 @@ impl NamedService for ExtAuthz {
 
 impl<B> Service<http::Request<B>> for ExtAuthz
 where
-    B: Body + Send + 'static,
+    B: HttpBody + Send + 'static,
     B::Error: Into<Box<dyn Error + Send + Sync>> + Send + 'static,
 {
-    type Response = http::Response<tonic::body::Body>;
+    type Response = http::Response<Body>;
     type Error = Infallible;
     type Future = ExtAuthzFuture;
 
@@ -40,14 +47,34 @@ where
     }
 
     fn call(&mut self, request: http::Request<B>) -> ExtAuthzFuture {
-        let check = Check(Arc::clone(&self.settings));
+        let settings = Arc::clone(&self.settings);
         ExtAuthzFuture(Box::pin(async move {
             if request.uri().path() == CHECK {
-                Grpc::new(CheckCodec).unary(check, request).await
+                answer(settings, request).await
             } else {
                 Status::unimplemented("there is no such method").into_http()
             }
         }))
+    }
+}
+
+/// Answers a check, also one that cannot be read: an error of gRPC would be an
+/// outage to Envoy, which a client must not be able to feign, and a pass under
+/// `failure_mode_allow`.
+async fn answer<B>(settings: Arc<Settings>, request: http::Request<B>) -> http::Response<Body>
+where
+    B: HttpBody + Send + 'static,
+    B::Error: Into<Box<dyn Error + Send + Sync>> + Send + 'static,
+{
+    let mut grpc = Grpc::new(CheckCodec).max_decoding_message_size(MOST_BYTES);
+    let answer = grpc.unary(Check(Arc::clone(&settings)), request).await;
+    match Status::from_header_map(answer.headers()).map(|status| status.code()) {
+        Some(Code::InvalidArgument | Code::OutOfRange | Code::ResourceExhausted) => {
+            let denial = Denial::fault(RequestFault::UnreadableCheck);
+            denied(&denial);
+            ExtAuthz::denied(settings.gate.render(&denial, &Method::GET))
+        }
+        _ => answer,
     }
 }
 
@@ -93,10 +120,10 @@ impl Settings {
 /// The future of an answer of [`ExtAuthz`].
 ///
 /// It may be dropped at any point.
-pub struct ExtAuthzFuture(Pin<Box<dyn Future<Output = http::Response<tonic::body::Body>> + Send>>);
+pub struct ExtAuthzFuture(Pin<Box<dyn Future<Output = http::Response<Body>> + Send>>);
 
 impl Future for ExtAuthzFuture {
-    type Output = Result<http::Response<tonic::body::Body>, Infallible>;
+    type Output = Result<http::Response<Body>, Infallible>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         self.0.as_mut().poll(cx).map(Ok)

@@ -19,9 +19,11 @@ use crate::forward_auth::gate::Admission;
 /// The gRPC status code that lets a request pass.
 const OK: u16 = 0;
 
-/// The codes of refused checks: the client's fault, and any other.
+/// Those of a check that is refused without a decision.
+const INVALID_ARGUMENT: u16 = 3;
 const PERMISSION_DENIED: u16 = 7;
 const UNAVAILABLE: u16 = 14;
+const UNAUTHENTICATED: u16 = 16;
 
 /// The outcome of a check.
 pub(super) enum Verdict {
@@ -66,8 +68,12 @@ pub(super) fn denied_by(mut response: Response<Bytes>) -> Response<tonic::body::
     if !matches!(response.status().as_u16(), 300..=599) {
         *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
     }
-    let server = response.status().is_server_error();
-    let code = if server { UNAVAILABLE } else { PERMISSION_DENIED };
+    let code = match response.status() {
+        StatusCode::BAD_REQUEST => INVALID_ARGUMENT,
+        StatusCode::UNAUTHORIZED => UNAUTHENTICATED,
+        status if status.is_server_error() => UNAVAILABLE,
+        _ => PERMISSION_DENIED,
+    };
     let denied = HttpResponse::Denied(denied(&response));
     let check = CheckResponse::of(code, "the check was refused", denied);
     let mut answer = Response::new(tonic::body::Body::new(OneMessage::new(&check)));
@@ -87,11 +93,11 @@ fn denied(response: &Response<Bytes>) -> DeniedHttpResponse {
 /// One option for each name, which replaces what is there: lines of one name
 /// are joined by commas, as RFC 9110 section 5.3 allows.
 fn options(headers: &HeaderMap) -> Vec<HeaderValueOption> {
-    let option = |name| {
+    let option = |name: &str| {
         let lines = headers.get_all(name).iter().map(http::HeaderValue::as_bytes);
         let value = lines.collect::<Vec<_>>().join(&b", "[..]);
-        let value = String::from_utf8_lossy(&value).into_owned();
-        let header = HeaderLine { key: String::from(name), value, raw_value: Vec::new() };
+        let value = String::from_utf8_lossy(&value).into_owned().into_bytes();
+        let header = HeaderLine { key: name.into(), value, raw_value: Vec::new() };
         HeaderValueOption { header: Some(header), append: Some(false) }
     };
     headers.keys().map(|name| option(name.as_str())).collect()

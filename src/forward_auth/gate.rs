@@ -1,6 +1,9 @@
 //! What the services for gateways share: the decision of
 //! [`authenticate`](crate::authenticate), and what may be told of it.
 
+use std::iter::{self, Chain, Once};
+use std::option;
+
 use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response};
@@ -16,11 +19,21 @@ use crate::method::Needed;
 /// name, so the doubt is told, as 403, to the holder of a live token only.
 const DOUBT: &str = "";
 
-/// What an anonymous request is told.
-const ANONYMOUS: Denial = Denial::because(DenialKind::MissingCredential, Reason::NoUserForGateway);
+/// Whom the gateway may let through, as headers: the user and the slot of the
+/// token, or that it is a preflight, which has no user.
+pub(crate) struct Admission {
+    pub(crate) user: Option<(HeaderName, HeaderValue)>,
+    pub(crate) slot: (HeaderName, HeaderValue),
+}
 
-/// A user that the gateway may let through, as headers.
-pub(crate) type Admission = [(HeaderName, HeaderValue); 2];
+impl IntoIterator for Admission {
+    type Item = (HeaderName, HeaderValue);
+    type IntoIter = Chain<option::IntoIter<Self::Item>, Once<Self::Item>>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.user.into_iter().chain(iter::once(self.slot))
+    }
+}
 
 /// How far a decision has come without waiting.
 pub(crate) enum GateStep {
@@ -42,12 +55,17 @@ pub(crate) struct Gate {
     pub(crate) authenticator: Authenticator,
     renderer: Renderer,
     pub(crate) identity_headers: IdentityHeaders,
+    /// Whether the gateway hands 400 on to its client.
+    pub(crate) knows_400: bool,
 }
 
 impl Gate {
     pub(crate) fn new(authenticator: Authenticator) -> Self {
+        // Then a pass without a user is a preflight's, and no other.
+        let authenticator = authenticator.optional(false);
         let renderer = Renderer::new(&Realm::default(), authenticator.enabled_sources());
-        Self { authenticator, renderer, identity_headers: IdentityHeaders::default() }
+        let identity_headers = IdentityHeaders::default();
+        Self { authenticator, renderer, identity_headers, knows_400: true }
     }
 
     pub(crate) fn set_realm(&mut self, realm: &Realm) {
@@ -81,9 +99,9 @@ impl Gate {
     ///
     /// # Errors
     ///
-    /// [`Denial`], also for an anonymous request: a gateway that is told no
-    /// user may keep the one that the client claims to be. It repeats nothing
-    /// of the request.
+    /// [`Denial`], also for an anonymous request that is no preflight: a gateway
+    /// that is told no user may keep the one that the client claims to be. It
+    /// repeats nothing of the request.
     pub(crate) fn settle(
         &self,
         decided: Decided,
@@ -91,13 +109,31 @@ impl Gate {
     ) -> Result<Admission, Denial> {
         let Decided { decision, identity } = decided;
         let settled = self.authenticator.settle(decision, identity.as_ref(), request);
-        let identity =
-            settled.map_err(|denial| denial.bare()).and_then(|_| identity.ok_or(ANONYMOUS));
-        let slot = identity.as_ref().ok().map(Identity::slot);
-        identity
-            .and_then(|identity| self.identity_headers.of(&identity))
-            .inspect(|_| events::passed(slot))
+        settled
+            .map_err(|denial| self.told(&denial))
+            .and_then(|_| self.admission(identity.as_ref()))
+            .inspect(|_| events::passed(identity.as_ref().map(Identity::slot)))
             .inspect_err(events::denied)
+    }
+
+    fn admission(&self, identity: Option<&Identity>) -> Result<Admission, Denial> {
+        match identity {
+            Some(identity) => self.identity_headers.of(identity),
+            None if self.authenticator.lets_preflights_pass() => {
+                Ok(self.identity_headers.of_preflight())
+            }
+            None => Err(Denial::because(DenialKind::MissingCredential, Reason::NoCredential)),
+        }
+    }
+
+    /// The denial as the gateway can be told of it.
+    fn told(&self, denial: &Denial) -> Denial {
+        match denial.kind() {
+            DenialKind::InvalidRequest(fault) if !self.knows_400 => {
+                Denial::because(DenialKind::InvalidToken, Reason::Fault(fault))
+            }
+            _ => denial.bare(),
+        }
     }
 
     /// The denial as HTTP says it, to a request with that method.

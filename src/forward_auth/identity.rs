@@ -54,6 +54,10 @@ const RESERVED_PREFIXES: [&str; 3] = ["proxy-", "x-accel-", "x-envoy-"];
 /// decoded exactly by any percent-decoder. The other holds the slot of the
 /// token, `primary` or `backup`.
 ///
+/// For a CORS preflight that
+/// [may pass](crate::authenticate::Authenticator::allow_preflight) the first is
+/// missing and the second holds `preflight`.
+///
 /// ```
 /// use tower_api_token::forward_auth::IdentityHeaders;
 ///
@@ -107,7 +111,14 @@ impl IdentityHeaders {
         let user = HeaderValue::from_str(&encoded(identity.user()));
         let user = user.map_err(|_| Denial::new(DenialKind::StoreCorrupt))?;
         let slot = HeaderValue::from_static(identity.slot().as_str());
-        Ok([(self.user.clone(), user), (self.slot.clone(), slot)])
+        let user = Some((self.user.clone(), user));
+        Ok(Admission { user, slot: (self.slot.clone(), slot) })
+    }
+
+    /// What stands for a preflight, which has no user.
+    pub(super) fn of_preflight(&self) -> Admission {
+        let slot = (self.slot.clone(), HeaderValue::from_static("preflight"));
+        Admission { user: None, slot }
     }
 }
 

@@ -21,6 +21,9 @@ const FORWARDED: &str = "x-forwarded-method";
 pub enum Profile {
     /// `X-Original-Method`: nginx, HAProxy, Apache httpd, ingress-nginx. Their
     /// configuration has to set it.
+    ///
+    /// A plain `auth_request` knows no status but 2xx, 401 and 403, and makes
+    /// an error 500 of any other. So what is 400 elsewhere is 401 here.
     OriginalMethod,
     /// `X-Forwarded-Method`: Caddy, Traefik, APISIX set it by themselves.
     ForwardedMethod,
@@ -30,6 +33,11 @@ pub enum Profile {
 }
 
 impl Profile {
+    /// Whether a gateway of this kind hands 400 on to its client.
+    pub(super) const fn knows_400(self) -> bool {
+        !matches!(self, Self::OriginalMethod)
+    }
+
     /// The client's method, or `None` where it is in doubt.
     pub(super) fn method(self, request: &Parts) -> Option<&str> {
         let (source, mut told) = match self {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::{fmt, mem};
 
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, VARY};
+use http::header::{CACHE_CONTROL, VARY, X_CONTENT_TYPE_OPTIONS};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response};
 
@@ -63,6 +63,8 @@ impl Responder {
         // A cache may keep a 404 or 410 of the host's own for every client.
         let headers = response.headers_mut();
         headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+        // Nor may a browser take the body of a denial for a page or a script.
+        headers.entry(X_CONTENT_TYPE_OPTIONS).or_insert(HeaderValue::from_static("nosniff"));
         if request.method == Method::HEAD {
             keep_the_head(&mut response);
         }

@@ -270,3 +270,39 @@ fn an_interrupt_stops_it_as_a_termination_does() {
     server.signal(Signal::INT);
     assert_eq!(server.ended(), Some(0));
 }
+
+#[test]
+fn a_preflight_passes_only_where_the_settings_say_so() {
+    let place = Place::new();
+    let preflight = |method: &str| {
+        [
+            ("x-original-method", method.to_owned()),
+            ("origin", "https://app.example".to_owned()),
+            ("access-control-request-method", "PUT".to_owned()),
+        ]
+    };
+    assert_eq!(Serving::start(&place, &[]).ask_with(&preflight("OPTIONS")).status, 401);
+    place.write("config.toml", "[requests]\nallow-preflight = true\n");
+    let server = Serving::start(&place, &["--config", "config.toml"]);
+    let passed = server.ask_with(&preflight("OPTIONS"));
+    assert_eq!((passed.status, passed.header("x-auth-slot")), (200, Some("preflight")));
+    assert_eq!(passed.header("x-auth-user"), None);
+    assert_eq!(server.ask_with(&preflight("PUT")).status, 401);
+    assert_eq!(server.ask_with(&preflight("OPTIONS")[..2]).status, 401);
+}
+
+#[test]
+fn a_request_with_many_headers_is_decided_on_like_any_other() {
+    let place = Place::new();
+    let token = place.user_with_token("alice", &["GET"]);
+    let server = Serving::start(&place, &[]);
+    let names: Vec<_> = (0..900).map(|number| format!("x-header-{number}")).collect();
+    let mut headers: Vec<_> = names.iter().map(|name| (name.as_str(), "v".repeat(100))).collect();
+    headers.push(("x-original-method", "GET".to_owned()));
+    assert_eq!(server.ask_with(&headers).status, 401);
+    headers.push(("authorization", format!("Bearer {token}")));
+    assert_eq!(server.ask_with(&headers).status, 200);
+    // Beyond that it is the client's fault, and the gateway's to say.
+    headers.extend(names.iter().map(|name| (name.as_str(), String::new())));
+    assert_eq!(server.ask_with(&headers).status, 431);
+}

@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use prost::Message;
 use tower_api_token::account::{Account, TokenRecord};
 use tower_api_token::authenticate::Authenticator;
 use tower_api_token::credentials::CredentialSource;
@@ -132,14 +133,70 @@ async fn an_empty_or_partial_check_is_denied() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_read_is_an_error_and_no_answer() {
+async fn a_check_that_cannot_be_read_is_denied_and_no_error() {
+    // To Envoy an error is an outage: 503, or a pass under failure_mode_allow.
     let check = "/envoy.service.auth.v3.Authorization/Check";
-    for (path, message) in
-        [(check, &b"\xff\xff\xff"[..]), ("/other/Check", b""), (check, b"\x0a\xff")]
-    {
-        let (response, status) = call(&service(), path, message).await;
-        assert_eq!(response, None, "{path}");
-        assert_ne!(status, "0", "{path}");
+    for message in [&b"\xff\xff\xff"[..], b"\x0a\xff", b"\x0a\x02\x22\xff"] {
+        let (response, status) = call(&service(), check, message).await;
+        assert_eq!(status, "0");
+        denies(&response.expect("an answer"), 3, 400);
+    }
+}
+
+#[tokio::test]
+async fn another_method_than_check_is_an_error_and_no_answer() {
+    let (response, status) = call(&service(), "/other/Check", b"").await;
+    assert_eq!((response, status.as_str()), (None, "12"));
+}
+
+#[tokio::test]
+async fn a_check_of_any_size_is_answered() {
+    let with = |length: usize| check("GET", &[LIVE, ("x-long", &"a".repeat(length))]);
+    // Envoy can be set to let 8 MiB of headers through.
+    grants(&answer(&service(), &with(8 << 20)).await, "alice", "primary");
+    denies(&answer(&service(), &with(17 << 20)).await, 3, 400);
+}
+
+#[tokio::test]
+async fn what_a_client_has_a_hand_in_may_hold_any_bytes() {
+    // Fields 2 (method), 4 (path), 5 (host): each not UTF-8.
+    for (field, status) in [(2, 403), (4, 403), (5, 200)] {
+        let check = check("GET", &[LIVE]).encode_to_vec();
+        // Protobuf takes the last of a field that is there twice, and merges
+        // messages: attributes 1, request 4, http 2.
+        let odd = [field << 3 | 2, 2, 0xff, 0xfe];
+        let http = [&[0x12, 4][..], &odd].concat();
+        let request = [&[0x22, 6][..], &http].concat();
+        let message = [&check[..], &[0x0a, 8], &request].concat();
+        let path = "/envoy.service.auth.v3.Authorization/Check";
+        let (response, _) = call(&service(), path, &message).await;
+        let response = response.expect("an answer");
+        match status {
+            200 => grants(&response, "alice", "primary"),
+            _ => denies(&response, 7, status),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_preflight_passes_without_a_user_where_the_host_says_so() {
+    let preflight = [("origin", "http://a"), ("access-control-request-method", "PUT")];
+    let allowing = authenticator(store("alice")).allow_preflight(true);
+    let allowing = ExtAuthz::with_authenticator(allowing);
+    for check in [check, raw_check] {
+        denies(&answer(&service(), &check("OPTIONS", &preflight)).await, 16, 401);
+        let passed = answer(&allowing, &check("OPTIONS", &preflight)).await;
+        assert_eq!(passed.status.as_ref().map(|status| status.code), Some(0));
+        let ok = passed.ok_response.expect("an ok_response");
+        assert_eq!(replaced(&ok.headers), [("x-auth-slot", "preflight")].into());
+        let live = [&preflight[..], &[LIVE]].concat();
+        denies(&answer(&allowing, &check("OPTIONS", &live)).await, 7, 403);
+        for method in ["GET", "options", ""] {
+            denies(&answer(&allowing, &check(method, &preflight)).await, 16, 401);
+        }
+        for lines in [&preflight[..1], &preflight[1..], &[]] {
+            denies(&answer(&allowing, &check("OPTIONS", lines)).await, 16, 401);
+        }
     }
 }
 

@@ -50,10 +50,33 @@ async fn no_denial_is_an_approval_whatever_the_content_type() {
                 }
                 let request = request.body(String::new()).unwrap();
                 let answer = ask(&verify(store(), profile), request).await;
-                answer.denies(status);
+                // A plain `auth_request` makes 500 of 400.
+                let plain = status == 400 && profile == Profile::OriginalMethod;
+                answer.denies(if plain { 401 } else { status });
+                assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
                 assert_eq!(answer.header("content-type"), Some("application/problem+json"));
             }
         }
+    }
+}
+
+#[tokio::test]
+async fn a_gateway_that_knows_no_400_is_told_that_a_malformed_credential_is_no_token() {
+    let profile = Profile::OriginalMethod;
+    for (request, status) in
+        denied_requests(profile).into_iter().filter(|(_, status)| *status == 400)
+    {
+        let told = ask(&verify(store(), profile), request.body(String::new()).unwrap()).await;
+        let junk = stating(profile, "POST").header("authorization", "Bearer junk");
+        let junk = ask(&verify(store(), profile), junk.body(String::new()).unwrap()).await;
+        assert_eq!((status, told.status), (400, junk.status));
+        assert_eq!(told.header("www-authenticate"), junk.header("www-authenticate"));
+        assert!(told.header("www-authenticate").unwrap().contains("error=\"invalid_token\""));
+    }
+    for name in ["x-http-method-override", "x-http-method"] {
+        let request = stating(profile, "GET").header("authorization", bearer(ALICE));
+        let request = request.header(name, "not a method").body(String::new()).unwrap();
+        ask(&verify(store(), profile), request).await.denies(401);
     }
 }
 

@@ -86,7 +86,7 @@ async fn the_identity_headers_may_have_other_names() {
 
 #[tokio::test]
 async fn nobody_passes_without_a_name() {
-    let authenticator = Authenticator::new(store()).optional(true).allow_preflight(true);
+    let authenticator = Authenticator::new(store()).optional(true);
     let verify = ForwardAuth::with_authenticator(authenticator, Profile::OwnRequestLine);
     let anonymous = Request::get("/").body(String::new()).unwrap();
     ask(&verify, anonymous).await.denies(401);
@@ -105,4 +105,59 @@ async fn the_hosts_own_check_is_asked_of_the_gateways_request() {
     ask(&verify, request().body(String::new()).unwrap()).await.denies(403);
     let named = request().header("x-original-uri", "/items").body(String::new()).unwrap();
     ask(&verify, named).await.grants("alice", "primary");
+}
+
+/// A request of the gateway about one with these headers.
+fn about(profile: Profile, method: &str, lines: &[(&str, &str)]) -> Request<String> {
+    let request = lines
+        .iter()
+        .fold(stating(profile, method), |request, (name, value)| request.header(*name, *value));
+    request.body(String::new()).unwrap()
+}
+
+#[tokio::test]
+async fn a_preflight_passes_without_a_user_where_the_host_says_so_and_nothing_else_does() {
+    let preflight = [("origin", "http://a"), ("access-control-request-method", "PUT")];
+    let authenticator = Authenticator::new(store()).scheme(scheme());
+    for profile in PROFILES {
+        let verify = |allow| {
+            let authenticator = authenticator.clone().allow_preflight(allow);
+            ForwardAuth::with_authenticator(authenticator, profile)
+        };
+        let request = || about(profile, "OPTIONS", &preflight);
+        ask(&verify(false), request()).await.denies(401);
+        let passed = ask(&verify(true), request()).await;
+        assert_eq!(passed.status, 200);
+        assert_eq!(passed.header("x-auth-slot"), Some("preflight"));
+        assert_eq!(passed.header("x-auth-user"), None);
+        assert_eq!(passed.header("content-length"), Some("0"));
+        assert_eq!(passed.header("cache-control"), Some("no-store"));
+        let [origin, asked] = preflight;
+        let live = bearer(ALICE);
+        for (method, lines, status) in [
+            ("GET", &preflight[..], 401),
+            ("options", &preflight, 401),
+            ("OPTIONS", &[], 401),
+            ("OPTIONS", &[origin], 401),
+            ("OPTIONS", &[asked], 401),
+            ("OPTIONS", &[origin, origin, asked], 401),
+            ("OPTIONS", &[origin, asked, asked], 401),
+            ("OPTIONS", &[origin, ("access-control-request-method", "a b")], 401),
+            ("OPTIONS", &[origin, asked, ("authorization", "Basic YTpi")], 401),
+            ("OPTIONS", &[origin, asked, ("authorization", "")], 401),
+            ("OPTIONS", &[origin, asked, ("authorization", "Bearer junk")], 401),
+            ("OPTIONS", &[origin, asked, ("authorization", &live)], 403),
+            ("OPTIONS", &[origin, asked, ("x-http-method-override", "PUT")], 401),
+        ] {
+            let answer = ask(&verify(true), about(profile, method, lines)).await;
+            answer.denies(status);
+        }
+    }
+    // The method is read where the profile says, and nowhere else.
+    let verify = authenticator.allow_preflight(true);
+    let verify = ForwardAuth::with_authenticator(verify, Profile::OriginalMethod);
+    let bare = preflight
+        .iter()
+        .fold(Request::options("/"), |request, (name, value)| request.header(*name, *value));
+    ask(&verify, bare.body(String::new()).unwrap()).await.denies(401);
 }

@@ -48,7 +48,8 @@ impl Api {
             while let Ok((stream, _)) = listener.accept().await {
                 let api = serving.clone();
                 let service = service_fn(move |request| api.clone().answer(request));
-                let http = hyper::server::conn::http1::Builder::new();
+                let mut http = hyper::server::conn::http1::Builder::new();
+                http.max_headers(10_000);
                 tokio::spawn(http.serve_connection(TokioIo::new(stream), service));
             }
         });

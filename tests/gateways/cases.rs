@@ -1,5 +1,7 @@
 //! The adversarial cases about single gateways, by their ids.
 
+use std::time::{Duration, Instant};
+
 use crate::client::request;
 use crate::endpoint::{ALICE, ALICE_BACKUP, CAROL};
 use crate::gateway::*;
@@ -50,7 +52,7 @@ async fn forward_044_nginx_with_an_endpoint_that_is_slow_or_down() {
 async fn forward_045_nginx_with_a_cache_before_the_endpoint() {
     // The worst cache there is: for a day, with nginx's own key, which names
     // neither the token nor the method.
-    const CACHE: &[(&str, &str)] = &[
+    const CACHE: Edits = &[
         ("proxy_cache off;", "proxy_cache kept; proxy_cache_valid any 1d;"),
         (
             "    upstream auth {",
@@ -78,7 +80,7 @@ async fn forward_046_nginx_warns_of_satisfy_any() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn forward_047_nginx_with_further_locations() {
-    const LOCATIONS: &[(&str, &str)] = &[(
+    const LOCATIONS: Edits = &[(
         "        location / {",
         "        location ~ \\.json$ { proxy_pass http://api; }
         location /files { try_files /nowhere @api; }
@@ -140,6 +142,28 @@ async fn forward_054_traefik_is_sent_other_spellings() {
     let forged = [("x_auth_user", "mallory"), ("x.auth.user", "mallory")];
     let reached = scene.passed(&scene.ask("GET", ALICE_BACKUP, &forged).await);
     assert_eq!(reached.read_as("x-auth-user"), ["alice"]);
+}
+
+/// The endpoint closes an idle connection after 120 s. A gateway that keeps one
+/// longer sends a request into a connection that is being closed now and then.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_idle_connection_is_closed_by_the_gateway_first() {
+    const SHORT: [(Gateway, Edits); 4] = [
+        (NGINX, &[("keepalive_timeout 60s", "keepalive_timeout 1s")]),
+        (CADDY, &[("keepalive 60s", "keepalive 1s")]),
+        (ENVOY_HTTP, &[("idle_timeout: 60s", "idle_timeout: 1s")]),
+        (ENVOY_GRPC, &[("idle_timeout: 60s", "idle_timeout: 1s")]),
+    ];
+    for (gateway, edits) in SHORT {
+        let scene = Scene::set(Gateway { edits, ..gateway }).await;
+        scene.passed(&scene.ask("GET", ALICE, &[]).await);
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while scene.endpoint.open_connections() > 0 {
+            assert!(Instant::now() < deadline, "{} keeps it open", gateway.folder);
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        scene.passed(&scene.ask("GET", ALICE, &[]).await);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

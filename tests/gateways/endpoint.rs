@@ -77,24 +77,57 @@ impl TokenStore for Exchangeable {
     }
 }
 
+/// How many connections were made, and how many of them are open.
+#[derive(Default)]
+struct Connections {
+    made: AtomicUsize,
+    open: AtomicUsize,
+}
+
+/// One of them, as long as it is open.
+struct Open(Arc<Connections>);
+
+impl Open {
+    fn new(connections: &Arc<Connections>) -> Self {
+        connections.made.fetch_add(1, Ordering::Relaxed);
+        connections.open.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(connections))
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.open.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 /// The running endpoint.
 pub(crate) struct Endpoint {
     pub(crate) address: SocketAddr,
     store: Exchangeable,
-    connections: Arc<AtomicUsize>,
+    connections: Arc<Connections>,
     mood: watch::Sender<Mood>,
     serving: AbortHandle,
 }
 
 impl Endpoint {
     pub(crate) async fn start(asks: Asks) -> Self {
+        Self::deciding(asks, |authenticator| authenticator).await
+    }
+
+    /// With an authenticator that is set so.
+    pub(crate) async fn deciding(
+        asks: Asks,
+        set: impl FnOnce(Authenticator) -> Authenticator,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let content = Some(Arc::new(accounts(&[ALICE, ALICE_BACKUP])));
         let store = Exchangeable(Arc::new(RwLock::new(content)));
-        let connections = Arc::default();
+        let connections = Arc::<Connections>::default();
         let (mood, seen) = watch::channel(Mood::Serves);
         let authenticator = Authenticator::new(store.clone()).scheme(scheme());
+        let authenticator = set(authenticator);
         let accepting = accept(listener, asks, authenticator, Arc::clone(&connections), seen);
         let serving = tokio::spawn(accepting).abort_handle();
         Self { address, store, connections, mood, serving }
@@ -135,7 +168,12 @@ impl Endpoint {
 
     /// How many connections were made to the endpoint.
     pub(crate) fn connections(&self) -> usize {
-        self.connections.load(Ordering::Relaxed)
+        self.connections.made.load(Ordering::Relaxed)
+    }
+
+    /// How many of them are open.
+    pub(crate) fn open_connections(&self) -> usize {
+        self.connections.open.load(Ordering::Relaxed)
     }
 }
 
@@ -150,25 +188,31 @@ async fn accept(
     listener: TcpListener,
     asks: Asks,
     authenticator: Authenticator,
-    connections: Arc<AtomicUsize>,
+    connections: Arc<Connections>,
     mood: watch::Receiver<Mood>,
 ) {
     let mut tasks = JoinSet::new();
     while let Ok((stream, _)) = listener.accept().await {
-        connections.fetch_add(1, Ordering::Relaxed);
+        let open = Open::new(&connections);
         let (mood, io) = (mood.clone(), TokioIo::new(stream));
         match asks {
             Asks::Http(profile) => {
                 let verify = ForwardAuth::with_authenticator(authenticator.clone(), profile);
                 let service = TowerToHyperService::new(moody(verify, mood));
                 let http = hyper::server::conn::http1::Builder::new();
-                tasks.spawn(async move { drop(http.serve_connection(io, service).await) });
+                tasks.spawn(async move {
+                    drop(http.serve_connection(io, service).await);
+                    drop(open);
+                });
             }
             Asks::Grpc => {
                 let service = ExtAuthz::with_authenticator(authenticator.clone());
                 let service = TowerToHyperService::new(moody(service, mood));
                 let http = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
-                tasks.spawn(async move { drop(http.serve_connection(io, service).await) });
+                tasks.spawn(async move {
+                    drop(http.serve_connection(io, service).await);
+                    drop(open);
+                });
             }
         }
     }

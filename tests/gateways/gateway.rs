@@ -30,8 +30,11 @@ pub(crate) struct Gateway {
     /// Whether it keeps connections to the endpoint open.
     pub(crate) reuses: bool,
     /// What a test changes in the configuration.
-    pub(crate) edits: &'static [(&'static str, &'static str)],
+    pub(crate) edits: Edits,
 }
+
+/// Texts of a configuration, and what stands in their place.
+pub(crate) type Edits = &'static [(&'static str, &'static str)];
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Program {

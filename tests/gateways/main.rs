@@ -8,25 +8,29 @@ mod client;
 mod contract;
 mod endpoint;
 mod gateway;
+mod inputs;
+mod preflights;
 mod scene;
+mod secret;
 
 macro_rules! clauses {
-    ($gateway:expr; $($clause:ident)*) => {$(
+    ($gateway:expr; $($file:ident: $($clause:ident)*;)*) => {$($(
         #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
         async fn $clause() {
-            contract::$clause($gateway).await;
+            $file::$clause($gateway).await;
         }
-    )*};
+    )*)*};
 }
 
 /// A module for each gateway, with a test for each clause of the contract.
 macro_rules! gateways {
     ($($module:ident: $gateway:expr;)*) => {$(
         mod $module {
-            use super::contract;
             use super::gateway::*;
+            use super::{contract, inputs, preflights, secret};
 
             clauses! { $gateway;
+                contract:
                 a_granted_method_passes_with_its_user
                 a_body_and_its_type_pass
                 other_methods_are_refused
@@ -42,7 +46,17 @@ macro_rules! gateways {
                 an_endpoint_that_hangs_approves_nothing
                 an_endpoint_in_trouble_approves_nothing
                 a_revocation_takes_effect
-                many_requests_need_few_connections
+                many_requests_need_few_connections;
+                inputs:
+                no_credential_makes_an_error_of_the_server
+                no_method_or_target_makes_an_error_of_the_server
+                no_number_or_size_of_headers_makes_an_error_of_the_server;
+                preflights:
+                a_preflight_is_denied_unless_the_endpoint_is_set_to_let_it_pass
+                a_true_preflight_passes_without_a_user_where_the_endpoint_is_set_so
+                nothing_but_a_true_preflight_passes_without_a_token;
+                secret:
+                a_gateway_without_the_secret_is_an_outage_and_never_a_denial;
             }
         }
     )*};

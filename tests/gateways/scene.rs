@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use http::Request;
+use tower_api_token::authenticate::Authenticator;
 
 use crate::api::{Api, Reached};
 use crate::client::{Answer, Connection, request};
@@ -17,7 +18,17 @@ pub(crate) struct Scene {
 
 impl Scene {
     pub(crate) async fn set(gateway: Gateway) -> Self {
-        let (endpoint, api) = (Endpoint::start(gateway.asks).await, Api::start().await);
+        Self::before(Endpoint::start(gateway.asks).await, gateway).await
+    }
+
+    /// With an endpoint that lets CORS preflights pass.
+    pub(crate) async fn set_for_preflights(gateway: Gateway) -> Self {
+        let allow = |authenticator: Authenticator| authenticator.allow_preflight(true);
+        Self::before(Endpoint::deciding(gateway.asks, allow).await, gateway).await
+    }
+
+    async fn before(endpoint: Endpoint, gateway: Gateway) -> Self {
+        let api = Api::start().await;
         let (endpoint_address, api_address) = (endpoint.address, api.address);
         let start = move || gateway.start(endpoint_address, api_address);
         let gateway = tokio::task::spawn_blocking(start).await.unwrap();

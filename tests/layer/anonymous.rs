@@ -106,6 +106,13 @@ fn only_a_true_preflight_passes() {
         request("GET", &PREFLIGHT),
         request("DELETE", &PREFLIGHT),
         request("OPTIONS", &[origin, ("access_control_request_method", "GET")]),
+        // No browser sends these with a preflight.
+        request("OPTIONS", &[origin, method, ("authorization", "Digest a=b")]),
+        request("OPTIONS", &[origin, method, ("authorization", "Basic YTpi")]),
+        request("OPTIONS", &[origin, origin, method]),
+        request("OPTIONS", &[origin, method, method]),
+        request("OPTIONS", &[origin, ("access-control-request-method", "")]),
+        request("OPTIONS", &[("origin", ""), method]),
     ] {
         let shown = format!("{request:?}");
         assert_eq!(send(&layer, request).status, 401, "{shown}");

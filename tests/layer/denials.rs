@@ -33,6 +33,27 @@ fn assert_denied(outcome: &Outcome, status: u16, code: &str, error: Option<&str>
 }
 
 #[test]
+fn no_browser_takes_the_body_of_a_denial_for_anything_else() {
+    let world = World::new();
+    let own = world.layer().on_denied(|denial, _| {
+        let mut response = http::Response::new("<b>no</b>".into());
+        *response.status_mut() = denial.status();
+        response
+    });
+    for layer in [world.layer(), own] {
+        for request in [
+            request("GET", &[]),
+            bearer("GET", "junk"),
+            bearer("GET", "a b"),
+            bearer("DELETE", &world.primary),
+        ] {
+            let denied = send(&layer, request);
+            assert_eq!(denied.headers["x-content-type-options"], "nosniff", "{}", denied.status);
+        }
+    }
+}
+
+#[test]
 fn no_credential_is_401_with_a_bare_challenge() {
     let outcome = send(&World::new().layer(), request("GET", &[]));
     assert_denied(&outcome, 401, "missing-credential", None);

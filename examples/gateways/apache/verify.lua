@@ -8,6 +8,10 @@ local endpoint = "http://127.0.0.1:9180/auth/verify"
 -- In seconds.
 local patience = 2
 
+-- How many bytes of headers the endpoint is asked with: it refuses what is far
+-- larger while it is still being sent, as if it were down.
+local most = 100000
+
 local function unavailable(r)
     r.err_headers_out["Retry-After"] = "1"
     return 503
@@ -23,19 +27,33 @@ function verify(r)
 
     -- The headers of several lines arrive joined by commas, which the endpoint
     -- refuses in a credential.
+    local asked = {
+        ["authorization"] = r.headers_in["Authorization"],
+        ["user-agent"] = r.headers_in["User-Agent"],
+        -- Of a CORS preflight.
+        ["origin"] = r.headers_in["Origin"],
+        ["access-control-request-method"] = r.headers_in["Access-Control-Request-Method"],
+        ["x-original-method"] = r.method,
+        ["x-original-uri"] = r.unparsed_uri,
+        ["x-real-ip"] = r.useragent_ip,
+        -- Where the endpoint has a secret-file: its content. This file is as
+        -- secret then.
+        --["x-gateway-secret"] = "CONTENT-OF-SECRET-FILE",
+    }
+    local bytes = 0
+    for name, value in pairs(asked) do
+        bytes = bytes + #name + #value
+    end
+    if bytes > most then
+        return 431
+    end
     http.TIMEOUT = patience
     local done, status, headers = http.request({
         url = endpoint,
         method = "GET",
         redirect = false,
         sink = sink.null(),
-        headers = {
-            ["authorization"] = r.headers_in["Authorization"],
-            ["user-agent"] = r.headers_in["User-Agent"],
-            ["x-original-method"] = r.method,
-            ["x-original-uri"] = r.unparsed_uri,
-            ["x-real-ip"] = r.useragent_ip,
-        },
+        headers = asked,
     })
     if not done then
         return unavailable(r)
@@ -45,10 +63,15 @@ function verify(r)
         r.headers_in["X-Auth-User"] = user
         r.headers_in["X-Auth-Slot"] = headers["x-auth-slot"]
         return apache2.OK
+    elseif status == 200 and r.method == "OPTIONS" and headers["x-auth-slot"] == "preflight" then
+        -- A CORS preflight, where the endpoint is set to let them pass: it has
+        -- no user.
+        r.headers_in["X-Auth-Slot"] = "preflight"
+        return apache2.OK
     elseif status == 401 then
         r.err_headers_out["WWW-Authenticate"] = headers["www-authenticate"]
         return 401
-    elseif status == 400 or status == 403 or status == 429 then
+    elseif status == 400 or status == 403 or status == 429 or status == 431 then
         return status
     end
     return unavailable(r)

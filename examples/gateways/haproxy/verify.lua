@@ -6,6 +6,10 @@ local endpoint = "http://127.0.0.1:9180/auth/verify"
 -- an endpoint that hangs costs four times this.
 local patience = 500
 
+-- How many bytes of headers the endpoint is asked with: what is larger might not
+-- fit into HAProxy's buffer, and would look like an endpoint that is down.
+local most = 12000
+
 -- All lines of a header, so that the endpoint sees a repeated credential.
 local function lines(headers, name)
     local values = {}
@@ -20,19 +24,36 @@ local function first(answer, name)
     return values and (values[0] or values[1]) or ""
 end
 
+local function size(headers)
+    local bytes = 0
+    for name, values in pairs(headers) do
+        for _, value in ipairs(values) do
+            bytes = bytes + #name + #value
+        end
+    end
+    return bytes
+end
+
 core.register_action("verify", { "http-req" }, function(txn)
     local headers = txn.http:req_get_headers()
-    local answer = core.httpclient():get({
-        url = endpoint,
-        timeout = patience,
-        headers = {
-            ["authorization"] = lines(headers, "authorization"),
-            ["user-agent"] = lines(headers, "user-agent"),
-            ["x-original-method"] = { txn.f:method() },
-            ["x-original-uri"] = { txn.f:pathq() or "*" },
-            ["x-real-ip"] = { txn.f:src() },
-        },
-    })
+    local asked = {
+        ["authorization"] = lines(headers, "authorization"),
+        ["user-agent"] = lines(headers, "user-agent"),
+        -- Of a CORS preflight.
+        ["origin"] = lines(headers, "origin"),
+        ["access-control-request-method"] = lines(headers, "access-control-request-method"),
+        ["x-original-method"] = { txn.f:method() },
+        ["x-original-uri"] = { txn.f:pathq() or "*" },
+        ["x-real-ip"] = { txn.f:src() },
+        -- Where the endpoint has a secret-file: its content. This file is as
+        -- secret then.
+        --["x-gateway-secret"] = { "CONTENT-OF-SECRET-FILE" },
+    }
+    if size(asked) > most then
+        txn:set_var("txn.auth_status", 431)
+        return
+    end
+    local answer = core.httpclient():get({ url = endpoint, timeout = patience, headers = asked })
     if answer == nil or answer.status == nil then
         return
     end

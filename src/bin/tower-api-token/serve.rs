@@ -121,6 +121,7 @@ impl Site {
         let authenticator = Authenticator::new(Arc::clone(&store))
             .scheme(scheme)
             .sources(settings.requests.sources()?)
+            .allow_preflight(settings.requests.allow_preflight)
             .usage(usage.clone());
         Ok(Self { store, usage, authenticator, manager })
     }

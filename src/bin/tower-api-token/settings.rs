@@ -79,6 +79,7 @@ pub(crate) const KEYS: &[(&str, Kind)] = &[
     ("policy.backup-lifetime", Kind::Text),
     ("requests.sources", Kind::List),
     ("requests.realm", Kind::Text),
+    ("requests.allow-preflight", Kind::Flag),
     ("cache.enabled", Kind::Flag),
     ("cache.accounts", Kind::Number),
     ("cache.strangers", Kind::Number),

@@ -20,6 +20,11 @@ use super::listener::Answers;
 use super::progress::{Overdue, Phase, Progress};
 use super::stop::Stop;
 
+/// How many headers a request may have, and over HTTP/2 how many bytes of them:
+/// more than gateways let through, some of which hand on all that they get.
+const MOST_HEADERS: usize = 1_000;
+const MOST_HEADER_BYTES: u32 = 400 * 1_024;
+
 /// Serves one connection. One that breaks ends its own task and nothing else.
 pub(super) async fn serve<B>(
     connection: Connection,
@@ -34,7 +39,8 @@ pub(super) async fn serve<B>(
     let Some(stream) = secured(stream, tls, progress, &stop).await else { return };
     let mut server = auto::Builder::new(TokioExecutor::new());
     // Its own limit would be one for idle connections, too.
-    server.http1().header_read_timeout(None);
+    server.http1().header_read_timeout(None).max_headers(MOST_HEADERS);
+    server.http2().max_header_list_size(MOST_HEADER_BYTES);
     let io = TokioIo::new(Watched::new(stream, Arc::clone(progress)));
     let service = Counted { service, progress: Arc::clone(progress) };
     let mut served = pin!(server.serve_connection(io, service));

@@ -13,12 +13,14 @@ use zeroize::Zeroizing;
 use super::{ListenAddress, Settings, SettingsError, Time};
 use crate::secret::{self, SecretError};
 
-/// The section `[requests]`: where a request may carry its token.
+/// The section `[requests]`: where a request may carry its token, and whether
+/// a CORS preflight passes without one.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct RequestSettings {
     sources: Vec<String>,
     pub(crate) realm: Option<String>,
+    pub(crate) allow_preflight: bool,
 }
 
 impl RequestSettings {
