@@ -24,7 +24,7 @@ pub use self::token::TokenRecord;
 use crate::identity::UserId;
 use crate::method::MethodSet;
 use crate::time::Timestamp;
-use crate::token::{PepperVersion, StoredDigest, TokenDigest, TokenId};
+use crate::token::{PepperVersion, StoredDigest, TokenDigest, TokenId, TokenPrefix};
 
 /// Where in an account a digest stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,6 +77,14 @@ impl Account {
             confirmed: None,
             next_token: 1,
         }
+    }
+
+    /// The same, of which revisions and token ids begin above `number`: no
+    /// account that was erased has reached them.
+    #[must_use]
+    pub fn absent_above(user: UserId, number: u64) -> Self {
+        let revision = Revision::from_u64(number);
+        Self { revision, next_token: number.saturating_add(1), ..Self::absent(user) }
     }
 
     /// Builds an account from its parts, for a store that reads one back or a
@@ -200,10 +208,40 @@ impl Account {
         slots.chain(pending).chain(self.retired.iter().map(|retired| &retired.digest))
     }
 
+    /// Whether its revision and the ids of all its tokens are above `number`, as
+    /// those of a new account must be where an erased one has reached that.
+    #[must_use]
+    pub fn begins_above(&self, number: u64) -> bool {
+        self.least_number() > number
+    }
+
+    /// The least of its revision, the ids of its tokens and that of the next one.
+    pub(crate) fn least_number(&self) -> u64 {
+        let ids = self.token_ids().map(TokenId::as_u64).min().unwrap_or(u64::MAX);
+        ids.min(self.revision.as_u64()).min(self.next_token)
+    }
+
     /// The pepper version of each token in use: primary, backup, pending.
     pub fn pepper_versions_in_use(&self) -> impl Iterator<Item = PepperVersion> {
+        self.tokens_in_use().map(|token| token.digest.pepper)
+    }
+
+    /// The prefix of each token in use; `None` for one of another form, and for
+    /// one that was imported by its digest alone.
+    pub fn prefixes_in_use(&self) -> impl Iterator<Item = Option<TokenPrefix>> {
+        self.tokens_in_use().map(|token| token.hint.prefix())
+    }
+
+    /// The primary, the backup, and the pending token.
+    pub(crate) fn tokens_in_use(&self) -> impl Iterator<Item = &TokenRecord> {
         let pending = self.pending().map(|pending| &pending.token);
-        self.live_tokens().chain(pending).map(|token| token.digest.pepper)
+        self.live_tokens().chain(pending)
+    }
+
+    /// The id of every token that the account names: in use or retired.
+    pub(crate) fn token_ids(&self) -> impl Iterator<Item = TokenId> {
+        let in_use = self.tokens_in_use().map(|token| token.id);
+        in_use.chain(self.retired.iter().map(|retired| retired.id))
     }
 
     /// The token of this name, in a slot or pending.

@@ -17,12 +17,14 @@
 //! rule of a token's life stands in [`rotation`](crate::rotation) and no two
 //! stores can disagree.
 
+mod arc;
 #[cfg(feature = "cache")]
 mod cached;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 #[cfg(any(feature = "postgres", feature = "redis"))]
 mod detached;
+mod erasure;
 mod error;
 mod feed;
 mod hashing;
@@ -55,6 +57,7 @@ use async_trait::async_trait;
 pub use self::cached::{
     CacheError, CacheOptions, CacheStatistics, CachedStore, MonotonicClock, SuspendAwareClock,
 };
+pub use self::erasure::Erasure;
 pub use self::error::{StoreError, StoreErrorKind};
 pub use self::feed::{Change, Feed, FeedItem, HeartbeatId};
 #[cfg(feature = "tokio")]
@@ -78,7 +81,7 @@ use crate::account::{Account, Revision};
 use crate::audit::AuditEntry;
 use crate::identity::UserId;
 use crate::time::Timestamp;
-use crate::token::{PepperVersion, TokenDigest};
+use crate::token::{PepperCheck, PepperChecks, PepperVersion, TokenDigest, TokenPrefix};
 use crate::usage::{TokenUsage, TokenUse};
 
 /// Finds the account that names a token digest: all that the layer needs.
@@ -136,13 +139,38 @@ pub struct Loaded {
     pub account: Option<Arc<Account>>,
     /// The store's time: what codes and pending tokens expire by.
     pub now: Timestamp,
+    /// The greatest number that an account which was [erased](AccountStore::erase)
+    /// had given to a revision or a token; 0 if none was erased.
+    pub erased_up_to: u64,
 }
 
 impl Loaded {
     /// What a store has, at the store's time `now`.
     #[must_use]
     pub const fn new(account: Option<Arc<Account>>, now: Timestamp) -> Self {
-        Self { account, now }
+        Self { account, now, erased_up_to: 0 }
+    }
+
+    /// The same, where erased accounts have reached this number.
+    #[must_use]
+    pub const fn with_erased_up_to(mut self, number: u64) -> Self {
+        self.erased_up_to = number;
+        self
+    }
+
+    /// The account of `user`, who is the one asked for, or the one to begin with
+    /// if there is none.
+    #[must_use]
+    pub fn account_or_absent(&self, user: &UserId) -> Arc<Account> {
+        let absent = || Account::absent_above(user.clone(), self.erased_up_to);
+        self.account.clone().unwrap_or_else(|| Arc::new(absent()))
+    }
+
+    /// What a [`Replacement`] of it expects: the revision, or that there is no
+    /// account.
+    #[must_use]
+    pub fn revision(&self) -> Option<Revision> {
+        self.account.as_ref().map(|account| account.revision())
     }
 }
 
@@ -203,7 +231,10 @@ impl Replacement {
 ///   the new one.
 /// * A future that is dropped half-way leaves the change made or not made, and
 ///   the store usable.
-/// * Recorded uses never change an account, its revision or its history.
+/// * Recorded uses never change an account, its revision or its history. A use
+///   goes with its token: when the account names it no longer, or is erased.
+/// * What was erased stays apart: its digests are taken as if an account named
+///   them, for 90 days at least, and no account begins below what it has reached.
 ///
 /// The module `conformance` (feature of that name) holds a test for each.
 #[async_trait]
@@ -298,72 +329,47 @@ pub trait AccountStore: TokenStore {
     ///
     /// [`StoreError`] if it cannot be had.
     async fn pepper_versions(&self) -> Result<Vec<(PepperVersion, u64)>, StoreError>;
-}
 
-#[async_trait]
-#[deny(clippy::missing_trait_methods)]
-impl<S: TokenStore + ?Sized> TokenStore for Arc<S> {
-    fn peek(&self, digest: &TokenDigest, visit: &mut dyn FnMut(Option<&Account>)) -> bool {
-        (**self).peek(digest, visit)
-    }
+    /// How many tokens in use have each prefix; prefixes without any are left
+    /// out. `None` counts those of another form than this crate generates, and
+    /// those that were imported by their digest alone.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if it cannot be had.
+    async fn prefixes(&self) -> Result<Vec<(Option<TokenPrefix>, u64)>, StoreError>;
 
-    async fn find(&self, digest: &TokenDigest) -> Result<Option<Arc<Account>>, StoreError> {
-        (**self).find(digest).await
-    }
-}
+    /// The check values of peppers that are kept.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if they cannot be had.
+    async fn pepper_checks(&self) -> Result<PepperChecks, StoreError>;
 
-#[async_trait]
-#[deny(clippy::missing_trait_methods)]
-impl<S: AccountStore + ?Sized> AccountStore for Arc<S> {
-    async fn load(&self, user: &UserId) -> Result<Loaded, StoreError> {
-        (**self).load(user).await
-    }
-
-    async fn replace(&self, replacement: Replacement) -> Result<(), StoreError> {
-        (**self).replace(replacement).await
-    }
-
-    async fn replace_many(
+    /// Keeps the check value of a pepper version, unless it has one, and answers
+    /// with the one that it has from now on. Of several that are offered at the
+    /// same time one is kept for all.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if it could not be written.
+    async fn keep_pepper_check(
         &self,
-        replacements: Vec<Replacement>,
-    ) -> Result<Vec<Result<(), StoreError>>, StoreError> {
-        (**self).replace_many(replacements).await
-    }
+        version: PepperVersion,
+        check: PepperCheck,
+    ) -> Result<PepperCheck, StoreError>;
 
-    async fn list(
-        &self,
-        after: Option<&UserId>,
-        size: PageSize,
-    ) -> Result<AccountPage, StoreError> {
-        (**self).list(after, size).await
-    }
-
-    async fn record_usage(&self, batch: &[TokenUse]) -> Result<(), StoreError> {
-        (**self).record_usage(batch).await
-    }
-
-    async fn usage(&self, user: &UserId) -> Result<Vec<TokenUsage>, StoreError> {
-        (**self).usage(user).await
-    }
-
-    async fn history(
-        &self,
-        user: &UserId,
-        before: Option<Revision>,
-        size: PageSize,
-    ) -> Result<HistoryPage, StoreError> {
-        (**self).history(user, before, size).await
-    }
-
-    async fn changes(&self) -> Result<Feed, StoreError> {
-        (**self).changes().await
-    }
-
-    async fn heartbeat(&self, id: HeartbeatId) -> Result<(), StoreError> {
-        (**self).heartbeat(id).await
-    }
-
-    async fn pepper_versions(&self) -> Result<Vec<(PepperVersion, u64)>, StoreError> {
-        (**self).pepper_versions().await
-    }
+    /// Removes an account, its history and its uses, in one durable change.
+    ///
+    /// From then on the user has no account; a digest that it named leads to
+    /// nobody and can be named by no account, for 90 days at least; and an
+    /// account is made only with a revision and with token ids above what it has
+    /// [reached](Erasure::reached). The feed carries [`Erasure::change`].
+    ///
+    /// # Errors
+    ///
+    /// [`StoreErrorKind::Conflict`] if there is no account at that revision:
+    /// nothing has changed. [`StoreErrorKind::Unavailable`]: it may or may not
+    /// be erased; load the account to find out.
+    async fn erase(&self, erasure: Erasure) -> Result<(), StoreError>;
 }

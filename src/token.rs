@@ -8,6 +8,7 @@
 mod code;
 mod digest;
 mod form;
+mod pepper_check;
 mod random;
 mod scheme;
 mod sealed;
@@ -19,6 +20,7 @@ use zeroize::Zeroizing;
 pub use self::code::{CodeDigest, ConfirmationCode};
 pub use self::digest::{Pepper, PepperError, PepperVersion, StoredDigest, TokenDigest};
 pub use self::form::{PrefixError, TokenForm, TokenPrefix};
+pub use self::pepper_check::{PepperCheck, PepperChecks};
 pub use self::random::{RandomError, RandomSource, SystemRandom};
 pub use self::scheme::{SchemeError, TokenScheme};
 pub use self::sealed::SealedToken;
@@ -217,6 +219,15 @@ impl TokenHint {
         Self(text.into())
     }
 
+    /// The prefix of the token, if it is of the form that this crate generates.
+    /// None is known of a token of another form, nor of one that was imported by
+    /// its digest alone.
+    #[must_use]
+    pub fn prefix(&self) -> Option<TokenPrefix> {
+        let (prefix, _) = self.0.split_once("_...")?;
+        TokenPrefix::new(prefix).ok()
+    }
+
     /// The text to show, such as `tat_...x7Qz`; empty if nothing is known.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -278,6 +289,8 @@ mod tests {
         let prefix = TokenPrefix::new("tat").unwrap();
         assert_eq!(TokenHint::of(&token, Some(&prefix)).as_str(), "tat_...WXYZ");
         assert_eq!(TokenHint::of(&token, None).as_str(), "...WXYZ");
+        assert_eq!(TokenHint::of(&token, Some(&prefix)).prefix(), Some(prefix));
+        assert_eq!(TokenHint::of(&token, None).prefix(), None);
         let short = Token::parse("hunter2").unwrap();
         assert_eq!(TokenHint::of(&short, None), TokenHint::unknown());
     }

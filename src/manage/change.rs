@@ -9,7 +9,7 @@ use crate::account::{Account, Revision};
 use crate::audit::AuditEntry;
 use crate::identity::{Actor, UserId};
 use crate::rotation::{self, Command, Facts, RotationError};
-use crate::store::{Loaded, PageSize, Replacement, StoreError, StoreErrorKind};
+use crate::store::{PageSize, Replacement, StoreError, StoreErrorKind};
 use crate::time::Timestamp;
 use crate::token::TokenId;
 use crate::usage::UsageRecorder;
@@ -64,16 +64,16 @@ impl Inner {
     ) -> Result<Changed, ManageError> {
         let mut conflicted = None;
         for _ in 0..ATTEMPTS {
-            let Loaded { account, now } = self.store.load(user).await?;
-            let before = account.unwrap_or_else(|| Arc::new(Account::absent(user.clone())));
+            let loaded = self.store.load(user).await?;
+            let before = loaded.account_or_absent(user);
             let command = command(&before)?;
             // Nobody has changed the account, so it was the digest.
             if brings_token(&command) && conflicted == Some(before.revision()) {
                 return Err(RotationError::DigestInUse.into());
             }
             conflicted = Some(before.revision());
-            let facts = self.facts(user, &command, now).await?;
-            let replacement = replacement(&before, actor, command, &facts)?;
+            let facts = self.facts(user, &command, loaded.now).await?;
+            let replacement = replacement(&before, loaded.revision(), actor, command, &facts)?;
             if let Some(changed) = self.write(replacement, code).await? {
                 return Ok(changed);
             }
@@ -147,9 +147,11 @@ impl Inner {
     }
 }
 
-/// The change of `before` by `command`, ready to be written.
+/// The change of `before` by `command`, ready to be written where the account has
+/// the revision `expected`.
 pub(super) fn replacement(
     before: &Account,
+    expected: Option<Revision>,
     actor: &Actor,
     command: Command,
     facts: &Facts<'_>,
@@ -166,7 +168,6 @@ pub(super) fn replacement(
         })
         .collect();
     let entry = entries.pop().expect("a command that is not refused has an event");
-    let expected = (before.revision() != Revision::ABSENT).then_some(before.revision());
     Ok(Replacement { earlier: entries, ..Replacement::new(transition.account, expected, entry) })
 }
 

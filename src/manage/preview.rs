@@ -41,7 +41,7 @@ impl TokenManager {
     /// [`ManageError::Refused`] as the change itself would be refused;
     /// [`ManageError::Store`] if the account could not be read.
     pub async fn preview(&self, user: &UserId, command: Command) -> Result<Event, ManageError> {
-        let Loaded { account, now } = self.inner.store.load(user).await?;
+        let Loaded { account, now, .. } = self.inner.store.load(user).await?;
         let usage = self.inner.store.usage(user).await?;
         let absent = Account::absent(user.clone());
         let account = account.as_deref().unwrap_or(&absent);

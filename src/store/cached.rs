@@ -27,12 +27,12 @@ pub use self::options::{CacheError, CacheOptions};
 use self::shared::Shared;
 use super::map;
 use super::{
-    AccountPage, AccountStore, Change, Feed, HeartbeatId, HistoryPage, Loaded, PageSize,
+    AccountPage, AccountStore, Change, Erasure, Feed, HeartbeatId, HistoryPage, Loaded, PageSize,
     Replacement, StoreError, TokenStore,
 };
 use crate::account::{Account, Revision};
 use crate::identity::UserId;
-use crate::token::{PepperVersion, TokenDigest};
+use crate::token::{PepperCheck, PepperChecks, PepperVersion, TokenDigest, TokenPrefix};
 use crate::usage::{TokenUsage, TokenUse};
 
 /// Remembers in this process what a store further away has answered.
@@ -224,6 +224,27 @@ impl<S: AccountStore> AccountStore for CachedStore<S> {
 
     async fn pepper_versions(&self) -> Result<Vec<(PepperVersion, u64)>, StoreError> {
         self.shared.inner.pepper_versions().await
+    }
+
+    async fn prefixes(&self) -> Result<Vec<(Option<TokenPrefix>, u64)>, StoreError> {
+        self.shared.inner.prefixes().await
+    }
+
+    async fn pepper_checks(&self) -> Result<PepperChecks, StoreError> {
+        self.shared.inner.pepper_checks().await
+    }
+
+    async fn keep_pepper_check(
+        &self,
+        version: PepperVersion,
+        check: PepperCheck,
+    ) -> Result<PepperCheck, StoreError> {
+        self.shared.inner.keep_pepper_check(version, check).await
+    }
+
+    async fn erase(&self, erasure: Erasure) -> Result<(), StoreError> {
+        let _forgetting = Forgetting { shared: &self.shared, changes: vec![erasure.change()] };
+        self.shared.inner.erase(erasure).await
     }
 }
 

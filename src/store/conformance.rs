@@ -73,6 +73,7 @@ pub mod change;
 mod check;
 pub mod clock;
 pub mod concurrency;
+pub mod erasure;
 pub mod failure;
 pub mod feed;
 mod harness;

@@ -4,7 +4,7 @@ mod ledger;
 mod sync;
 mod table;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::ops::Bound;
 use std::sync::Arc;
@@ -16,13 +16,13 @@ use self::table::Table;
 use super::feed::{FeedHub, Sleepers};
 use super::lock_free::{LockFree, lock_free};
 use super::{
-    AccountPage, AccountStore, Change, Feed, FeedItem, HeartbeatId, HistoryPage, Loaded, PageSize,
-    Replacement, StoreError, TokenStore, map,
+    AccountPage, AccountStore, Change, Erasure, Feed, FeedItem, HeartbeatId, HistoryPage, Loaded,
+    PageSize, Replacement, StoreError, TokenStore, map,
 };
 use crate::account::{Account, Revision};
 use crate::identity::UserId;
 use crate::time::{Clock, SystemClock};
-use crate::token::{PepperVersion, TokenDigest};
+use crate::token::{PepperCheck, PepperChecks, PepperVersion, TokenDigest, TokenPrefix};
 use crate::usage::{TokenUsage, TokenUse};
 
 /// Accounts in this process's memory, gone with it.
@@ -82,13 +82,29 @@ impl MemoryStore {
 
     fn replace_now(&self, replacement: Replacement) -> Result<(), StoreError> {
         let Replacement { account, expected, entry, earlier } = replacement;
+        let named: BTreeSet<_> = account.token_ids().collect();
         let changed = self.ledger.change(account, expected, |state, change| {
+            if let Some(usage) = state.usage.get_mut(&entry.user) {
+                usage.retain(|token, _| named.contains(token));
+            }
             let history = state.history.entry(entry.user.clone()).or_default();
             history.extend(earlier);
             history.push(entry);
             self.tell(change)
         });
         changed.map(drop)
+    }
+
+    /// How often each thing comes that `things` shows of an account.
+    fn count<T: Ord>(&self, things: impl Fn(&Account, &mut dyn FnMut(T))) -> Vec<(T, u64)> {
+        let mut counts = BTreeMap::new();
+        let state = self.ledger.state();
+        for user in state.accounts.keys() {
+            self.ledger.read(&state, user, |account| {
+                things(account, &mut |thing| *counts.entry(thing).or_default() += 1);
+            });
+        }
+        counts.into_iter().collect()
     }
 
     fn tell(&self, change: Change) -> Sleepers {
@@ -113,8 +129,9 @@ impl TokenStore for MemoryStore {
 #[async_trait]
 impl AccountStore for MemoryStore {
     async fn load(&self, user: &UserId) -> Result<Loaded, StoreError> {
-        let account = self.ledger.read(&self.ledger.state(), user, shared);
-        Ok(Loaded::new(account, self.clock.now()))
+        let state = self.ledger.state();
+        let account = self.ledger.read(&state, user, shared);
+        Ok(Loaded::new(account, self.clock.now()).with_erased_up_to(state.erased_up_to))
     }
 
     async fn replace(&self, replacement: Replacement) -> Result<(), StoreError> {
@@ -143,8 +160,10 @@ impl AccountStore for MemoryStore {
 
     async fn record_usage(&self, batch: &[TokenUse]) -> Result<(), StoreError> {
         let mut state = self.ledger.state();
-        for token_use in batch {
-            let TokenUse { user, usage } = token_use;
+        for TokenUse { user, usage } in batch {
+            if !state.accounts.contains_key(user) {
+                continue;
+            }
             let user = state.usage.entry(user.clone()).or_default();
             match user.get(&usage.id) {
                 Some(kept) if kept.at >= usage.at => {}
@@ -186,16 +205,28 @@ impl AccountStore for MemoryStore {
     }
 
     async fn pepper_versions(&self) -> Result<Vec<(PepperVersion, u64)>, StoreError> {
-        let mut counts = BTreeMap::new();
+        Ok(self.count(|account, count| account.pepper_versions_in_use().for_each(count)))
+    }
+
+    async fn prefixes(&self) -> Result<Vec<(Option<TokenPrefix>, u64)>, StoreError> {
+        Ok(self.count(|account, count| account.prefixes_in_use().for_each(count)))
+    }
+
+    async fn pepper_checks(&self) -> Result<PepperChecks, StoreError> {
         let state = self.ledger.state();
-        for user in state.accounts.keys() {
-            self.ledger.read(&state, user, |account| {
-                for version in account.pepper_versions_in_use() {
-                    *counts.entry(version).or_default() += 1;
-                }
-            });
-        }
-        Ok(counts.into_iter().collect())
+        Ok(PepperChecks::new(state.pepper_checks.iter().map(|(of, check)| (*of, *check)).collect()))
+    }
+
+    async fn keep_pepper_check(
+        &self,
+        version: PepperVersion,
+        check: PepperCheck,
+    ) -> Result<PepperCheck, StoreError> {
+        Ok(*self.ledger.state().pepper_checks.entry(version).or_insert(check))
+    }
+
+    async fn erase(&self, erasure: Erasure) -> Result<(), StoreError> {
+        self.ledger.erase(&erasure, |change| self.tell(change)).map(drop)
     }
 }
 

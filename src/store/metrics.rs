@@ -7,13 +7,13 @@ use std::time::Instant;
 use async_trait::async_trait;
 
 use super::{
-    AccountPage, AccountStore, Feed, HeartbeatId, HistoryPage, Loaded, PageSize, Replacement,
-    StoreError, TokenStore,
+    AccountPage, AccountStore, Erasure, Feed, HeartbeatId, HistoryPage, Loaded, PageSize,
+    Replacement, StoreError, TokenStore,
 };
 use crate::account::{Account, Revision};
 use crate::events::{Operation, store_answered};
 use crate::identity::UserId;
-use crate::token::{PepperVersion, TokenDigest};
+use crate::token::{PepperCheck, PepperChecks, PepperVersion, TokenDigest, TokenPrefix};
 use crate::usage::{TokenUsage, TokenUse};
 
 /// Measures how long each call of a store takes, and counts those that fail, as
@@ -129,5 +129,26 @@ impl<S: AccountStore> AccountStore for WithMetrics<S> {
 
     async fn pepper_versions(&self) -> Result<Vec<(PepperVersion, u64)>, StoreError> {
         measured(Operation::PepperVersions, self.inner.pepper_versions()).await
+    }
+
+    async fn prefixes(&self) -> Result<Vec<(Option<TokenPrefix>, u64)>, StoreError> {
+        measured(Operation::Prefixes, self.inner.prefixes()).await
+    }
+
+    async fn pepper_checks(&self) -> Result<PepperChecks, StoreError> {
+        measured(Operation::PepperChecks, self.inner.pepper_checks()).await
+    }
+
+    async fn keep_pepper_check(
+        &self,
+        version: PepperVersion,
+        check: PepperCheck,
+    ) -> Result<PepperCheck, StoreError> {
+        let kept = self.inner.keep_pepper_check(version, check);
+        measured(Operation::KeepPepperCheck, kept).await
+    }
+
+    async fn erase(&self, erasure: Erasure) -> Result<(), StoreError> {
+        measured(Operation::Erase, self.inner.erase(erasure)).await
     }
 }

@@ -1,13 +1,16 @@
 //! Accounts in a PostgreSQL database that several nodes share.
 
 mod change;
+mod erase;
 mod failure;
 mod hidden;
 mod lent;
 mod message;
+mod pepper;
 mod read;
 mod schema;
 mod session;
+mod upgrade;
 
 use std::fmt;
 use std::sync::Arc;
@@ -25,12 +28,12 @@ use self::session::{ByConfig, Connector};
 use super::detached::to_its_end;
 use super::listener::LazyListener;
 use super::{
-    AccountPage, AccountStore, Feed, HeartbeatId, HistoryPage, Loaded, PageSize, Replacement,
-    StoreError, TokenStore,
+    AccountPage, AccountStore, Erasure, Feed, HeartbeatId, HistoryPage, Loaded, PageSize,
+    Replacement, StoreError, TokenStore,
 };
 use crate::account::{Account, Revision};
 use crate::identity::UserId;
-use crate::token::{PepperVersion, TokenDigest};
+use crate::token::{PepperCheck, PepperChecks, PepperVersion, TokenDigest, TokenPrefix};
 use crate::usage::{TokenUsage, TokenUse};
 
 /// How long a change may take, and a batch, before its connection is given up.
@@ -154,7 +157,9 @@ impl PostgresStore {
         self
     }
 
-    /// Makes the schema, or brings an older one up to date.
+    /// Makes the schema, or brings an older one up to date. Requests are answered
+    /// meanwhile, also by nodes that still run the older version; these can change
+    /// nothing more. Where it was broken off it goes on when it is called again.
     ///
     /// It may be called at every start and by several nodes at the same time.
     /// Where there is something to do, the pool's user needs the right to create
@@ -273,5 +278,25 @@ impl AccountStore for PostgresStore {
 
     async fn pepper_versions(&self) -> Result<Vec<(PepperVersion, u64)>, StoreError> {
         read::pepper_versions(self.lent(read::PEPPERS).await?).await
+    }
+
+    async fn prefixes(&self) -> Result<Vec<(Option<TokenPrefix>, u64)>, StoreError> {
+        read::prefixes(self.lent(read::PREFIXES).await?).await
+    }
+
+    async fn pepper_checks(&self) -> Result<PepperChecks, StoreError> {
+        pepper::checks(self.lent(pepper::CHECKS).await?).await
+    }
+
+    async fn keep_pepper_check(
+        &self,
+        version: PepperVersion,
+        check: PepperCheck,
+    ) -> Result<PepperCheck, StoreError> {
+        self.write(pepper::KEEPING, LIMIT, move |lent| pepper::keep(lent, version, check)).await
+    }
+
+    async fn erase(&self, erasure: Erasure) -> Result<(), StoreError> {
+        self.write(erase::ERASING, BATCH_LIMIT, |lent| erase::erase(lent, erasure)).await
     }
 }

@@ -5,12 +5,14 @@ mod failure;
 mod keys;
 mod lane;
 mod link;
+mod marker;
 mod message;
 mod open;
 mod read;
 mod route;
 mod scripts;
 mod session;
+mod upgrade;
 mod write;
 
 use std::fmt;
@@ -24,12 +26,12 @@ use self::session::Subscriber;
 use super::detached::to_its_end;
 use super::listener::LazyListener;
 use super::{
-    AccountPage, AccountStore, Feed, HeartbeatId, HistoryPage, Loaded, PageSize, Replacement,
-    StoreError, TokenStore,
+    AccountPage, AccountStore, Erasure, Feed, HeartbeatId, HistoryPage, Loaded, PageSize,
+    Replacement, StoreError, TokenStore,
 };
 use crate::account::{Account, Revision};
 use crate::identity::UserId;
-use crate::token::{PepperVersion, TokenDigest};
+use crate::token::{PepperCheck, PepperChecks, PepperVersion, TokenDigest, TokenPrefix};
 use crate::usage::{TokenUsage, TokenUse};
 
 /// Accounts on a Redis server, shared by any number of nodes; 7.0 or later.
@@ -116,8 +118,11 @@ impl fmt::Debug for RedisStore {
 }
 
 impl RedisStore {
-    /// Begins the deployment, if nobody has. It may be called again, and by
-    /// several nodes at the same time.
+    /// Begins the deployment, if nobody has, and brings one of an earlier version of
+    /// this crate up to date. It may be called again, and by several nodes at the
+    /// same time. Nodes of the earlier version that are running go on recognising
+    /// tokens, and can change nothing more. Where it was broken off it goes on when
+    /// it is called again.
     ///
     /// Call it when a deployment is set up, as one creates a database, and not
     /// at every start: after a loss of all data it would begin an empty one,
@@ -219,5 +224,29 @@ impl AccountStore for RedisStore {
 
     async fn pepper_versions(&self) -> Result<Vec<(PepperVersion, u64)>, StoreError> {
         read::pepper_versions(&self.link).await
+    }
+
+    async fn prefixes(&self) -> Result<Vec<(Option<TokenPrefix>, u64)>, StoreError> {
+        read::prefixes(&self.link).await
+    }
+
+    async fn pepper_checks(&self) -> Result<PepperChecks, StoreError> {
+        read::pepper_checks(&self.link).await
+    }
+
+    async fn keep_pepper_check(
+        &self,
+        version: PepperVersion,
+        check: PepperCheck,
+    ) -> Result<PepperCheck, StoreError> {
+        let keep = move |link: Arc<Link>| async move {
+            change::keep_pepper_check(&link, version, &check).await
+        };
+        self.write(change::KEEPING, keep).await
+    }
+
+    async fn erase(&self, erasure: Erasure) -> Result<(), StoreError> {
+        let work = |link: Arc<Link>| async move { change::erase(&link, &erasure).await };
+        self.write(change::ERASING, work).await
     }
 }

@@ -4,6 +4,7 @@ mod backup;
 mod change_log;
 mod connection;
 mod durability;
+mod erase;
 mod failure;
 mod feed;
 mod file;
@@ -11,6 +12,7 @@ mod options;
 mod read;
 mod readers;
 mod schema;
+mod upgrade;
 mod worker;
 mod write;
 mod writer;
@@ -36,13 +38,13 @@ pub use self::schema::SchemaError;
 use self::worker::Worker;
 use self::writer::Writer;
 use super::{
-    AccountPage, AccountStore, Feed, HeartbeatId, HistoryPage, Loaded, PageSize, Replacement,
-    StoreError, StoreErrorKind, TokenStore,
+    AccountPage, AccountStore, Erasure, Feed, HeartbeatId, HistoryPage, Loaded, PageSize,
+    Replacement, StoreError, StoreErrorKind, TokenStore,
 };
 use crate::account::{Account, Revision};
 use crate::identity::UserId;
 use crate::time::Clock;
-use crate::token::{PepperVersion, TokenDigest};
+use crate::token::{PepperCheck, PepperChecks, PepperVersion, TokenDigest, TokenPrefix};
 use crate::usage::{TokenUsage, TokenUse};
 
 /// How many uses are written in one transaction, so that a change need not wait
@@ -140,15 +142,20 @@ impl SqliteStore {
         })
     }
 
-    /// Makes the tables if the file has none. It may be called at every start,
-    /// by any number of threads and processes at once.
+    /// Makes the tables if the file has none, and brings those of an earlier
+    /// version of this crate up to date. It may be called at every start, by any
+    /// number of threads and processes at once; it happens as a whole or not at
+    /// all. A process of the earlier version that has the file open goes on
+    /// answering, and can change nothing more.
     ///
     /// # Errors
     ///
     /// [`StoreError`] if the file cannot be written, or, with a [`SchemaError`]
     /// as its source, if it is another program's or of a later version.
     pub async fn migrate(&self) -> Result<(), StoreError> {
-        self.writer.run_to_migrate("migrating", schema::migrate).await
+        let now = self.clock.now();
+        let migrate = move |connection: &mut Connection| schema::migrate(connection, now);
+        self.writer.run_to_migrate("migrating", migrate).await
     }
 
     /// Reads back from the connection that writes how safely it does so.
@@ -273,8 +280,8 @@ impl AccountStore for SqliteStore {
     async fn load(&self, user: &UserId) -> Result<Loaded, StoreError> {
         let user = user.clone();
         let load = move |connection: &Connection| read::load(connection, &user);
-        let account = self.read("loading an account", load).await?;
-        Ok(Loaded::new(account, self.clock.now()))
+        let (account, erased) = self.read("loading an account", load).await?;
+        Ok(Loaded::new(account, self.clock.now()).with_erased_up_to(erased))
     }
 
     async fn replace(&self, replacement: Replacement) -> Result<(), StoreError> {
@@ -351,5 +358,30 @@ impl AccountStore for SqliteStore {
 
     async fn pepper_versions(&self) -> Result<Vec<(PepperVersion, u64)>, StoreError> {
         self.read_elsewhere("counting pepper versions", read::pepper_versions).await
+    }
+
+    async fn prefixes(&self) -> Result<Vec<(Option<TokenPrefix>, u64)>, StoreError> {
+        self.read_elsewhere("counting prefixes", read::prefixes).await
+    }
+
+    async fn pepper_checks(&self) -> Result<PepperChecks, StoreError> {
+        self.read("reading pepper check values", read::pepper_checks).await
+    }
+
+    async fn keep_pepper_check(
+        &self,
+        version: PepperVersion,
+        check: PepperCheck,
+    ) -> Result<PepperCheck, StoreError> {
+        let keep =
+            move |connection: &Connection| erase::keep_pepper_check(connection, version, &check);
+        self.writer.transaction("keeping a pepper check value", keep).await
+    }
+
+    async fn erase(&self, erasure: Erasure) -> Result<(), StoreError> {
+        let erase = move |connection: &Connection| erase::erase(connection, &erasure);
+        self.writer.transaction("erasing an account", erase).await?;
+        self.feeds.look();
+        Ok(())
     }
 }

@@ -11,12 +11,12 @@ use tokio::time::{Instant, timeout_at};
 
 use super::late::{Answer, LateWrite};
 use super::{
-    AccountPage, AccountStore, Feed, HeartbeatId, HistoryPage, Loaded, PageSize, Replacement,
-    StoreError, StoreErrorKind, TokenStore,
+    AccountPage, AccountStore, Erasure, Feed, HeartbeatId, HistoryPage, Loaded, PageSize,
+    Replacement, StoreError, StoreErrorKind, TokenStore,
 };
 use crate::account::{Account, Revision};
 use crate::identity::UserId;
-use crate::token::{PepperVersion, TokenDigest};
+use crate::token::{PepperCheck, PepperChecks, PepperVersion, TokenDigest, TokenPrefix};
 use crate::usage::{TokenUsage, TokenUse};
 
 /// How many writes may be under way at once, those included that nobody waits
@@ -202,5 +202,28 @@ impl<S: AccountStore> AccountStore for WithTimeout<S> {
 
     async fn pepper_versions(&self) -> Result<Vec<(PepperVersion, u64)>, StoreError> {
         self.read("counting tokens by pepper", self.inner.pepper_versions()).await
+    }
+
+    async fn prefixes(&self) -> Result<Vec<(Option<TokenPrefix>, u64)>, StoreError> {
+        self.read("counting tokens by prefix", self.inner.prefixes()).await
+    }
+
+    async fn pepper_checks(&self) -> Result<PepperChecks, StoreError> {
+        self.read("reading pepper check values", self.inner.pepper_checks()).await
+    }
+
+    async fn keep_pepper_check(
+        &self,
+        version: PepperVersion,
+        check: PepperCheck,
+    ) -> Result<PepperCheck, StoreError> {
+        let work =
+            move |store: Arc<S>| async move { store.keep_pepper_check(version, check).await };
+        self.write("keeping a pepper check value", work).await
+    }
+
+    async fn erase(&self, erasure: Erasure) -> Result<(), StoreError> {
+        let work = |store: Arc<S>| async move { store.erase(erasure).await };
+        self.write("erasing an account", work).await
     }
 }

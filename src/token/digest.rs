@@ -153,6 +153,13 @@ impl Pepper {
         self.version
     }
 
+    /// The code of these bytes, one after the other, under the key.
+    pub(super) fn authenticate(&self, parts: &[&[u8]]) -> [u8; 32] {
+        let mut mac = self.keyed.clone();
+        parts.iter().for_each(|part| mac.update(part));
+        mac.finalize().into_bytes().into()
+    }
+
     #[cold]
     pub(super) fn apply(&self, sha256: &[u8; 32]) -> TokenDigest {
         let mut mac = self.keyed.clone();

@@ -18,7 +18,7 @@ const BODY_LENGTH: usize = RANDOM_LENGTH + CHECK_SUM_LENGTH;
 
 /// The part of a generated token before its first underscore: 1 to 8 of
 /// `a` to `z` and `0` to `9`.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TokenPrefix {
     text: CompactString,
     shape: Shape,
@@ -26,7 +26,7 @@ pub struct TokenPrefix {
 
 /// What tells a generated token at first sight, in a form that a request
 /// compares in a few steps.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 struct Shape {
     /// The length of the whole token.
     length: usize,

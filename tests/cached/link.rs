@@ -12,10 +12,10 @@ use tokio::sync::watch;
 use tower_api_token::account::{Account, Revision};
 use tower_api_token::identity::UserId;
 use tower_api_token::store::{
-    AccountPage, AccountStore, Feed, FeedItem, HeartbeatId, HistoryPage, Loaded, MemoryStore,
-    PageSize, Replacement, StoreError, StoreErrorKind, TokenStore,
+    AccountPage, AccountStore, Erasure, Feed, FeedItem, HeartbeatId, HistoryPage, Loaded,
+    MemoryStore, PageSize, Replacement, StoreError, StoreErrorKind, TokenStore,
 };
-use tower_api_token::token::{PepperVersion, TokenDigest};
+use tower_api_token::token::{PepperCheck, PepperChecks, PepperVersion, TokenDigest, TokenPrefix};
 use tower_api_token::usage::{TokenUsage, TokenUse};
 
 /// How one kind of call fares.
@@ -299,6 +299,34 @@ impl AccountStore for Link {
 
     async fn pepper_versions(&self) -> Result<Vec<(PepperVersion, u64)>, StoreError> {
         self.read().await.pepper_versions().await
+    }
+
+    async fn prefixes(&self) -> Result<Vec<(Option<TokenPrefix>, u64)>, StoreError> {
+        self.read().await.prefixes().await
+    }
+
+    async fn pepper_checks(&self) -> Result<PepperChecks, StoreError> {
+        self.read().await.pepper_checks().await
+    }
+
+    async fn keep_pepper_check(
+        &self,
+        version: PepperVersion,
+        check: PepperCheck,
+    ) -> Result<PepperCheck, StoreError> {
+        self.read().await.keep_pepper_check(version, check).await
+    }
+
+    async fn erase(&self, erasure: Erasure) -> Result<(), StoreError> {
+        let fate = *self.0.write_fate.lock().unwrap();
+        match fate {
+            Fate::Works | Fate::LosesItsAnswer => {}
+            Fate::Fails => return Err(unavailable()),
+            Fate::Panics => panic!("a write panics, as this test wants it"),
+        }
+        let outcome = self.0.store.erase(erasure).await;
+        Self::wait_until_released(&self.0.write_held).await;
+        if fate == Fate::LosesItsAnswer { Err(unavailable()) } else { outcome }
     }
 }
 

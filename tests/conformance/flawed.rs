@@ -1,6 +1,7 @@
 //! A store that is sound but for one flaw of choice, to show that the
 //! conformance suite has teeth.
 
+mod erasing;
 mod flaw;
 mod harness;
 mod place;
@@ -13,11 +14,11 @@ use async_trait::async_trait;
 use tower_api_token::account::{Account, Revision};
 use tower_api_token::identity::UserId;
 use tower_api_token::store::{
-    AccountPage, AccountStore, Feed, FeedItem, HeartbeatId, HistoryPage, Loaded, PageSize,
+    AccountPage, AccountStore, Erasure, Feed, FeedItem, HeartbeatId, HistoryPage, Loaded, PageSize,
     Replacement, StoreError, StoreErrorKind, TokenStore,
 };
 use tower_api_token::time::{Clock, SystemClock, Timestamp};
-use tower_api_token::token::{PepperVersion, TokenDigest};
+use tower_api_token::token::{PepperCheck, PepperChecks, PepperVersion, TokenDigest, TokenPrefix};
 use tower_api_token::usage::{TokenUsage, TokenUse};
 
 pub(crate) use self::flaw::Flaw;
@@ -176,7 +177,8 @@ impl AccountStore for Flawed {
             Flaw::ClockInSeconds => Timestamp::from_unix_millis(now.unix_millis() / 1_000),
             _ => now,
         };
-        Ok(Loaded::new(state.accounts.get(&name).cloned(), now))
+        let loaded = Loaded::new(state.accounts.get(&name).cloned(), now);
+        Ok(loaded.with_erased_up_to(state.erased_up_to))
     }
 
     async fn replace(&self, replacement: Replacement) -> Result<(), StoreError> {
@@ -281,5 +283,42 @@ impl AccountStore for Flawed {
             *counts.entry(version).or_default() += 1;
         }
         Ok(counts.into_iter().collect())
+    }
+
+    async fn prefixes(&self) -> Result<Vec<(Option<TokenPrefix>, u64)>, StoreError> {
+        self.outage()?;
+        let state = self.place.state();
+        let mut counts = std::collections::BTreeMap::new();
+        for prefix in state.accounts.values().flat_map(|account| account.prefixes_in_use()) {
+            if prefix.is_some() || !self.has(Flaw::PrefixesOmitUnknown) {
+                *counts.entry(prefix).or_default() += 1;
+            }
+        }
+        Ok(counts.into_iter().collect())
+    }
+
+    async fn pepper_checks(&self) -> Result<PepperChecks, StoreError> {
+        self.outage()?;
+        let state = self.place.state();
+        Ok(PepperChecks::new(state.checks.iter().map(|(of, check)| (*of, *check)).collect()))
+    }
+
+    async fn keep_pepper_check(
+        &self,
+        version: PepperVersion,
+        check: PepperCheck,
+    ) -> Result<PepperCheck, StoreError> {
+        self.outage()?;
+        let mut state = self.place.state();
+        let kept = state.checks.entry(version).or_insert(check);
+        if self.has(Flaw::LastCheckKept) {
+            *kept = check;
+        }
+        Ok(*kept)
+    }
+
+    async fn erase(&self, erasure: Erasure) -> Result<(), StoreError> {
+        self.outage()?;
+        self.erase_at_once(&erasure)
     }
 }

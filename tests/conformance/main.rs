@@ -97,6 +97,7 @@ teeth! {
         a_use_by_an_unknown_user_is_harmless: UnknownUseFails UnknownUseCreates;
         a_change_keeps_the_recorded_uses: ChangeForgetsUses;
         a_long_batch_of_uses_is_recorded_whole: BatchCutShort;
+        the_uses_of_a_forgotten_token_are_forgotten: ForgottenUsesStay ChangeForgetsUses;
     }
     paging {
         a_list_is_complete_and_in_byte_order: ListSkips ListRepeats ListFolded;
@@ -146,6 +147,18 @@ teeth! {
     }
     peppers {
         tokens_in_use_are_counted_by_pepper: PeppersCountRetired;
+        tokens_in_use_are_counted_by_prefix: PrefixesOmitUnknown;
+        a_pepper_version_has_one_check_value: LastCheckKept;
+    }
+    erasure {
+        an_erased_account_is_gone_with_all_that_was_kept_of_it:
+            ErasureKeepsHistory ErasureKeepsUses;
+        an_erased_digest_leads_to_nobody_and_stays_taken:
+            ErasureKeepsIndex ErasureReleasesDigests;
+        an_account_begins_above_what_an_erased_one_has_reached: ErasureForgetsNumbers;
+        an_erasure_of_another_revision_conflicts: ErasureUnconditional;
+        an_erasure_reaches_the_feed_with_all_its_digests: ErasureSilent;
+        a_use_recorded_after_an_erasure_leaves_nothing: LateUsesKept;
     }
     migration {
         migrating_twice_changes_nothing: MigrationEmpties;
@@ -157,6 +170,7 @@ teeth! {
         concurrent_changes_of_nodes_have_exactly_one_winner: NodesApart ChecksBeforeLock;
         a_feed_carries_the_changes_of_every_node: FeedOfOwnNode;
         uses_of_every_node_come_together: NodesApart;
+        an_erasure_by_one_node_holds_for_another: NodesApart ErasureForgetsNumbers;
     }
     outage {
         an_outage_is_an_error_and_never_an_answer: OutageAsNone OutagePeeksNone;

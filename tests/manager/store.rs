@@ -9,10 +9,10 @@ use tokio::sync::Semaphore;
 use tower_api_token::account::{Account, Revision};
 use tower_api_token::identity::UserId;
 use tower_api_token::store::{
-    AccountPage, AccountStore, Feed, HeartbeatId, HistoryPage, Loaded, PageSize, Replacement,
-    StoreError, StoreErrorKind, TokenStore,
+    AccountPage, AccountStore, Erasure, Feed, HeartbeatId, HistoryPage, Loaded, PageSize,
+    Replacement, StoreError, StoreErrorKind, TokenStore,
 };
-use tower_api_token::token::{PepperVersion, TokenDigest};
+use tower_api_token::token::{PepperCheck, PepperChecks, PepperVersion, TokenDigest, TokenPrefix};
 use tower_api_token::usage::{TokenUsage, TokenUse};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +26,10 @@ pub(crate) enum Call {
     History,
     List,
     PepperVersions,
+    Prefixes,
+    PepperChecks,
+    KeepPepperCheck,
+    Erase,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -167,5 +171,25 @@ impl AccountStore for Faulty {
 
     async fn pepper_versions(&self) -> Result<Vec<(PepperVersion, u64)>, StoreError> {
         self.around(Call::PepperVersions, self.inner.pepper_versions()).await
+    }
+
+    async fn prefixes(&self) -> Result<Vec<(Option<TokenPrefix>, u64)>, StoreError> {
+        self.around(Call::Prefixes, self.inner.prefixes()).await
+    }
+
+    async fn pepper_checks(&self) -> Result<PepperChecks, StoreError> {
+        self.around(Call::PepperChecks, self.inner.pepper_checks()).await
+    }
+
+    async fn keep_pepper_check(
+        &self,
+        version: PepperVersion,
+        check: PepperCheck,
+    ) -> Result<PepperCheck, StoreError> {
+        self.around(Call::KeepPepperCheck, self.inner.keep_pepper_check(version, check)).await
+    }
+
+    async fn erase(&self, erasure: Erasure) -> Result<(), StoreError> {
+        self.around(Call::Erase, self.inner.erase(erasure)).await
     }
 }

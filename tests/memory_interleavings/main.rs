@@ -32,7 +32,7 @@ mod schedules;
 #[path = "../../src/store/memory/table.rs"]
 mod table;
 
-use tower_api_token::{account, audit, identity, store, token, usage};
+use tower_api_token::{account, audit, identity, store, time, token, usage};
 
 /// In place of the memory store's `sync.rs`.
 mod sync {

@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tower_api_token::store::{
-    AccountStore, MemoryStore, StoreErrorKind, TokenStore, WithMetrics, WithTimeout,
+    AccountStore, Erasure, MemoryStore, StoreErrorKind, TokenStore, WithMetrics, WithTimeout,
 };
+use tower_api_token::token::{PepperCheck, PepperVersion};
 
 use super::link::{Fate, Link};
 use super::recorded::Recorded;
@@ -42,6 +43,11 @@ async fn every_call_is_measured_under_its_own_name() {
     store.changes().await.unwrap();
     store.heartbeat(tower_api_token::store::HeartbeatId::from_u64(1)).await.unwrap();
     store.pepper_versions().await.unwrap();
+    store.prefixes().await.unwrap();
+    store.pepper_checks().await.unwrap();
+    let (version, check) = (PepperVersion::from_u16(1), PepperCheck::from_bytes([1; 32]));
+    store.keep_pepper_check(version, check).await.unwrap();
+    store.erase(Erasure::new(holder("bob", 1, 2), Default::default())).await.unwrap();
     assert_eq!(calls(&recorded, "find"), 2.0);
     for operation in [
         "load",
@@ -54,6 +60,10 @@ async fn every_call_is_measured_under_its_own_name() {
         "changes",
         "heartbeat",
         "pepper_versions",
+        "prefixes",
+        "pepper_checks",
+        "keep_pepper_check",
+        "erase",
     ] {
         assert_eq!(calls(&recorded, operation), 1.0, "{operation}");
     }

@@ -81,9 +81,9 @@ async fn a_table_renamed_by_a_later_schema_is_noticed_by_open_connections() {
     let store = place.store().await;
     assert!(store.find(&digest(1)).await.unwrap().is_none());
     let raw = place.raw();
-    raw.execute_batch("ALTER TABLE digests RENAME TO digests_2; PRAGMA user_version = 2").unwrap();
+    raw.execute_batch("ALTER TABLE digests RENAME TO digests_2; PRAGMA user_version = 3").unwrap();
     let error = store.find(&digest(1)).await.unwrap_err();
-    assert_schema(&error, SchemaError::Newer { found: 2 });
+    assert_schema(&error, SchemaError::Newer { found: 3 });
 }
 
 #[tokio::test]
@@ -124,7 +124,8 @@ async fn store_008_the_table_refuses_a_digest_that_is_not_32_bytes_long() {
     let store = place.store().await;
     store.replace(step(account("alice", 1, 1))).await.unwrap();
     let raw = place.raw();
-    let insert = "INSERT INTO digests (digest, account, pepper, in_use) VALUES (?1, 1, 0, 1)";
+    let insert =
+        "INSERT INTO digests (digest, account, pepper, in_use, prefix) VALUES (?1, 1, 0, 1, '')";
     for length in [0, 31, 33] {
         let error = raw.execute(insert, [vec![7_u8; length]]).unwrap_err();
         let code = error.sqlite_error_code();

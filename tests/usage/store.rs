@@ -7,10 +7,10 @@ use async_trait::async_trait;
 use tower_api_token::account::{Account, Revision};
 use tower_api_token::identity::UserId;
 use tower_api_token::store::{
-    AccountPage, AccountStore, Feed, HeartbeatId, HistoryPage, Loaded, MemoryStore, PageSize,
-    Replacement, StoreError, StoreErrorKind, TokenStore,
+    AccountPage, AccountStore, Erasure, Feed, HeartbeatId, HistoryPage, Loaded, MemoryStore,
+    PageSize, Replacement, StoreError, StoreErrorKind, TokenStore,
 };
-use tower_api_token::token::{PepperVersion, TokenDigest};
+use tower_api_token::token::{PepperCheck, PepperChecks, PepperVersion, TokenDigest, TokenPrefix};
 use tower_api_token::usage::{TokenUsage, TokenUse};
 
 /// What becomes of a batch.
@@ -124,5 +124,25 @@ impl AccountStore for Store {
 
     async fn pepper_versions(&self) -> Result<Vec<(PepperVersion, u64)>, StoreError> {
         self.accounts.pepper_versions().await
+    }
+
+    async fn prefixes(&self) -> Result<Vec<(Option<TokenPrefix>, u64)>, StoreError> {
+        self.accounts.prefixes().await
+    }
+
+    async fn pepper_checks(&self) -> Result<PepperChecks, StoreError> {
+        self.accounts.pepper_checks().await
+    }
+
+    async fn keep_pepper_check(
+        &self,
+        version: PepperVersion,
+        check: PepperCheck,
+    ) -> Result<PepperCheck, StoreError> {
+        self.accounts.keep_pepper_check(version, check).await
+    }
+
+    async fn erase(&self, erasure: Erasure) -> Result<(), StoreError> {
+        self.accounts.erase(erasure).await
     }
 }

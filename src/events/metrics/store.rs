@@ -21,10 +21,14 @@ pub(crate) enum Operation {
     Changes,
     Heartbeat,
     PepperVersions,
+    Prefixes,
+    PepperChecks,
+    KeepPepperCheck,
+    Erase,
 }
 
 /// Their labels, in the order in which they are declared.
-const OPERATIONS: [&str; 11] = [
+const OPERATIONS: [&str; 15] = [
     "find",
     "load",
     "replace",
@@ -36,6 +40,10 @@ const OPERATIONS: [&str; 11] = [
     "changes",
     "heartbeat",
     "pepper_versions",
+    "prefixes",
+    "pepper_checks",
+    "keep_pepper_check",
+    "erase",
 ];
 
 const ERRORS: [&str; 6] =
@@ -130,5 +138,6 @@ mod tests {
         assert_eq!(label(Operation::Find), "find");
         assert_eq!(label(Operation::RecordUsage), "record_usage");
         assert_eq!(label(Operation::PepperVersions), "pepper_versions");
+        assert_eq!(label(Operation::Erase), "erase");
     }
 }

@@ -10,7 +10,6 @@ use crate::audit::AuditEntry;
 use crate::identity::{Actor, UserId};
 use crate::rotation::{Facts, NewToken, RotationError};
 use crate::store::{Loaded, Replacement, StoreError, StoreErrorKind};
-use crate::time::Timestamp;
 use crate::token::TokenDigest;
 
 /// What becomes of each item.
@@ -67,7 +66,8 @@ impl<'a> Batch<'a> {
     ) -> Result<AuditEntry, ManageError> {
         let token = self.inner.importable(&item.user, item.slot, &item.token).await?;
         let digest = token.digest.digest;
-        let (before, now) = self.account(&item.user).await?;
+        let loaded = self.load(&item.user).await?;
+        let before = loaded.account_or_absent(&item.user);
         if self.tokens.contains(&digest) {
             let is_there = before.slot_of(&digest) == Some(item.slot);
             let why =
@@ -75,7 +75,7 @@ impl<'a> Batch<'a> {
             return Err(why.into());
         }
         let token = self.inner.sealed(token, item.token.plain(), &before)?;
-        let change = self.change(&before, now, item, token)?;
+        let change = self.change(&before, &loaded, item, token)?;
         let entry = change.entry.clone();
         self.tokens.insert(digest);
         let change = self.add(change);
@@ -84,29 +84,28 @@ impl<'a> Batch<'a> {
     }
 
     /// The user's account as it will be, and the store's time.
-    async fn account(&self, user: &UserId) -> Result<(Arc<Account>, Timestamp), StoreError> {
+    async fn load(&self, user: &UserId) -> Result<Loaded, StoreError> {
         if let Some(&place) = self.of_users.get(user) {
             let Replacement { account, entry, .. } = &self.changes[place];
-            return Ok((Arc::new(account.clone()), entry.at));
+            return Ok(Loaded::new(Some(Arc::new(account.clone())), entry.at));
         }
-        let Loaded { account, now } = self.inner.store.load(user).await?;
-        let account = account.unwrap_or_else(|| Arc::new(Account::absent(user.clone())));
-        Ok((account, now))
+        self.inner.store.load(user).await
     }
 
     /// The change that imports the item.
     fn change(
         &self,
         before: &Account,
-        now: Timestamp,
+        loaded: &Loaded,
         item: &ImportItem,
         token: NewToken,
     ) -> Result<Replacement, RotationError> {
-        let facts = Facts::new(now, &self.inner.policy);
+        let facts = Facts::new(loaded.now, &self.inner.policy);
         let mut change: Option<Replacement> = None;
         for command in item.commands(token) {
             let before = change.as_ref().map_or(before, |change| &change.account);
-            match (replacement(before, self.actor, command, &facts), &mut change) {
+            let next = replacement(before, loaded.revision(), self.actor, command, &facts);
+            match (next, &mut change) {
                 // The methods are granted already.
                 (Err(RotationError::AlreadyDone), _) => {}
                 (next, None) => change = Some(next?),

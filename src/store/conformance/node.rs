@@ -7,6 +7,7 @@ use tokio::task::yield_now;
 
 use super::Nodes;
 use super::concurrency::{WRITERS, only_winner};
+use super::erasure::erase;
 use super::sample::{NOW, change, digest, everywhere, holder, user};
 use super::subject::Subject;
 use super::watch::{Watch, send};
@@ -51,6 +52,20 @@ async fn found<S: AccountStore>(
         subject.rule.holds(start.elapsed() < PATIENCE, "a node goes on answering by the old state");
         yield_now().await;
     }
+}
+
+/// What one node erases is gone for another, and what has to stay of it holds there
+/// too.
+pub async fn an_erasure_by_one_node_holds_for_another<H: Nodes>(harness: &H) {
+    let (one, other) = nodes(harness, "what one node erases is gone for another").await;
+    let alice = holder("alice", 1, 1);
+    one.put(&alice).await;
+    found(&other, &digest(1), Some(&alice)).await;
+    erase(&one, &alice).await;
+    other.rule.same(&other.load(alice.user()).await, &None, "the account");
+    found(&other, &digest(1), None).await;
+    let low = other.store.replace(change(holder("alice", 1, 2))).await;
+    other.rule.conflicts(&low, "an account that begins below");
 }
 
 /// A stale change of another node conflicts, and so does a digest that it

@@ -5,8 +5,8 @@ use std::error::Error;
 use super::Failing;
 use super::check::Rule;
 use super::sample::{NOW, change, digest, everywhere, user};
-use crate::store::{AccountStore, PageSize, StoreError, StoreErrorKind, TokenStore};
-use crate::token::TokenId;
+use crate::store::{AccountStore, Erasure, PageSize, StoreError, StoreErrorKind, TokenStore};
+use crate::token::{PepperCheck, PepperVersion, TokenId};
 use crate::usage::{TokenUsage, TokenUse};
 
 /// A store that cannot answer says so: no account, no empty list, no success,
@@ -43,6 +43,11 @@ async fn errors(store: &impl AccountStore, rule: Rule) -> Vec<(&'static str, Sto
     errors.of("usage", store.usage(&alice).await);
     errors.of("history", store.history(&alice, None, PageSize::MAX).await);
     errors.of("pepper_versions", store.pepper_versions().await);
+    errors.of("prefixes", store.prefixes().await);
+    errors.of("pepper_checks", store.pepper_checks().await);
+    let (version, check) = (PepperVersion::from_u16(1), PepperCheck::from_bytes([1; 32]));
+    errors.of("keep_pepper_check", store.keep_pepper_check(version, check).await);
+    errors.of("erase", store.erase(Erasure::new(everywhere("alice"), NOW)).await);
     errors.of("record_usage", store.record_usage(&[used]).await);
     errors.of("replace", store.replace(replacement.clone()).await);
     match store.replace_many(vec![replacement]).await {

@@ -99,6 +99,7 @@ macro_rules! conformance_suite {
                 a_use_by_an_unknown_user_is_harmless
                 a_change_keeps_the_recorded_uses
                 a_long_batch_of_uses_is_recorded_whole
+                the_uses_of_a_forgotten_token_are_forgotten
             }
             paging {
                 a_list_is_complete_and_in_byte_order
@@ -145,6 +146,16 @@ macro_rules! conformance_suite {
             }
             peppers {
                 tokens_in_use_are_counted_by_pepper
+                tokens_in_use_are_counted_by_prefix
+                a_pepper_version_has_one_check_value
+            }
+            erasure {
+                an_erased_account_is_gone_with_all_that_was_kept_of_it
+                an_erased_digest_leads_to_nobody_and_stays_taken
+                an_account_begins_above_what_an_erased_one_has_reached
+                an_erasure_of_another_revision_conflicts
+                an_erasure_reaches_the_feed_with_all_its_digests
+                a_use_recorded_after_an_erasure_leaves_nothing
             }
         }
     };
@@ -166,6 +177,7 @@ macro_rules! conformance_suite {
                 concurrent_changes_of_nodes_have_exactly_one_winner
                 a_feed_carries_the_changes_of_every_node
                 uses_of_every_node_come_together
+                an_erasure_by_one_node_holds_for_another
             }
         }
     };

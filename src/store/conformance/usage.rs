@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use super::Harness;
-use super::sample::{NOW, change, everywhere, holder, user};
+use super::sample::{NOW, account, built, change, everywhere, holder, retired, token, user};
 use super::subject::Subject;
+use crate::account::{Ending, Revision};
 use crate::store::{AccountStore, PageSize};
 use crate::token::TokenId;
 use crate::usage::{ClientLabel, TokenUsage, TokenUse};
@@ -80,6 +81,24 @@ pub async fn a_change_keeps_the_recorded_uses<H: Harness>(harness: &H) {
     record(&subject, std::slice::from_ref(&token_use)).await;
     subject.put(&holder("alice", 2, 1)).await;
     kept(&subject, &[&token_use]).await;
+}
+
+/// The uses of a token that its account names no longer are forgotten, and those of
+/// a retired one that it still names are not.
+pub async fn the_uses_of_a_forgotten_token_are_forgotten<H: Harness>(harness: &H) {
+    let subject = Subject::new(harness, "uses are forgotten with their token").await;
+    subject.put(&everywhere("alice")).await;
+    subject.put(&holder("bob", 1, 9)).await;
+    let uses = [1, 3, 4].map(|id| used("alice", id, id, None));
+    record(&subject, &uses).await;
+    record(&subject, &[used("bob", 9, 9, None)]).await;
+    let parts = account("alice").revision(Revision::from_u64(2)).primary(token(4, 4));
+    subject.put(&built(parts.retired([retired(1, 1, Ending::Deleted)]))).await;
+    kept(&subject, &[&uses[0], &uses[2]]).await;
+    kept(&subject, &[&used("bob", 9, 9, None)]).await;
+    let emptied = account("alice").revision(Revision::from_u64(3)).next_token(9);
+    subject.put(&built(emptied)).await;
+    subject.rule.same(&subject.usage(&user("alice")).await, &vec![], "uses of no token");
 }
 
 /// A batch of uses by 500 users is recorded whole.

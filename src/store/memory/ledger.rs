@@ -12,8 +12,9 @@ use super::table::Table;
 use crate::account::{Account, Revision};
 use crate::audit::AuditEntry;
 use crate::identity::UserId;
-use crate::store::{Change, StoreError, StoreErrorKind};
-use crate::token::{TokenDigest, TokenId};
+use crate::store::{Change, Erasure, StoreError, StoreErrorKind};
+use crate::time::Timestamp;
+use crate::token::{PepperCheck, PepperVersion, TokenDigest, TokenId};
 use crate::usage::TokenUsage;
 
 /// The accounts, and what is kept beside them.
@@ -33,6 +34,11 @@ pub(super) struct State {
     nameless: HashMap<UserId, Account>,
     pub(super) usage: HashMap<UserId, BTreeMap<TokenId, TokenUsage>>,
     pub(super) history: HashMap<UserId, Vec<AuditEntry>>,
+    pub(super) pepper_checks: BTreeMap<PepperVersion, PepperCheck>,
+    /// The digests of erased accounts, and when these were erased.
+    erased: HashMap<TokenDigest, Timestamp>,
+    /// The greatest number that an erased account has reached.
+    pub(super) erased_up_to: u64,
 }
 
 impl<P: DigestMap<Account>, O: DigestMap<Arc<Account>>> Ledger<P, O> {
@@ -86,7 +92,8 @@ impl<P: DigestMap<Account>, O: DigestMap<Arc<Account>>> Ledger<P, O> {
         let mut state = self.state();
         let before = self.read(&state, account.user(), Account::clone);
         let same = before.as_ref().map(Account::revision) == expected;
-        if !same || self.names_elsewhere(&account) {
+        let begins = before.is_some() || account.begins_above(state.erased_up_to);
+        if !same || !begins || self.is_taken(&state, &account) {
             return Err(StoreError::new(StoreErrorKind::Conflict, "replacing an account"));
         }
         let change = Change::between(before.as_ref(), &account);
@@ -100,9 +107,38 @@ impl<P: DigestMap<Account>, O: DigestMap<Arc<Account>>> Ledger<P, O> {
         Ok(tell(&mut state, change))
     }
 
-    /// Whether another account names one of the digests.
-    fn names_elsewhere(&self, account: &Account) -> bool {
+    /// Removes an account, and then lets `tell` know of it before the next change
+    /// can be made. What `tell` returns outlives the lock.
+    pub(super) fn erase<R>(
+        &self,
+        erasure: &Erasure,
+        tell: impl FnOnce(Change) -> R,
+    ) -> Result<R, StoreError> {
+        let mut state = self.state();
+        let before = self.read(&state, erasure.user(), Account::clone);
+        let read = erasure.account.revision();
+        let Some(before) = before.filter(|before| before.revision() == read) else {
+            return Err(StoreError::new(StoreErrorKind::Conflict, "erasing an account"));
+        };
+        state.erased.retain(|_, at| *at >= erasure.forgets_before());
+        state.erased.extend(before.digests().map(|stored| (stored.digest, erasure.at)));
+        state.erased_up_to = state.erased_up_to.max(erasure.reached());
+        self.table.take_out(&before, |_| false, |_| false);
+        let user = erasure.user();
+        state.accounts.remove(user);
+        state.nameless.remove(user);
+        state.usage.remove(user);
+        state.history.remove(user);
+        Ok(tell(erasure.change()))
+    }
+
+    /// Whether another account names one of the digests, or has named it when it
+    /// was erased.
+    fn is_taken(&self, state: &State, account: &Account) -> bool {
         let other = |named: &Account| named.user() != account.user();
-        account.digests().any(|stored| self.table.read(&stored.digest, other).unwrap_or(false))
+        account.digests().any(|stored| {
+            let named = self.table.read(&stored.digest, other).unwrap_or(false);
+            named || state.erased.contains_key(&stored.digest)
+        })
     }
 }

@@ -8,6 +8,7 @@ use futures_util::future::try_join_all;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Error, GenericClient, IsolationLevel, Statement};
 
+use super::erase::SHARED;
 use super::failure::{gave_way, is_taken, store_error};
 use super::hidden::Hidden;
 use super::lent::Lent;
@@ -27,7 +28,11 @@ pub(super) const HEARTBEAT: &str = "sending a heartbeat";
 const ATTEMPTS: usize = 8;
 
 /// Parameters: user, expected revision or null, revision, record, pepper versions,
-/// digests, and the entries' revisions, times, actors and events.
+/// digests, the entries' revisions, times, actors and events, prefixes, the ids of
+/// the tokens that are named, and the least number that the account has given.
+///
+/// An account is made only above what erased ones have reached; whoever erases one
+/// waits for those that are being made, and the other way round.
 ///
 /// Every part hangs on `changed`, which is empty if the revision is another or
 /// if another account names one of the digests; the unique key catches one that
@@ -36,22 +41,29 @@ const ATTEMPTS: usize = 8;
 /// shorter than 8 000 bytes; those of an account that is full fit.
 const CHANGE: &str = "
     WITH inserted AS (
-        INSERT INTO tower_api_token.account (user_id, revision, record, peppers)
-        SELECT $1::text, $3::int8, $4::bytea, $5::int4[]
-        WHERE $2::int8 IS NULL AND NOT EXISTS (
+        INSERT INTO tower_api_token.account (user_id, revision, record, pepper_versions, prefixes)
+        SELECT $1::text, $3::int8, $4::bytea, $5::int4[], $11::text[]
+        WHERE $2::int8 IS NULL AND $13::int8 > (
+            SELECT value FROM tower_api_token.number WHERE name = 'erased up to' FOR SHARE
+        ) AND NOT EXISTS (
             SELECT FROM tower_api_token.digest WHERE digest = ANY ($6::bytea[]))
         ON CONFLICT DO NOTHING
         RETURNING user_id
     ), updated AS (
-        UPDATE tower_api_token.account SET revision = $3, record = $4, peppers = $5
+        UPDATE tower_api_token.account
+        SET revision = $3, record = $4, pepper_versions = $5, prefixes = $11
         WHERE user_id = $1 AND revision = $2 AND NOT EXISTS (
-            SELECT FROM tower_api_token.digest WHERE digest = ANY ($6) AND digest.user_id <> $1)
+            SELECT FROM tower_api_token.digest
+            WHERE digest = ANY ($6) AND digest.user_id IS DISTINCT FROM $1)
         RETURNING user_id
     ), changed AS (
         SELECT user_id FROM inserted UNION ALL SELECT user_id FROM updated
     ), forgotten AS (
         DELETE FROM tower_api_token.digest USING changed
         WHERE digest.user_id = changed.user_id AND digest.digest <> ALL ($6)
+    ), unused AS (
+        DELETE FROM tower_api_token.token_use USING changed
+        WHERE token_use.user_id = changed.user_id AND token_use.token_id <> ALL ($12::int8[])
     ), named AS (
         INSERT INTO tower_api_token.digest (digest, user_id)
         SELECT fresh, changed.user_id FROM changed, unnest($6) AS fresh
@@ -83,6 +95,9 @@ struct Parameters {
     times: Vec<i64>,
     actors: Vec<String>,
     events: Vec<String>,
+    prefixes: Vec<Option<String>>,
+    tokens: Vec<i64>,
+    least: i64,
 }
 
 impl Parameters {
@@ -103,6 +118,12 @@ impl Parameters {
             times: entries().map(|entry| signed(entry.at.unix_millis())).collect(),
             actors: entries().map(|entry| encode_actor(&entry.actor)).collect(),
             events: entries().map(|entry| encode_event(&entry.event)).collect(),
+            prefixes: account
+                .prefixes_in_use()
+                .map(|prefix| prefix.map(|prefix| prefix.as_str().to_owned()))
+                .collect(),
+            tokens: account.token_ids().map(token_number).collect(),
+            least: signed(account.least_number()),
         }
     }
 
@@ -114,10 +135,12 @@ impl Parameters {
     ) -> Result<bool, Error> {
         let Self { user, expected, revision, record, peppers, .. } = self;
         let Self { digests, entry_revisions, times, actors, events, .. } = self;
+        let Self { prefixes, tokens, least, .. } = self;
         let entries: [&(dyn ToSql + Sync); 4] = [entry_revisions, times, actors, events];
         let account: [&(dyn ToSql + Sync); 6] =
             [user, expected, revision, record, peppers, digests];
-        let all = [&account[..], &entries].concat();
+        let beside: [&(dyn ToSql + Sync); 3] = [prefixes, tokens, least];
+        let all = [&account[..], &entries, &beside].concat();
         Ok(client.query_opt(statement, &all).await?.is_some())
     }
 }
@@ -255,19 +278,31 @@ impl UsageColumns {
     }
 }
 
-pub(super) async fn record_usage(lent: Lent, uses: UsageColumns) -> Result<(), StoreError> {
+pub(super) async fn record_usage(mut lent: Lent, uses: UsageColumns) -> Result<(), StoreError> {
+    write_uses(&mut lent, &uses).await.map_err(|error| store_error(USAGE, error))?;
+    lent.give_back();
+    Ok(())
+}
+
+/// After the lock, so that an account that was erased is seen to be gone.
+async fn write_uses(lent: &mut Lent, uses: &UsageColumns) -> Result<(), Error> {
     const RECORD: &str = "
         INSERT INTO tower_api_token.token_use (user_id, token_id, at_millis, client)
-        SELECT * FROM unnest($1::text[], $2::int8[], $3::int8[], $4::text[])
+        SELECT user_id, token_id, at_millis, client
+        FROM unnest($1::text[], $2::int8[], $3::int8[], $4::text[])
+            AS used (user_id, token_id, at_millis, client)
+        JOIN tower_api_token.account USING (user_id)
+        ORDER BY user_id, token_id
         ON CONFLICT (user_id, token_id)
         DO UPDATE SET at_millis = excluded.at_millis, client = excluded.client
         WHERE token_use.at_millis < excluded.at_millis";
-    let failed = |error| store_error(USAGE, error);
-    let UsageColumns { users, tokens, times, clients } = &uses;
-    let statement = lent.prepare_cached(RECORD).await.map_err(failed)?;
-    lent.execute(&statement, &[users, tokens, times, clients]).await.map_err(failed)?;
-    lent.give_back();
-    Ok(())
+    let UsageColumns { users, tokens, times, clients } = uses;
+    let transaction = lent.build_transaction().isolation_level(IsolationLevel::ReadCommitted);
+    let transaction = transaction.start().await?;
+    transaction.batch_execute(SHARED).await?;
+    let statement = transaction.prepare_cached(RECORD).await?;
+    transaction.execute(&statement, &[users, tokens, times, clients]).await?;
+    transaction.commit().await
 }
 
 /// Sends a message that is no change.

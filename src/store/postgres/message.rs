@@ -21,6 +21,17 @@ pub(super) fn heartbeat(id: HeartbeatId) -> String {
     format!("h{}", id.as_u64())
 }
 
+/// The longest message that the server takes.
+const LONGEST: usize = 7_999;
+
+/// The message that carries a change; one that says that something is missing
+/// where it would be too long.
+pub(super) fn change(change: &Change) -> String {
+    let digests: Vec<u8> = change.digests.iter().flat_map(TokenDigest::as_bytes).copied().collect();
+    let message = format!("c{} {} {}", change.revision, STANDARD.encode(digests), change.user);
+    if message.len() <= LONGEST { message } else { "l".to_owned() }
+}
+
 /// What a message says.
 pub(super) fn read(message: &str) -> FeedItem {
     let item = match message.split_at_checked(1) {
@@ -66,6 +77,7 @@ mod tests {
         let message = format!("c7 {} alice in chains", STANDARD.encode(bytes));
         let user = UserId::new("alice in chains").unwrap();
         let change = Change::new(user, Revision::from_u64(7), digests.to_vec());
+        assert_eq!(super::change(&change), message);
         assert_eq!(read(&message), FeedItem::Change(change));
     }
 

@@ -18,7 +18,7 @@ use crate::identity::UserId;
 use crate::store::record::{decode, decode_actor, decode_event};
 use crate::store::{AccountPage, HistoryPage, Loaded, PageSize, StoreError, StoreErrorKind};
 use crate::time::Timestamp;
-use crate::token::{PepperVersion, TokenDigest, TokenId};
+use crate::token::{PepperVersion, TokenDigest, TokenId, TokenPrefix};
 use crate::usage::{ClientLabel, TokenUsage};
 
 pub(super) const ACCOUNT: &str = "reading an account";
@@ -26,6 +26,7 @@ pub(super) const LIST: &str = "listing accounts";
 pub(super) const USAGE: &str = "reading last uses";
 pub(super) const HISTORY: &str = "reading a history";
 pub(super) const PEPPERS: &str = "counting pepper versions";
+pub(super) const PREFIXES: &str = "counting prefixes";
 
 pub(super) async fn find(
     lent: Lent,
@@ -42,12 +43,15 @@ pub(super) async fn find(
 
 pub(super) async fn load(lent: Lent, user: &UserId) -> Result<Loaded, StoreError> {
     const LOAD: &str = "
-        SELECT account.record, (extract(epoch FROM clock_timestamp()) * 1000)::int8
+        SELECT account.record, (extract(epoch FROM clock_timestamp()) * 1000)::int8,
+            (SELECT value FROM tower_api_token.number WHERE name = 'erased up to')
         FROM (SELECT pg_current_wal_lsn()) AS on_a_primary
         LEFT JOIN tower_api_token.account ON account.user_id = $1";
     let rows = ask(lent, ACCOUNT, LOAD, &[&user.as_str()]).await?;
     let now = column(only(&rows)?, 1, ACCOUNT)?;
-    Ok(Loaded::new(found(&rows)?, time(now)))
+    let erased: Option<i64> = column(only(&rows)?, 2, ACCOUNT)?;
+    let loaded = Loaded::new(found(&rows)?, time(now));
+    Ok(loaded.with_erased_up_to(number(erased.unwrap_or_default())))
 }
 
 pub(super) async fn list(
@@ -89,10 +93,23 @@ pub(super) async fn history(
 
 pub(super) async fn pepper_versions(lent: Lent) -> Result<Vec<(PepperVersion, u64)>, StoreError> {
     const COUNT: &str = "
-        SELECT pepper, count(*) FROM tower_api_token.account, unnest(peppers) AS pepper
+        SELECT pepper, count(*) FROM tower_api_token.account, unnest(pepper_versions) AS pepper
         GROUP BY pepper ORDER BY pepper";
     let rows = ask(lent, PEPPERS, COUNT, &[]).await?;
     rows.iter().map(pepper_count).collect()
+}
+
+pub(super) async fn prefixes(lent: Lent) -> Result<Vec<(Option<TokenPrefix>, u64)>, StoreError> {
+    const COUNT: &str = "
+        SELECT prefix, count(*) FROM tower_api_token.account, unnest(prefixes) AS prefix
+        GROUP BY prefix ORDER BY prefix";
+    let rows = ask(lent, PREFIXES, COUNT, &[]).await?;
+    let count = |row: &Row| {
+        let prefix: Option<&str> = column(row, 0, PREFIXES)?;
+        let prefix = prefix.and_then(|prefix| TokenPrefix::new(prefix).ok());
+        Ok((prefix, number(column(row, 1, PREFIXES)?)))
+    };
+    rows.iter().map(count).collect()
 }
 
 async fn ask(

@@ -6,9 +6,10 @@ use tokio_postgres::{Error, IsolationLevel};
 
 use super::failure::store_error;
 use super::lent::Lent;
+use super::upgrade;
 use crate::store::{StoreError, StoreErrorKind};
 
-const DOING: &str = "migrating";
+pub(super) const DOING: &str = "migrating";
 
 /// Nodes that migrate at the same time do it one after the other. The number is
 /// the name's first eight letters.
@@ -29,7 +30,7 @@ const VERSION: &str = "SELECT coalesce(max(version), 0) FROM tower_api_token.mig
 
 /// What has brought each version from the one before. Never changed, only
 /// added to.
-const MIGRATIONS: [&str; 1] = [ACCOUNTS];
+const MIGRATIONS: [&str; 2] = [ACCOUNTS, ERASED_AND_PEPPERS];
 
 /// User ids are compared byte by byte, whatever the database's collation. No
 /// key leads from uses to accounts: it would lock the account's row.
@@ -61,18 +62,44 @@ const ACCOUNTS: &str = r#"
         PRIMARY KEY (user_id, token_id)
     );"#;
 
+/// A digest without a user is one that an erased account named. The renamed
+/// column stops programs of version 1 from changing accounts, whose prefixes they
+/// would leave as they were; what a look-up reads has kept its names. Where the
+/// prefixes of an account are null, `upgrade` has not come to it yet.
+const ERASED_AND_PEPPERS: &str = "
+    ALTER TABLE tower_api_token.account RENAME COLUMN peppers TO pepper_versions;
+    ALTER TABLE tower_api_token.account ADD COLUMN prefixes text[];
+    ALTER TABLE tower_api_token.digest
+        ALTER COLUMN user_id DROP NOT NULL,
+        ADD COLUMN erased_at_millis bigint,
+        ADD CHECK ((user_id IS NULL) = (erased_at_millis IS NOT NULL));
+    CREATE INDEX digest_erased_at ON tower_api_token.digest (erased_at_millis)
+        WHERE erased_at_millis IS NOT NULL;
+    CREATE TABLE tower_api_token.pepper_check (
+        version integer PRIMARY KEY,
+        check_value bytea NOT NULL CHECK (octet_length(check_value) = 32)
+    );
+    CREATE TABLE tower_api_token.number (
+        name text PRIMARY KEY,
+        value bigint NOT NULL
+    );
+    INSERT INTO tower_api_token.number (name, value) VALUES ('erased up to', 0);
+    INSERT INTO tower_api_token.number (name, value)
+        SELECT name, (extract(epoch FROM clock_timestamp()) * 1000)::int8
+        FROM unnest(ARRAY['pepper checks since', 'prefixes missing since']) AS name
+        WHERE EXISTS (SELECT FROM tower_api_token.account);";
+
 pub(super) async fn migrate(mut lent: Lent) -> Result<(), StoreError> {
     let failed = |error| store_error(DOING, error);
     if find_version(&lent).await.map_err(failed)? == 0 {
         check_encoding(&lent).await?;
     }
     let version = bring_up_to_date(&mut lent).await.map_err(failed)?;
-    lent.give_back();
     if version > MIGRATIONS.len() {
-        Err(SchemaFault::of(version).store_error(DOING))
-    } else {
-        Ok(())
+        lent.give_back();
+        return Err(SchemaFault::of(version).store_error(DOING));
     }
+    upgrade::add_prefixes(lent).await
 }
 
 /// Why the tables cannot be used.

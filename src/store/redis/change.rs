@@ -1,21 +1,28 @@
 //! What is written: each change one script.
 
-use redis::{Cmd, RedisResult, Value};
+use redis::{Cmd, RedisResult, Script, Value};
 
 use super::failure::{corrupt, store_error};
+use super::keys::Keys;
 use super::link::{Link, call, text};
+use super::marker::Marker;
 use super::message;
-use super::scripts::{CHANGE, CONFLICT, DONE, ONE_COMMAND, RECORD};
+use super::scripts::{CHANGE, CONFLICT, DONE, ERASE, KEEP_PEPPER_CHECK, ONE_COMMAND, RECORD};
+use super::upgrade;
 use super::write::{fence, write};
+use crate::account::{Account, TokenRecord};
+use crate::identity::UserId;
 use crate::store::record::{encode, encode_actor, encode_event};
-use crate::store::{HeartbeatId, Replacement, StoreError, StoreErrorKind};
-use crate::token::{RandomSource, SystemRandom};
+use crate::store::{Erasure, HeartbeatId, Replacement, StoreError, StoreErrorKind};
+use crate::token::{PepperCheck, PepperVersion, RandomSource, SystemRandom, TokenPrefix};
 use crate::usage::TokenUse;
 
 pub(super) const CREATING: &str = "creating a deployment";
 pub(super) const ONE: &str = "replacing an account";
 pub(super) const MANY: &str = "replacing many accounts";
 pub(super) const USAGE: &str = "recording last uses";
+pub(super) const ERASING: &str = "erasing an account";
+pub(super) const KEEPING: &str = "keeping a pepper check value";
 const HEARTBEAT: &str = "sending a heartbeat";
 
 /// How many uses one script records: the server does nothing else meanwhile.
@@ -24,8 +31,11 @@ const USES: usize = 1_000;
 pub(super) async fn create(link: &Link) -> Result<(), StoreError> {
     if !link.knows_deployment() {
         let mut begin = redis::cmd("SET");
-        begin.arg(&link.keys.marker).arg(new_name()?).arg("NX");
+        begin.arg(&link.keys.marker).arg(Marker::ready(&new_name()?)).arg("NX");
         link.writing.command(&begin).await.map_err(|error| store_error(CREATING, error))?;
+        if let Marker::Older(name) = link.marker(CREATING).await? {
+            upgrade::to_version_2(link, &name).await?;
+        }
     }
     // Its own, or the one that another has begun.
     fence(link, CREATING).await
@@ -43,20 +53,69 @@ fn new_name() -> Result<String, StoreError> {
 fn change(link: &Link, deployment: &str, replacement: &Replacement) -> Cmd {
     let Replacement { account, expected, .. } = replacement;
     let (user, keys) = (account.user(), &link.keys);
-    let peppers = account.pepper_versions_in_use().map(|pepper| format!("{pepper} "));
+    let ids = account.token_ids().map(|id| format!("{id} ")).collect::<String>();
     let digests: Vec<_> = account.digests().map(|stored| *stored.digest.as_bytes()).collect();
-    let mut change = call(&CHANGE, 5);
-    change.arg(&keys.marker).arg(keys.account(user)).arg(keys.history(user));
-    change.arg(&keys.users).arg(&keys.peppers);
+    let mut change = of_account(&CHANGE, keys, user);
     change.arg(deployment).arg(&keys.digest).arg(&keys.channel).arg(user.as_str());
     change.arg(expected.map(|expected| expected.to_string()).unwrap_or_default());
-    change.arg(account.revision().as_u64()).arg(encode(account)).arg(peppers.collect::<String>());
-    change.arg(digests.concat());
+    change.arg(account.revision().as_u64()).arg(encode(account)).arg(tokens(account));
+    change.arg(digests.concat()).arg(account.least_number()).arg(format!(" {ids}"));
     for entry in replacement.entries() {
         change.arg(entry.revision.as_u64()).arg(entry.at.unix_millis());
         change.arg(encode_actor(&entry.actor)).arg(encode_event(&entry.event));
     }
     change
+}
+
+/// The beginning of a call of a script that changes the account.
+fn of_account(script: &Script, keys: &Keys, user: &UserId) -> Cmd {
+    let mut change = call(script, 7);
+    change.arg(&keys.marker).arg(keys.account(user)).arg(keys.history(user));
+    change.arg(&keys.users).arg(&keys.tokens).arg(&keys.numbers).arg(keys.usage(user));
+    change
+}
+
+/// The pepper version and the prefix of each token in use, by which they are
+/// counted. None has a space in it.
+pub(super) fn tokens(account: &Account) -> String {
+    let token = |token: &TokenRecord| {
+        let prefix = token.hint.prefix();
+        format!("{}:{} ", token.digest.pepper, prefix.as_ref().map_or("", TokenPrefix::as_str))
+    };
+    account.tokens_in_use().map(token).collect()
+}
+
+pub(super) async fn erase(link: &Link, erasure: &Erasure) -> Result<(), StoreError> {
+    let deployment = link.deployment(ERASING).await?;
+    let (user, keys) = (erasure.user(), &link.keys);
+    let stay = erasure.at.since(erasure.forgets_before()).as_millis() as u64;
+    let mut erase = of_account(&ERASE, keys, user);
+    erase.arg(deployment).arg(&keys.digest).arg(&keys.channel).arg(user.as_str());
+    erase.arg(erasure.account.revision().as_u64()).arg(erasure.reached()).arg(stay.max(1));
+    erase.arg(erasure.change().revision.as_u64());
+    let mut answers = write(link, ERASING, &ERASE, vec![erase]).await?;
+    outcome(ERASING, answers.pop().ok_or_else(|| corrupt(ERASING))?)
+}
+
+/// Keeps the check value unless the version has one, and answers with that.
+pub(super) async fn keep_pepper_check(
+    link: &Link,
+    version: PepperVersion,
+    check: &PepperCheck,
+) -> Result<PepperCheck, StoreError> {
+    let deployment = link.deployment(KEEPING).await?;
+    let mut keep = call(&KEEP_PEPPER_CHECK, 2);
+    keep.arg(&link.keys.marker).arg(&link.keys.pepper_checks).arg(deployment);
+    keep.arg(version.as_u16()).arg(&check.as_bytes()[..]);
+    let mut answers = write(link, KEEPING, &KEEP_PEPPER_CHECK, vec![keep]).await?;
+    let answer = answers.pop().ok_or_else(|| corrupt(KEEPING))?;
+    match answer.map_err(|error| store_error(KEEPING, error))? {
+        Value::BulkString(kept) => {
+            let kept = kept.try_into().map_err(|_| corrupt(KEEPING))?;
+            Ok(PepperCheck::from_bytes(kept))
+        }
+        _ => Err(corrupt(KEEPING)),
+    }
 }
 
 pub(super) async fn replace(link: &Link, replacement: &Replacement) -> Result<(), StoreError> {
@@ -96,7 +155,8 @@ impl Recording {
         let deployment = link.deployment(USAGE).await?;
         let calls = batch.chunks(USES).map(|batch| {
             let mut record = call(&RECORD, 1);
-            record.arg(&link.keys.marker).arg(deployment).arg(&link.keys.usage);
+            record.arg(&link.keys.marker).arg(deployment);
+            record.arg(&link.keys.account).arg(&link.keys.usage);
             for TokenUse { user, usage } in batch {
                 let client = usage.client.as_ref().map_or("", |client| client.as_str());
                 record.arg(user.as_str()).arg(usage.id.as_u64());

@@ -70,6 +70,15 @@ pub(super) enum Loss {
     Lost,
 }
 
+/// Why a deployment cannot be used although it is there.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum SchemaFault {
+    #[error("the deployment has an older schema version than this program needs: migrate it")]
+    Older,
+    #[error("the deployment has a later schema version than this program knows")]
+    Newer,
+}
+
 pub(super) fn lost(doing: &'static str, loss: Loss) -> StoreError {
     let kind = match loss {
         Loss::NotCreated => StoreErrorKind::NotSetUp,

@@ -12,8 +12,14 @@ pub(super) struct Keys {
     pub(super) marker: String,
     /// All users, in the byte order of their ids.
     pub(super) users: String,
-    /// How many tokens in use have a digest under each pepper version.
-    pub(super) peppers: String,
+    /// How many tokens in use there are of each pepper version and prefix.
+    pub(super) tokens: String,
+    /// The check value of each pepper version.
+    pub(super) pepper_checks: String,
+    /// What erased accounts have reached, and since when check values are kept.
+    pub(super) numbers: String,
+    /// What version 1 of the schema has counted instead of `tokens`.
+    pub(super) peppers_of_version_1: String,
     /// The channel of the feed.
     pub(super) channel: String,
     /// Before everything.
@@ -35,7 +41,10 @@ impl Keys {
             all: key(""),
             marker: key("deployment"),
             users: key("users"),
-            peppers: key("peppers"),
+            tokens: key("tokens"),
+            pepper_checks: key("pepper-checks"),
+            numbers: key("numbers"),
+            peppers_of_version_1: key("peppers"),
             channel: key("feed"),
             digest: key("digest:"),
             account: key("account:"),

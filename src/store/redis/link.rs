@@ -8,9 +8,10 @@ use redis::{Client, Cmd, RedisResult, Script, Value};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
-use super::failure::{Loss, corrupt, lost, store_error};
+use super::failure::{corrupt, store_error};
 use super::keys::Keys;
 use super::lane::{Lane, PATIENCE};
+use super::marker::Marker;
 use super::route::Route;
 use crate::store::{StoreError, StoreErrorKind};
 
@@ -97,13 +98,16 @@ impl Link {
         if let Some(deployment) = self.deployment.get() {
             return Ok(deployment);
         }
+        let name = self.marker(doing).await?.name(doing)?;
+        Ok(self.deployment.get_or_init(|| name))
+    }
+
+    /// What the marker says now.
+    pub(super) async fn marker(&self, doing: &'static str) -> Result<Marker, StoreError> {
         let read = self.reading.command(redis::cmd("GET").arg(&self.keys.marker)).await;
         match read.map_err(|error| store_error(doing, error))? {
-            Value::BulkString(marker) => {
-                let marker = String::from_utf8(marker).map_err(|_| corrupt(doing))?;
-                Ok(self.deployment.get_or_init(|| marker))
-            }
-            Value::Nil => Err(lost(doing, Loss::NotCreated)),
+            Value::BulkString(marker) => Marker::read(doing, Some(&marker)),
+            Value::Nil => Marker::read(doing, None),
             _ => Err(corrupt(doing)),
         }
     }

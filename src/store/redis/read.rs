@@ -1,5 +1,6 @@
 //! Questions to the server, each of them one round trip.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use redis::Value;
@@ -14,7 +15,7 @@ use crate::identity::UserId;
 use crate::store::record::{decode, decode_actor, decode_event};
 use crate::store::{AccountPage, HistoryPage, Loaded, PageSize, StoreError};
 use crate::time::Timestamp;
-use crate::token::{PepperVersion, TokenDigest, TokenId};
+use crate::token::{PepperCheck, PepperChecks, PepperVersion, TokenDigest, TokenId, TokenPrefix};
 use crate::usage::{ClientLabel, TokenUsage};
 
 pub(super) const ACCOUNT: &str = "reading an account";
@@ -22,6 +23,11 @@ const LISTING: &str = "listing accounts";
 const USAGE: &str = "reading last uses";
 const HISTORY: &str = "reading a history";
 const PEPPERS: &str = "counting pepper versions";
+const PREFIXES: &str = "counting prefixes";
+const CHECKS: &str = "reading pepper check values";
+
+/// Since when check values of peppers are kept, if accounts are older.
+const CHECKS_SINCE: &str = "pepper checks since";
 
 pub(super) async fn find(
     link: &Link,
@@ -40,19 +46,24 @@ pub(super) async fn find(
 pub(super) async fn load(link: &Link, user: &UserId) -> Result<Loaded, StoreError> {
     settle_doubts(link, ACCOUNT).await?;
     let deployment = link.deployment(ACCOUNT).await?;
-    let mut load = call(&LOAD, 2);
-    load.arg(&link.keys.marker).arg(link.keys.account(user)).arg(deployment);
+    let mut load = call(&LOAD, 3);
+    load.arg(&link.keys.marker).arg(link.keys.account(user)).arg(&link.keys.numbers);
+    load.arg(deployment);
     let Value::Array(answer) = link.ask(ACCOUNT, &LOAD, &load).await? else {
         return Err(corrupt(ACCOUNT));
     };
-    let [Value::Array(time), record] = &answer[..] else { return Err(corrupt(ACCOUNT)) };
+    let [Value::Array(time), record, erased] = &answer[..] else { return Err(corrupt(ACCOUNT)) };
     let account = match record {
         Value::BulkString(record) => Some(Arc::new(decode(record)?)),
         Value::Nil => None,
         _ => return Err(corrupt(ACCOUNT)),
     };
     let now = read_time(time).ok_or_else(|| corrupt(ACCOUNT))?;
-    Ok(Loaded::new(account, now))
+    let erased = match erased {
+        Value::Nil => 0,
+        erased => number(erased).ok_or_else(|| corrupt(ACCOUNT))?,
+    };
+    Ok(Loaded::new(account, now).with_erased_up_to(erased))
 }
 
 /// Seconds and microseconds.
@@ -154,14 +165,50 @@ fn audit_entry(user: &UserId, entry: &Value) -> Result<AuditEntry, StoreError> {
 }
 
 pub(super) async fn pepper_versions(link: &Link) -> Result<Vec<(PepperVersion, u64)>, StoreError> {
-    let fields = ask(link, PEPPERS, link.keys.peppers.clone(), &["HGETALL"]).await?;
-    let counts =
-        fields.as_chunks::<2>().0.iter().map(|[version, count]| {
-            Some((PepperVersion::from_u16(number(version)?), number(count)?))
-        });
-    let mut counts: Vec<(_, u64)> =
-        counts.collect::<Option<_>>().ok_or_else(|| corrupt(PEPPERS))?;
-    counts.retain(|(_, count)| *count > 0);
-    counts.sort_unstable();
-    Ok(counts)
+    let version = |version: &str, _: &str| version.parse().ok().map(PepperVersion::from_u16);
+    count(link, PEPPERS, version).await
+}
+
+pub(super) async fn prefixes(link: &Link) -> Result<Vec<(Option<TokenPrefix>, u64)>, StoreError> {
+    count(link, PREFIXES, |_, prefix| Some(TokenPrefix::new(prefix).ok())).await
+}
+
+/// How many tokens in use there are of each thing that `of` makes of a pepper
+/// version and a prefix.
+async fn count<T: Ord>(
+    link: &Link,
+    doing: &'static str,
+    of: impl Fn(&str, &str) -> Option<T> + Send,
+) -> Result<Vec<(T, u64)>, StoreError> {
+    let fields = ask(link, doing, link.keys.tokens.clone(), &["HGETALL"]).await?;
+    let mut counts = BTreeMap::new();
+    for [token, count] in fields.as_chunks::<2>().0 {
+        let token = text(token).and_then(|token| token.split_once(':'));
+        let thing = token.and_then(|(version, prefix)| of(version, prefix));
+        let (thing, count) = thing.zip(number::<u64>(count)).ok_or_else(|| corrupt(doing))?;
+        *counts.entry(thing).or_default() += count;
+    }
+    counts.retain(|_, count| *count > 0);
+    Ok(counts.into_iter().collect())
+}
+
+pub(super) async fn pepper_checks(link: &Link) -> Result<PepperChecks, StoreError> {
+    let fields = ask(link, CHECKS, link.keys.pepper_checks.clone(), &["HGETALL"]).await?;
+    let checks = fields.as_chunks::<2>().0.iter().map(|[version, check]| {
+        let Value::BulkString(check) = check else { return None };
+        let check = PepperCheck::from_bytes(check.as_slice().try_into().ok()?);
+        Some((PepperVersion::from_u16(number(version)?), check))
+    });
+    let checks = checks.collect::<Option<_>>().ok_or_else(|| corrupt(CHECKS))?;
+    let mut checks = PepperChecks::new(checks);
+    let since = ask(link, CHECKS, link.keys.numbers.clone(), &["HMGET", CHECKS_SINCE]).await?;
+    checks.kept_since = match since.first() {
+        Some(Value::Nil) => None,
+        Some(since) => {
+            let since = number(since).ok_or_else(|| corrupt(CHECKS))?;
+            Some(Timestamp::from_unix_millis(since))
+        }
+        None => return Err(corrupt(CHECKS)),
+    };
+    Ok(checks)
 }

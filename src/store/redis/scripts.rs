@@ -1,7 +1,8 @@
 //! What runs on the server, each script as a whole.
 //!
 //! The first argument of each is the deployment's name, and the first key of all
-//! but one the marker where it must stand. Revisions and times are compared as text: a number
+//! but one the marker where it must stand, behind the version of the schema (see
+//! `marker`). Revisions and times are compared as text: a number
 //! here would be a float, and lose what is beyond 53 bits.
 
 use std::sync::LazyLock;
@@ -34,7 +35,7 @@ macro_rules! reading {
                     end
                     marker = redis.call('GET', KEYS[1])
                 end
-                if marker ~= ARGV[1] then
+                if marker ~= '\\2552:' .. ARGV[1] then
                     return redis.error_reply('LOST the deployment is not there')
                 end
                 ",
@@ -57,7 +58,7 @@ macro_rules! writing {
                 if type(allowed) == 'table' then
                     return allowed
                 end
-                if redis.call('GET', KEYS[1]) ~= ARGV[1] then
+                if redis.call('GET', KEYS[1]) ~= '\\2552:' .. ARGV[1] then
                     return redis.error_reply('LOST the deployment is not there')
                 end
                 ",
@@ -68,7 +69,8 @@ macro_rules! writing {
 }
 
 /// Key: digest. Arguments: deployment, prefix of all keys. Answers the record,
-/// nothing, or a number where the account is not there.
+/// nothing, or a number where the account is not there. A digest that an erased
+/// account named leads to a zero byte instead of a user, and so to nothing.
 ///
 /// What a digest leads to begins with the deployment's name, so that whoever is
 /// found needs no look at the marker: this is what runs for each request.
@@ -81,19 +83,29 @@ pub(super) static FIND: LazyLock<Script> = LazyLock::new(|| {
             end
             found = redis.call('GET', KEYS[1])
         end
-        local name = found and string.sub(found, 1, #ARGV[1])
-            or redis.call('GET', ARGV[2] .. 'deployment')
-        if name ~= ARGV[1] then
+        if found then
+            if string.sub(found, 1, #ARGV[1]) ~= ARGV[1] then
+                return redis.error_reply('LOST the deployment is not there')
+            end
+            if string.byte(found, #ARGV[1] + 1) == 0 then
+                return false
+            end
+            local user = string.sub(found, #ARGV[1] + 1)
+            return redis.call('HGET', ARGV[2] .. 'account:' .. user, 'record') or 1
+        end
+        if redis.call('GET', ARGV[2] .. 'deployment') ~= '\\2552:' .. ARGV[1] then
             return redis.error_reply('LOST the deployment is not there')
         end
-        return found and
-            (redis.call('HGET', ARGV[2] .. 'account:' .. string.sub(found, #name + 1), 'record') or 1)",
+        return false",
     )
 });
 
-/// Keys: marker, account. Argument: deployment. Answers the time and the record.
-pub(super) static LOAD: LazyLock<Script> =
-    reading!("return {redis.call('TIME'), redis.call('HGET', KEYS[2], 'record')}");
+/// Keys: marker, account, numbers. Argument: deployment. Answers the time, the
+/// record, and what erased accounts have reached.
+pub(super) static LOAD: LazyLock<Script> = reading!(
+    "return {redis.call('TIME'), redis.call('HGET', KEYS[2], 'record'),
+        redis.call('HGET', KEYS[3], 'erased up to')}"
+);
 
 /// Keys: marker, users. Arguments: deployment, prefix of accounts, where to
 /// begin, how many. Answers their records.
@@ -110,17 +122,27 @@ pub(super) static LIST: LazyLock<Script> = reading!(
 /// deployment, and the command. Answers what it answers.
 pub(super) static ONE_COMMAND: LazyLock<Script> = reading!("return redis.call(unpack(ARGV, 2))");
 
-/// Keys: marker, account, history, users, peppers. Arguments: deployment, prefix
-/// of digests, channel, user, expected revision or nothing, revision, record,
-/// peppers with spaces between, digests one after the other, and each entry's
-/// revision, time, actor and event.
+/// Keys: marker, account, history, users, tokens, numbers, uses. Arguments:
+/// deployment, prefix of digests, channel, user, expected revision or nothing,
+/// revision, record, the tokens in use with spaces between, digests one after the
+/// other, the least number that the account has given, the ids of its tokens with
+/// spaces around, and each entry's revision, time, actor and event.
+///
+/// An account is made only above what erased ones have reached.
 ///
 /// The first write can fail, where the history has a later entry, and no other:
 /// the further entries are seen to follow it before.
 pub(super) static CHANGE: LazyLock<Script> = writing!(
-    "local account = redis.call('HMGET', KEYS[2], 'revision', 'digests', 'peppers')
+    "local account = redis.call('HMGET', KEYS[2], 'revision', 'digests', 'tokens')
     if (account[1] or '') ~= ARGV[5] then
         return 'conflict'
+    end
+    local erased = redis.call('HGET', KEYS[6], 'erased up to')
+    if not account[1] and erased then
+        local least = ARGV[10]
+        if #least < #erased or #least == #erased and least <= erased then
+            return 'conflict'
+        end
     end
     local user, named, fresh = ARGV[4], {}, {}
     local claim = ARGV[1] .. user
@@ -134,13 +156,13 @@ pub(super) static CHANGE: LazyLock<Script> = writing!(
         end
         named[digest] = true
     end
-    for place = 14, #ARGV, 4 do
+    for place = 16, #ARGV, 4 do
         local before, after = ARGV[place - 4], ARGV[place]
         if #after < #before or #after == #before and after <= before then
             return 'conflict'
         end
     end
-    for place = 10, #ARGV, 4 do
+    for place = 12, #ARGV, 4 do
         local noted = redis.pcall('XADD', KEYS[3], ARGV[place] .. '-0',
             'at', ARGV[place + 1], 'actor', ARGV[place + 2], 'event', ARGV[place + 3])
         if noted.err then
@@ -158,27 +180,68 @@ pub(super) static CHANGE: LazyLock<Script> = writing!(
     for _, digest in ipairs(fresh) do
         redis.call('SET', ARGV[2] .. digest, claim)
     end
-    for version in string.gmatch(account[3] or '', '%d+') do
-        redis.call('HINCRBY', KEYS[5], version, -1)
+    for token in string.gmatch(account[3] or '', '%S+') do
+        redis.call('HINCRBY', KEYS[5], token, -1)
     end
-    for version in string.gmatch(ARGV[8], '%d+') do
-        redis.call('HINCRBY', KEYS[5], version, 1)
+    for token in string.gmatch(ARGV[8], '%S+') do
+        redis.call('HINCRBY', KEYS[5], token, 1)
+    end
+    for _, id in ipairs(redis.call('HKEYS', KEYS[7])) do
+        if not string.find(ARGV[11], ' ' .. id .. ' ', 1, true) then
+            redis.call('HDEL', KEYS[7], id)
+        end
     end
     redis.call('HSET', KEYS[2], 'revision', ARGV[6], 'record', ARGV[7],
-        'peppers', ARGV[8], 'digests', ARGV[9])
+        'tokens', ARGV[8], 'digests', ARGV[9])
     redis.call('ZADD', KEYS[4], 0, user)
     told = table.concat(told)
     redis.call('SPUBLISH', ARGV[3], 'c' .. ARGV[6] .. ' ' .. #told / 32 .. ' ' .. told .. user)
     return 'done'"
 );
 
-/// Key: marker. Arguments: deployment, prefix of last uses, and for each use the
-/// user, the token, the time in twenty digits and the client.
+/// Keys: marker, account, history, users, tokens, numbers, uses. Arguments:
+/// deployment, prefix of digests, channel, user, expected revision, the greatest
+/// number that the account has given, for how many milliseconds its digests stay
+/// taken, and the revision that the feed tells of.
+pub(super) static ERASE: LazyLock<Script> = writing!(
+    "local account = redis.call('HMGET', KEYS[2], 'revision', 'digests', 'tokens')
+    if account[1] ~= ARGV[5] then
+        return 'conflict'
+    end
+    local user, told = ARGV[4], account[2] or ''
+    for place = 1, #told, 32 do
+        local digest = ARGV[2] .. string.sub(told, place, place + 31)
+        redis.call('SET', digest, ARGV[1] .. '\\0', 'PX', ARGV[7])
+    end
+    for token in string.gmatch(account[3] or '', '%S+') do
+        redis.call('HINCRBY', KEYS[5], token, -1)
+    end
+    redis.call('DEL', KEYS[2], KEYS[3], KEYS[7])
+    redis.call('ZREM', KEYS[4], user)
+    local reached, erased = ARGV[6], redis.call('HGET', KEYS[6], 'erased up to') or ''
+    if #reached > #erased or #reached == #erased and reached > erased then
+        redis.call('HSET', KEYS[6], 'erased up to', reached)
+    end
+    redis.call('SPUBLISH', ARGV[3], 'c' .. ARGV[8] .. ' ' .. #told / 32 .. ' ' .. told .. user)
+    return 'done'"
+);
+
+/// Keys: marker, check values. Arguments: deployment, version, check value. Answers
+/// the one that is kept.
+pub(super) static KEEP_PEPPER_CHECK: LazyLock<Script> = writing!(
+    "redis.call('HSETNX', KEYS[2], ARGV[2], ARGV[3])
+    return redis.call('HGET', KEYS[2], ARGV[2])"
+);
+
+/// Key: marker. Arguments: deployment, prefix of accounts, prefix of last uses, and
+/// for each use the user, the token, the time in twenty digits and the client.
 pub(super) static RECORD: LazyLock<Script> = writing!(
-    "for place = 3, #ARGV, 4 do
-        local key, token, at = ARGV[2] .. ARGV[place], ARGV[place + 1], ARGV[place + 2]
+    "for place = 4, #ARGV, 4 do
+        local user, token, at = ARGV[place], ARGV[place + 1], ARGV[place + 2]
+        local key = ARGV[3] .. user
         local kept = redis.call('HGET', key, token)
-        if not kept or string.sub(kept, 1, 20) < at then
+        if (not kept or string.sub(kept, 1, 20) < at)
+            and redis.call('EXISTS', ARGV[2] .. user) == 1 then
             redis.call('HSET', key, token, at .. ARGV[place + 3])
         end
     end

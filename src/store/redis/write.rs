@@ -6,6 +6,7 @@ use redis::{Cmd, Pipeline, RedisResult, Script, Value};
 use super::failure::{TooFewReplicas, corrupt, store_error};
 use super::lane::is_without_script;
 use super::link::{Link, REPLICATION, Replication, call};
+use super::marker::Marker;
 use super::scripts::ONE_COMMAND;
 use crate::store::{StoreError, StoreErrorKind};
 
@@ -116,7 +117,7 @@ fn read(
 pub(super) async fn fence(link: &Link, doing: &'static str) -> Result<(), StoreError> {
     let (deployment, marker) = (link.deployment(doing).await?, &link.keys.marker);
     let mut again = call(&ONE_COMMAND, 1);
-    again.arg(marker).arg(deployment).arg("SET").arg(marker).arg(deployment);
+    again.arg(marker).arg(deployment).arg("SET").arg(marker).arg(Marker::ready(deployment));
     for answer in write(link, doing, &ONE_COMMAND, vec![again]).await? {
         answer.map_err(|error| store_error(doing, error))?;
     }

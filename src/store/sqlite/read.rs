@@ -11,7 +11,7 @@ use crate::identity::UserId;
 use crate::store::record::{decode, decode_actor, decode_event};
 use crate::store::{AccountPage, HistoryPage, PageSize, StoreError, StoreErrorKind};
 use crate::time::Timestamp;
-use crate::token::{PepperVersion, TokenDigest, TokenId};
+use crate::token::{PepperCheck, PepperChecks, PepperVersion, TokenDigest, TokenId, TokenPrefix};
 use crate::usage::{ClientLabel, TokenUsage};
 
 /// The text is what a prepared statement is found by: it is kept short.
@@ -33,6 +33,19 @@ const HISTORY: &str = "
 const PEPPER_VERSIONS: &str = "
     SELECT pepper, count(*) FROM digests WHERE in_use = 1 GROUP BY pepper ORDER BY pepper";
 
+const PREFIXES: &str = "
+    SELECT prefix, count(*) FROM digests WHERE in_use = 1 GROUP BY prefix ORDER BY prefix";
+
+const PEPPER_CHECKS: &str = "SELECT version, check_value FROM pepper_checks ORDER BY version";
+
+const NUMBER: &str = "SELECT value FROM numbers WHERE name = ?1";
+
+/// The number that erased accounts have reached.
+pub(super) const ERASED_UP_TO: &str = "erased up to";
+
+/// Since when check values of peppers are kept, if accounts are older.
+pub(super) const CHECKS_SINCE: &str = "pepper checks since";
+
 pub(super) fn find(
     connection: &Connection,
     digest: &TokenDigest,
@@ -40,11 +53,20 @@ pub(super) fn find(
     one(connection, FIND, digest.as_bytes())
 }
 
+/// The account, and the number that erased ones have reached. In this order: if
+/// this very one is erased between the two, its number is seen.
 pub(super) fn load(
     connection: &Connection,
     user: &UserId,
-) -> Result<Option<Arc<Account>>, Failure> {
-    one(connection, LOAD, user.as_str())
+) -> Result<(Option<Arc<Account>>, u64), Failure> {
+    let account = one(connection, LOAD, user.as_str())?;
+    Ok((account, kept_number(connection, ERASED_UP_TO)?.unwrap_or_default()))
+}
+
+pub(super) fn kept_number(connection: &Connection, name: &str) -> Result<Option<u64>, Failure> {
+    let mut number = connection.prepare_cached(NUMBER)?;
+    let mut rows = number.query([name])?;
+    Ok(rows.next()?.map(|row| self::number(row, 0)).transpose()?)
 }
 
 /// The one account that a statement finds by this key.
@@ -116,6 +138,29 @@ pub(super) fn pepper_versions(
     versions.collect()
 }
 
+/// Those of a form that this crate does not generate stand under an empty text.
+pub(super) fn prefixes(
+    connection: &Connection,
+) -> Result<Vec<(Option<TokenPrefix>, u64)>, Failure> {
+    let mut statement = connection.prepare_cached(PREFIXES)?;
+    let prefixes = statement.query_and_then([], |row| {
+        Ok((TokenPrefix::new(row.get_ref(0)?.as_str()?).ok(), number(row, 1)?))
+    })?;
+    prefixes.collect()
+}
+
+pub(super) fn pepper_checks(connection: &Connection) -> Result<PepperChecks, Failure> {
+    let mut statement = connection.prepare_cached(PEPPER_CHECKS)?;
+    let checks = statement.query_and_then([], |row| {
+        let version = PepperVersion::from_u16(row.get(0)?);
+        Ok::<_, Failure>((version, PepperCheck::from_bytes(row.get(1)?)))
+    })?;
+    let mut checks = PepperChecks::new(checks.collect::<Result<_, _>>()?);
+    let since = kept_number(connection, CHECKS_SINCE)?;
+    checks.kept_since = since.map(Timestamp::from_unix_millis);
+    Ok(checks)
+}
+
 /// The account whose record is the row's first column.
 pub(super) fn account(row: &Row<'_>) -> Result<Arc<Account>, Failure> {
     Ok(Arc::new(decode(row.get_ref(0)?.as_blob()?)?))
@@ -142,7 +187,7 @@ mod tests {
         let path = directory.path().join("tokens.db");
         let options = SqliteOptions::new();
         let writer = connection::writer(&path, &options, OpenFlags::SQLITE_OPEN_CREATE);
-        schema::migrate(&mut writer.unwrap()).unwrap();
+        schema::migrate(&mut writer.unwrap(), Timestamp::default()).unwrap();
         let reader = connection::reader(&path, &options, Duration::ZERO).unwrap();
         for byte in 0..100 {
             assert!(find(&reader, &TokenDigest::from_bytes([byte; 32])).unwrap().is_none());

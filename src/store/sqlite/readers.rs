@@ -221,7 +221,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("tokens.db");
         let mut writer = Connection::open(&path).unwrap();
-        schema::migrate(&mut writer).unwrap();
+        schema::migrate(&mut writer, crate::time::Timestamp::default()).unwrap();
         let reader = Connection::open(&path).unwrap();
         reader.busy_timeout(Duration::ZERO).unwrap();
         let file = Arc::new(Opened::without_log(&path).unwrap());

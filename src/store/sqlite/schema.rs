@@ -2,15 +2,18 @@
 //!
 //! A later version of the schema that this code could misread must rename what
 //! it changes: a connection that is open meanwhile then fails, looks here, and
-//! reports [`SchemaError::Newer`].
+//! reports [`SchemaError::Newer`]. One that it reads rightly it goes on reading,
+//! and changes nothing more.
 
 use rusqlite::{Connection, TransactionBehavior};
 
 use super::failure::Failure;
+use super::upgrade;
 use crate::store::StoreErrorKind;
+use crate::time::Timestamp;
 
 /// The version of the schema that this code makes, and the only one it knows.
-const VERSION: i32 = 1;
+pub(super) const VERSION: i32 = 2;
 
 /// Marks a file as one of ours: "tapt".
 pub(super) const APPLICATION: i32 = 0x7461_7074;
@@ -20,7 +23,8 @@ pub(super) const APPLICATION: i32 = 0x7461_7074;
 pub(super) const BACKUP: i32 = 0x7461_7062;
 
 /// Accounts are named by a number in the other tables, so that a look-up
-/// descends two trees and a long user id stands in one place.
+/// descends two trees and a long user id stands in one place. A digest without an
+/// account is one that an erased account named.
 const TABLES: &str = "
 CREATE TABLE accounts (
     number   INTEGER PRIMARY KEY,
@@ -30,10 +34,25 @@ CREATE TABLE accounts (
 ) STRICT;
 
 CREATE TABLE digests (
-    digest  BLOB NOT NULL PRIMARY KEY CHECK (length(digest) = 32),
-    account INTEGER NOT NULL REFERENCES accounts (number),
-    pepper  INTEGER NOT NULL,
-    in_use  INTEGER NOT NULL CHECK (in_use IN (0, 1))
+    digest    BLOB NOT NULL PRIMARY KEY CHECK (length(digest) = 32),
+    account   INTEGER REFERENCES accounts (number),
+    pepper    INTEGER NOT NULL,
+    in_use    INTEGER NOT NULL CHECK (in_use IN (0, 1)),
+    prefix    TEXT NOT NULL,
+    erased_at INTEGER,
+    CHECK ((account IS NULL) = (erased_at IS NOT NULL))
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX erased_digests ON digests (erased_at) WHERE erased_at IS NOT NULL;
+
+CREATE TABLE pepper_checks (
+    version     INTEGER PRIMARY KEY,
+    check_value BLOB NOT NULL CHECK (length(check_value) = 32)
+) STRICT;
+
+CREATE TABLE numbers (
+    name  TEXT NOT NULL PRIMARY KEY,
+    value INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE usage (
@@ -71,6 +90,13 @@ pub enum SchemaError {
     /// [`SqliteStore::migrate`](super::SqliteStore::migrate).
     #[error("the file has no tables yet: migrate it")]
     Missing,
+    /// An earlier version of this crate has made the file: call
+    /// [`SqliteStore::migrate`](super::SqliteStore::migrate).
+    #[error("the file has schema version {found}, and this program needs {VERSION}: migrate it")]
+    Older {
+        /// The version that the file has.
+        found: i32,
+    },
     /// A later version of this crate has migrated the file.
     #[error("the file has schema version {found}, and this program knows {VERSION}")]
     Newer {
@@ -91,7 +117,9 @@ impl SchemaError {
     #[must_use]
     pub const fn kind(&self) -> StoreErrorKind {
         match self {
-            Self::Missing | Self::Foreign | Self::Backup => StoreErrorKind::NotSetUp,
+            Self::Missing | Self::Older { .. } | Self::Foreign | Self::Backup => {
+                StoreErrorKind::NotSetUp
+            }
             Self::Newer { .. } => StoreErrorKind::NewerSchema,
         }
     }
@@ -104,6 +132,7 @@ pub(super) fn verify(connection: &Connection) -> Result<(), Failure> {
         (APPLICATION, VERSION) => Ok(()),
         (APPLICATION, found) if found > VERSION => Err(SchemaError::Newer { found }.into()),
         (BACKUP, _) => Err(SchemaError::Backup.into()),
+        (APPLICATION, found) if found > 0 => Err(SchemaError::Older { found }.into()),
         (0, 0) if is_empty(connection)? => Err(SchemaError::Missing.into()),
         _ => Err(SchemaError::Foreign.into()),
     }
@@ -114,17 +143,19 @@ fn is_empty(connection: &Connection) -> Result<bool, Failure> {
     Ok(count.query_row([], |row| row.get(0)).map(|tables: i64| tables == 0)?)
 }
 
-/// Makes the tables if the file has none. Everyone else who tries at the same
-/// time waits for the write lock and then finds them made.
-pub(super) fn migrate(connection: &mut Connection) -> Result<(), Failure> {
+/// Makes the tables if the file has none, and brings older ones up to date.
+/// Everyone else who tries at the same time waits for the write lock and then
+/// finds them made.
+pub(super) fn migrate(connection: &mut Connection, now: Timestamp) -> Result<(), Failure> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     match verify(&transaction) {
-        Err(Failure::Schema(SchemaError::Missing)) => {
-            transaction.execute_batch(TABLES)?;
-            transaction.pragma_update(None, "application_id", APPLICATION)?;
-            transaction.pragma_update(None, "user_version", VERSION)?;
-            Ok(transaction.commit()?)
+        Err(Failure::Schema(SchemaError::Missing)) => transaction.execute_batch(TABLES)?,
+        Err(Failure::Schema(SchemaError::Older { found: 1 })) => {
+            upgrade::to_version_2(&transaction, now)?;
         }
-        verified => verified,
+        verified => return verified,
     }
+    transaction.pragma_update(None, "application_id", APPLICATION)?;
+    transaction.pragma_update(None, "user_version", VERSION)?;
+    Ok(transaction.commit()?)
 }

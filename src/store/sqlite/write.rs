@@ -13,7 +13,7 @@ use crate::audit::AuditEntry;
 use crate::identity::UserId;
 use crate::store::record::{encode, encode_actor, encode_event};
 use crate::store::{Change, HeartbeatId, Replacement, StoreError, StoreErrorKind};
-use crate::token::{PepperVersion, TokenDigest};
+use crate::token::{TokenDigest, TokenPrefix};
 use crate::usage::{ClientLabel, TokenUse};
 
 const REPLACING: &str = "replacing an account";
@@ -25,10 +25,10 @@ const ADD: &str = "INSERT INTO accounts (user_id, revision, record) VALUES (?1, 
 const CHANGE: &str = "UPDATE accounts SET revision = ?2, record = ?3 WHERE number = ?1";
 
 const ADD_DIGEST: &str =
-    "INSERT INTO digests (digest, pepper, in_use, account) VALUES (?1, ?2, ?3, ?4)";
+    "INSERT INTO digests (digest, pepper, in_use, prefix, account) VALUES (?1, ?2, ?3, ?4, ?5)";
 
 const CHANGE_DIGEST: &str =
-    "UPDATE digests SET pepper = ?2, in_use = ?3 WHERE digest = ?1 AND account = ?4";
+    "UPDATE digests SET pepper = ?2, in_use = ?3, prefix = ?4 WHERE digest = ?1 AND account = ?5";
 
 const REMOVE_DIGEST: &str = "DELETE FROM digests WHERE digest = ?1";
 
@@ -41,11 +41,19 @@ const RECORD_USE: &str = "
     ON CONFLICT (account, token) DO UPDATE SET at = excluded.at, client = excluded.client
     WHERE excluded.at > at";
 
+const USED: &str = "SELECT token FROM usage WHERE account = ?1";
+
+const FORGET_USE: &str = "DELETE FROM usage WHERE account = ?1 AND token = ?2";
+
+const SET_NUMBER: &str = "
+    INSERT INTO numbers (name, value) VALUES (?1, ?2)
+    ON CONFLICT (name) DO UPDATE SET value = excluded.value";
+
 /// An account as the file has it.
-struct Kept {
-    account: Arc<Account>,
-    number: i64,
-    revision: i64,
+pub(super) struct Kept {
+    pub(super) account: Arc<Account>,
+    pub(super) number: i64,
+    pub(super) revision: i64,
 }
 
 /// Makes one change.
@@ -124,18 +132,62 @@ fn write(connection: &Connection, replacement: &Replacement) -> Result<i64, Fail
     let kept = kept(connection, account.user())?;
     let expected = expected.map(stored_revision).transpose()?;
     if kept.as_ref().map(|kept| kept.revision) != expected {
-        return Err(StoreError::new(StoreErrorKind::Conflict, REPLACING).into());
+        return Err(conflict().into());
+    }
+    if kept.is_none() {
+        begins_above_the_erased(connection, account)?;
     }
     let number = write_account(connection, kept.as_ref(), account)?;
     let before = kept.as_ref().map(|kept| &*kept.account);
     write_digests(connection, number, before, account)?;
+    if before.is_some_and(|before| has_forgotten(before, account)) {
+        forget_uses(connection, number, account)?;
+    }
     for entry in replacement.entries() {
         write_entry(connection, number, entry)?;
     }
     change_log::append_change(connection, &Change::between(before, account))
 }
 
-fn kept(connection: &Connection, user: &UserId) -> Result<Option<Kept>, Failure> {
+const fn conflict() -> StoreError {
+    StoreError::new(StoreErrorKind::Conflict, REPLACING)
+}
+
+fn begins_above_the_erased(connection: &Connection, account: &Account) -> Result<(), Failure> {
+    let erased = read::kept_number(connection, read::ERASED_UP_TO)?.unwrap_or_default();
+    if account.begins_above(erased) { Ok(()) } else { Err(conflict().into()) }
+}
+
+/// Whether a token that was named is named no longer.
+fn has_forgotten(before: &Account, after: &Account) -> bool {
+    let named: HashSet<_> = after.token_ids().collect();
+    before.token_ids().any(|id| !named.contains(&id))
+}
+
+/// Deletes the uses of tokens that the account does not name.
+pub(super) fn forget_uses(
+    connection: &Connection,
+    number: i64,
+    account: &Account,
+) -> Result<(), Failure> {
+    let named: HashSet<_> = account.token_ids().map(|id| id.as_u64().cast_signed()).collect();
+    let mut used = connection.prepare_cached(USED)?;
+    let used: Vec<i64> = used.query_map([number], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    let mut forget = connection.prepare_cached(FORGET_USE)?;
+    for token in used.into_iter().filter(|token| !named.contains(token)) {
+        forget.execute((number, token))?;
+    }
+    Ok(())
+}
+
+/// Keeps a number under its name.
+pub(super) fn set_number(connection: &Connection, name: &str, value: u64) -> Result<(), Failure> {
+    let value = i64::try_from(value).unwrap_or(i64::MAX);
+    connection.prepare_cached(SET_NUMBER)?.execute((name, value))?;
+    Ok(())
+}
+
+pub(super) fn kept(connection: &Connection, user: &UserId) -> Result<Option<Kept>, Failure> {
     let mut statement = connection.prepare_cached(KEPT)?;
     let mut rows = statement.query([user.as_str()])?;
     let Some(row) = rows.next()? else { return Ok(None) };
@@ -165,29 +217,42 @@ fn write_digests(
     after: &Account,
 ) -> Result<(), Failure> {
     let kept: HashMap<_, _> = before.into_iter().flat_map(digests).collect();
-    let named: HashSet<_> = after.digests().map(|stored| &stored.digest).collect();
-    for digest in kept.keys().filter(|digest| !named.contains(*digest)) {
+    let named: HashMap<_, _> = digests(after).collect();
+    for digest in kept.keys().filter(|digest| !named.contains_key(*digest)) {
         connection.prepare_cached(REMOVE_DIGEST)?.execute([digest.as_bytes()])?;
     }
-    for (digest, row) in digests(after) {
+    for (digest, row) in &named {
         let mut statement = match kept.get(digest) {
-            Some(kept) if *kept == row => continue,
+            Some(kept) if kept == row => continue,
             Some(_) => connection.prepare_cached(CHANGE_DIGEST)?,
             None => connection.prepare_cached(ADD_DIGEST)?,
         };
-        let (pepper, in_use) = row;
-        statement.execute((digest.as_bytes(), pepper.as_u16(), in_use, number))?;
+        let prefix = row.prefix.as_ref().map_or("", TokenPrefix::as_str);
+        statement.execute((digest.as_bytes(), row.pepper, row.in_use, prefix, number))?;
     }
     Ok(())
 }
 
-/// Each digest that the account names, and what else its row says: the pepper
-/// version, and whether the token is in use.
-fn digests(account: &Account) -> impl Iterator<Item = (&TokenDigest, (PepperVersion, bool))> {
-    let pending = account.pending().map(|pending| &pending.token);
-    let in_use = account.live_tokens().chain(pending).map(|token| (&token.digest, true));
-    let retired = account.retired().iter().map(|retired| (&retired.digest, false));
-    in_use.chain(retired).map(|(stored, in_use)| (&stored.digest, (stored.pepper, in_use)))
+/// What stands beside a digest.
+#[derive(PartialEq)]
+struct DigestRow {
+    pepper: u16,
+    in_use: bool,
+    prefix: Option<TokenPrefix>,
+}
+
+/// Each digest that the account names. The prefix of a token is of interest while
+/// it is in use.
+fn digests(account: &Account) -> impl Iterator<Item = (TokenDigest, DigestRow)> {
+    let in_use = account.tokens_in_use().map(|token| {
+        let (pepper, prefix) = (token.digest.pepper.as_u16(), token.hint.prefix());
+        (token.digest.digest, DigestRow { pepper, in_use: true, prefix })
+    });
+    let retired = account.retired().iter().map(|retired| {
+        let pepper = retired.digest.pepper.as_u16();
+        (retired.digest.digest, DigestRow { pepper, in_use: false, prefix: None })
+    });
+    in_use.chain(retired)
 }
 
 fn write_entry(connection: &Connection, number: i64, entry: &AuditEntry) -> Result<(), Failure> {
@@ -204,7 +269,7 @@ fn run(connection: &Connection, sql: &str) -> Result<(), Failure> {
 
 /// The history is read in the order of revisions, and SQLite's numbers have a
 /// sign.
-fn stored_revision(revision: Revision) -> Result<i64, StoreError> {
+pub(super) fn stored_revision(revision: Revision) -> Result<i64, StoreError> {
     let corrupt = StoreError::new(StoreErrorKind::Corrupt, REPLACING);
     i64::try_from(revision.as_u64()).map_err(|cause| corrupt.with_source(cause))
 }

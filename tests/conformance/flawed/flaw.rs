@@ -191,6 +191,29 @@ pub(crate) enum Flaw {
     ClockInSeconds,
     /// Retired tokens are counted among those in use.
     PeppersCountRetired,
+    /// Tokens of unknown prefix are not counted.
+    PrefixesOmitUnknown,
+    /// The check value that was offered last is kept.
+    LastCheckKept,
+    /// The uses of a token that is no longer named are kept.
+    ForgottenUsesStay,
+
+    /// The history of an erased account is kept.
+    ErasureKeepsHistory,
+    /// The uses of an erased account are kept.
+    ErasureKeepsUses,
+    /// The digests of an erased account still lead to it.
+    ErasureKeepsIndex,
+    /// The digests of an erased account can be named again.
+    ErasureReleasesDigests,
+    /// Accounts may begin where an erased one has been.
+    ErasureForgetsNumbers,
+    /// An account is erased whatever its revision is.
+    ErasureUnconditional,
+    /// An erasure does not reach the feed.
+    ErasureSilent,
+    /// A use by a user who was erased is kept.
+    LateUsesKept,
 
     /// A migration empties the store.
     MigrationEmpties,

@@ -1,6 +1,6 @@
 //! Where the nodes of a flawed store keep their data.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -8,7 +8,7 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tower_api_token::account::{Account, Revision};
 use tower_api_token::audit::AuditEntry;
 use tower_api_token::store::{Feed, FeedItem, StoreError, StoreErrorKind};
-use tower_api_token::token::TokenDigest;
+use tower_api_token::token::{PepperCheck, PepperVersion, TokenDigest};
 use tower_api_token::usage::TokenUsage;
 
 use super::{Flaw, Flawed};
@@ -33,6 +33,10 @@ pub(crate) struct State {
     pub(crate) ever: HashMap<TokenDigest, String>,
     pub(crate) history: HashMap<String, Vec<AuditEntry>>,
     pub(crate) uses: BTreeMap<(String, u64), TokenUsage>,
+    /// The digests of erased accounts, and what these have reached.
+    pub(crate) erased: HashSet<TokenDigest>,
+    pub(crate) erased_up_to: u64,
+    pub(crate) checks: BTreeMap<PepperVersion, PepperCheck>,
     pub(crate) in_a_batch: bool,
     /// How often somebody has looked.
     pub(crate) touched: u64,

@@ -7,7 +7,7 @@ use tower_api_token::audit::{AuditEntry, Event};
 use tower_api_token::identity::{Actor, UserId};
 use tower_api_token::method::MethodSet;
 use tower_api_token::store::{Change, FeedItem, Replacement, StoreError, StoreErrorKind};
-use tower_api_token::token::TokenDigest;
+use tower_api_token::token::{TokenDigest, TokenId};
 use tower_api_token::usage::TokenUse;
 
 use super::place::State;
@@ -61,7 +61,8 @@ impl Flawed {
         let current = current.map(|account| account.revision());
         let taken = |digest| self.is_taken(state, account, digest);
         let taken = account.digests().any(|stored| taken(&stored.digest));
-        if taken || !self.fits(current, replacement.expected) {
+        let begins = current.is_some() || self.may_begin(state, account);
+        if taken || !begins || !self.fits(current, replacement.expected) {
             return Err(StoreError::new(StoreErrorKind::Conflict, "replacing an account"));
         }
         Ok(())
@@ -83,7 +84,8 @@ impl Flawed {
     fn is_taken(&self, state: &State, account: &Account, digest: &TokenDigest) -> bool {
         let Some(owner) = state.owner(digest) else {
             let name = state.ever.get(digest).filter(|_| self.has(Flaw::ReleasedStaysTaken));
-            return name.is_some_and(|name| *name != self.key(account.user()));
+            let stays = name.is_some_and(|name| *name != self.key(account.user()));
+            return stays || state.erased.contains(digest);
         };
         let other = self.key(owner.user()) != self.key(account.user());
         match (self.flaw, owner.place_of(digest)) {
@@ -113,6 +115,10 @@ impl Flawed {
         }
         if self.has(Flaw::ChangeForgetsUses) {
             state.uses.retain(|(user, _), _| *user != name);
+        }
+        if !self.has(Flaw::ForgottenUsesStay) {
+            let user = self.usage_key(account.user());
+            state.uses.retain(|(name, id), _| *name != user || *id == 0 || names(&account, *id));
         }
         self.index(state, before.as_deref(), &account);
         state.created.entry(name.clone()).or_insert_with(|| Arc::clone(&account));
@@ -280,6 +286,9 @@ impl Flawed {
         let TokenUse { user, usage, .. } = token_use;
         let name = self.key(user);
         let known = state.accounts.get(&name).cloned();
+        if known.is_none() && state.erased_up_to > 0 && !self.has(Flaw::LateUsesKept) {
+            return Ok(());
+        }
         match (self.flaw, &known) {
             (Flaw::UnknownUseFails, None) => {
                 return Err(StoreError::new(StoreErrorKind::Conflict, "recording a use"));
@@ -310,6 +319,12 @@ impl Flawed {
         state.uses.insert(key, usage);
         Ok(())
     }
+}
+
+/// Whether the account names the token of that number.
+fn names(account: &Account, id: u64) -> bool {
+    let id = TokenId::from_u64(id);
+    account.token(id).is_some() || account.retired().iter().any(|retired| retired.id == id)
 }
 
 /// The beginning of a text, at most `length` bytes.

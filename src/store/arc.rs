@@ -1,0 +1,102 @@
+//! A store that several share is a store.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use super::{
+    AccountPage, AccountStore, Erasure, Feed, HeartbeatId, HistoryPage, Loaded, PageSize,
+    Replacement, StoreError, TokenStore,
+};
+use crate::account::{Account, Revision};
+use crate::identity::UserId;
+use crate::token::{PepperCheck, PepperChecks, PepperVersion, TokenDigest, TokenPrefix};
+use crate::usage::{TokenUsage, TokenUse};
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl<S: TokenStore + ?Sized> TokenStore for Arc<S> {
+    fn peek(&self, digest: &TokenDigest, visit: &mut dyn FnMut(Option<&Account>)) -> bool {
+        (**self).peek(digest, visit)
+    }
+
+    async fn find(&self, digest: &TokenDigest) -> Result<Option<Arc<Account>>, StoreError> {
+        (**self).find(digest).await
+    }
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl<S: AccountStore + ?Sized> AccountStore for Arc<S> {
+    async fn load(&self, user: &UserId) -> Result<Loaded, StoreError> {
+        (**self).load(user).await
+    }
+
+    async fn replace(&self, replacement: Replacement) -> Result<(), StoreError> {
+        (**self).replace(replacement).await
+    }
+
+    async fn replace_many(
+        &self,
+        replacements: Vec<Replacement>,
+    ) -> Result<Vec<Result<(), StoreError>>, StoreError> {
+        (**self).replace_many(replacements).await
+    }
+
+    async fn list(
+        &self,
+        after: Option<&UserId>,
+        size: PageSize,
+    ) -> Result<AccountPage, StoreError> {
+        (**self).list(after, size).await
+    }
+
+    async fn record_usage(&self, batch: &[TokenUse]) -> Result<(), StoreError> {
+        (**self).record_usage(batch).await
+    }
+
+    async fn usage(&self, user: &UserId) -> Result<Vec<TokenUsage>, StoreError> {
+        (**self).usage(user).await
+    }
+
+    async fn history(
+        &self,
+        user: &UserId,
+        before: Option<Revision>,
+        size: PageSize,
+    ) -> Result<HistoryPage, StoreError> {
+        (**self).history(user, before, size).await
+    }
+
+    async fn changes(&self) -> Result<Feed, StoreError> {
+        (**self).changes().await
+    }
+
+    async fn heartbeat(&self, id: HeartbeatId) -> Result<(), StoreError> {
+        (**self).heartbeat(id).await
+    }
+
+    async fn pepper_versions(&self) -> Result<Vec<(PepperVersion, u64)>, StoreError> {
+        (**self).pepper_versions().await
+    }
+
+    async fn prefixes(&self) -> Result<Vec<(Option<TokenPrefix>, u64)>, StoreError> {
+        (**self).prefixes().await
+    }
+
+    async fn pepper_checks(&self) -> Result<PepperChecks, StoreError> {
+        (**self).pepper_checks().await
+    }
+
+    async fn keep_pepper_check(
+        &self,
+        version: PepperVersion,
+        check: PepperCheck,
+    ) -> Result<PepperCheck, StoreError> {
+        (**self).keep_pepper_check(version, check).await
+    }
+
+    async fn erase(&self, erasure: Erasure) -> Result<(), StoreError> {
+        (**self).erase(erasure).await
+    }
+}
