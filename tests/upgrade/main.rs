@@ -20,7 +20,7 @@ use tower_api_token::identity::{Actor, UserId};
 use tower_api_token::manage::{Confirmation, Guard, ManageError, TokenManager};
 use tower_api_token::reveal::SealingKey;
 use tower_api_token::rotation::RotationError;
-use tower_api_token::store::{AccountStore, PageSize};
+use tower_api_token::store::{AccountStore, Erasure, PageSize};
 use tower_api_token::token::{ConfirmationCode, TokenId, TokenScheme};
 
 use self::fixture::{Answers, Fixture};
@@ -147,6 +147,45 @@ async fn accounts_go_on_from_where_they_are(kind: Kind, version: &str) {
     }
 }
 
+/// What a later version counts of the accounts is right of those that it has not
+/// written, and of those that it changes.
+async fn tokens_are_counted_by_prefix(kind: Kind, version: &str) {
+    let (_, opened) = kind.open(version).await;
+    let counted = async || {
+        let accounts = opened.store.list(None, PageSize::MAX).await.unwrap().accounts;
+        let mut counts = BTreeMap::new();
+        for prefix in accounts.iter().flat_map(|account| account.prefixes_in_use()) {
+            *counts.entry(prefix).or_insert(0_u64) += 1;
+        }
+        assert!(counts.len() > 1, "the fixture has foreign tokens and others");
+        let found: BTreeMap<_, _> = opened.store.prefixes().await.unwrap().into_iter().collect();
+        assert_eq!(found, counts);
+        accounts
+    };
+    let accounts = counted().await;
+    for account in accounts.iter().filter(|account| account.primary().is_some()).take(5) {
+        let loaded = opened.store.load(account.user()).await.unwrap();
+        opened.store.erase(Erasure::new((**account).clone(), loaded.now)).await.unwrap();
+    }
+    counted().await;
+    let checks = opened.store.pepper_checks().await.unwrap();
+    assert!(checks.values.is_empty() && checks.kept_since.is_some());
+}
+
+/// Uses of tokens that their accounts had forgotten are gone, and no others.
+async fn no_uses_of_forgotten_tokens_are_left(kind: Kind, version: &str) {
+    let (_, opened) = kind.open(version).await;
+    let mut used = 0;
+    for account in opened.store.list(None, PageSize::MAX).await.unwrap().accounts {
+        let retired = |id| account.retired().iter().any(|retired| retired.id == id);
+        for usage in opened.store.usage(account.user()).await.unwrap() {
+            assert!(account.token(usage.id).is_some() || retired(usage.id), "{usage:?}");
+            used += 1;
+        }
+    }
+    assert!(used > 0);
+}
+
 /// Without the pepper that the fixture's tokens need nothing starts.
 async fn a_start_without_the_pepper_is_refused(kind: Kind, version: &str) {
     let (_, opened) = kind.open(version).await;
@@ -176,4 +215,6 @@ for_every_store! {
     what_was_pending_is_confirmed,
     accounts_go_on_from_where_they_are,
     a_start_without_the_pepper_is_refused,
+    tokens_are_counted_by_prefix,
+    no_uses_of_forgotten_tokens_are_left,
 }
