@@ -217,13 +217,21 @@ impl<S: AccountStore> AccountStore for WithTimeout<S> {
         version: PepperVersion,
         check: PepperCheck,
     ) -> Result<PepperCheck, StoreError> {
-        let work =
-            move |store: Arc<S>| async move { store.keep_pepper_check(version, check).await };
-        self.write("keeping a pepper check value", work).await
+        const KEEPING: &str = "keeping a pepper check value";
+        let work = move |store: Arc<S>| async move {
+            let kept = store.keep_pepper_check(version, check).await;
+            kept.map(|_| Vec::new())
+        };
+        self.write(KEEPING, work).await?;
+        let kept = self.pepper_checks().await?.of(version).copied();
+        kept.ok_or_else(|| StoreError::new(StoreErrorKind::Corrupt, KEEPING))
     }
 
     async fn erase(&self, erasure: Erasure) -> Result<(), StoreError> {
-        let work = |store: Arc<S>| async move { store.erase(erasure).await };
-        self.write("erasing an account", work).await
+        let work = |store: Arc<S>| async move {
+            let erased = store.erase(erasure).await;
+            erased.map(|()| vec![Ok(())])
+        };
+        self.write("erasing an account", work).await.map(drop)
     }
 }

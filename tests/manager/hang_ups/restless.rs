@@ -8,10 +8,10 @@ use async_trait::async_trait;
 use tower_api_token::account::{Account, Revision};
 use tower_api_token::identity::UserId;
 use tower_api_token::store::{
-    AccountPage, AccountStore, Feed, HeartbeatId, HistoryPage, Loaded, PageSize, Replacement,
-    StoreError, TokenStore,
+    AccountPage, AccountStore, Erasure, Feed, HeartbeatId, HistoryPage, Loaded, PageSize,
+    Replacement, StoreError, TokenStore,
 };
-use tower_api_token::token::{PepperVersion, TokenDigest};
+use tower_api_token::token::{PepperCheck, PepperChecks, PepperVersion, TokenDigest, TokenPrefix};
 use tower_api_token::usage::{TokenUsage, TokenUse};
 
 /// A number that looks like any other (SplitMix64).
@@ -116,5 +116,25 @@ impl AccountStore for Restless {
 
     async fn pepper_versions(&self) -> Result<Vec<(PepperVersion, u64)>, StoreError> {
         self.inner.pepper_versions().await
+    }
+
+    async fn prefixes(&self) -> Result<Vec<(Option<TokenPrefix>, u64)>, StoreError> {
+        self.inner.prefixes().await
+    }
+
+    async fn pepper_checks(&self) -> Result<PepperChecks, StoreError> {
+        self.inner.pepper_checks().await
+    }
+
+    async fn keep_pepper_check(
+        &self,
+        version: PepperVersion,
+        check: PepperCheck,
+    ) -> Result<PepperCheck, StoreError> {
+        self.around(self.inner.keep_pepper_check(version, check)).await
+    }
+
+    async fn erase(&self, erasure: Erasure) -> Result<(), StoreError> {
+        self.around(self.inner.erase(erasure)).await
     }
 }
