@@ -24,12 +24,14 @@ pub(super) fn heartbeat(id: HeartbeatId) -> String {
 /// The longest message that the server takes.
 const LONGEST: usize = 7_999;
 
-/// The message that carries a change; one that says that something is missing
-/// where it would be too long.
+/// The message that carries a change; its user alone where the digests do not fit.
 pub(super) fn change(change: &Change) -> String {
     let digests: Vec<u8> = change.digests.iter().flat_map(TokenDigest::as_bytes).copied().collect();
     let message = format!("c{} {} {}", change.revision, STANDARD.encode(digests), change.user);
-    if message.len() <= LONGEST { message } else { "l".to_owned() }
+    if message.len() > LONGEST {
+        return format!("u{} {}", change.revision, change.user);
+    }
+    message
 }
 
 /// What a message says.
