@@ -9,11 +9,11 @@ use crate::manage::{Confirmation, Delivery, Guard, TokenManager};
 use crate::method::MethodSet;
 use crate::rotation::RotationError;
 use crate::store::{
-    AccountPage, Feed, HeartbeatId, HistoryPage, Loaded, MemoryStore, PageSize, Replacement,
-    StoreErrorKind, TokenStore,
+    AccountPage, Erasure, Feed, HeartbeatId, HistoryPage, Loaded, MemoryStore, PageSize,
+    Replacement, StoreErrorKind, TokenStore,
 };
 use crate::time::ManualClock;
-use crate::token::{PepperVersion, TokenDigest};
+use crate::token::{PepperCheck, PepperChecks, PepperVersion, TokenDigest, TokenPrefix};
 
 fn user(name: &str) -> UserId {
     UserId::new(name).unwrap()
@@ -90,6 +90,26 @@ impl AccountStore for Refusing {
     }
 
     async fn pepper_versions(&self) -> Result<Vec<(PepperVersion, u64)>, StoreError> {
+        Err(broken())
+    }
+
+    async fn prefixes(&self) -> Result<Vec<(Option<TokenPrefix>, u64)>, StoreError> {
+        Err(broken())
+    }
+
+    async fn pepper_checks(&self) -> Result<PepperChecks, StoreError> {
+        Err(broken())
+    }
+
+    async fn keep_pepper_check(
+        &self,
+        _: PepperVersion,
+        _: PepperCheck,
+    ) -> Result<PepperCheck, StoreError> {
+        Err(broken())
+    }
+
+    async fn erase(&self, _: Erasure) -> Result<(), StoreError> {
         Err(broken())
     }
 }
