@@ -83,8 +83,8 @@ pub enum Event {
         id: TokenId,
     },
     /// A token was retired because its lifetime was over. It is recorded
-    /// together with the next change of the account; requests with the token
-    /// were refused from `expired_at` on.
+    /// together with the next change of the account, in the name of the program
+    /// `expiry`; requests with the token were refused from `expired_at` on.
     TokenExpired {
         /// The token.
         id: TokenId,

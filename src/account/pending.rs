@@ -37,6 +37,12 @@ impl Pending {
     ) -> Self {
         Self { token, expires_at, code, code_made_at, code_expires_at, replacing_backup: None }
     }
+
+    /// Whether its time has run out at `now`, so that no code can activate it.
+    #[must_use]
+    pub fn is_expired(&self, now: Timestamp) -> bool {
+        self.expires_at <= now
+    }
 }
 
 /// The last confirmation that took effect, so that the same link opened again

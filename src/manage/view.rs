@@ -152,13 +152,17 @@ impl Inner {
 
     fn summarized(&self, account: &Account, now: Timestamp) -> AccountSummary {
         let (rest, expired) = self.without_expired(account, now);
+        let (late, waiting) = match rest.pending() {
+            Some(pending) if pending.is_expired(now) => (Some(pending), None),
+            waiting => (None, waiting),
+        };
         AccountSummary {
             user: account.user().clone(),
             methods: account.methods().clone(),
             primary: rest.primary().map(|token| token.id),
             backup: rest.backup().map(|token| token.id),
-            pending: rest.pending().map(|pending| pending.token.id),
-            expired: expired.collect(),
+            pending: waiting.map(|pending| pending.token.id),
+            expired: expired.chain(late.map(|pending| pending.token.id)).collect(),
             revision: account.revision(),
         }
     }
@@ -255,10 +259,10 @@ pub struct AccountSummary {
     pub primary: Option<TokenId>,
     /// The backup.
     pub backup: Option<TokenId>,
-    /// The pending token, its time run out or not.
+    /// The pending token, while it can be confirmed.
     pub pending: Option<TokenId>,
-    /// Those that have expired since the account's last change; see
-    /// [`AccountView::expired`].
+    /// Those that have expired since the account's last change (see
+    /// [`AccountView::expired`]), and a pending token whose time has run out.
     pub expired: Vec<TokenId>,
     /// The number of its last change.
     pub revision: Revision,

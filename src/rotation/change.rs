@@ -116,7 +116,7 @@ impl<'a> Change<'a> {
         let pending = self.account.pending.as_deref_mut();
         let pending =
             pending.filter(|pending| pending.token.id == id).ok_or(RotationError::Stale)?;
-        if pending.expires_at <= now {
+        if pending.is_expired(now) {
             return Err(RotationError::ExpiredCode);
         }
         let retry_after = (pending.code_made_at + policy.resend_interval).since(now);
@@ -134,7 +134,7 @@ impl<'a> Change<'a> {
         let Some(pending) = self.account.pending.take_if(|pending| pending.code == code) else {
             return Err(self.not_pending(code));
         };
-        if pending.code_expires_at <= now || pending.expires_at <= now {
+        if pending.code_expires_at <= now || pending.is_expired(now) {
             return Err(RotationError::ExpiredCode);
         }
         let backup = self.account.backup.as_ref().map(|backup| backup.id);

@@ -18,6 +18,7 @@ on_every_store!(
     a_refused_change_writes_no_expiry,
     a_rotation_goes_on_although_both_tokens_have_expired,
     views_and_lists_show_what_the_next_change_finds,
+    a_list_does_not_show_a_token_as_waiting_that_can_no_more_be_confirmed,
     a_preview_is_of_live_tokens,
     no_guard_asks_for_the_uses_of_what_has_expired,
     an_expired_token_does_not_come_back_by_an_import,
@@ -126,6 +127,17 @@ async fn views_and_lists_show_what_the_next_change_finds(world: World) {
     assert_eq!((view.primary.unwrap().id, view.expired), (id(2), vec![]));
     let history = world.history().await;
     assert_eq!(history[history.len() - 2..], ["token_expired", "access_granted"]);
+}
+
+async fn a_list_does_not_show_a_token_as_waiting_that_can_no_more_be_confirmed(world: World) {
+    world.active().await;
+    let (pending, _) = world.generate().await;
+    let summary = async || world.manager.summary(alice()).await.unwrap().unwrap();
+    assert_eq!((summary().await.pending, summary().await.expired), (Some(pending.id), vec![]));
+    world.pass(Duration::from_secs(86_400));
+    assert_eq!((summary().await.pending, summary().await.expired), (None, vec![pending.id]));
+    let view = world.manager.view(alice()).await.unwrap();
+    assert!(view.pending.unwrap().expires_at <= view.now, "its owner sees until when it was");
 }
 
 async fn a_preview_is_of_live_tokens(world: World) {
