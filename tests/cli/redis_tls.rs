@@ -76,10 +76,12 @@ fn a_server_that_nobody_vouches_for_is_refused() {
         // A port without TLS is not spoken to without it.
         let plain = format!("rediss://{}/", server.address());
         let plain = [command, &["--store", &plain]].concat();
-        trusting(&place, "authority.pem", &plain).exited(10);
+        let ran = trusting(&place, "authority.pem", &plain);
+        // The server may hang up at once, or answer what is no TLS.
+        assert!([Some(6), Some(10)].contains(&ran.code), "{ran:?}");
         let tls = format!("redis://127.0.0.1:{port}/");
         let ran = place.run(&[command, &["--store", &tls]].concat());
-        assert!(ran.code == Some(6) || ran.code == Some(10), "{ran:?}");
+        assert!([Some(6), Some(10)].contains(&ran.code), "{ran:?}");
     }
     assert!(server.tell("DBSIZE").starts_with(":0"), "nothing was made");
 }
