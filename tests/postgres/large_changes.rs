@@ -14,3 +14,10 @@ async fn a_change_of_a_full_account_leaves_everybody_elses_entries() {
         neighbours::outlast_a_full_account(here, there, retired).await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_leaves_everybody_elses_entries() {
+    let database = Server::shared().database().await;
+    let (here, there) = (database.store().await, database.store().await);
+    neighbours::outlast_a_batch(here, there).await;
+}

@@ -20,7 +20,6 @@ mod kinds;
 mod large_changes;
 mod log;
 #[path = "../support/neighbours.rs"]
-#[expect(dead_code, reason = "shared with other tests")]
 mod neighbours;
 mod node;
 #[path = "../support/postgres.rs"]
