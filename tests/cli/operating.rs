@@ -90,11 +90,34 @@ async fn postgres_is_backed_up_and_restored_as_the_page_says() {
     assert_eq!(users_with_tokens(&place), 1);
 }
 
+#[test]
+fn the_first_administrator_is_made_once_and_a_revocation_stays() {
+    let place = Place::without_store();
+    let commands = of("First administrator", "sh");
+    let [start] = &commands[..] else { panic!("{commands:?}") };
+    run(&place, start).succeeded();
+    let token = std::fs::read_to_string(place.path("admin.token")).unwrap();
+    let history = || place.run(&["history", "admin", "--json"]).succeeded().json().len();
+    assert_eq!((users_with_tokens(&place), history()), (1, 2));
+    run(&place, start).succeeded();
+    assert_eq!(history(), 2, "the second start changes nothing");
+    assert_eq!(std::fs::read_to_string(place.path("admin.token")).unwrap(), token);
+    place.run(&["user", "revoke", "admin"]).succeeded();
+    run(&place, start).succeeded();
+    let admin = place.run(&["user", "show", "admin", "--json"]).succeeded().json().remove(0);
+    assert_eq!(admin["methods"], serde_json::json!([]), "{admin}");
+    // A store that cannot be asked is no first start.
+    let broken = Place::on("sqlite:nowhere/tokens.db");
+    let failed = run(&broken, start);
+    assert_ne!(failed.code, Some(0), "{failed:?}");
+}
+
 /// Blocks of other kinds would be run by nobody.
 #[test]
 fn every_block_of_the_page_is_of_a_kind_that_is_run() {
     for block in blocks() {
         assert!(matches!(&*block.kind, "sh" | "sh postgres"), "{}: {}", block.section, block.kind);
-        assert!(matches!(&*block.section, "Back up" | "Restore"), "{}", block.section);
+        let sections = ["First administrator", "Back up", "Restore"];
+        assert!(sections.contains(&&*block.section), "{}", block.section);
     }
 }
