@@ -69,6 +69,7 @@ fn answers(life: &Life, list: &mut List) {
 async fn messages(life: &Life, list: &mut List) {
     let directory = tempfile::tempdir().expect("a directory");
     let event = Event::BackupDeleted { id: life.issued.id };
+    list.add("Ended", &event.ended());
     let notice = Notice::new(life.alice.clone(), event, Actor::User, Timestamp::default());
     let code = life.code.clone();
     let sending = move |_: ConfirmationMessage| {

@@ -9,7 +9,7 @@ use tower_api_token::store::conformance::Behind;
 use tower_api_token::store::{
     AccountPage, AccountStore, Change, FeedItem, HeartbeatId, HistoryPage, Loaded, MemoryStore,
     PageSize, PostgresStore, RedisOpenError, RedisOptions, Replacement, SchemaError,
-    SqliteOpenError, SqliteOptions, SqliteStore, StoreErrorKind,
+    SqliteBackupError, SqliteOpenError, SqliteOptions, SqliteStore, StoreErrorKind,
 };
 use tower_api_token::time::Timestamp;
 
@@ -58,6 +58,9 @@ async fn sqlite(replacement: &Replacement, list: &mut List) {
     list.add("Durability", &durability);
     list.add("SqliteOptions", &SqliteOptions::new());
     list.add("SqliteOpenError", &SqliteStore::open(":memory:").err().map(|it: SqliteOpenError| it));
+    let here = std::env::current_exe().expect("a file that is no database");
+    let refused = SqliteStore::copy_of_backup(&here, &here).err();
+    list.add("SqliteBackupError", &refused.map(|it: SqliteBackupError| it));
     list.add("SchemaError", &SchemaError::Missing);
 }
 
