@@ -31,6 +31,8 @@ const WRITES: usize = 256;
 /// write broken off half-way, and an answer that says `Unavailable` means that
 /// it may still happen. At most 256 writes are under way at once; a further one
 /// waits for its turn within its limit, and is not begun if that passes.
+/// A [`TokenManager`](crate::manage::TokenManager) waits for a change that goes
+/// on, and tells of it when it is made.
 ///
 /// [`peek`](TokenStore::peek) does not wait and has no limit.
 ///

@@ -123,9 +123,7 @@ impl World {
             prepared.make(self.manager.clone()).await;
         }
         self.manager.idle().await;
-        self.log.take();
-        self.post.messages.lock().unwrap().clear();
-        let notices = std::mem::take(&mut *self.post.notices.lock().unwrap());
+        let notices = self.post.notices.lock().unwrap();
         notices.iter().map(|notice| notice.event.name()).collect()
     }
 }
@@ -138,7 +136,7 @@ async fn all_are_told(place: Place, (store, _kept): stores::Opened) {
     let users: Vec<_> = changes.buffer_unordered(AT_ONCE).collect().await;
     world.manager.idle().await;
 
-    let told = by_user(world.log.take().into_iter().map(|entry| (entry.user.clone(), entry)));
+    let told = by_user(world.log.entries().into_iter().map(|entry| (entry.user.clone(), entry)));
     let notices = world.post.notices.lock().unwrap().clone();
     let notices = by_user(notices.into_iter().map(|notice| (notice.user, notice.event)));
     let messages = world.post.messages.lock().unwrap().clone();

@@ -297,11 +297,6 @@ impl Log {
         self.0.lock().unwrap().clone()
     }
 
-    /// The entries since it was last asked for them so.
-    pub(crate) fn take(&self) -> Vec<AuditEntry> {
-        std::mem::take(&mut self.0.lock().unwrap())
-    }
-
     pub(crate) fn count(&self, is: impl Fn(&Event) -> bool) -> usize {
         self.0.lock().unwrap().iter().filter(|entry| is(&entry.event)).count()
     }
