@@ -21,7 +21,9 @@ impl Authenticator {
         misplaced: Option<RequestFault>,
     ) -> Result<Pass, Box<Denial>> {
         let allowed = misplaced.map_or(no_override, Err);
-        let preflight = is_preflight(method, headers);
+        let authorization = self.sources.authorization() && headers.contains_key(AUTHORIZATION);
+        // No browser sends one with a preflight, of whatever scheme it is.
+        let preflight = !authorization && is_preflight(method, headers);
         if self.allow_preflight && preflight && allowed == Ok(true) {
             Ok(Pass::ANONYMOUS)
         } else if self.optional {
@@ -29,9 +31,7 @@ impl Authenticator {
         } else {
             let reason = match misplaced {
                 Some(_) => Reason::NoScheme,
-                None if self.sources.authorization() && headers.contains_key(AUTHORIZATION) => {
-                    Reason::OtherScheme
-                }
+                None if authorization => Reason::OtherScheme,
                 None if preflight && !self.allow_preflight => Reason::Preflight,
                 None => Reason::NoCredential,
             };
@@ -41,7 +41,7 @@ impl Authenticator {
 }
 
 /// A CORS preflight (Fetch standard, section "CORS-preflight fetch"): each
-/// header once, and no credential, not of another system's either.
+/// header once.
 fn is_preflight(method: &str, headers: &HeaderMap) -> bool {
     let only = |name| {
         let mut lines = headers.get_all(name).iter();
@@ -51,5 +51,4 @@ fn is_preflight(method: &str, headers: &HeaderMap) -> bool {
     method == Method::OPTIONS
         && only(ORIGIN).is_some_and(|origin| !origin.is_empty())
         && asked.is_some_and(|method| is_http_token(method.as_bytes()))
-        && !headers.contains_key(AUTHORIZATION)
 }

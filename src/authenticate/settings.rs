@@ -80,8 +80,9 @@ impl Authenticator {
     }
 
     /// Lets a true CORS preflight (OPTIONS with `Origin` and
-    /// `Access-Control-Request-Method`, without `Authorization`, a credential or
-    /// a method override) through as anonymous. Default: off.
+    /// `Access-Control-Request-Method`, without a credential or a method
+    /// override, and without `Authorization` of any scheme where that is a
+    /// source) through as anonymous. Default: off.
     #[must_use]
     pub const fn allow_preflight(mut self, allow: bool) -> Self {
         self.allow_preflight = allow;

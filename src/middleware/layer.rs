@@ -116,9 +116,10 @@ impl TokenAuthLayer {
     }
 
     /// Lets a true CORS preflight (OPTIONS with `Origin` and
-    /// `Access-Control-Request-Method`, without `Authorization`, a credential or
-    /// a method override) through as anonymous. Needed only where no CORS layer
-    /// outside of this one answers it. Default: off.
+    /// `Access-Control-Request-Method`, without a credential or a method
+    /// override, and without `Authorization` of any scheme where that is a
+    /// source) through as anonymous. Needed only where no CORS layer outside of
+    /// this one answers it. Default: off.
     ///
     /// ```
     /// # use tower_api_token::{store::MemoryStore, TokenAuthLayer};

@@ -70,8 +70,12 @@ async fn a_gateway_that_knows_no_400_is_told_that_a_malformed_credential_is_no_t
         let junk = stating(profile, "POST").header("authorization", "Bearer junk");
         let junk = ask(&verify(store(), profile), junk.body(String::new()).unwrap()).await;
         assert_eq!((status, told.status), (400, junk.status));
-        assert_eq!(told.header("www-authenticate"), junk.header("www-authenticate"));
-        assert!(told.header("www-authenticate").unwrap().contains("error=\"invalid_token\""));
+        let challenges = |answer: &Answer| {
+            let lines = answer.headers.get_all("www-authenticate").iter();
+            lines.map(|line| line.to_str().unwrap().to_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(challenges(&told), challenges(&junk));
+        assert!(challenges(&told)[0].contains("error=\"invalid_token\""));
     }
     for name in ["x-http-method-override", "x-http-method"] {
         let request = stating(profile, "GET").header("authorization", bearer(ALICE));

@@ -107,7 +107,15 @@ impl Answer {
     pub(crate) fn denies(&self, status: u16) {
         assert_eq!(self.status, status, "{self:?}");
         assert_eq!(self.header("cache-control"), Some("no-store"));
-        let told = ["cache-control", "content-length", "content-type", "date", "retry-after"];
+        assert_eq!(self.header("x-content-type-options"), Some("nosniff"));
+        let told = [
+            "cache-control",
+            "content-length",
+            "content-type",
+            "date",
+            "retry-after",
+            "x-content-type-options",
+        ];
         for name in self.headers.keys() {
             let challenge = name == "www-authenticate" && matches!(status, 400 | 401 | 403);
             assert!(challenge || told.contains(&name.as_str()), "{name} in {self:?}");
