@@ -181,6 +181,15 @@ fn settings_of_files() -> Vec<(&'static str, String)> {
     ]
 }
 
+/// The command, which is ended if it goes on to serve.
+fn bounded(command: &std::process::Command) -> std::process::Command {
+    let mut bounded = std::process::Command::new("timeout");
+    bounded.arg("60").arg(command.get_program()).args(command.get_args());
+    bounded.current_dir(command.get_current_dir().expect("a directory")).env_clear();
+    bounded.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    bounded
+}
+
 /// Serves with that content of the file, as bytes: refused, and why.
 fn refused_with(place: &Place, configuration: &str, content: &[u8]) -> String {
     place.write("good", "a good secret of a gateway");
@@ -191,7 +200,7 @@ fn refused_with(place: &Place, configuration: &str, content: &[u8]) -> String {
     if configuration.contains("store = ") {
         command.env_remove("TOWER_API_TOKEN_STORE");
     }
-    let ran = finish(&mut command, "").exited(2);
+    let ran = finish(&mut bounded(&command), "").exited(2);
     assert!(!ran.err.contains("hunter2"), "{ran:?}");
     ran.err
 }
