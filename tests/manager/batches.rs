@@ -20,7 +20,8 @@ const ROWS: u32 = 12_000;
 /// takes it for gone after two seconds: what a slow machine does within one.
 const ROWS_AT_REDIS: u32 = 5_000;
 
-fn rows(count: u32) -> Vec<ImportItem> {
+/// Rows of users whom no other attempt has.
+fn rows(attempt: u32, count: u32) -> Vec<ImportItem> {
     let row = |number: u32| {
         let mut sha256 = [7; 32];
         sha256[..4].copy_from_slice(&number.to_be_bytes());
@@ -29,7 +30,7 @@ fn rows(count: u32) -> Vec<ImportItem> {
         row.methods = Some(MethodSet::new(["GET"]).unwrap());
         row
     };
-    (0..count).map(row).collect()
+    (attempt * count..(attempt + 1) * count).map(row).collect()
 }
 
 fn remembers(cache: &CachedStore<Arc<dyn AccountStore>>, digest: &TokenDigest) -> bool {
@@ -46,20 +47,27 @@ async fn an_import_of_many_rows_empties_no_cache((store, _kept): Opened, count: 
     // So long that no heartbeat is late while a slow machine imports.
     let options = CacheOptions::new().staleness_bound(Duration::from_secs(60));
     let cache = CachedStore::start(store, options).unwrap();
-    while !remembers(&cache, &digest) {
-        cache.find(&digest).await.unwrap().unwrap();
-        tokio::task::yield_now().await;
+    // A server that does not answer for two seconds counts as gone, so on a
+    // machine with much else to do a connection may be lost meanwhile.
+    for attempt in 0..5 {
+        while !remembers(&cache, &digest) {
+            cache.find(&digest).await.unwrap().unwrap();
+            tokio::task::yield_now().await;
+        }
+        let before = cache.statistics();
+        // A server may need longer for it than the store waits.
+        while manager.import_many(root(), &rows(attempt, count)).await.is_err() {}
+        while cache.statistics().invalidations - before.invalidations < u64::from(count)
+            && cache.statistics().losses == before.losses
+        {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        if cache.statistics().losses == before.losses {
+            assert!(remembers(&cache, &digest));
+            return;
+        }
     }
-    let before = cache.statistics();
-    // A server may need longer for it than the store waits.
-    while manager.import_many(root(), &rows(count)).await.is_err() {}
-    while cache.statistics().invalidations - before.invalidations < u64::from(count)
-        && cache.statistics().losses == before.losses
-    {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
-    assert_eq!(cache.statistics().losses, before.losses);
-    assert!(remembers(&cache, &digest));
+    panic!("each of the imports has emptied the cache");
 }
 
 macro_rules! on_each_store {
