@@ -156,7 +156,7 @@ impl Authenticator {
         })
     }
 
-    /// Asks memory, under the current pepper and then under the former one. The
+    /// Asks memory, under the current pepper and then under the former ones. The
     /// check sum is looked at after that only: a live token pays nothing for
     /// it, and garbage is still refused before any store is asked.
     ///
@@ -194,7 +194,7 @@ impl Authenticator {
     ) -> Step {
         let mut ended = ended.and_then(Result::err);
         let mut digests = Vec::from_iter(current);
-        if let Some(former) = self.scheme.former_digest(text) {
+        for former in self.scheme.former_digests(text) {
             match self.peek(&former.digest, || *claim, identity) {
                 (_, Some(decision)) if decides(&decision) => return Step::Done(decision),
                 (known, decision) => {

@@ -15,6 +15,8 @@
 //! | `INFO` | `cache trusted` | a cache is trusted, at the start and again |
 //! | `ERROR` | `store unusable` | the same, of a store that is not set up or refuses: somebody has to look |
 //! | `ERROR` | `unreadable record` | a request was answered 500 |
+//! | `WARN` | `tokens in use are not recognised: …` | a manager has started over a store with tokens that are refused |
+//! | `ERROR` | `another node has another pepper of this version` | the key of one of them is wrong |
 //! | `DEBUG` | `denied` | a request was denied; `reason` tells what the answer does not, such as that the token has expired |
 
 mod audit;
@@ -29,7 +31,9 @@ pub use self::audit::{EventSink, Events};
 pub(crate) use self::log::cache_trust_changed;
 #[cfg(feature = "tokio")]
 pub(crate) use self::log::outcome_unknown;
-pub(crate) use self::log::{denied, notice_not_sent, store_failed};
+pub(crate) use self::log::{
+    denied, notice_not_sent, pepper_differs, store_failed, tokens_unrecognised,
+};
 #[cfg(feature = "cache")]
 pub(crate) use self::meter::CacheMeter;
 pub(crate) use self::meter::{flushed, interval_ended, passed};

@@ -99,6 +99,7 @@ mod follow;
 mod generate;
 mod import;
 mod outcome;
+mod peppers;
 mod preview;
 #[cfg(feature = "reveal")]
 mod reveal;

@@ -4,11 +4,13 @@
 //! per token and interval. What was noted is written in batches, and a request
 //! never waits for it. It can never undo or delay a change of an account.
 
+mod adoption;
 mod client;
 mod recorder;
 #[cfg(feature = "tokio")]
 mod task;
 
+pub(crate) use self::adoption::UnverifiedPepper;
 pub use self::client::{ClientLabel, ClientLabelError};
 pub use self::recorder::UsageRecorder;
 use crate::identity::UserId;

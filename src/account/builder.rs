@@ -52,7 +52,8 @@ impl AccountBuilder {
         self
     }
 
-    /// The tokens that are no more, the earliest first. Default: none.
+    /// The tokens that are no more, the earliest first, in place of those that were
+    /// said before. Default: none.
     pub fn retired(mut self, retired: impl IntoIterator<Item = Retired>) -> Self {
         self.0.retired = retired.into_iter().collect();
         self

@@ -62,7 +62,8 @@ impl Authenticator {
         self
     }
 
-    /// Where a request may carry its token. Default: Bearer alone.
+    /// Where a request may carry its token, in place of what was said before.
+    /// Default: Bearer alone.
     #[must_use]
     pub fn sources(mut self, sources: impl IntoIterator<Item = CredentialSource>) -> Self {
         self.sources = sources.into_iter().collect();
@@ -119,7 +120,7 @@ impl Authenticator {
 
     /// The host's own check beside the method's: both must hold, and `false` is
     /// answered 403. It is asked after everything else, of requests with an
-    /// identity only. Default: none.
+    /// identity only. Several add up: each of them must hold. Default: none.
     ///
     /// With the feature `axum` the path is the one that the client sent, also
     /// in a nested router. A check of it lists what is allowed, as
@@ -129,7 +130,12 @@ impl Authenticator {
         mut self,
         holds: impl Fn(&Identity, &Parts) -> bool + Send + Sync + 'static,
     ) -> Self {
-        self.also_require = Some(Arc::new(holds));
+        self.also_require = Some(match self.also_require.take() {
+            None => Arc::new(holds),
+            Some(earlier) => Arc::new(move |identity, request| {
+                earlier(identity, request) && holds(identity, request)
+            }),
+        });
         self
     }
 

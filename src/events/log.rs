@@ -7,6 +7,7 @@ use crate::audit::AuditEntry;
 use crate::denial::Denial;
 use crate::notify::NotifyError;
 use crate::store::{StoreError, StoreErrorKind};
+use crate::token::{PepperVersion, TokenPrefix};
 
 /// A store failed while a request waited for it, last uses were written, or
 /// changes were listened for.
@@ -30,6 +31,28 @@ pub(crate) fn denied(denial: &Denial) {
     meter::denied(denial.kind());
     let (status, code) = (denial.status().as_u16(), denial.code());
     tracing::debug!(target: TARGET, status, code, reason = denial.reason(), "denied");
+}
+
+/// Tokens are in use that every request is refused with.
+pub(crate) fn tokens_unrecognised(prefix: Option<&TokenPrefix>, tokens: u64) {
+    match prefix {
+        Some(prefix) => tracing::warn!(
+            target: TARGET, tokens, prefix = prefix.as_str(),
+            "tokens in use are not recognised: their prefix is not listed"
+        ),
+        None => tracing::warn!(
+            target: TARGET, tokens,
+            "tokens in use are not recognised: of a foreign form, or known by their digest alone, \
+             and foreign tokens are not accepted"
+        ),
+    }
+}
+
+/// The store keeps the check value of another key than this node has accepted a token
+/// with.
+pub(crate) fn pepper_differs(version: PepperVersion) {
+    let version = version.as_u16();
+    tracing::error!(target: TARGET, version, "another node has another pepper of this version");
 }
 
 /// A notice of that change could not be sent.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::sealing::Sealing;
 use super::tasks::Tasks;
-use super::{Confirmation, Inner, TokenManager};
+use super::{Confirmation, Inner, TokenManager, peppers};
 use crate::events::Events;
 use crate::notify::Notifier;
 use crate::rotation::Policy;
@@ -64,7 +64,8 @@ impl TokenManagerBuilder {
         self
     }
 
-    /// Who sends confirmation codes and notices. Default: nobody, which only
+    /// Who sends confirmation codes and notices; a later one takes the place of an
+    /// earlier one. Default: nobody, which only
     /// [`Confirmation::ByCaller`] can do without.
     pub fn notifier(mut self, notifier: impl Notifier) -> Self {
         self.0.notifier = Some(Arc::new(notifier));
@@ -78,8 +79,8 @@ impl TokenManagerBuilder {
         self
     }
 
-    /// Where audit entries go, besides the store and the log. Default: nowhere
-    /// else.
+    /// Where audit entries go, besides the store and the log; a later one takes the
+    /// place of an earlier one. Default: nowhere else.
     pub fn events(mut self, events: Events) -> Self {
         self.0.events = events;
         self
@@ -105,6 +106,13 @@ impl TokenManagerBuilder {
 
     /// The manager.
     ///
+    /// The store keeps a check value of each pepper, so that another key under the
+    /// same version is refused from then on. It is kept at once where no token is in
+    /// use under the version, and else when a [recorder](Self::usage) has seen a token
+    /// accepted that was made under it. Tokens in use that the scheme does not
+    /// recognise, since they are of a foreign form or of a prefix that is not listed,
+    /// are told of in the log.
+    ///
     /// # Errors
     ///
     /// [`StartError`] if this configuration could not serve the store's tokens.
@@ -114,10 +122,17 @@ impl TokenManagerBuilder {
             return Err(StartError::NoNotifier);
         }
         let in_use = inner.store.pepper_versions().await?;
-        match in_use.into_iter().find(|(version, _)| !inner.scheme.knows(*version)) {
-            Some((version, tokens)) => Err(StartError::UnknownPepper { version, tokens }),
-            None => Ok(TokenManager { inner: Arc::new(inner) }),
+        if let Some(&(version, tokens)) =
+            in_use.iter().find(|(version, _)| !inner.scheme.knows(*version))
+        {
+            return Err(StartError::UnknownPepper { version, tokens });
         }
+        let unverified = peppers::verify(&*inner.store, &inner.scheme, &in_use).await?;
+        if let Some(usage) = &inner.usage {
+            usage.verify_peppers(unverified);
+        }
+        peppers::tell_of_unrecognised(&*inner.store, &inner.scheme).await?;
+        Ok(TokenManager { inner: Arc::new(inner) })
     }
 }
 
@@ -146,6 +161,25 @@ pub enum StartError {
         version: PepperVersion,
         /// How many tokens are in use under it.
         tokens: u64,
+    },
+    /// The scheme's pepper of that version is not the one that the tokens in use
+    /// were made with: they would all be refused.
+    #[error(
+        "the pepper of version {version} is not the one that this store's tokens were made with"
+    )]
+    WrongPepper {
+        /// The version whose key is another.
+        version: PepperVersion,
+    },
+    /// The current pepper's key is shorter than 32 bytes, and no token is in use
+    /// under it yet.
+    #[error(
+        "the key of pepper version {version} must be at least 32 bytes long, since no token is in \
+         use under it yet"
+    )]
+    ShortPepper {
+        /// The version whose key is too short.
+        version: PepperVersion,
     },
     /// Codes are to be sent, and there is nobody to send them.
     #[error(

@@ -162,24 +162,24 @@ pub enum ImportError {
 pub(super) struct Digests {
     /// The one to store.
     pub(super) stored: StoredDigest,
-    /// The one under the former key, if one is configured.
-    former: Option<StoredDigest>,
+    /// Those under the former keys.
+    former: Vec<StoredDigest>,
 }
 
 impl Digests {
     pub(super) fn all(&self) -> impl Iterator<Item = StoredDigest> + use<> {
-        std::iter::once(self.stored).chain(self.former)
+        std::iter::once(self.stored).chain(self.former.clone())
     }
 }
 
 impl TokenScheme {
     pub(super) fn digests_of(&self, token: &Token) -> Digests {
-        let former = self.former_digest(token.expose_secret().as_bytes());
+        let former = self.former_digests(token.expose_secret().as_bytes()).collect();
         Digests { stored: self.digest(token), former }
     }
 
     fn digests_of_sha256(&self, sha256: &[u8; 32]) -> Digests {
-        let former = self.former_digest_of_sha256(sha256);
+        let former = self.former_digests_of_sha256(*sha256).collect();
         Digests { stored: self.digest_of_sha256(sha256), former }
     }
 }

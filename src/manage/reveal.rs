@@ -13,7 +13,9 @@ use crate::token::{Token, TokenId};
 
 impl TokenManagerBuilder {
     /// Keeps every token from now on sealed with this key, so that it can be
-    /// [revealed](TokenManager::reveal). Default: none is kept.
+    /// [revealed](TokenManager::reveal). There is one key: a later one takes the place
+    /// of an earlier one, and what that has sealed is not revealed. Default: none is
+    /// kept.
     pub fn sealing_key(mut self, key: SealingKey) -> Self {
         self.0.sealing = Sealing(Some(key));
         self

@@ -180,7 +180,7 @@ impl TokenAuthLayer {
 
     /// The host's own check beside the method's: both must hold, and `false` is
     /// answered 403. It is asked after everything else, of requests with an
-    /// identity only. Default: none.
+    /// identity only. Several add up: each of them must hold. Default: none.
     ///
     /// A check of the path lists what is allowed: what such a list forgets is
     /// refused, while what a list of forbidden paths forgets is open.
@@ -269,7 +269,7 @@ impl TokenAuthLayer {
         self.with(|settings| Settings { strip_credentials: strip, ..settings })
     }
 
-    /// Renders denials in the host's own way. A response whose status is not
+    /// Renders denials in the host's own way, in place of what was said before. A response whose status is not
     /// 300 to 599 could be taken for an approval, and is replaced by the
     /// default rendering. Default: as [`denial`](crate::denial) says.
     ///

@@ -130,21 +130,49 @@ pub struct Pepper {
     /// The state after the key, so that a request hashes two blocks only. Its
     /// own implementation wipes it on drop.
     keyed: Hmac<Sha256>,
+    /// Whether the key is shorter than a new one may be.
+    short: bool,
 }
 
 impl Pepper {
-    /// The key of version `version`, 1 to 65 535, at least 16 bytes long.
+    /// The least length of a new key in bytes: the length of what SHA-256 makes.
+    pub const SHORTEST_KEY: usize = 32;
+
+    /// The least length that was asked for before.
+    const SHORTEST_FORMER_KEY: usize = 16;
+
+    /// The key of version `version`, 1 to 65 535, at least 32 bytes long.
     ///
     /// # Errors
     ///
     /// [`PepperError`] names the rule that the version or the key breaks.
     pub fn new(version: u16, key: &[u8]) -> Result<Self, PepperError> {
+        let pepper = Self::dangerous_short_key(version, key)?;
+        if pepper.short { Err(PepperError::ShortKey) } else { Ok(pepper) }
+    }
+
+    /// The same for a key of 16 bytes or more, as earlier versions of this crate
+    /// took them. A manager starts with one that is shorter than 32 only while tokens
+    /// are in use under its version.
+    ///
+    /// Dangerous: a text that a person has made up may be guessed if it is so short,
+    /// and with it every weak token of a stolen database.
+    ///
+    /// # Errors
+    ///
+    /// [`PepperError`] names the rule that the version or the key breaks.
+    pub fn dangerous_short_key(version: u16, key: &[u8]) -> Result<Self, PepperError> {
         let version = NonZeroU16::new(version).ok_or(PepperError::ZeroVersion)?;
-        if key.len() < 16 {
+        if key.len() < Self::SHORTEST_FORMER_KEY {
             return Err(PepperError::ShortKey);
         }
         let keyed = Hmac::new_from_slice(key).map_err(|_| PepperError::ShortKey)?;
-        Ok(Self { version: PepperVersion(version.get()), keyed })
+        let short = key.len() < Self::SHORTEST_KEY;
+        Ok(Self { version: PepperVersion(version.get()), keyed, short })
+    }
+
+    pub(crate) const fn is_short(&self) -> bool {
+        self.short
     }
 
     /// The version that is stored beside every digest made with this key.
@@ -182,8 +210,8 @@ pub enum PepperError {
     /// Version 0 stands for "no pepper".
     #[error("a pepper's version must be 1 or greater")]
     ZeroVersion,
-    /// The key is empty or shorter than 16 bytes.
-    #[error("a pepper's key must be at least 16 bytes long")]
+    /// The key is shorter than 32 bytes.
+    #[error("a pepper's key must be at least 32 bytes long")]
     ShortKey,
 }
 
@@ -258,7 +286,7 @@ mod tests {
 
     #[test]
     fn a_pepper_is_hmac_sha_256_of_the_sha_256() {
-        let pepper = Pepper::new(7, &[0x0b; 20]).unwrap();
+        let pepper = Pepper::dangerous_short_key(7, &[0x0b; 20]).unwrap();
         let mut mac = Hmac::<Sha256>::new_from_slice(&[0x0b; 20]).unwrap();
         mac.update(&Sha256::digest(b"token"));
         let expected: [u8; 32] = mac.finalize().into_bytes().into();
@@ -281,6 +309,10 @@ mod tests {
     #[test]
     fn a_pepper_names_the_rule_it_breaks() {
         assert_eq!(Pepper::new(0, &[1; 32]).unwrap_err(), PepperError::ZeroVersion);
-        assert_eq!(Pepper::new(1, &[1; 15]).unwrap_err(), PepperError::ShortKey);
+        assert_eq!(Pepper::new(1, &[1; 31]).unwrap_err(), PepperError::ShortKey);
+        assert!(Pepper::new(1, &[1; 32]).is_ok_and(|pepper| !pepper.is_short()));
+        let short = |length| Pepper::dangerous_short_key(1, &vec![1; length]);
+        assert_eq!(short(15).unwrap_err(), PepperError::ShortKey);
+        assert!(short(16).is_ok_and(|pepper| pepper.is_short()));
     }
 }

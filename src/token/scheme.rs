@@ -3,8 +3,8 @@
 use super::digest::{sha256, stored};
 use super::form::has_check_sum;
 use super::{
-    Pepper, PepperVersion, RandomError, RandomSource, StoredDigest, Token, TokenDigest, TokenForm,
-    TokenHint, TokenPrefix,
+    Pepper, PepperCheck, PepperVersion, RandomError, RandomSource, StoredDigest, Token,
+    TokenDigest, TokenForm, TokenHint, TokenPrefix,
 };
 
 /// How this host's tokens are made, recognised and hashed: the one
@@ -24,8 +24,9 @@ pub struct TokenScheme {
     former_prefixes: Vec<TokenPrefix>,
     accept_foreign: bool,
     pepper: Option<Pepper>,
-    /// `Some(None)`: before the current pepper there was none.
-    former: Option<Option<Pepper>>,
+    /// In the order in which they are asked for. `None`: before the first pepper
+    /// there was none.
+    former: Vec<Option<Pepper>>,
 }
 
 impl Default for TokenScheme {
@@ -43,7 +44,7 @@ impl TokenScheme {
             former_prefixes: Vec::new(),
             accept_foreign: false,
             pepper: None,
-            former: None,
+            former: Vec::new(),
         }
     }
 
@@ -68,42 +69,94 @@ impl TokenScheme {
     ///
     /// # Errors
     ///
-    /// [`SchemeError::SameVersion`] if the former key has the same version.
+    /// [`SchemeError::SecondPepper`] if the scheme has a current key already: of two
+    /// one is a [former](Self::former_pepper) one. [`SchemeError::SameVersion`] if a
+    /// former key has the same version.
     pub fn pepper(mut self, pepper: Pepper) -> Result<Self, SchemeError> {
+        if self.pepper.is_some() {
+            return Err(SchemeError::SecondPepper);
+        }
         self.pepper = Some(pepper);
         self.checked()
     }
 
     /// Still recognises tokens whose digest was made with this key, until the
-    /// store counts none of them. Default: none.
+    /// store counts none of them. Several add up. Default: none.
+    ///
+    /// ```
+    /// use tower_api_token::token::{Pepper, TokenScheme};
+    ///
+    /// let scheme = TokenScheme::default()
+    ///     .pepper(Pepper::new(3, b"the third thirty-two bytes or more")?)?
+    ///     .former_pepper(Pepper::new(2, b"the second thirty-two bytes or more")?)?
+    ///     .former_pepper(Pepper::new(1, b"the first thirty-two bytes or more")?)?
+    ///     .formerly_without_pepper()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     ///
-    /// [`SchemeError::SameVersion`] if the current key has the same version.
+    /// [`SchemeError::SameVersion`] if another key has the same version.
     pub fn former_pepper(mut self, pepper: Pepper) -> Result<Self, SchemeError> {
-        self.former = Some(Some(pepper));
+        self.former.push(Some(pepper));
         self.checked()
     }
 
     /// Still recognises tokens whose digest was made without any key, from the
-    /// time before the first pepper.
+    /// time before the first pepper; beside all former peppers.
     ///
     /// # Errors
     ///
-    /// [`SchemeError::SameVersion`] if there is no current pepper.
+    /// [`SchemeError::SameVersion`] if there is no current pepper, or if it has been
+    /// said before.
     pub fn formerly_without_pepper(mut self) -> Result<Self, SchemeError> {
-        self.former = Some(None);
+        self.former.push(None);
         self.checked()
     }
 
     fn checked(self) -> Result<Self, SchemeError> {
-        let version = |pepper: &Option<Pepper>| pepper.as_ref().map(Pepper::version);
-        match &self.former {
-            Some(former) if version(former) == version(&self.pepper) => {
-                Err(SchemeError::SameVersion)
-            }
-            _ => Ok(self),
+        let versions: Vec<_> = self.versions().collect();
+        let twice = |(place, version): (usize, _)| versions[..place].contains(version);
+        if versions.iter().enumerate().any(twice) {
+            Err(SchemeError::SameVersion)
+        } else {
+            Ok(self)
         }
+    }
+
+    /// The version of each key, the current one first.
+    fn versions(&self) -> impl Iterator<Item = PepperVersion> {
+        let all = std::iter::once(&self.pepper).chain(&self.former);
+        all.map(|pepper| pepper.as_ref().map_or(PepperVersion::NONE, Pepper::version))
+    }
+
+    /// The check value of each pepper, that of the current one first.
+    pub fn pepper_checks(&self) -> impl Iterator<Item = (PepperVersion, PepperCheck)> {
+        self.peppers().map(|pepper| (pepper.version(), pepper.check_value()))
+    }
+
+    /// Each pepper, the current one first.
+    pub(crate) fn peppers(&self) -> impl Iterator<Item = &Pepper> {
+        self.pepper.iter().chain(self.former.iter().flatten())
+    }
+
+    /// The pepper that new digests are made with.
+    pub(crate) const fn current_pepper(&self) -> Option<&Pepper> {
+        self.pepper.as_ref()
+    }
+
+    /// Whether requests with tokens of this prefix are sent to the store; `None` for
+    /// tokens of another form.
+    #[must_use]
+    pub fn recognises(&self, prefix: Option<&TokenPrefix>) -> bool {
+        let listed =
+            |prefix: &TokenPrefix| self.prefix == *prefix || self.former_prefixes.contains(prefix);
+        self.accept_foreign || prefix.is_some_and(listed)
+    }
+
+    /// Whether a token of a form that this host does not generate may be asked for.
+    pub(crate) const fn accepts_foreign(&self) -> bool {
+        self.accept_foreign
     }
 
     /// Generates a token: 36 characters (214 bits) from `source`.
@@ -180,23 +233,23 @@ impl TokenScheme {
         }
     }
 
-    /// The digest under the former key, if one is configured.
-    pub(crate) fn former_digest(&self, text: &[u8]) -> Option<StoredDigest> {
-        self.former_digest_of_sha256(&sha256(text))
+    /// The digests under the former keys.
+    pub(crate) fn former_digests(&self, text: &[u8]) -> impl Iterator<Item = StoredDigest> {
+        let sha256 = if self.former.is_empty() { [0; 32] } else { sha256(text) };
+        self.former_digests_of_sha256(sha256)
     }
 
-    pub(crate) fn former_digest_of_sha256(&self, sha256: &[u8; 32]) -> Option<StoredDigest> {
-        let former = self.former.as_ref()?;
-        Some(stored(sha256, former.as_ref()))
+    pub(crate) fn former_digests_of_sha256(
+        &self,
+        sha256: [u8; 32],
+    ) -> impl Iterator<Item = StoredDigest> {
+        self.former.iter().map(move |former| stored(&sha256, former.as_ref()))
     }
 
     /// Whether tokens whose digest was made under `version` are recognised.
     #[must_use]
     pub fn knows(&self, version: PepperVersion) -> bool {
-        let is = |pepper: &Option<Pepper>| {
-            pepper.as_ref().map_or(PepperVersion::NONE, Pepper::version) == version
-        };
-        is(&self.pepper) || self.former.as_ref().is_some_and(is)
+        self.versions().any(|known| known == version)
     }
 }
 
@@ -204,9 +257,12 @@ impl TokenScheme {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SchemeError {
-    /// The current and the former pepper have the same version.
-    #[error("the current and the former pepper must have different versions")]
+    /// Two peppers have the same version, no pepper being a version of its own.
+    #[error("the current and the former peppers must all have different versions")]
     SameVersion,
+    /// There is a current pepper already.
+    #[error("there can be one current pepper: name the other as a former one")]
+    SecondPepper,
 }
 
 #[cold]
@@ -250,13 +306,36 @@ mod tests {
     #[test]
     fn two_versions_give_two_digests_and_never_the_same_one() {
         let scheme = TokenScheme::default().pepper(pepper(2)).unwrap();
-        assert_eq!(scheme.former_digest(b"x"), None);
+        assert_eq!(scheme.former_digests(b"x").count(), 0);
         let scheme = scheme.former_pepper(pepper(1)).unwrap();
-        let former = scheme.former_digest(b"x").unwrap();
+        let former = scheme.former_digests(b"x").next().unwrap();
         assert_ne!(scheme.current_digest(b"x"), former.digest);
         assert_eq!(former.pepper.as_u16(), 1);
         assert!(scheme.knows(former.pepper) && !scheme.knows(PepperVersion::NONE));
         assert!(scheme.former_pepper(pepper(2)).is_err());
+    }
+
+    #[test]
+    fn former_peppers_add_up_in_their_order() {
+        let scheme = TokenScheme::default().pepper(pepper(3)).unwrap();
+        let scheme = scheme.former_pepper(pepper(2)).unwrap().former_pepper(pepper(1)).unwrap();
+        let scheme = scheme.formerly_without_pepper().unwrap();
+        let versions: Vec<_> =
+            scheme.former_digests(b"x").map(|former| former.pepper.as_u16()).collect();
+        assert_eq!(versions, [2, 1, 0]);
+        for version in [0, 1, 2, 3] {
+            assert!(scheme.knows(PepperVersion::from_u16(version)), "{version}");
+        }
+    }
+
+    #[test]
+    fn no_version_is_named_twice() {
+        let scheme = || TokenScheme::default().pepper(pepper(2)).unwrap();
+        let former = || scheme().former_pepper(pepper(1)).unwrap();
+        assert_eq!(former().former_pepper(pepper(1)).unwrap_err(), SchemeError::SameVersion);
+        let before = || former().formerly_without_pepper().unwrap();
+        assert_eq!(before().formerly_without_pepper().unwrap_err(), SchemeError::SameVersion);
+        assert_eq!(scheme().pepper(pepper(3)).unwrap_err(), SchemeError::SecondPepper);
     }
 
     #[test]
@@ -265,7 +344,7 @@ mod tests {
         let scheme = TokenScheme::default().pepper(pepper(1)).unwrap();
         let scheme = scheme.formerly_without_pepper().unwrap();
         let plain = TokenScheme::default().current_digest(b"x");
-        assert_eq!(scheme.former_digest(b"x").unwrap().digest, plain);
+        assert_eq!(scheme.former_digests(b"x").next().unwrap().digest, plain);
         assert!(scheme.knows(PepperVersion::NONE));
     }
 }

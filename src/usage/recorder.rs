@@ -8,10 +8,11 @@ use std::fmt;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::adoption::{self, UnverifiedPepper};
 use super::{ClientLabel, TokenUsage, TokenUse};
 use crate::account::{Account, Revision, TokenRecord};
 use crate::audit::{AuditEntry, Event};
-use crate::events::{Events, flushed, interval_ended};
+use crate::events::{Events, flushed, interval_ended, store_failed};
 use crate::identity::{Actor, UserId};
 use crate::store::{AccountStore, StoreError};
 use crate::time::{Clock, SystemClock, Timestamp};
@@ -57,6 +58,7 @@ struct Shared {
     clock: Box<dyn Clock>,
     events: Events,
     noted: Mutex<Noted>,
+    unverified: Mutex<Vec<UnverifiedPepper>>,
 }
 
 #[derive(Default)]
@@ -157,7 +159,8 @@ impl UsageRecorder {
     #[must_use]
     pub fn with(store: impl AccountStore, clock: impl Clock, events: Events) -> Self {
         let (store, clock) = (Box::new(store), Box::new(clock));
-        let shared = Shared { store, clock, events, noted: Mutex::default() };
+        let (noted, unverified) = (Mutex::default(), Mutex::default());
+        let shared = Shared { store, clock, events, noted, unverified };
         let interval = Interval(AtomicU32::new(Interval::fresh()));
         Self { interval: Arc::new(interval), shared: Arc::new(shared) }
     }
@@ -225,7 +228,30 @@ impl UsageRecorder {
         let written = [uses];
         let replaced = self.noted().replace(&written, None);
         drop((written, replaced));
+        self.adopt_peppers(&batch).await;
         Ok(())
+    }
+
+    /// Has the check values of these peppers kept when a token that was made under
+    /// them has been accepted.
+    pub(crate) fn verify_peppers(&self, peppers: Vec<UnverifiedPepper>) {
+        *self.unverified() = peppers;
+    }
+
+    /// What fails is tried again with the uses of the next flush.
+    async fn adopt_peppers(&self, accepted: &[TokenUse]) {
+        let unverified = self.unverified().clone();
+        if unverified.is_empty() {
+            return;
+        }
+        match adoption::adopt(&*self.shared.store, unverified, accepted).await {
+            Ok(left) => *self.unverified() = left,
+            Err(error) => store_failed(&error),
+        }
+    }
+
+    fn unverified(&self) -> MutexGuard<'_, Vec<UnverifiedPepper>> {
+        self.shared.unverified.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Makes one of the parts, so that those which wait to be written do not

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tower_api_token::account::Slot;
 use tower_api_token::identity::Actor;
 use tower_api_token::manage::{ImportedToken, ManageError, StartError, TokenManager};
+use tower_api_token::method::MethodSet;
 use tower_api_token::rotation::RotationError;
 use tower_api_token::store::{AccountStore, StoreErrorKind};
 use tower_api_token::token::{
@@ -23,6 +24,10 @@ on_every_store!(
     a_foreign_digest_is_imported_under_the_pepper,
     a_pepper_is_changed_while_tokens_live,
     a_token_known_under_the_former_pepper_is_known,
+    another_key_under_the_same_version_is_refused,
+    of_two_first_starts_with_different_keys_one_wins,
+    a_short_key_is_refused_unless_tokens_need_it,
+    tokens_under_several_former_peppers_are_recognised_together,
 );
 
 /// Repeats itself for some fills, then is random.
@@ -174,4 +179,72 @@ async fn a_token_known_under_the_former_pepper_is_known(world: World) {
     let stolen = world.manager.import(root(), bob(), Slot::Primary, &token, None);
     assert_eq!(stolen.await.unwrap_err().refusal(), Some(RotationError::DigestInUse));
     assert_eq!(world.auth_text(FOREIGN, "GET").await, Ok(Slot::Primary));
+}
+
+fn other_key(version: u16) -> TokenScheme {
+    let pepper = Pepper::new(version, &[0xee; 32]).unwrap();
+    TokenScheme::default().pepper(pepper).unwrap()
+}
+
+async fn another_key_under_the_same_version_is_refused(world: World) {
+    let world = world.again(peppered(1), |b| b).await;
+    world.active().await;
+    let error = start(&world, other_key(1)).await.unwrap_err();
+    let StartError::WrongPepper { version } = error else { panic!("{error}") };
+    assert_eq!(version, PepperVersion::from_u16(1));
+    assert!(error.to_string().contains("version 1"), "{error}");
+    start(&world, peppered(1)).await.unwrap();
+    // As a former pepper too, and when nobody needs it any more.
+    let former = other_key(2).former_pepper(Pepper::new(1, &[0xee; 32]).unwrap()).unwrap();
+    assert!(matches!(start(&world, former).await, Err(StartError::WrongPepper { .. })));
+    world.manager.revoke_all(&Actor::User, alice()).await.unwrap();
+    assert!(matches!(start(&world, other_key(1)).await, Err(StartError::WrongPepper { .. })));
+}
+
+async fn of_two_first_starts_with_different_keys_one_wins(world: World) {
+    let (one, other) = tokio::join!(start(&world, peppered(9)), start(&world, other_key(9)));
+    let outcomes = [one.map(drop), other.map(drop)];
+    let won = outcomes.iter().filter(|outcome| outcome.is_ok()).count();
+    let lost = |outcome: &Result<(), _>| matches!(outcome, Err(StartError::WrongPepper { .. }));
+    assert_eq!((won, outcomes.iter().filter(|outcome| lost(outcome)).count()), (1, 1));
+}
+
+async fn a_short_key_is_refused_unless_tokens_need_it(world: World) {
+    let short = || {
+        let pepper = Pepper::dangerous_short_key(3, b"sixteen bytes ok").unwrap();
+        TokenScheme::default().pepper(pepper).unwrap()
+    };
+    let error = start(&world, short()).await.unwrap_err();
+    assert!(matches!(error, StartError::ShortPepper { .. }), "{error}");
+    assert!(error.to_string().contains("32 bytes"), "{error}");
+}
+
+async fn tokens_under_several_former_peppers_are_recognised_together(world: World) {
+    let plain = world.active().await;
+    let with = |version: u16| {
+        let mut scheme = peppered(version);
+        for former in (1..version).rev() {
+            scheme = scheme.former_pepper(pepper(former)).unwrap();
+        }
+        scheme.formerly_without_pepper().unwrap()
+    };
+    let world = world.again(with(1), |b| b).await;
+    world.grant(bob(), &["GET"]).await;
+    let first = world.manager.issue(&Actor::User, bob()).await.unwrap();
+    let world = world.again(with(2), |b| b).await;
+    let carol = tower_api_token::identity::UserId::new("carol").unwrap();
+    world.grant(&carol, &["GET"]).await;
+    let second = world.manager.issue(&Actor::User, &carol).await.unwrap();
+    let world = world.again(with(3), |b| b).await;
+    for token in [&plain.token, &first.token, &second.token] {
+        assert_eq!(world.auth(token, "GET").await, Ok(Slot::Primary));
+    }
+    // None of them may go to another user.
+    for token in [&plain.token, &first.token, &second.token] {
+        let again = ImportedToken::Token(token.clone());
+        let dave = tower_api_token::identity::UserId::new("dave").unwrap();
+        let _ = world.manager.grant(root(), &dave, MethodSet::new(["GET"]).unwrap()).await;
+        let stolen = world.manager.import(root(), &dave, Slot::Primary, &again, None).await;
+        assert_eq!(stolen.unwrap_err().refusal(), Some(RotationError::DigestInUse));
+    }
 }

@@ -146,7 +146,7 @@ async fn manager(
         }
         None => manager.confirmation(Confirmation::ByCaller),
     };
-    Ok(manager.build().await?)
+    manager.build().await.map_err(|error| settings.tokens.not_started(error))
 }
 
 /// Serves until a signal comes or a part of it fails, and then ends in order;

@@ -68,6 +68,7 @@ pub(crate) const KEYS: &[(&str, Kind)] = &[
     ("tokens.pepper-file", Kind::Text),
     ("tokens.former-pepper-version", Kind::Number),
     ("tokens.former-pepper-file", Kind::Text),
+    ("tokens.former-peppers", Kind::List),
     ("tokens.formerly-without-pepper", Kind::Flag),
     ("policy.code-lifetime", Kind::Text),
     ("policy.pending-lifetime", Kind::Text),

@@ -60,7 +60,8 @@ impl World {
         if let Some(messenger) = settings.notify.messenger()? {
             manager = manager.notifier(messenger);
         }
-        let manager = manager.build().await?;
+        let manager = manager.build().await.map_err(|error| settings.tokens.not_started(error));
+        let manager = manager.map_err(|failure| failure.located(&settings.origins))?;
         Ok(Self { store, manager, policy, actor, output })
     }
 

@@ -2,11 +2,10 @@
 
 mod durability;
 mod feed;
+mod tokens;
 
 use clap::Args;
 use serde_json::{Value, json};
-use tower_api_token::store::AccountStore;
-use tower_api_token::token::TokenScheme;
 
 use crate::arguments::Common;
 use crate::failure::Failure;
@@ -44,9 +43,12 @@ pub(crate) async fn run(common: &Common, output: Output) -> Result<(), Failure> 
         Ok(opened) => {
             findings.push(Finding { what: "store", said: Ok(address.to_string()) });
             let store = opened.accounts(&settings, COMMAND_PATIENCE);
-            let tokens = tokens(&store, &scheme).await;
+            let tokens = tokens::recognised(&store, &scheme).await;
             let reads = tokens.is_ok();
             findings.push(Finding { what: "tokens", said: tokens });
+            if let Some(said) = tokens::peppers(&store, &settings.tokens, &scheme).await {
+                findings.push(Finding { what: "peppers", said });
+            }
             findings.push(Finding { what: "durability", said: durability::of(&opened).await });
             // Without its tables a store has no feed, and has said so.
             if reads {
@@ -59,18 +61,6 @@ pub(crate) async fn run(common: &Common, output: Output) -> Result<(), Failure> 
         0 => Ok(()),
         wrong => Err(Failure::CheckFailed(wrong)),
     }
-}
-
-/// Whether the tables are there, and every token in use can be recognised.
-async fn tokens(store: &impl AccountStore, scheme: &TokenScheme) -> Result<String, String> {
-    let explained = |error| Failure::Store(error).advised();
-    let versions = store.pepper_versions().await.map_err(explained)?;
-    let unknown = versions.iter().find(|(version, _)| !scheme.knows(*version));
-    if let Some((version, count)) = unknown {
-        return Err(format!("{count} in use under pepper version {version}, which is not set"));
-    }
-    let count: u64 = versions.iter().map(|(_, count)| count).sum();
-    Ok(format!("{count} in use, all of them recognised"))
 }
 
 fn report(findings: &[Finding], output: Output) -> Result<(), Failure> {

@@ -1,11 +1,13 @@
 //! The section `[tokens]`: how tokens are made, recognised and hashed.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
-use tower_api_token::token::{Pepper, TokenPrefix, TokenScheme};
+use tower_api_token::manage::StartError;
+use tower_api_token::token::{Pepper, PepperVersion, TokenPrefix, TokenScheme};
 
 use super::SettingsError;
+use crate::failure::Failure;
 use crate::secret;
 
 /// As [`TokenScheme`] documents each of them.
@@ -19,6 +21,7 @@ pub(crate) struct TokenSettings {
     pepper_file: Option<PathBuf>,
     former_pepper_version: Option<u16>,
     former_pepper_file: Option<PathBuf>,
+    former_peppers: Vec<String>,
     formerly_without_pepper: bool,
 }
 
@@ -45,40 +48,82 @@ impl TokenSettings {
     }
 
     fn with_peppers(&self, mut scheme: TokenScheme) -> Result<TokenScheme, SettingsError> {
-        let key = "tokens.pepper-file";
-        if let Some(pepper) = pepper(key, self.pepper_version, self.pepper_file.as_ref())? {
-            scheme = scheme.pepper(pepper).map_err(|error| SettingsError::bad(key, error))?;
+        let bad = SettingsError::bad;
+        let keys = ("tokens.pepper-version", CURRENT);
+        if let Some(pepper) = pepper(keys, self.pepper_version, self.pepper_file.as_deref())? {
+            scheme = scheme.pepper(pepper).map_err(|error| bad(CURRENT, error))?;
         }
-        let key = "tokens.former-pepper-file";
-        let (version, file) = (self.former_pepper_version, self.former_pepper_file.as_ref());
-        if let Some(pepper) = pepper(key, version, file)? {
-            scheme =
-                scheme.former_pepper(pepper).map_err(|error| SettingsError::bad(key, error))?;
+        let keys = ("tokens.former-pepper-version", FORMER);
+        let (version, file) = (self.former_pepper_version, self.former_pepper_file.as_deref());
+        if let Some(pepper) = pepper(keys, version, file)? {
+            scheme = scheme.former_pepper(pepper).map_err(|error| bad(FORMER, error))?;
+        }
+        for text in &self.former_peppers {
+            let (version, file) = version_and_file(text)?;
+            let pepper = read_pepper(FORMERS, version, file)?;
+            scheme = scheme.former_pepper(pepper).map_err(|error| bad(FORMERS, error))?;
         }
         if self.formerly_without_pepper {
             let key = "tokens.formerly-without-pepper";
-            scheme =
-                scheme.formerly_without_pepper().map_err(|error| SettingsError::bad(key, error))?;
+            scheme = scheme.formerly_without_pepper().map_err(|error| bad(key, error))?;
         }
         Ok(scheme)
     }
+
+    /// Why no manager was started, in terms of these settings where it is one of them.
+    pub(crate) fn not_started(&self, error: StartError) -> Failure {
+        match error {
+            StartError::WrongPepper { version } | StartError::ShortPepper { version } => {
+                Failure::Settings(SettingsError::bad(self.file_of(version), error))
+            }
+            error => Failure::Start(error),
+        }
+    }
+
+    /// The key that names the file of that version's pepper.
+    pub(crate) fn file_of(&self, version: PepperVersion) -> &'static str {
+        match Some(version.as_u16()) {
+            version if version == self.pepper_version => CURRENT,
+            version if version == self.former_pepper_version => FORMER,
+            _ => FORMERS,
+        }
+    }
 }
+
+const CURRENT: &str = "tokens.pepper-file";
+const FORMER: &str = "tokens.former-pepper-file";
+const FORMERS: &str = "tokens.former-peppers";
 
 fn prefix(key: &'static str, text: &str) -> Result<TokenPrefix, SettingsError> {
     TokenPrefix::new(text).map_err(|error| SettingsError::bad(key, error))
 }
 
+/// The pepper, of whose keys each needs the other.
 fn pepper(
-    key: &'static str,
+    (version_key, file_key): (&'static str, &'static str),
     version: Option<u16>,
-    file: Option<&PathBuf>,
+    file: Option<&Path>,
 ) -> Result<Option<Pepper>, SettingsError> {
-    let (version, file) = match (version, file) {
-        (None, None) => return Ok(None),
-        (Some(version), Some(file)) => (version, file),
-        _ => return Err(SettingsError::Incomplete { key, with: "its version" }),
-    };
+    match (version, file) {
+        (None, None) => Ok(None),
+        (Some(version), Some(file)) => read_pepper(file_key, version, file).map(Some),
+        (Some(_), None) => Err(SettingsError::Incomplete { key: version_key, with: file_key }),
+        (None, Some(_)) => Err(SettingsError::Incomplete { key: file_key, with: version_key }),
+    }
+}
+
+/// A number, a colon, and the path of a file.
+fn version_and_file(text: &str) -> Result<(u16, &Path), SettingsError> {
+    let parts = text.split_once(':').filter(|(_, file)| !file.is_empty());
+    let parts = parts.and_then(|(version, file)| Some((version.parse().ok()?, Path::new(file))));
+    let problem = "each is a version and a file, such as 1:/run/secrets/pepper-1";
+    parts.ok_or_else(|| SettingsError::bad(FORMERS, problem))
+}
+
+/// A key that is too short for a new pepper is refused when the store is opened,
+/// unless tokens are in use under it.
+fn read_pepper(key: &'static str, version: u16, file: &Path) -> Result<Pepper, SettingsError> {
     let secret = secret::of_file(key, file)?;
-    let bad = |error| SettingsError::bad(key, format!("the file {}: {error}", file.display()));
-    Pepper::new(version, secret.as_bytes()).map(Some).map_err(bad)
+    let pepper = Pepper::dangerous_short_key(version, secret.as_bytes());
+    pepper.map_err(|error| SettingsError::bad(key, format!("{}: {error}", file.display())))
 }
