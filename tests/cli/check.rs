@@ -45,6 +45,61 @@ fn tokens_under_a_pepper_that_is_not_set_fail() {
     assert!(ran.out.contains("1 in use under pepper version 0, which is not set"), "{ran:?}");
 }
 
+/// A wrong file under the right version would make every token unknown.
+#[test]
+fn another_key_under_the_same_version_is_refused_by_name_of_version_and_setting() {
+    let place = Place::new();
+    place.write("pepper", "thirty-two bytes from a secret store");
+    place.write("other", "thirty-two bytes from another secret store");
+    let config = |file: &str| format!("[tokens]\npepper-version = 2\npepper-file = \"{file}\"\n");
+    place.write("config.toml", &config("pepper"));
+    place.write("wrong.toml", &config("other"));
+    place.run(&["user", "grant", "alice", "GET", "--config", "config.toml"]).succeeded();
+    place.run(&["token", "issue", "alice", "--config", "config.toml"]).succeeded();
+    let ran = place.run(&["check", "--config", "config.toml"]).succeeded();
+    assert!(ran.out.contains("version 2: 1 token in use, verified"), "{ran:?}");
+    let ran = place.run(&["check", "--config", "wrong.toml"]).exited(9);
+    assert!(ran.out.contains("version 2: 1 token in use, another key"), "{ran:?}");
+    for command in [&["user", "list"][..], &["token", "issue", "alice"], &["serve"]] {
+        let refused = place.run(&[command, &["--config", "wrong.toml"]].concat()).exited(2);
+        refused.says("pepper of version 2").says("tokens.pepper-file");
+    }
+}
+
+/// Several former peppers are named in one list.
+#[test]
+fn former_peppers_add_up() {
+    let place = Place::new();
+    place.user_with_token("alice", &["GET"]);
+    for version in 1..=3 {
+        place.write(
+            &format!("pepper-{version}"),
+            &format!("{version}: thirty-two bytes of a secret store"),
+        );
+        let former: Vec<_> =
+            (1..version).map(|former| format!("\"{former}:pepper-{former}\"")).collect();
+        place.write(
+            "config.toml",
+            &format!(
+                "[tokens]\npepper-version = {version}\npepper-file = \"pepper-{version}\"\n\
+                 former-peppers = [{}]\nformerly-without-pepper = true\n",
+                former.join(", ")
+            ),
+        );
+        let user = format!("user{version}");
+        place.run(&["user", "grant", &user, "GET", "--config", "config.toml"]).succeeded();
+        place.run(&["token", "issue", &user, "--config", "config.toml"]).succeeded();
+    }
+    let ran = place.run(&["check", "--config", "config.toml"]).succeeded();
+    for said in ["version 1: 1 token in use", "version 3: 1 token in use", "without a pepper: 1"] {
+        assert!(ran.out.contains(said), "{said}: {ran:?}");
+    }
+    place.write("twice.toml", "[tokens]\nformer-peppers = [\"1:pepper-1\", \"1:pepper-2\"]\n");
+    place.run(&["user", "list", "--config", "twice.toml"]).exited(2).says("different versions");
+    place.write("bad.toml", "[tokens]\nformer-peppers = [\"pepper-1\"]\n");
+    place.run(&["user", "list", "--config", "bad.toml"]).exited(2).says("a version and a file");
+}
+
 #[tokio::test]
 async fn a_database_that_may_lose_changes_fails() {
     // The shared server runs without waiting for the disk.

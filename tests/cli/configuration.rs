@@ -133,5 +133,8 @@ fn peppers_come_from_files_and_a_missing_one_is_found_at_the_start() {
     place.run(&[&["token", "issue", "alice"][..], &with].concat()).succeeded();
     place.run(&["user", "list"]).exited(2).says("pepper version 1");
     place.write("half.toml", "[tokens]\npepper-file = \"pepper\"\n");
-    place.run(&["user", "list", "--config", "half.toml"]).exited(2).says("needs its version");
+    place
+        .run(&["user", "list", "--config", "half.toml"])
+        .exited(2)
+        .says("tokens.pepper-file: needs tokens.pepper-version");
 }
