@@ -47,11 +47,8 @@ pub(super) async fn peppers(
     scheme: &TokenScheme,
 ) -> Option<Result<String, String>> {
     let explained = |error| Failure::Store(error).explained();
-    let in_use = match store.pepper_versions().await {
-        Ok(in_use) => in_use,
-        // The tokens have said so already.
-        Err(_) => return None,
-    };
+    // If they cannot be read, that has been said already.
+    let Ok(in_use) = store.pepper_versions().await else { return None };
     let kept = match store.pepper_checks().await {
         Ok(kept) => kept,
         Err(error) => return Some(Err(explained(error))),
