@@ -83,8 +83,8 @@ impl Place {
 /// time has passed, and drops it. Whether it had ended.
 async fn hung_up(future: impl Future, random: u64) -> bool {
     let (how, much) = (random % 3, random >> 8);
-    let polls = if how == 0 { 1 + much % 12 } else { u64::MAX };
-    let time = if how == 1 { Duration::from_micros(much % 8_000) } else { Duration::MAX };
+    let polls = if how == 0 { 1 + much % 8 } else { u64::MAX };
+    let time = if how == 1 { Duration::from_micros(much % 5_000) } else { Duration::MAX };
     tokio::time::timeout(time, polled(future, polls)).await.unwrap_or(false)
 }
 
