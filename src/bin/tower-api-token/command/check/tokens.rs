@@ -12,7 +12,7 @@ pub(super) async fn recognised(
     store: &impl AccountStore,
     scheme: &TokenScheme,
 ) -> Result<String, String> {
-    let explained = |error| Failure::Store(error).explained();
+    let explained = |error| Failure::Store(error).advised();
     let versions = store.pepper_versions().await.map_err(explained)?;
     let unknown = versions.iter().find(|(version, _)| !scheme.knows(*version));
     if let Some((version, count)) = unknown {
@@ -46,7 +46,7 @@ pub(super) async fn peppers(
     settings: &TokenSettings,
     scheme: &TokenScheme,
 ) -> Option<Result<String, String>> {
-    let explained = |error| Failure::Store(error).explained();
+    let explained = |error| Failure::Store(error).advised();
     // If they cannot be read, that has been said already.
     let Ok(in_use) = store.pepper_versions().await else { return None };
     let kept = match store.pepper_checks().await {
