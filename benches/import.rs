@@ -131,5 +131,6 @@ fn count(directory: &Path, store: &str) -> (usize, usize) {
 fn program(directory: &Path, store: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tower-api-token"));
     command.current_dir(directory).env("TOWER_API_TOKEN_STORE", format!("sqlite:{store}"));
+    command.env("TOWER_API_TOKEN_TOKENS_ACCEPT_FOREIGN", "true");
     command
 }

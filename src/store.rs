@@ -90,6 +90,12 @@ use crate::usage::{TokenUsage, TokenUse};
 /// backup, pending and retired. Which of them is accepted is not the store's
 /// decision. Only a digest that no account names is `None`.
 ///
+/// The layer asks only for digests of strings that its
+/// [`TokenScheme`](crate::token::TokenScheme) admits. Under the default one a string
+/// that has not the form of a generated token is refused before the store is asked:
+/// a store of tokens that another system made needs
+/// [`TokenScheme::accept_foreign_tokens(true)`](crate::token::TokenScheme::accept_foreign_tokens).
+///
 /// ```
 /// use std::collections::HashMap;
 /// use std::sync::Arc;

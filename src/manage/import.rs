@@ -84,9 +84,10 @@ impl TokenManager {
 pub enum ImportedToken {
     /// The token itself.
     Token(Token),
-    /// Its SHA-256. The caller vouches that the token behind it is one that no
-    /// one can guess, and that it has a form which the [`TokenScheme`] admits;
-    /// nothing of it can be shown.
+    /// Its SHA-256, which only a [`TokenScheme`] that
+    /// [accepts foreign tokens](TokenScheme::accept_foreign_tokens) takes: the
+    /// form of the token behind it cannot be known. The caller vouches that no one
+    /// can guess that token; nothing of it can be shown.
     Sha256([u8; 32]),
 }
 
@@ -115,6 +116,7 @@ impl ImportedToken {
                 check(token, scheme)?;
                 Ok((scheme.digests_of(token), scheme.hint(token)))
             }
+            Self::Sha256(_) if !scheme.accepts_foreign() => Err(ImportError::UnknownForm),
             Self::Sha256(sha256) => Ok((scheme.digests_of_sha256(sha256), TokenHint::unknown())),
         }
     }
@@ -151,6 +153,15 @@ pub enum ImportError {
     /// every request with it would be refused.
     #[error("the token is of a foreign form, and foreign tokens are not accepted")]
     Foreign,
+    /// Only its digest is known, and the scheme does not accept foreign tokens, so
+    /// requests with it might be refused; see
+    /// [`accept_foreign_tokens`](TokenScheme::accept_foreign_tokens).
+    #[error(
+        "the form of the token behind a SHA-256 cannot be known, so requests with it might be \
+         refused: accept foreign tokens, by accept_foreign_tokens(true) or in the program \
+         tokens.accept-foreign = true, here and where it is served"
+    )]
+    UnknownForm,
     /// It could be guessed; see [`Token::looks_random`].
     #[error(
         "the token is too weak: it must have 20 bytes, 10 different ones and no run longer than 7"

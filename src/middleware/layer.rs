@@ -52,6 +52,11 @@ impl From<Authenticator> for TokenAuthLayer {
 
 impl TokenAuthLayer {
     /// Decides by what `store` knows; every other setting has its default.
+    ///
+    /// Under the default [`scheme`](Self::scheme) a string that has not the form of a
+    /// generated token is refused before `store` is asked. If it holds tokens that
+    /// another system made, set
+    /// [`TokenScheme::accept_foreign_tokens(true)`](TokenScheme::accept_foreign_tokens).
     pub fn new(store: impl TokenStore) -> Self {
         Authenticator::new(store).into()
     }

@@ -57,9 +57,27 @@ fn tokens_go_on_working_and_a_second_run_changes_nothing() {
     assert_eq!(server.ask(Some(two), "GET").header("x-auth-slot"), Some("backup"));
 }
 
+/// A digest does not tell whether its token is of a form that is accepted.
+#[test]
+fn a_digest_is_refused_where_foreign_tokens_are_not_accepted() {
+    let token = "3f2b8c1e-9d7a-4650-b1c2-d3e4f5a69788";
+    let place = Place::new();
+    place.write("tokens.csv", &format!("user,methods,sha256\nalice,GET,{}\n", sha256(token)));
+    for dry_run in [&["--dry-run"][..], &[]] {
+        let ran = place.run(&[&["import", "tokens.csv"], dry_run].concat()).exited(8);
+        let ran = ran.says("line 2: the form of the token behind a SHA-256 cannot be known");
+        ran.says("tokens.accept-foreign = true");
+    }
+    assert!(place.run(&["user", "list", "--json"]).succeeded().json().is_empty());
+    let accepting = place.accepting_foreign();
+    accepting.run(&["import", "tokens.csv"]).succeeded().says("1 imported");
+    let server = Serving::start(&accepting, &[]);
+    assert_eq!(server.ask(Some(token), "GET").status, 200);
+}
+
 #[test]
 fn cli_011_digests_are_normalised_or_refused_with_their_line() {
-    let place = Place::new();
+    let place = Place::new().accepting_foreign();
     let digest = sha256("a token");
     let upper = sha256("another token").to_uppercase();
     let rows = [
@@ -83,7 +101,7 @@ fn cli_011_digests_are_normalised_or_refused_with_their_line() {
 
 #[test]
 fn every_refused_line_is_named_and_the_others_are_kept() {
-    let place = Place::new();
+    let place = Place::new().accepting_foreign();
     let good = |number: u32| sha256(&number.to_string());
     let weak = "x".repeat(40);
     let rows = [
@@ -138,7 +156,7 @@ fn every_refused_line_is_named_and_the_others_are_kept() {
 
 #[test]
 fn a_head_in_any_case_with_blanks_is_taken_and_a_name_with_blanks_is_not() {
-    let place = Place::new();
+    let place = Place::new().accepting_foreign();
     let (one, two) = (sha256("1"), sha256("2"));
     let text = format!(
         "Methods, User, SHA256 ,Slot\nGET,alice,{one}, Primary\nGET, bob,{two},\n\
@@ -196,9 +214,9 @@ fn a_line_that_is_a_list_is_no_object() {
 
 #[tokio::test]
 async fn a_token_goes_to_the_first_line_that_names_it() {
-    first_line_wins(&Place::new());
+    first_line_wins(&Place::new().accepting_foreign());
     let server = Server::shared();
-    let place = Place::in_database(server, &server.database().await);
+    let place = Place::in_database(server, &server.database().await).accepting_foreign();
     place.run(&["migrate"]).succeeded();
     first_line_wins(&place);
 }
@@ -226,7 +244,7 @@ fn first_line_wins(place: &Place) {
 
 #[test]
 fn rows_come_from_the_standard_input_too() {
-    let place = Place::new();
+    let place = Place::new().accepting_foreign();
     let ran = place.run_with(&["import", "-", "--format", "csv"], &rows(3));
     ran.succeeded().says("4 imported");
 }
@@ -234,7 +252,7 @@ fn rows_come_from_the_standard_input_too() {
 #[test]
 fn an_import_that_was_killed_half_way_ends_complete_with_no_row_twice() {
     const USERS: usize = 30_000;
-    let place = Place::new();
+    let place = Place::new().accepting_foreign();
     place.write("tokens.csv", &rows(USERS));
     let mut command = place.command(&["import", "tokens.csv"]);
     let mut import = command.stderr(Stdio::null()).spawn().unwrap();

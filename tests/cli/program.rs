@@ -13,6 +13,8 @@ use crate::postgres::{Database, Server};
 pub(crate) struct Place {
     directory: tempfile::TempDir,
     pub(crate) store: String,
+    /// Further variables of its environment.
+    pub(crate) variables: Vec<(&'static str, &'static str)>,
 }
 
 impl Place {
@@ -30,7 +32,13 @@ impl Place {
 
     pub(crate) fn on(store: &str) -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory");
-        Self { directory, store: store.to_owned() }
+        Self { directory, store: store.to_owned(), variables: Vec::new() }
+    }
+
+    /// The same, where tokens of other systems are accepted.
+    pub(crate) fn accepting_foreign(mut self) -> Self {
+        self.variables.push(("TOWER_API_TOKEN_TOKENS_ACCEPT_FOREIGN", "true"));
+        self
     }
 
     /// On a database that may have no tables yet.
@@ -63,6 +71,7 @@ impl Place {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tower-api-token"));
         command.args(arguments).current_dir(self.directory.path()).env_clear();
         command.env("TOWER_API_TOKEN_STORE", &self.store);
+        command.envs(self.variables.iter().copied());
         command
     }
 

@@ -54,7 +54,8 @@ sys.exit(code)
     let mut python = Command::new("python3");
     python.args(["-c", script, prompt, typed, env!("CARGO_BIN_EXE_tower-api-token")]);
     python.args(arguments).current_dir(place.directory()).env("TERM", "xterm");
-    finish(python.env("TOWER_API_TOKEN_STORE", &place.store), "")
+    python.env("TOWER_API_TOKEN_STORE", &place.store).envs(place.variables.iter().copied());
+    finish(&mut python, "")
 }
 
 /// A user whose token waits for its confirmation: the code.
@@ -100,7 +101,7 @@ fn a_prompt_can_be_left() {
 
 #[test]
 fn an_import_shows_a_bar_on_a_terminal_alone() {
-    let place = Place::new();
+    let place = Place::new().accepting_foreign();
     let mut rows = "user,methods,sha256\n".to_owned();
     for number in 0..5_000 {
         rows += &format!("user{number},GET,{number:064x}\n");

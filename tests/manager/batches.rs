@@ -40,6 +40,7 @@ fn remembers(cache: &CachedStore<Arc<dyn AccountStore>>, digest: &TokenDigest) -
 /// An import by another node keeps what a cache remembers of other users.
 async fn an_import_of_many_rows_empties_no_cache((store, _kept): Opened, count: u32) {
     let manager = TokenManager::builder(Arc::clone(&store)).confirmation(Confirmation::ByCaller);
+    let manager = manager.scheme(TokenScheme::default().accept_foreign_tokens(true));
     let manager = manager.build().await.unwrap();
     manager.grant(root(), alice(), MethodSet::new(["GET"]).unwrap()).await.unwrap();
     let token = manager.issue(&Actor::User, alice()).await.unwrap().token;

@@ -122,6 +122,7 @@ async fn confirm_fills_an_empty_primary(world: World) {
 
 /// The caller agreed to the end of one backup; by now there is another.
 async fn confirm_is_stale_when_another_backup_has_come(world: World) {
+    let world = world.accepting_foreign().await;
     let (_, old) = world.dual().await;
     let generate = world.manager.generate_primary(&Actor::User, alice());
     generate.replacing_backup(old.id).await.unwrap();

@@ -38,7 +38,8 @@ fn expired(number: u64, promoted: Option<u64>) -> Event {
 /// The same, with tokens that live for thirty days.
 async fn limited(world: World) -> World {
     let policy = Policy::default().token_lifetime(LIFETIME).unwrap();
-    world.again(TokenScheme::default(), |builder| builder.policy(policy)).await
+    let scheme = TokenScheme::default().accept_foreign_tokens(true);
+    world.again(scheme, |builder| builder.policy(policy)).await
 }
 
 /// Alice with primary 1, which has expired, and backup 2, which lives on.

@@ -156,6 +156,7 @@ async fn a_conflict_is_tried_again_and_not_for_ever(world: World) {
 }
 
 async fn a_digest_conflict_is_told_from_a_revision_conflict(world: World) {
+    let world = world.accepting_foreign().await;
     world.grant(alice(), &["GET"]).await;
     let conflict = Fault::Error(StoreErrorKind::Conflict);
     // A conflict although nobody changed the account: it was the digest.

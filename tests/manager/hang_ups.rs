@@ -19,6 +19,7 @@ use tower_api_token::manage::{Confirmation, TokenManager};
 use tower_api_token::reveal::SealingKey;
 use tower_api_token::rotation::Policy;
 use tower_api_token::store::{AccountStore, PageSize};
+use tower_api_token::token::TokenScheme;
 
 use self::kinds::{Kind, Prepared};
 use self::places::Place;
@@ -84,11 +85,14 @@ impl World {
         let (post, log) = (Arc::new(Post::default()), Arc::new(Log::default()));
         let key = || SealingKey::new(1, b"a key of exactly thirty-two byte").unwrap();
         let policy = Policy::default().resend_interval(std::time::Duration::ZERO).unwrap();
+        let foreign = || TokenScheme::default().accept_foreign_tokens(true);
         let quiet = TokenManager::builder(Arc::clone(&store))
+            .scheme(foreign())
             .policy(policy.clone())
             .confirmation(Confirmation::ByCaller)
             .sealing_key(key());
         let manager = TokenManager::builder(place.around(&store))
+            .scheme(foreign())
             .policy(policy)
             .notifier(Postman(Arc::clone(&post)))
             .events(Events::to(Recorder(Arc::clone(&log))))

@@ -4,7 +4,7 @@ use tower_api_token::account::Slot;
 use tower_api_token::audit::Event;
 use tower_api_token::denial::DenialKind;
 use tower_api_token::identity::{Actor, UserId};
-use tower_api_token::manage::{Guard, ImportError, ImportedToken, ManageError};
+use tower_api_token::manage::{Guard, ImportError, ImportItem, ImportedToken, ManageError};
 use tower_api_token::rotation::RotationError;
 use tower_api_token::time::Timestamp;
 use tower_api_token::token::{Token, TokenPrefix, TokenScheme};
@@ -18,6 +18,7 @@ on_every_store!(
     a_slot_must_be_empty_and_a_backup_have_a_primary,
     a_known_token_is_refused_wherever_it_is_known,
     a_token_that_could_not_pass_is_refused,
+    a_digest_is_refused_where_its_token_might_not_pass,
     a_weak_token_is_refused,
     a_token_of_a_former_prefix_is_no_foreign_one,
 );
@@ -31,7 +32,7 @@ fn sha256(text: &str) -> [u8; 32] {
 }
 
 async fn accepting(world: World) -> World {
-    let world = world.again(TokenScheme::default().accept_foreign_tokens(true), |b| b).await;
+    let world = world.accepting_foreign().await;
     world.grant(alice(), &["GET"]).await;
     world
 }
@@ -141,6 +142,28 @@ async fn a_token_that_could_not_pass_is_refused(world: World) {
     text.replace_range(text.len() - 1.., wrong);
     let error = import(&world, alice(), Slot::Backup, &token(&text)).await.unwrap_err();
     assert!(matches!(error, ManageError::Import(ImportError::Damaged)), "{error}");
+}
+
+/// The form of the token behind it cannot be known.
+async fn a_digest_is_refused_where_its_token_might_not_pass(world: World) {
+    world.grant(alice(), &["GET"]).await;
+    let digest = ImportedToken::Sha256(sha256(UUID));
+    let error = import(&world, alice(), Slot::Primary, &digest).await.unwrap_err();
+    assert!(matches!(error, ManageError::Import(ImportError::UnknownForm)), "{error}");
+    assert!(error.to_string().contains("accept_foreign_tokens(true)"), "{error}");
+    let items = [ImportItem::new(alice().clone(), Slot::Primary, digest.clone())];
+    let manager = &world.manager;
+    for answers in [
+        manager.rehearse_import(root(), &items).await.unwrap(),
+        manager.import_many(root(), &items).await.unwrap(),
+    ] {
+        let [Err(ManageError::Import(why))] = &answers[..] else { panic!("{answers:?}") };
+        assert_eq!(*why, ImportError::UnknownForm);
+    }
+    assert!(world.account().await.primary().is_none());
+    let world = world.accepting_foreign().await;
+    import(&world, alice(), Slot::Primary, &digest).await.unwrap();
+    assert_eq!(world.auth_text(UUID, "GET").await, Ok(Slot::Primary));
 }
 
 async fn a_weak_token_is_refused(world: World) {

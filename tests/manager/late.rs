@@ -29,6 +29,7 @@ async fn behind_a_timeout(world: &World) -> TokenManager {
     let store = WithTimeout::new(Arc::clone(&world.store)).limit(Duration::from_millis(100));
     let store = CachedStore::start(WithMetrics::new(store), CacheOptions::new()).unwrap();
     let manager = TokenManager::builder(store)
+        .scheme(world.scheme.clone())
         .notifier(Postman(Arc::clone(&world.post)))
         .events(tower_api_token::events::Events::to(Recorder(Arc::clone(&world.log))));
     manager.build().await.unwrap()
@@ -83,6 +84,7 @@ async fn a_code_goes_out_when_its_token_is_kept_after_the_timeout(world: World) 
 }
 
 async fn an_import_made_after_its_timeout_is_told_of(world: World) {
+    let world = world.accepting_foreign().await;
     let manager = behind_a_timeout(&world).await;
     let rows = [alice(), bob()].map(|user| {
         let token = ImportedToken::Sha256([user.as_str().len() as u8; 32]);

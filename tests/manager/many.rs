@@ -60,6 +60,7 @@ fn why(answers: Vec<Result<AuditEntry, ManageError>>) -> Vec<Option<RotationErro
 }
 
 async fn a_thousand_rows_are_one_transaction(world: World) {
+    let world = world.accepting_foreign().await;
     let answers = import(&world, &rows(0..1_000)).await;
     assert!(answers.iter().all(Option::is_none) && answers.len() == 1_000);
     assert_eq!(world.store.take_calls(Call::ReplaceMany), 1, "no grant without its token");
@@ -72,6 +73,7 @@ async fn a_thousand_rows_are_one_transaction(world: World) {
 }
 
 async fn the_same_rows_again_change_nothing(world: World) {
+    let world = world.accepting_foreign().await;
     import(&world, &rows(0..50)).await;
     let told = world.log.entries().len();
     world.store.take_calls(Call::ReplaceMany);
@@ -86,6 +88,7 @@ async fn the_same_rows_again_change_nothing(world: World) {
 }
 
 async fn a_refused_row_leaves_the_others_alone(world: World) {
+    let world = world.accepting_foreign().await;
     world.active().await;
     let weak = ImportedToken::Token(Token::parse("hunter2").unwrap());
     let items = [
@@ -115,6 +118,7 @@ async fn a_refused_row_leaves_the_others_alone(world: World) {
 }
 
 async fn both_slots_of_a_user_in_one_batch(world: World) {
+    let world = world.accepting_foreign().await;
     let items = [row(bob(), Slot::Primary, sha(1)), row(bob(), Slot::Backup, sha(2))];
     assert_eq!(import(&world, &items).await, [None, None]);
     assert_eq!(world.store.take_calls(Call::ReplaceMany), 1);
@@ -129,6 +133,7 @@ async fn both_slots_of_a_user_in_one_batch(world: World) {
 }
 
 async fn a_row_that_stands_twice_is_there_already(world: World) {
+    let world = world.accepting_foreign().await;
     let own = row(alice(), Slot::Primary, sha(1));
     let as_backup = row(alice(), Slot::Backup, sha(1));
     let of_another = row(bob(), Slot::Primary, sha(1));
@@ -140,6 +145,7 @@ async fn a_row_that_stands_twice_is_there_already(world: World) {
 }
 
 async fn a_row_without_methods_grants_none(world: World) {
+    let world = world.accepting_foreign().await;
     world.grant(alice(), &["PUT"]).await;
     let items = [
         ImportItem::new(alice().clone(), Slot::Primary, sha(1)),
@@ -157,6 +163,7 @@ async fn a_row_without_methods_grants_none(world: World) {
 /// Between the planning and the writing, one account changes and another takes
 /// a token.
 async fn a_row_that_lost_a_race_is_tried_alone(world: World) {
+    let world = world.accepting_foreign().await;
     world.grant(bob(), &["PUT"]).await;
     let items = [
         row(alice(), Slot::Primary, sha(1)),
@@ -184,6 +191,7 @@ async fn a_row_that_lost_a_race_is_tried_alone(world: World) {
 }
 
 async fn a_row_that_lost_a_race_and_is_refused_changes_nothing(world: World) {
+    let world = world.accepting_foreign().await;
     for (round, methods) in [&["GET", "DELETE"][..], &[]].into_iter().enumerate() {
         let user = user(round as u16);
         world.grant(&user, &["GET"]).await;
@@ -210,6 +218,7 @@ async fn a_row_that_lost_a_race_and_is_refused_changes_nothing(world: World) {
 }
 
 async fn an_outage_imports_nothing(world: World) {
+    let world = world.accepting_foreign().await;
     for call in [Call::Find, Call::Load, Call::ReplaceMany] {
         world.store.plan(call, Fault::Error(StoreErrorKind::Unavailable));
         let error = world.manager.import_many(root(), &rows(0..10)).await.unwrap_err();
@@ -224,6 +233,7 @@ async fn an_outage_imports_nothing(world: World) {
 }
 
 async fn a_lost_answer_is_made_good_by_the_next_run(world: World) {
+    let world = world.accepting_foreign().await;
     world.store.plan(Call::ReplaceMany, Fault::LostAnswer);
     let error = world.manager.import_many(root(), &rows(0..10)).await.unwrap_err();
     assert!(matches!(error, ManageError::Store(_)), "{error}");
@@ -234,6 +244,7 @@ async fn a_lost_answer_is_made_good_by_the_next_run(world: World) {
 }
 
 async fn a_rehearsal_writes_nothing(world: World) {
+    let world = world.accepting_foreign().await;
     world.active().await;
     let told = world.log.entries().len();
     let items = [

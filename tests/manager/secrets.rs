@@ -11,7 +11,7 @@ use tower_api_token::manage::{
     Confirmation, Delivery, Guard, ImportItem, ImportedToken, TokenManager,
 };
 use tower_api_token::store::PageSize;
-use tower_api_token::token::Token;
+use tower_api_token::token::{Token, TokenScheme};
 
 use crate::world::{World, alice, bob, root};
 
@@ -154,6 +154,12 @@ async fn import(world: &World, watch: &mut Watch) {
     watch.keep_bytes(&sha256);
     let token = ImportedToken::Sha256(sha256);
     watch.see(&token);
+    let error = manager.import(root(), alice(), Slot::Primary, &token, None).await.unwrap_err();
+    watch.see_error(&error);
+    let manager = TokenManager::builder(Arc::clone(&world.store))
+        .scheme(TokenScheme::default().accept_foreign_tokens(true))
+        .confirmation(Confirmation::ByCaller);
+    let manager = manager.build().await.unwrap();
     manager.import(root(), alice(), Slot::Primary, &token, None).await.unwrap();
     world.grant(bob(), &["GET"]).await;
     let item = ImportItem::new(bob().clone(), Slot::Primary, token);

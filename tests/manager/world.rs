@@ -113,6 +113,12 @@ impl World {
         Self { directory, ..Self::with(store, clock, scheme, configure).await }
     }
 
+    /// The same, where tokens of other systems are accepted, as the import of a
+    /// digest needs it.
+    pub(crate) async fn accepting_foreign(self) -> Self {
+        self.again(TokenScheme::default().accept_foreign_tokens(true), |builder| builder).await
+    }
+
     /// Grants GET and POST to alice and issues her first token.
     pub(crate) async fn active(&self) -> IssuedToken {
         self.grant(alice(), &["GET", "POST"]).await;

@@ -10,6 +10,7 @@ use tower_api_token::identity::Actor;
 use tower_api_token::manage::{Confirmation, ImportedToken};
 use tower_api_token::portal::Portal;
 use tower_api_token::rotation::Policy;
+use tower_api_token::token::TokenScheme;
 
 use crate::world::{ALICE, ROOT, World, user};
 
@@ -20,6 +21,7 @@ const EDITS: [&str; 5] = ["generate", "delete-backup", "roll-back", "cancel-pend
 async fn limited() -> World {
     let mut world = World::new().await;
     let manager = TokenManager::builder(Arc::clone(&world.store))
+        .scheme(TokenScheme::default().accept_foreign_tokens(true))
         .policy(Policy::default().token_lifetime(LIFETIME).unwrap())
         .confirmation(Confirmation::ByCaller)
         .build()

@@ -60,12 +60,15 @@ impl TokenManager {
     /// use tower_api_token::manage::{ImportItem, ImportedToken};
     /// # use tower_api_token::manage::{Confirmation, TokenManager};
     /// use tower_api_token::method::MethodSet;
+    /// use tower_api_token::token::TokenScheme;
     /// # use tower_api_token::store::MemoryStore;
     ///
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let store = MemoryStore::new();
     /// # let builder = TokenManager::builder(store).confirmation(Confirmation::ByCaller);
+    /// // A digest does not tell the form of its token.
+    /// let builder = builder.scheme(TokenScheme::default().accept_foreign_tokens(true));
     /// # let manager = builder.build().await?;
     /// # let sha256 = [7; 32];
     /// let user = UserId::new("alice")?;

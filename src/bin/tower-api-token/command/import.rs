@@ -41,12 +41,13 @@ const BATCH: usize = 10_000;
 ///   slot      primary (the default) or backup
 ///   token     the token itself, or
 ///   sha256    its SHA-256 as 64 hexadecimal digits: you vouch that the token
-///             can't be guessed
+///             can't be guessed, and set `tokens.accept-foreign = true`
 ///
 /// Every refused line is reported with its number, and the others are imported.
 /// An import that was interrupted is started again: what is there already is
-/// counted and left alone. Tokens of other systems need
-/// `tokens.accept-foreign = true` in the settings, here and where it is served.
+/// counted and left alone. Tokens of other systems, and digests, whose token may
+/// be of any form, need `tokens.accept-foreign = true` in the settings, here and
+/// where it is served.
 /// A dry run decides by what the store holds now, so it finds a line that
 /// repeats another's token only where both stand near each other.
 #[derive(Args, Debug)]
