@@ -1,5 +1,7 @@
 //! `check`.
 
+use std::path::Path;
+
 use crate::postgres::Server;
 use crate::program::Place;
 use crate::serving::Serving;
@@ -64,6 +66,77 @@ fn another_key_under_the_same_version_is_refused_by_name_of_version_and_setting(
         let refused = place.run(&[command, &["--config", "wrong.toml"]].concat()).exited(2);
         refused.says("pepper of version 2").says("tokens.pepper-file");
     }
+}
+
+/// A store of the version that kept no check values.
+#[test]
+fn a_pepper_is_unverified_until_a_token_made_under_it_was_accepted() {
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/b65aa2a");
+    let place = Place::without_store();
+    std::fs::copy(fixtures.join("sqlite.db"), place.path("tokens.db")).unwrap();
+    place.run(&["migrate"]).succeeded();
+    let written = std::fs::read_to_string(fixtures.join("sqlite.json")).unwrap();
+    let written: serde_json::Value = serde_json::from_str(&written).unwrap();
+    let tokens = written["tokens"].as_array().unwrap();
+    let of_user = |user: &str| tokens.iter().rfind(|token| token["user"] == user).unwrap();
+    let token = |user: &str| of_user(user)["token"].as_str().unwrap();
+    place.write("right", written["pepper"]["key"].as_str().unwrap());
+    place.write("wrong", "thirty-two bytes from another secret store");
+    for name in ["right", "wrong"] {
+        let settings = format!(
+            "[tokens]\npepper-version = 1\npepper-file = \"{name}\"\n\
+             formerly-without-pepper = true\naccept-foreign = true\n"
+        );
+        place.write(&format!("{name}.toml"), &settings);
+    }
+    let checked = |config: &str, verdict: &str| {
+        let ran = place.run(&["check", "--config", config]).succeeded();
+        assert!(ran.out.contains(&format!("version 1: 4 tokens in use, {verdict}")), "{ran:?}");
+    };
+    let served = |config: &str, user: &str| {
+        let server = Serving::start(&place, &["--config", config]);
+        let status = server.ask(Some(token(user)), "GET").status;
+        server.stop();
+        status
+    };
+    // Nobody knows yet which of them it is.
+    checked("right.toml", "unverified");
+    checked("wrong.toml", "unverified");
+    assert_eq!(served("wrong.toml", "peppered"), 401);
+    assert_eq!(served("right.toml", "primary"), 200);
+    checked("right.toml", "unverified");
+    assert_eq!(served("right.toml", "peppered"), 200);
+    checked("right.toml", "verified");
+    place.run(&["serve", "--config", "wrong.toml"]).exited(2).says("pepper of version 1");
+}
+
+/// `check` and `serve` tell of it, before anybody's request is refused.
+#[test]
+fn tokens_that_the_settings_do_not_recognise_are_told_of() {
+    let mut place = Place::new().accepting_foreign();
+    let digest = "0123456789abcdef".repeat(4);
+    place.write("tokens.csv", &format!("user,methods,sha256\nalice,GET,{digest}\n"));
+    place.run(&["import", "tokens.csv"]).succeeded();
+    place.run(&["check"]).succeeded();
+    place.variables.clear();
+    let foreign = "1 in use are of a foreign form, or known by their digest alone, and \
+                   `tokens.accept-foreign` is not set";
+    assert_eq!(wrong(&place), [format!("\"tokens\": \"{foreign}\"")]);
+    place.write("acme.toml", "[tokens]\nprefix = \"acme\"\n");
+    for command in [&["user", "grant", "bob", "GET"][..], &["token", "issue", "bob"]] {
+        place.run(&[command, &["--config", "acme.toml"]].concat()).succeeded();
+    }
+    let said = wrong(&place).concat();
+    let unlisted = "1 in use have the prefix acme, which `tokens.former-prefixes` does not list";
+    assert!(said.contains(unlisted) && said.contains(foreign), "{said}");
+    let server = Serving::start(&place, &[]);
+    server.address("forward-auth");
+    let log = server.stop();
+    let told = |what: &str| {
+        let line = |line: &&str| line.contains("tokens in use are not recognised");
+        log.lines().filter(line).any(|line| line.contains(what))
+    };
+    assert!(told("prefix=\"acme\"") && told("foreign tokens are not accepted"), "{log}");
 }
 
 /// Several former peppers are named in one list.

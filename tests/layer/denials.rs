@@ -188,6 +188,17 @@ fn the_hosts_own_check_comes_last_and_refuses_with_403() {
 }
 
 #[test]
+fn of_several_checks_of_the_host_each_must_hold() {
+    let world = World::new();
+    for (first, second) in [(true, false), (false, true), (true, true)] {
+        let layer = world.layer().also_require(move |_, _| first);
+        let layer = layer.also_require(move |_, _| second);
+        let expected = if first && second { 200 } else { 403 };
+        assert_eq!(send(&layer, world.get()).status, expected, "{first} {second}");
+    }
+}
+
+#[test]
 fn an_outage_is_503_with_a_time_to_come_back_and_no_challenge() {
     let world = World::new();
     for kind in [StoreErrorKind::Unavailable, StoreErrorKind::Conflict] {

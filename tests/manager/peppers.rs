@@ -3,18 +3,19 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use tower_api_token::account::Slot;
+use tower_api_token::account::{Account, Revision, Slot};
+use tower_api_token::audit::{AuditEntry, Event};
 use tower_api_token::identity::Actor;
 use tower_api_token::manage::{ImportedToken, ManageError, StartError, TokenManager};
 use tower_api_token::method::MethodSet;
 use tower_api_token::rotation::RotationError;
-use tower_api_token::store::{AccountStore, StoreErrorKind};
+use tower_api_token::store::{AccountStore, Replacement, StoreErrorKind};
 use tower_api_token::token::{
-    Pepper, PepperVersion, RandomError, RandomSource, SystemRandom, TokenScheme,
+    Pepper, PepperVersion, RandomError, RandomSource, SystemRandom, Token, TokenScheme,
 };
 
 use crate::store::{Call, Fault};
-use crate::world::{World, alice, bob, root};
+use crate::world::{START, World, alice, bob, root};
 
 on_every_store!(
     rotation_027_a_token_is_never_shared,
@@ -27,6 +28,7 @@ on_every_store!(
     another_key_under_the_same_version_is_refused,
     of_two_first_starts_with_different_keys_one_wins,
     a_short_key_is_refused_unless_tokens_need_it,
+    a_short_key_that_tokens_need_starts,
     tokens_under_several_former_peppers_are_recognised_together,
 );
 
@@ -209,14 +211,49 @@ async fn of_two_first_starts_with_different_keys_one_wins(world: World) {
     assert_eq!((won, outcomes.iter().filter(|outcome| lost(outcome)).count()), (1, 1));
 }
 
+fn short_key(key: &[u8]) -> TokenScheme {
+    let pepper = Pepper::dangerous_short_key(3, key).unwrap();
+    TokenScheme::default().pepper(pepper).unwrap()
+}
+
 async fn a_short_key_is_refused_unless_tokens_need_it(world: World) {
-    let short = || {
-        let pepper = Pepper::dangerous_short_key(3, b"sixteen bytes ok").unwrap();
-        TokenScheme::default().pepper(pepper).unwrap()
-    };
-    let error = start(&world, short()).await.unwrap_err();
+    let error = start(&world, short_key(b"sixteen bytes ok")).await.unwrap_err();
     assert!(matches!(error, StartError::ShortPepper { .. }), "{error}");
     assert!(error.to_string().contains("32 bytes"), "{error}");
+}
+
+async fn a_short_key_that_tokens_need_starts(world: World) {
+    let scheme = short_key(b"sixteen bytes ok");
+    let issued = world.active().await;
+    made_under(&world, &scheme, &issued.token).await;
+    let world = world.again(scheme.clone(), |b| b).await;
+    assert!(world.store.pepper_checks().await.unwrap().values.is_empty());
+    assert_eq!(world.auth(&issued.token, "GET").await, Ok(Slot::Primary));
+    world.usage.flush().await.unwrap();
+    let kept = world.store.pepper_checks().await.unwrap();
+    assert_eq!(kept.values, scheme.pepper_checks().collect::<Vec<_>>());
+    start(&world, scheme).await.unwrap();
+    let other = start(&world, short_key(b"sixteen others !")).await;
+    assert!(matches!(other, Err(StartError::WrongPepper { .. })));
+}
+
+/// Makes alice's primary one that an earlier version has made under `scheme`.
+async fn made_under(world: &World, scheme: &TokenScheme, token: &Token) {
+    let before = world.account().await;
+    let mut primary = before.primary().unwrap().clone();
+    primary.digest = scheme.digest(token);
+    let revision = Revision::from_u64(before.revision().as_u64() + 1);
+    let account = Account::builder(alice().clone())
+        .revision(revision)
+        .methods(before.methods().clone())
+        .primary(primary.clone())
+        .next_token(2)
+        .build()
+        .unwrap();
+    let event = Event::TokenIssued { id: primary.id };
+    let entry = AuditEntry::new(alice().clone(), revision, START, root().clone(), event);
+    let replacement = Replacement::new(account, Some(before.revision()), entry);
+    world.store.replace(replacement).await.unwrap();
 }
 
 async fn tokens_under_several_former_peppers_are_recognised_together(world: World) {

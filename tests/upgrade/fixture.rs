@@ -77,7 +77,12 @@ impl Fixture {
 
     /// Recognises every token that is in the store.
     pub(crate) fn scheme(&self) -> TokenScheme {
-        let pepper = Pepper::new(self.pepper.version, self.pepper.key.as_bytes()).unwrap();
+        self.scheme_with(self.pepper.key.as_bytes())
+    }
+
+    /// The same with this key in the place of the pepper's.
+    pub(crate) fn scheme_with(&self, key: &[u8]) -> TokenScheme {
+        let pepper = Pepper::new(self.pepper.version, key).unwrap();
         let scheme = TokenScheme::default().accept_foreign_tokens(true);
         scheme.pepper(pepper).unwrap().formerly_without_pepper().unwrap()
     }

@@ -2,6 +2,7 @@
 //! every request as they did.
 
 mod fixture;
+mod peppers;
 #[expect(dead_code, reason = "this test needs less of it")]
 #[path = "../support/postgres.rs"]
 mod postgres;
@@ -24,6 +25,9 @@ use tower_api_token::store::{AccountStore, Erasure, PageSize};
 use tower_api_token::token::{ConfirmationCode, TokenId, TokenScheme};
 
 use self::fixture::{Answers, Fixture};
+use self::peppers::{
+    a_pepper_is_verified_by_an_accepted_token, a_wrong_key_is_not_verified_by_a_token_made_with_it,
+};
 use self::stores::Kind;
 
 type Store = Arc<dyn AccountStore>;
@@ -215,6 +219,8 @@ for_every_store! {
     what_was_pending_is_confirmed,
     accounts_go_on_from_where_they_are,
     a_start_without_the_pepper_is_refused,
+    a_pepper_is_verified_by_an_accepted_token,
+    a_wrong_key_is_not_verified_by_a_token_made_with_it,
     tokens_are_counted_by_prefix,
     no_uses_of_forgotten_tokens_are_left,
 }

@@ -7,8 +7,8 @@ use tokio_postgres::NoTls;
 use tower_api_token::account::Account;
 use tower_api_token::store::conformance::Behind;
 use tower_api_token::store::{
-    AccountPage, AccountStore, Change, FeedItem, HeartbeatId, HistoryPage, Loaded, MemoryStore,
-    PageSize, PostgresStore, RedisOpenError, RedisOptions, Replacement, SchemaError,
+    AccountPage, AccountStore, Change, Erasure, FeedItem, HeartbeatId, HistoryPage, Loaded,
+    MemoryStore, PageSize, PostgresStore, RedisOpenError, RedisOptions, Replacement, SchemaError,
     SqliteBackupError, SqliteOpenError, SqliteOptions, SqliteStore, StoreErrorKind,
 };
 use tower_api_token::time::Timestamp;
@@ -27,6 +27,7 @@ pub(super) async fn show(life: &Life, list: &mut List) {
     let page = AccountPage::of(vec![Arc::clone(&life.account)], PageSize::clamped(1));
     list.add("Loaded", &Loaded::new(Some(Arc::clone(&life.account)), Timestamp::default()));
     list.add("Replacement", &replacement);
+    list.add("Erasure", &Erasure::new(account.clone(), Timestamp::default()));
     list.add("StoreError", &refused);
     list.add("StoreErrorKind", &StoreErrorKind::Corrupt);
     list.add("Change", &change);

@@ -13,8 +13,8 @@ use tower_api_token::rotation::{
 };
 use tower_api_token::time::{ManualClock, SystemClock, Timestamp};
 use tower_api_token::token::{
-    Pepper, PepperError, PrefixError, RandomError, SchemeError, SealedToken, SystemRandom,
-    TokenError, TokenForm, TokenPrefix, TokenScheme,
+    Pepper, PepperChecks, PepperError, PrefixError, RandomError, SchemeError, SealedToken,
+    SystemRandom, TokenError, TokenForm, TokenPrefix, TokenScheme,
 };
 use tower_api_token::usage::{ClientLabel, ClientLabelError, TokenUsage, TokenUse};
 
@@ -51,6 +51,9 @@ fn tokens(life: &Life, list: &mut List) {
     list.add("StoredDigest", &stored);
     list.add("PepperVersion", &stored.pepper);
     list.add("Pepper", &pepper);
+    list.add("PepperCheck", &pepper.check_value());
+    let checks = PepperChecks::new(scheme.pepper_checks().collect());
+    list.add("PepperChecks", &checks);
     list.add("PepperError", &PepperError::ShortKey);
     list.add("TokenScheme", &scheme);
     list.add("SchemeError", &SchemeError::SameVersion);
