@@ -1,6 +1,8 @@
 //! What can happen to an account, and the entry that is kept of it.
 //!
 //! Nothing here holds a secret: tokens are named by their ids.
+//! [`AccountErased`] is no [`Event`], since an account that was erased has no
+//! history.
 
 use crate::account::{Revision, Slot};
 use crate::identity::{Actor, UserId};
@@ -213,5 +215,35 @@ impl AuditEntry {
         event: Event,
     ) -> Self {
         Self { user, revision, at, actor, event }
+    }
+}
+
+/// An account was erased, with its history and its uses.
+///
+/// It does not say whose account it was, and no store keeps it: once an account
+/// is erased, nothing that is written for it names its user.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct AccountErased {
+    /// When it happened, by the store's clock.
+    pub at: Timestamp,
+    /// Who asked for it; [`Actor::User`] if it was somebody of the very name of
+    /// the erased user.
+    pub actor: Actor,
+}
+
+impl AccountErased {
+    /// Its name in logs, where changes of accounts have that of their
+    /// [event](Event::name).
+    pub const NAME: &'static str = "account_erased";
+
+    /// `actor` has erased the account of `user` at `at`.
+    #[must_use]
+    pub fn new(user: &UserId, at: Timestamp, actor: &Actor) -> Self {
+        let actor = match actor {
+            Actor::Administrator(name) | Actor::Program(name) if name == user => Actor::User,
+            other => other.clone(),
+        };
+        Self { at, actor }
     }
 }

@@ -7,6 +7,7 @@
 //! | level | message | when |
 //! |---|---|---|
 //! | `INFO` | the event's [name](crate::audit::Event::name) | an account has changed |
+//! | `INFO` | `account_erased` | an account was erased; the user is not named |
 //! | `WARN` | `retired_token_used`, `confirmation_not_sent` | as [`Event`](crate::audit::Event) says |
 //! | `WARN` | `notice not sent` | a change is committed, but the user could not be told |
 //! | `WARN` | `outcome unknown` | a store could not tell whether it has made a change, and it is not there half a minute later |
@@ -29,11 +30,11 @@ mod unmeasured;
 pub use self::audit::{EventSink, Events};
 #[cfg(feature = "cache")]
 pub(crate) use self::log::cache_trust_changed;
-#[cfg(feature = "tokio")]
-pub(crate) use self::log::outcome_unknown;
 pub(crate) use self::log::{
     denied, notice_not_sent, pepper_differs, store_failed, tokens_unrecognised,
 };
+#[cfg(feature = "tokio")]
+pub(crate) use self::log::{erasure_unknown, outcome_unknown};
 #[cfg(feature = "cache")]
 pub(crate) use self::meter::CacheMeter;
 pub(crate) use self::meter::{flushed, interval_ended, passed};

@@ -94,6 +94,7 @@ mod at_revision;
 mod builder;
 mod change;
 mod claims;
+mod erase;
 mod error;
 mod follow;
 mod generate;

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::{TARGET, meter};
-use crate::audit::{AuditEntry, Event};
+use crate::audit::{AccountErased, AuditEntry, Event};
 use crate::token::TokenId;
 
 /// Takes audit entries to where a host collects them.
@@ -29,6 +29,12 @@ use crate::token::TokenId;
 pub trait EventSink: Send + Sync + 'static {
     /// Takes one entry.
     fn record(&self, entry: &AuditEntry);
+
+    /// Takes word that an account was erased, which no store keeps. It names no
+    /// user. By default it is ignored.
+    fn account_erased(&self, erased: &AccountErased) {
+        let _ = erased;
+    }
 }
 
 /// Where events go: always to [`tracing`], and to the host's sink if there is
@@ -64,6 +70,16 @@ impl Events {
         meter::happened(name);
         if let Some(sink) = &self.sink {
             sink.record(entry);
+        }
+    }
+
+    /// An account was erased.
+    pub(crate) fn account_erased(&self, erased: &AccountErased) {
+        let (name, AccountErased { at, actor }) = (AccountErased::NAME, erased);
+        tracing::info!(target: TARGET, %at, %actor, "{name}");
+        meter::happened(name);
+        if let Some(sink) = &self.sink {
+            sink.account_erased(erased);
         }
     }
 }

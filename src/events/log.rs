@@ -3,6 +3,8 @@
 use std::error::Error;
 
 use super::{TARGET, meter};
+#[cfg(feature = "tokio")]
+use crate::audit::AccountErased;
 use crate::audit::AuditEntry;
 use crate::denial::Denial;
 use crate::notify::NotifyError;
@@ -70,6 +72,13 @@ pub(crate) fn outcome_unknown(entry: &AuditEntry) {
     let (user, event) = (entry.user.as_str(), entry.event.name());
     let (revision, actor) = (entry.revision.as_u64(), &entry.actor);
     tracing::warn!(target: TARGET, user, event, revision, %actor, "outcome unknown");
+}
+
+/// Whether an account was erased the store could not tell, and it is still there.
+#[cfg(feature = "tokio")]
+pub(crate) fn erasure_unknown(erased: &AccountErased) {
+    let (event, AccountErased { at, actor }) = (AccountErased::NAME, erased);
+    tracing::warn!(target: TARGET, event, %at, %actor, "outcome unknown");
 }
 
 /// A cache is trusted from now on, or is not.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{Inner, ManageError, TokenManager};
 use crate::account::Revision;
-use crate::audit::AuditEntry;
+use crate::audit::{AccountErased, AuditEntry};
 use crate::identity::{Actor, UserId};
 use crate::method::MethodSet;
 use crate::rotation::Command;
@@ -91,6 +91,16 @@ impl AtRevision<'_> {
     /// another revision; else as that.
     pub async fn revoke_all(self, actor: &Actor, user: &UserId) -> Result<AuditEntry, ManageError> {
         self.simply(actor, user, Command::RevokeAll).await
+    }
+
+    /// As [`TokenManager::erase`].
+    ///
+    /// # Errors
+    ///
+    /// [`Stale`](crate::rotation::RotationError::Stale) if the account has
+    /// another revision; else as that.
+    pub async fn erase(self, actor: &Actor, user: &UserId) -> Result<AccountErased, ManageError> {
+        self.manager.erase_at(Some(self.revision), actor, user).await
     }
 
     async fn simply(

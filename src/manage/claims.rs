@@ -8,7 +8,6 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::account::Revision;
-use crate::audit::AuditEntry;
 use crate::identity::UserId;
 
 /// The claims of a manager and its clones, by the place of the entry.
@@ -36,8 +35,8 @@ pub(super) struct Claim {
 }
 
 impl Claim {
-    pub(super) fn new(claims: &Arc<Claims>, entry: &AuditEntry) -> Self {
-        let entry = (entry.user.clone(), entry.revision);
+    pub(super) fn new(claims: &Arc<Claims>, user: &UserId, revision: Revision) -> Self {
+        let entry = (user.clone(), revision);
         claims.lock().entry(entry.clone()).or_default().claims += 1;
         Self { claims: Arc::clone(claims), entry }
     }

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use super::Inner;
 use super::claims::Claim;
 use super::outcome::Delivery;
-use crate::account::Account;
-use crate::audit::{AuditEntry, Event};
+use crate::account::{Account, Revision};
+use crate::audit::{AccountErased, AuditEntry, Event};
 use crate::events;
-use crate::identity::Actor;
+use crate::identity::{Actor, UserId};
 use crate::notify::{ConfirmationMessage, Notice, Notifier};
-use crate::store::Replacement;
+use crate::store::{Erasure, Replacement};
 use crate::token::ConfirmationCode;
 use crate::usage::ClientLabel;
 
@@ -45,16 +45,28 @@ impl NewCode {
 }
 
 /// A message with a confirmation code, and who sends it.
-struct Letter {
+pub(super) struct Letter {
     notifier: Arc<dyn Notifier>,
     message: ConfirmationMessage,
 }
 
 /// What follows one change.
-pub(super) struct Follows {
-    /// What the change adds to the history, the earliest first; never empty.
-    pub(super) entries: Vec<AuditEntry>,
-    letter: Option<Letter>,
+pub(super) enum Follows {
+    Change {
+        /// What the change adds to the history, the earliest first; never empty.
+        entries: Vec<AuditEntry>,
+        letter: Option<Box<Letter>>,
+        claim: Claim,
+    },
+    Erasure(Erasing),
+}
+
+/// An erasure to tell of.
+pub(super) struct Erasing {
+    pub(super) user: UserId,
+    /// The last revision of the account.
+    pub(super) last: Revision,
+    pub(super) erased: AccountErased,
     claim: Claim,
 }
 
@@ -63,13 +75,30 @@ impl Inner {
     /// token which is pending after it, where the change makes a new one.
     pub(super) fn follows(&self, change: &Replacement, code: Option<&NewCode>) -> Follows {
         let letter = code.and_then(|code| code.letter(&change.account, &change.entry));
-        let claim = Claim::new(&self.claims, &change.entry);
-        Follows { entries: change.entries().cloned().collect(), letter, claim }
+        let AuditEntry { user, revision, .. } = &change.entry;
+        let claim = Claim::new(&self.claims, user, *revision);
+        let entries = change.entries().cloned().collect();
+        Follows::Change { entries, letter: letter.map(Box::new), claim }
+    }
+
+    /// What follows an erasure that is about to be written.
+    pub(super) fn follows_erasure(&self, erasure: &Erasure, erased: AccountErased) -> Erasing {
+        let (user, last) = (erasure.user().clone(), erasure.account.revision());
+        let claim = Claim::new(&self.claims, &user, erasure.change().revision);
+        Erasing { user, last, erased, claim }
     }
 
     /// Tells of a change that is committed.
     pub(super) async fn tell(&self, follows: Follows) -> Option<Delivery> {
-        let Follows { mut entries, letter, claim } = follows;
+        let (mut entries, letter, claim) = match follows {
+            Follows::Change { entries, letter, claim } => (entries, letter, claim),
+            Follows::Erasure(Erasing { erased, claim, .. }) => {
+                if claim.take() {
+                    self.events.account_erased(&erased);
+                }
+                return None;
+            }
+        };
         let newest = entries.last().cloned();
         if !claim.take() {
             entries.clear();

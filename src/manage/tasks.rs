@@ -13,8 +13,7 @@ use tracing::Instrument;
 use tracing::instrument::WithSubscriber;
 
 use super::Inner;
-use super::follow::Follows;
-use crate::account::Revision;
+use super::follow::{Erasing, Follows};
 use crate::audit::AuditEntry;
 use crate::events;
 use crate::store::{LateWrite, PageSize, StoreError, StoreErrorKind};
@@ -149,7 +148,7 @@ impl Inner {
             doubtful = left;
             end = readable.then(|| end.unwrap_or_else(|| Instant::now() + APPEARANCE));
             if end.is_some_and(|end| Instant::now() >= end) {
-                doubtful.iter().flat_map(|it| &it.entries).for_each(events::outcome_unknown);
+                doubtful.iter().for_each(outcome_unknown);
                 return;
             }
         }
@@ -172,11 +171,14 @@ impl Inner {
     }
 
     async fn fate(&self, follows: &Follows) -> Fate {
-        let Some(entry) = follows.entries.last() else { return Fate::NotMade };
+        let entries = match follows {
+            Follows::Change { entries, .. } => entries,
+            Follows::Erasure(erasing) => return self.fate_of_erasure(erasing).await,
+        };
+        let Some(entry) = entries.last() else { return Fate::NotMade };
         let AuditEntry { user, revision, .. } = entry;
         let Ok(loaded) = self.store.load(user).await else { return Fate::Unreadable };
-        let now = loaded.account.map_or(Revision::ABSENT, |account| account.revision());
-        if now < *revision {
+        if loaded.account_or_absent(user).revision() < *revision {
             return Fate::NotYet;
         }
         match self.store.history(user, Some(revision.next()), PageSize::clamped(1)).await {
@@ -184,5 +186,24 @@ impl Inner {
             Ok(_) => Fate::NotMade,
             Err(_) => Fate::Unreadable,
         }
+    }
+
+    async fn fate_of_erasure(&self, erasing: &Erasing) -> Fate {
+        let Ok(loaded) = self.store.load(&erasing.user).await else { return Fate::Unreadable };
+        if loaded.revision() == Some(erasing.last) {
+            return Fate::NotYet;
+        }
+        match self.is_erased(erasing).await {
+            Ok(true) => Fate::Made,
+            Ok(false) => Fate::NotMade,
+            Err(_) => Fate::Unreadable,
+        }
+    }
+}
+
+fn outcome_unknown(follows: &Follows) {
+    match follows {
+        Follows::Change { entries, .. } => entries.iter().for_each(events::outcome_unknown),
+        Follows::Erasure(erasing) => events::erasure_unknown(&erasing.erased),
     }
 }

@@ -112,12 +112,27 @@ fn the_first_administrator_is_made_once_and_a_revocation_stays() {
     assert_ne!(failed.code, Some(0), "{failed:?}");
 }
 
+#[test]
+fn a_user_is_erased_as_the_page_says_and_a_restore_reads_what_is_told_of_it() {
+    let place = Place::new();
+    place.user_with_token("alice", &["GET"]);
+    let commands = of("Erase a user", "sh");
+    let [erase] = &commands[..] else { panic!("{commands:?}") };
+    run(&place, &of("Back up", "sh")[0]).succeeded();
+    run(&place, erase).succeeded();
+    place.run(&["user", "show", "leaver"]).exited(5);
+    let audit = std::fs::read_to_string(place.path("audit.jsonl")).unwrap();
+    assert!(audit.lines().any(|line| line.contains("account_erased") && !line.contains("leaver")));
+    run(&place, &of("Restore", "sh")[0]).succeeded();
+    assert_eq!(users_with_tokens(&place), 1);
+}
+
 /// Blocks of other kinds would be run by nobody.
 #[test]
 fn every_block_of_the_page_is_of_a_kind_that_is_run() {
     for block in blocks() {
         assert!(matches!(&*block.kind, "sh" | "sh postgres"), "{}: {}", block.section, block.kind);
-        let sections = ["First administrator", "Back up", "Restore"];
+        let sections = ["First administrator", "Back up", "Restore", "Erase a user"];
         assert!(sections.contains(&&*block.section), "{}", block.section);
     }
 }

@@ -129,3 +129,18 @@ fn a_wrong_argument_cannot_write_to_a_terminal() {
     let ran = on_a_terminal(&place, &["user", "list", "\u{1b}]0;owned\u{7}"], "", "").exited(2);
     assert!(!ran.out.contains("\u{1b}]0;") && !ran.out.contains('\u{7}'), "{ran:?}");
 }
+
+#[test]
+fn on_a_terminal_an_erasure_is_asked_about() {
+    let place = Place::new();
+    place.run(&["user", "grant", "alice", "GET"]).succeeded();
+    let erase = ["user", "erase", "alice"];
+    for no in ["\n", "y\n", "no\n", "yes, but not now, please\n", "\u{4}"] {
+        let ran = on_a_terminal(&place, &erase, "", no).exited(130);
+        assert!(ran.out.contains("Erase alice") && ran.out.contains("not yes"), "{ran:?}");
+        place.run(&["user", "show", "alice"]).succeeded();
+    }
+    let ran = on_a_terminal(&place, &erase, "", "yes\n").succeeded();
+    assert!(ran.out.contains("alice: erased"), "{ran:?}");
+    place.run(&["user", "show", "alice"]).exited(5);
+}

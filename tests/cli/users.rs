@@ -93,3 +93,47 @@ fn errors_for_machines_are_json_too() {
     assert_eq!(error["error"]["kind"], "no_such_user");
     assert_eq!(ran.out, "");
 }
+
+#[test]
+fn an_erased_user_is_gone_and_the_audit_file_names_nobody() {
+    let place = Place::new();
+    let token = place.user_with_token("alice", &["GET"]);
+    place.run(&["user", "grant", "bob", "GET"]).succeeded();
+    let audited = |arguments: &[&str]| {
+        let mut command = place.command(arguments);
+        crate::program::finish(command.env("TOWER_API_TOKEN_AUDIT_FILE", "audit.jsonl"), "")
+    };
+    let erase = ["user", "erase", "alice", "--yes", "--administrator", "root"];
+    let erased = audited(&erase).succeeded().says("alice: erased");
+    assert_eq!(erased.out, "");
+    let line = std::fs::read_to_string(place.path("audit.jsonl")).unwrap();
+    let told: serde_json::Value = serde_json::from_str(&line).unwrap();
+    assert_eq!(
+        (&told["event"], &told["by"]),
+        (&"account_erased".into(), &"administrator root".into())
+    );
+    assert!(told["at"].is_string() && told.as_object().unwrap().len() == 3, "{line}");
+    for command in [&["user", "show", "alice"][..], &["history", "alice"], &erase] {
+        place.run(command).exited(5);
+    }
+    let listed = place.run(&["user", "list", "--json"]).succeeded().json();
+    assert_eq!((listed.len(), &listed[0]["user"]), (1, &"bob".into()));
+    place.run(&["user", "grant", "alice", "GET"]).succeeded();
+    let row = format!("user,token\nalice,{token}\n");
+    place.write("tokens.csv", &row);
+    place.run(&["import", "tokens.csv"]).exited(8);
+    let erased = place.run(&["user", "erase", "alice", "--yes", "--json"]).succeeded().json();
+    assert_eq!(erased[0]["event"], "account_erased");
+}
+
+#[test]
+fn nobody_is_erased_unasked() {
+    let place = Place::new();
+    place.run(&["user", "grant", "alice", "GET"]).succeeded();
+    place.run_with(&["user", "erase", "alice"], "yes\n").exited(2).says("--yes");
+    let ran = place.run(&["--json", "user", "erase", "alice"]).exited(2);
+    let error: serde_json::Value = serde_json::from_str(&ran.err).unwrap();
+    assert_eq!(error["error"]["kind"], "usage");
+    place.run(&["user", "show", "alice"]).succeeded();
+    place.run(&["user", "erase", "bob"]).exited(5).says("there is no such user");
+}

@@ -21,6 +21,7 @@ on_every_store!(
     a_change_refused_after_its_timeout_is_not_told_of,
     a_code_goes_out_when_its_token_is_kept_after_the_timeout,
     an_import_made_after_its_timeout_is_told_of,
+    an_erasure_made_after_its_timeout_is_told_of_once,
     idle_waits_for_what_nobody_else_waits_for,
 );
 
@@ -101,6 +102,18 @@ async fn an_import_made_after_its_timeout_is_told_of(world: World) {
     let of_alice: Vec<_> = told.iter().filter(|entry| entry.user == *alice()).cloned().collect();
     assert_eq!(of_alice, history(&world).await);
     assert_eq!((told.len(), of_alice.len()), (4, 2));
+}
+
+async fn an_erasure_made_after_its_timeout_is_told_of_once(world: World) {
+    world.active().await;
+    let manager = behind_a_timeout(&world).await;
+    world.store.plan(Call::Erase, Fault::Held(None));
+    manager.erase(root(), alice()).await.unwrap_err();
+    assert!(world.log.erased().is_empty());
+    world.store.let_go();
+    manager.idle().await;
+    assert_eq!(world.log.erased().len(), 1);
+    assert!(history(&world).await.is_empty());
 }
 
 async fn idle_waits_for_what_nobody_else_waits_for(world: World) {

@@ -20,6 +20,7 @@ mod bootstrap;
 mod clocks;
 mod crashes;
 mod each_event;
+mod erasing;
 mod expiry;
 mod faults;
 mod guards;

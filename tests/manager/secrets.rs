@@ -88,10 +88,17 @@ async fn no_secret_is_shown_in_a_whole_life() {
     // another thread meets first is off for good.
     tracing::subscriber::set_global_default(subscriber).unwrap();
     let mut watch = Watch::default();
-    live(&World::in_memory().await, &mut watch).await;
+    let world = World::in_memory().await;
+    live(&world, &mut watch).await;
+    world.manager.erase(root(), alice()).await.unwrap();
     let logged = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
     for event in ["token_issued", "confirmation_not_sent", "notice not sent", "all_revoked"] {
         assert!(logged.contains(event), "{event} is logged");
+    }
+    let erased: Vec<_> = logged.lines().filter(|line| line.contains("account_erased")).collect();
+    assert!(!erased.is_empty(), "it is logged");
+    for line in erased {
+        assert!(!line.contains("alice"), "the erased user is named: {line}");
     }
     watch.printed.push_str(&logged);
     watch.check();

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use tower_api_token::account::{Account, Slot};
-use tower_api_token::audit::{AuditEntry, Event};
+use tower_api_token::audit::{AccountErased, AuditEntry, Event};
 use tower_api_token::authenticate::Authenticator;
 use tower_api_token::denial::DenialKind;
 use tower_api_token::events::{EventSink, Events};
@@ -296,11 +296,15 @@ impl Notifier for Postman {
 
 /// What was emitted.
 #[derive(Default)]
-pub(crate) struct Log(Mutex<Vec<AuditEntry>>);
+pub(crate) struct Log(Mutex<Vec<AuditEntry>>, Mutex<Vec<AccountErased>>);
 
 impl Log {
     pub(crate) fn entries(&self) -> Vec<AuditEntry> {
         self.0.lock().unwrap().clone()
+    }
+
+    pub(crate) fn erased(&self) -> Vec<AccountErased> {
+        self.1.lock().unwrap().clone()
     }
 
     pub(crate) fn count(&self, is: impl Fn(&Event) -> bool) -> usize {
@@ -313,5 +317,9 @@ pub(crate) struct Recorder(pub(crate) Arc<Log>);
 impl EventSink for Recorder {
     fn record(&self, entry: &AuditEntry) {
         self.0.0.lock().unwrap().push(entry.clone());
+    }
+
+    fn account_erased(&self, erased: &AccountErased) {
+        self.0.1.lock().unwrap().push(erased.clone());
     }
 }

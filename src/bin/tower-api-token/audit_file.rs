@@ -5,7 +5,8 @@ use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::Path;
 
-use tower_api_token::audit::AuditEntry;
+use serde_json::Value;
+use tower_api_token::audit::{AccountErased, AuditEntry};
 use tower_api_token::events::{EventSink, Events};
 
 use crate::command::event;
@@ -22,16 +23,24 @@ impl AuditFile {
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         options.open(path).map(Self)
     }
-}
 
-impl EventSink for AuditFile {
     /// One call to the system a line, so that those of several processes do not
     /// mix.
-    fn record(&self, entry: &AuditEntry) {
-        let line = format!("{}\n", event::entry_value(entry));
+    fn append(&self, value: &Value) {
+        let line = format!("{value}\n");
         if let Err(error) = (&self.0).write_all(line.as_bytes()) {
             tracing::error!(%error, "the audit file cannot be written: {}", line.trim_end());
         }
+    }
+}
+
+impl EventSink for AuditFile {
+    fn record(&self, entry: &AuditEntry) {
+        self.append(&event::entry_value(entry));
+    }
+
+    fn account_erased(&self, erased: &AccountErased) {
+        self.append(&event::erased_value(erased));
     }
 }
 

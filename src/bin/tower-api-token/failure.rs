@@ -68,6 +68,10 @@ pub(crate) enum Failure {
     Manage(#[from] ManageError),
     #[error("there is no such user")]
     NoSuchUser,
+    #[error("nothing was done: there is no terminal to ask on, so agree to it by {0}")]
+    NotAgreed(&'static str),
+    #[error("nothing was done: the answer was not yes")]
+    Declined,
     /// The secret is lost: it was to be printed, and could not be.
     #[error("token {id} was made, but it could not be written out: {source}")]
     SecretLost { id: u64, source: io::Error },
@@ -134,6 +138,8 @@ impl Failure {
             Self::Open(_) | Self::Start(_) => USAGE,
             Self::Manage(error) => of_change(error),
             Self::NoSuchUser => NO_SUCH_USER,
+            Self::NotAgreed(_) => USAGE,
+            Self::Declined => INTERRUPTED,
             Self::Format | Self::Columns(_) | Self::Input { .. } => USAGE,
             Self::AuditLine { .. } | Self::NoBackup(_) => USAGE,
             Self::Backup(SqliteBackupError::Exists | SqliteBackupError::StrayLog(_)) => USAGE,

@@ -1,4 +1,6 @@
-//! `user grant | revoke | list | show`.
+//! `user grant | revoke | erase | list | show`.
+
+use std::io::{self, BufRead, IsTerminal, Read, Write};
 
 use clap::Subcommand;
 use serde_json::Value;
@@ -8,9 +10,10 @@ use tower_api_token::method::MethodSet;
 use tower_api_token::rotation::RotationError;
 use tower_api_token::store::PageSize;
 
-use super::show;
+use super::{event, show};
 use crate::failure::Failure;
 use crate::output::table;
+use crate::secret::SecretError;
 use crate::text::Safe;
 use crate::world::{World, user};
 
@@ -35,6 +38,21 @@ pub(crate) enum UserCommand {
     Revoke {
         /// The user.
         user: String,
+    },
+    /// Erase a user for good: account, tokens, history and last uses.
+    ///
+    /// Asks on a terminal, and wants --yes elsewhere. Nothing brings the account
+    /// back. A later grant makes a new one, and none of the former tokens can be
+    /// imported for 90 days. The user gets no mail, and neither the log nor the
+    /// audit file names them in what they say of it; what those and backups hold
+    /// of before is not touched.
+    #[command(after_help = "Example:\n  tower-api-token user erase alice --yes")]
+    Erase {
+        /// The user.
+        user: String,
+        /// Do not ask.
+        #[arg(long)]
+        yes: bool,
     },
     /// List the users in the byte order of their names.
     #[command(after_help = "Example:\n  tower-api-token user list --after alice --limit 50")]
@@ -68,9 +86,41 @@ pub(crate) async fn run(command: UserCommand, world: &World) -> Result<(), Failu
             }
             world.changed(&world.manager.revoke_access(&world.actor, &user).await?)
         }
+        UserCommand::Erase { user: name, yes } => erase(&user(&name)?, yes, world).await,
         UserCommand::List { after, limit } => list(after, limit, world).await,
         UserCommand::Show { user: name } => show(&user(&name)?, world).await,
     }
+}
+
+async fn erase(user: &UserId, yes: bool, world: &World) -> Result<(), Failure> {
+    if world.store_has_no(user).await? {
+        return Err(Failure::NoSuchUser);
+    }
+    let name = Safe(user.as_str());
+    if !yes {
+        agreed(&format!("Erase {name}, with every token and the history? Type yes: "))?;
+    }
+    let erased = match world.manager.erase(&world.actor, user).await {
+        // Somebody else was faster.
+        Err(error) if error.refusal() == Some(RotationError::AlreadyDone) => {
+            return Err(Failure::NoSuchUser);
+        }
+        erased => erased?,
+    };
+    world.output.done(format_args!("{name}: erased"), &event::erased_value(&erased))
+}
+
+/// Asks on the terminal; without one, nobody has agreed.
+fn agreed(question: &str) -> Result<(), Failure> {
+    if !io::stdin().is_terminal() {
+        return Err(Failure::NotAgreed("--yes"));
+    }
+    let mut answer = String::new();
+    // Longer answers than the right one are wrong.
+    let asked = write!(io::stderr(), "{question}")
+        .and_then(|()| io::stdin().lock().take(16).read_line(&mut answer));
+    asked.map_err(SecretError::Terminal)?;
+    if answer.trim() == "yes" { Ok(()) } else { Err(Failure::Declined) }
 }
 
 async fn show(user: &UserId, world: &World) -> Result<(), Failure> {

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use tower_api_token::account::Account;
+use tower_api_token::audit::AccountErased;
 use tower_api_token::method::MethodSet;
 use tower_api_token::token::TokenId;
 
@@ -58,12 +59,14 @@ impl Told {
             if line.trim().is_empty() {
                 continue;
             }
-            let (user, line) = understood(&line).map_err(|problem| Failure::AuditLine {
+            let told = understood(&line).map_err(|problem| Failure::AuditLine {
                 path: path.to_owned(),
                 number,
                 problem,
             })?;
-            self.0.entry(user).or_default().push(line);
+            if let Some((user, line)) = told {
+                self.0.entry(user).or_default().push(line);
+            }
         }
         Ok(())
     }
@@ -102,9 +105,13 @@ impl Told {
 
 const TIME: &str = "2026-01-01T00:00:00.000Z";
 
-/// The user of a line, and what it tells; else what is wrong with it.
-fn understood(line: &str) -> Result<(String, Line), String> {
+/// The user of a line, and what it tells; else what is wrong with it. `None` for
+/// one of an account that was erased, which names nobody.
+fn understood(line: &str) -> Result<Option<(String, Line)>, String> {
     let value: Value = serde_json::from_str(line).map_err(|error| error.to_string())?;
+    if value["event"] == AccountErased::NAME {
+        return Ok(None);
+    }
     let user = value["user"].as_str().ok_or("`user` must be a text")?.to_owned();
     let revision = value["revision"].as_u64().ok_or("`revision` must be a number")?;
     let at = value["at"].as_str().filter(|at| at.len() == TIME.len() && at.ends_with('Z'));
@@ -126,7 +133,7 @@ fn understood(line: &str) -> Result<(String, Line), String> {
             Some(MethodSet::new(&names).map_err(|error| error.to_string())?)
         }
     };
-    Ok((user, Line { revision, at, ended, methods }))
+    Ok(Some((user, Line { revision, at, ended, methods })))
 }
 
 #[cfg(test)]
@@ -142,10 +149,16 @@ mod tests {
         let (at, revision) = (TIME.to_owned(), 7);
         let one = line(r#","event":"backup_deleted","token":2,"ended":[2]"#);
         let expected = Line { revision, at, ended: Ended::These(vec![2]), methods: None };
-        assert_eq!(understood(&one).unwrap(), ("alice".to_owned(), expected));
+        assert_eq!(understood(&one).unwrap(), Some(("alice".to_owned(), expected)));
         let all = line(r#","event":"access_revoked","ended":"all","methods":[]"#);
-        let (_, all) = understood(&all).unwrap();
+        let (_, all) = understood(&all).unwrap().unwrap();
         assert_eq!((all.ended, all.methods), (Ended::All, Some(MethodSet::empty())));
+    }
+
+    #[test]
+    fn a_line_of_an_erased_account_tells_nothing_of_anybody() {
+        let line = format!(r#"{{"at":"{TIME}","by":"user","event":"account_erased"}}"#);
+        assert_eq!(understood(&line), Ok(None));
     }
 
     #[test]
@@ -180,7 +193,7 @@ mod tests {
             let account = Account::builder(UserId::new("alice").unwrap());
             account.revision(Revision::from_u64(3)).primary(token).build().unwrap()
         };
-        let (user, line) = understood(&line(r#","ended":[2]"#)).unwrap();
+        let (user, line) = understood(&line(r#","ended":[2]"#)).unwrap().unwrap();
         let told = Told(HashMap::from([(user, vec![line])]));
         assert!(told.of(&made_at(1_767_225_600_000)).is_some());
         assert!(told.of(&made_at(1_767_225_600_001)).is_none());

@@ -1,7 +1,7 @@
 //! What has happened, in words.
 
 use serde_json::{Value, json};
-use tower_api_token::audit::{AuditEntry, Ended, Event};
+use tower_api_token::audit::{AccountErased, AuditEntry, Ended, Event};
 use tower_api_token::token::TokenId;
 
 use super::methods;
@@ -50,6 +50,15 @@ pub(crate) fn entry_value(entry: &AuditEntry) -> Value {
     });
     add(&mut value, &entry.event);
     value
+}
+
+/// The end of an account for machines; it names no user.
+pub(crate) fn erased_value(erased: &AccountErased) -> Value {
+    json!({
+        "at": erased.at.to_string(),
+        "by": erased.actor.to_string(),
+        "event": AccountErased::NAME,
+    })
 }
 
 fn add(value: &mut Value, event: &Event) {
