@@ -52,7 +52,7 @@
 //! | `GET /api/tokens`, `GET /api/history` | what the profile shows |
 //! | `POST /api/generate`, `resend`, `confirm`, `cancel-pending`, `delete-backup`, `roll-back`, `revoke-all`, `reveal` | the user's own changes |
 //! | `GET /api/admin/users`, `GET /api/admin/user` | for administrators: accounts, and one with its history |
-//! | `POST /api/admin/methods`, `POST /api/admin/revoke-all` | for administrators: the granted methods (none revokes), every token's end |
+//! | `POST /api/admin/methods`, `POST /api/admin/revoke-all`, `POST /api/admin/erase` | for administrators: the granted methods (none revokes), every token's end, an account's |
 //!
 //! A body is a JSON object of at most 16 KiB, without unknown or repeated
 //! members, sent as `application/json`. A number is an integer whatever it is

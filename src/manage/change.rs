@@ -34,7 +34,7 @@ impl Inner {
         command: &Command,
         code: Option<&NewCode>,
     ) -> Result<Changed, ManageError> {
-        self.change_by(actor, user, |_| Ok(command.clone()), code).await
+        self.change_by(None, actor, user, |_| Ok(command.clone()), code).await
     }
 
     /// Makes the change if the account still has the revision `expected`.
@@ -45,18 +45,16 @@ impl Inner {
         user: &UserId,
         command: &Command,
     ) -> Result<Changed, ManageError> {
-        let command = |before: &Account| {
-            has_revision(before, Some(expected))?;
-            Ok(command.clone())
-        };
-        self.change_by(actor, user, command, None).await
+        self.change_by(Some(expected), actor, user, |_| Ok(command.clone()), None).await
     }
 
-    /// Makes the change that `command` makes of the account as it is: again if
-    /// others were faster, and once only. `code` is that of the token which is
+    /// Makes the change that `command` makes of the account as it is, if it has
+    /// the revision `expected` where one is given: again if others were faster,
+    /// and once only. `code` is that of the token which is
     /// pending after it, where the change makes a new one.
     pub(super) async fn change_by(
         self: &Arc<Self>,
+        expected: Option<Revision>,
         actor: &Actor,
         user: &UserId,
         command: impl Fn(&Account) -> Result<Command, ManageError> + Send,
@@ -65,6 +63,7 @@ impl Inner {
         let mut conflicted = None;
         for _ in 0..ATTEMPTS {
             let loaded = self.store.load(user).await?;
+            has_revision(loaded.revision(), expected)?;
             let before = loaded.account_or_absent(user);
             let command = command(&before)?;
             // Nobody has changed the account, so it was the digest.
@@ -176,13 +175,14 @@ fn expiry() -> Actor {
     Actor::program("expiry").expect("the name breaks no rule")
 }
 
-/// Refuses a change that was decided upon at another revision.
+/// Refuses a change that was decided upon at another revision than that of the
+/// account, which is `None` if there is none.
 pub(super) fn has_revision(
-    account: &Account,
+    now: Option<Revision>,
     expected: Option<Revision>,
 ) -> Result<(), RotationError> {
     match expected {
-        Some(expected) if account.revision() != expected => Err(RotationError::Stale),
+        Some(expected) if now.unwrap_or(Revision::ABSENT) != expected => Err(RotationError::Stale),
         _ => Ok(()),
     }
 }

@@ -76,7 +76,7 @@ impl Inner {
         for _ in 0..ATTEMPTS {
             let loaded = self.store.load(user).await?;
             let account = loaded.account.ok_or(RotationError::AlreadyDone)?;
-            has_revision(&account, expected)?;
+            has_revision(Some(account.revision()), expected)?;
             let erased = AccountErased::new(user, loaded.now, actor);
             let erasure = Erasure::new(Arc::unwrap_or_clone(account), loaded.now);
             if self.write_erasure(erasure, &erased).await? {

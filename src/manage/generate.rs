@@ -4,7 +4,7 @@ use std::future::IntoFuture;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use super::change::{Changed, has_revision};
+use super::change::Changed;
 use super::follow::NewCode;
 use super::outcome::{GeneratedPrimary, IssuedToken, ResentConfirmation};
 use super::{Confirmation, Inner, ManageError, TokenManager};
@@ -261,10 +261,9 @@ impl Inner {
             }
             let new = NewToken::new(digests.stored, self.scheme.hint(&token));
             let command = |before: &Account| {
-                has_revision(before, expected)?;
                 self.sealed(new.clone(), Some(&token), before).map(&command).map_err(Into::into)
             };
-            match self.change_by(actor, user, command, code).await {
+            match self.change_by(expected, actor, user, command, code).await {
                 Err(ManageError::Refused(RotationError::DigestInUse)) => {}
                 changed => return Ok((token, changed?)),
             }

@@ -70,7 +70,7 @@ impl TokenManager {
                 let token = inner.sealed(new.clone(), token.plain(), before)?;
                 Ok(Command::Import { slot, token, made_at })
             };
-            Ok(inner.change_by(&actor, &user, command, None).await?.entry)
+            Ok(inner.change_by(None, &actor, &user, command, None).await?.entry)
         };
         self.run(import).await
     }

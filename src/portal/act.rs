@@ -181,6 +181,16 @@ impl Shared {
             granted => granted,
         }
     }
+
+    /// Erases the user, as long as the account is the one that was shown.
+    pub(super) async fn erase(
+        &self,
+        actor: &Actor,
+        user: &UserId,
+        shown: Revision,
+    ) -> Result<(), Refusal> {
+        done(self.manager.at_revision(shown).erase(actor, user).await)
+    }
 }
 
 /// A change that was made, now or before.

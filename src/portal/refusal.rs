@@ -106,7 +106,7 @@ impl Refusal {
         StatusCode::NOT_FOUND,
         "no_account",
         "There is no such account",
-        "This user has never been granted API access.",
+        "This user has never been granted API access, or was erased.",
     );
     pub(super) const NOT_KEPT: Self = Self::new(
         StatusCode::CONFLICT,

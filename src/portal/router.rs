@@ -43,6 +43,7 @@ fn pages_of(portal: &Shared) -> Routes {
         .route(&at("/admin/user"), get(pages::admin::user))
         .route(&at("/admin/methods"), post(pages::admin::grant))
         .route(&at("/admin/revoke"), get(pages::admin::ask).post(pages::admin::revoke))
+        .route(&at("/admin/erase"), get(pages::admin::ask_erase).post(pages::admin::erase))
         .route(&at("/{*rest}"), nothing())
         .method_not_allowed_fallback(async || Refusal::METHOD)
 }
@@ -65,6 +66,7 @@ fn api_of(path: &str) -> Routes {
         .route(&at("admin/user"), get(api::admin::user))
         .route(&at("admin/methods"), post(api::admin::grant))
         .route(&at("admin/revoke-all"), post(api::admin::revoke_all))
+        .route(&at("admin/erase"), post(api::admin::erase))
         .route(&at("{*rest}"), nothing())
         .method_not_allowed_fallback(async || Refusal::METHOD)
 }

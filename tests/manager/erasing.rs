@@ -18,6 +18,7 @@ on_every_store!(
     a_new_account_begins_above_the_erased_one,
     a_token_of_an_erased_account_cannot_be_imported,
     nothing_of_the_old_account_meets_the_new_one,
+    a_user_without_an_account_is_shown_as_one_after_an_erasure,
     a_change_that_an_erasure_overtakes_finds_no_account,
     an_erasure_that_a_change_overtakes_is_made_all_the_same,
     an_erasure_of_what_was_shown_is_stale_after_a_change,
@@ -143,6 +144,17 @@ async fn nothing_of_the_old_account_meets_the_new_one(world: World) {
     assert_eq!(world.account().await, before);
     world.confirm(&new_code).await;
     assert_eq!(world.auth(&new.token, "GET").await, Ok(Slot::Primary));
+}
+
+/// Although what is made of it begins above what the erased account had reached.
+async fn a_user_without_an_account_is_shown_as_one_after_an_erasure(world: World) {
+    world.active().await;
+    world.manager.erase(root(), alice()).await.unwrap();
+    for user in [alice(), bob()] {
+        let absent = world.manager.at_revision(Revision::ABSENT);
+        absent.grant(root(), user, get()).await.unwrap();
+        assert_eq!(refusal(absent.grant(root(), user, get()).await), Some(RotationError::Stale));
+    }
 }
 
 /// The change has read the account before it is erased.

@@ -186,9 +186,12 @@ async fn a_forged_flag_makes_no_administrator() {
     let body = format!(
         "form_token={form_token}&user=alice&revision=1&method=DELETE&is_admin=true&agree=yes"
     );
-    for path in
-        ["/tokens/admin/methods?is_admin=true", "/tokens/admin/revoke", "/tokens/admin/find"]
-    {
+    for path in [
+        "/tokens/admin/methods?is_admin=true",
+        "/tokens/admin/revoke",
+        "/tokens/admin/erase",
+        "/tokens/admin/find",
+    ] {
         let headers = [
             ("content-type", "application/x-www-form-urlencoded"),
             ("sec-fetch-site", "same-origin"),
@@ -204,4 +207,84 @@ async fn a_forged_flag_makes_no_administrator() {
     assert_eq!(answer.status, 403);
     assert!(!answer.text.contains("alice"), "{}", answer.text);
     assert_eq!(world.state().await, before);
+}
+
+const ERASE_ALICE: &str = "/tokens/admin/erase?user=alice";
+
+#[tokio::test]
+async fn a_user_is_erased_after_a_page_that_says_what_is_lost() {
+    let world = World::new().await;
+    let token = world.rotate(ALICE).await;
+    let mails = world.mails();
+    let page = world.get(ROOT, ALICE_PAGE).await;
+    assert!(page.text.contains(ERASE_ALICE), "{}", page.text);
+    let ask = world.get(ROOT, ERASE_ALICE).await;
+    for said in ["Erase alice for good.", "The primary, token 1", "history", "no mail"] {
+        assert!(ask.text.contains(said), "{said}: {}", ask.text);
+    }
+    let unticked = world.send_form(ROOT, &ask, &[]).await;
+    assert_eq!(unticked.status, 422);
+    assert_eq!(world.slot(&token).await, Some(Slot::Primary), "not yet");
+    let erased = world.send_form(ROOT, &unticked, &[("agree", "yes")]).await;
+    assert_eq!((erased.status.as_u16(), erased.header("location")), (303, "/tokens/admin"));
+    assert_eq!(world.slot(&token).await, None);
+    assert!(world.manager.summary(&user("alice")).await.unwrap().is_none());
+    assert!(!world.get(ROOT, erased.header("location")).await.text.contains("alice"));
+    assert_eq!(world.mails(), mails);
+    let again = world.send_form(ROOT, &ask, &[("agree", "yes")]).await;
+    assert_eq!(again.status, 303, "done before");
+    assert_eq!(world.get(ROOT, ERASE_ALICE).await.status, 404);
+    let page = world.get(ROOT, ALICE_PAGE).await;
+    assert!(page.text.contains("no account yet") && !page.text.contains("/admin/erase"));
+    // The name can be given access again, by the form of whoever has none.
+    let granted = world.send_form(ROOT, &page, &[("method", "GET")]).await;
+    assert_eq!(granted.status, 303, "{}", granted.text);
+    assert_eq!(world.slot(&token).await, None);
+}
+
+#[tokio::test]
+async fn only_the_account_that_was_shown_is_erased() {
+    let world = World::new().await;
+    let ask = world.get(ROOT, ERASE_ALICE).await;
+    let old_methods = world.get(ROOT, ALICE_PAGE).await;
+    let other = Actor::administrator("other").unwrap();
+    let methods = MethodSet::new(["GET", "POST"]).unwrap();
+    world.manager.grant(&other, &user("alice"), methods.clone()).await.unwrap();
+    let stale = world.send_form(ROOT, &ask, &[("agree", "yes")]).await;
+    assert_eq!(stale.status, 409);
+    let unticked = world.send_form(ROOT, &ask, &[]).await;
+    let stale = world.send_form(ROOT, &unticked, &[("agree", "yes")]).await;
+    assert_eq!(stale.status, 409, "what was shown first counts");
+    // Another account of that name is not the one that was shown, either.
+    world.manager.erase(&other, &user("alice")).await.unwrap();
+    world.manager.grant(&other, &user("alice"), methods).await.unwrap();
+    let before = world.state().await;
+    for form in [&ask, &unticked] {
+        assert_eq!(world.send_form(ROOT, form, &[("agree", "yes")]).await.status, 409);
+    }
+    let old = world.send_form(ROOT, &old_methods, &[("method", "DELETE")]).await;
+    assert_eq!(old.status, 409);
+    assert_eq!(world.state().await, before);
+}
+
+#[tokio::test]
+async fn a_program_erases_the_user_that_it_has_seen() {
+    let world = World::new().await;
+    world.rotate(ALICE).await;
+    let revision = world.view("alice").await.revision.as_u64();
+    let body = |revision| json!({ "user": "alice", "revision": revision }).to_string();
+    let refused = [
+        (ALICE, body(json!(revision)), "not_administrator"),
+        (ROOT, body(json!(revision - 1)), "stale"),
+        (ROOT, body(json!(null)), "bad_request"),
+        (ROOT, json!({ "user": "alice" }).to_string(), "bad_request"),
+    ];
+    for (session, body, problem) in refused {
+        assert_eq!(world.api(session, "admin/erase", &body).await.problem(), problem, "{body}");
+    }
+    let shown = body(json!(revision));
+    assert_eq!(world.api(ROOT, "admin/erase", &shown).await.status, 204);
+    assert_eq!(world.api(ROOT, "admin/erase", &shown).await.status, 204, "done before");
+    let account = world.get(ROOT, "/tokens/api/admin/user?user=alice").await;
+    assert_eq!(account.problem(), "no_account");
 }

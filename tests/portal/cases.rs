@@ -149,6 +149,7 @@ async fn web_011_names_are_text_wherever_they_stand() {
             world.get(ROOT, &format!("/tokens/admin?find={encoded}")).await,
             world.get(ROOT, &format!("/tokens/admin/user?user={encoded}")).await,
             world.get(ROOT, &format!("/tokens/admin/revoke?user={encoded}")).await,
+            world.get(ROOT, &format!("/tokens/admin/erase?user={encoded}")).await,
         ];
         for page in pages {
             assert_eq!(page.status, 200, "{name}");

@@ -3,7 +3,7 @@
 use crate::world::{ALICE, Answer, BOB, ROOT, Session, World};
 
 /// Every path that a link can lead to.
-pub(crate) const PATHS: [&str; 25] = [
+pub(crate) const PATHS: [&str; 27] = [
     "/tokens",
     "/tokens/",
     "/tokens/edit",
@@ -21,6 +21,7 @@ pub(crate) const PATHS: [&str; 25] = [
     "/tokens/admin/user?user=alice",
     "/tokens/admin/methods",
     "/tokens/admin/revoke?user=alice",
+    "/tokens/admin/erase?user=alice",
     "/tokens/nowhere",
     "/tokens/api/tokens",
     "/tokens/api/history",
@@ -28,6 +29,7 @@ pub(crate) const PATHS: [&str; 25] = [
     "/tokens/api/revoke-all",
     "/tokens/api/admin/users",
     "/tokens/api/admin/methods",
+    "/tokens/api/admin/erase",
     "/tokens/api/openapi.json",
 ];
 

@@ -99,3 +99,21 @@ pub(in crate::portal) async fn revoke_all(
     portal.revoke_all(&admin.actor(), &user_id(&user)?, shown).await?;
     Ok(StatusCode::NO_CONTENT)
 }
+
+/// A user to erase, as the caller has seen them.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::portal) struct Erased {
+    user: String,
+    /// The account's revision that the caller has seen.
+    revision: Integer,
+}
+
+pub(in crate::portal) async fn erase(
+    State(portal): State<Arc<Shared>>,
+    admin: Administrator,
+    Body(Erased { user, revision: Integer(revision) }): Body<Erased>,
+) -> Result<StatusCode, Refusal> {
+    portal.erase(&admin.actor(), &user_id(&user)?, Revision::from_u64(revision)).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

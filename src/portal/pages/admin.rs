@@ -64,6 +64,8 @@ struct User<'a> {
     tokens: Option<Tokens>,
     /// The page that ends every token, if there is one.
     revoke: Option<String>,
+    /// The page that ends the account, if there is one.
+    erase: Option<String>,
     recent: Vec<Happened>,
 }
 
@@ -131,6 +133,7 @@ pub(in crate::portal) async fn user(
         has_account: account.is_some(),
         tokens,
         revoke: has_tokens.then(|| format!("{}/admin/revoke?user={}", portal.path, encoded(&user))),
+        erase: account.map(|_| format!("{}/admin/erase?user={}", portal.path, encoded(&user))),
         recent,
     };
     Ok(Page(page).into_response())
@@ -176,6 +179,46 @@ pub(in crate::portal) async fn revoke(
     }
     portal.revoke_all(&admin.actor(), &user, shown_in(&sent.fields)?).await?;
     Ok(saved(&portal, &format!("/admin/user?user={}&saved", encoded(&user))).into_response())
+}
+
+pub(in crate::portal) async fn ask_erase(
+    State(portal): State<Arc<Shared>>,
+    admin: Administrator,
+    fields: Fields,
+) -> Result<Response, Refusal> {
+    let user = named(&fields)?;
+    let account = portal.manager.summary(&user).await?.ok_or(Refusal::NO_ACCOUNT)?;
+    erasure(&portal, &admin.0, &user, account.revision, None).await
+}
+
+pub(in crate::portal) async fn erase(
+    State(portal): State<Arc<Shared>>,
+    admin: Administrator,
+    sent: Sent,
+) -> Result<Response, Refusal> {
+    let user = named(&sent.fields)?;
+    let shown = sent.fields.number("revision")?.map_or(Revision::ABSENT, Revision::from_u64);
+    if !sent.fields.ticked("agree") {
+        return erasure(&portal, &sent.user, &user, shown, Some(NOT_AGREED)).await;
+    }
+    portal.erase(&admin.actor(), &user, shown).await?;
+    // Where the administrator goes on names nobody who is gone.
+    Ok(saved(&portal, "/admin").into_response())
+}
+
+/// Asks whether a user shall be erased.
+async fn erasure(
+    portal: &Shared,
+    admin: &PortalUser,
+    user: &UserId,
+    shown: Revision,
+    problem: Option<&'static str>,
+) -> Result<Response, Refusal> {
+    let view = view(portal, user).await?;
+    let plan = Plan::erase(user, view.as_ref())
+        .with("user", user.as_str())
+        .with("revision", shown.as_u64().to_string());
+    Ok(asked(portal, admin, user, plan, "/admin/erase", problem))
 }
 
 /// Asks whether a user's access shall end.

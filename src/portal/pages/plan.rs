@@ -171,6 +171,24 @@ impl Plan {
         }
         .effect("To grant access again later starts without tokens.")
     }
+
+    /// The end of the account; `view` if there are tokens to end.
+    pub(super) fn erase(user: &UserId, view: Option<&AccountView>) -> Self {
+        let plan = Self::new(format!("Erase {user}"), format!("Erase {user} for good."));
+        match view {
+            Some(view) => ended(plan, view),
+            None => plan,
+        }
+        .effect(
+            "The account, its history and the last uses of its tokens are removed. Nothing brings \
+             them back.",
+        )
+        .effect(
+            "None of the tokens can be imported again. To grant access to this name later makes \
+             another account.",
+        )
+        .effect("The user gets no mail about it.")
+    }
 }
 
 /// Says of every token that it ends.
