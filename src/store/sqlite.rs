@@ -170,7 +170,8 @@ impl SqliteStore {
 
     /// Copies the file, as it is at one moment, to the new file `to`, which its
     /// owner alone can read. Everything that was acknowledged before the call is in
-    /// it, and others may write meanwhile.
+    /// it, and others may write meanwhile. A file that an earlier version has made and
+    /// nobody has migrated yet is copied as it is.
     ///
     /// In a copy that is put back tokens are live that were revoked since. So it
     /// is marked as a backup, and no store works on it (its errors have
@@ -185,7 +186,11 @@ impl SqliteStore {
         const DOING: &str = "making a backup";
         self.follow_the_path(DOING).await?;
         // A store's own errors are told first: that there are no tables, for one.
-        self.read_elsewhere(DOING, |_| Ok(())).await?;
+        match self.read_elsewhere(DOING, |_| Ok(())).await {
+            // An upgrade begins with a backup.
+            Err(error) if schema::is_older(&error) => {}
+            read => read?,
+        }
         let (path, to) = (self.file.path().to_owned(), to.as_ref().to_owned());
         let copy = move || backup::back_up(&path, &to);
         match Handle::try_current() {

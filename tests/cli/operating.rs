@@ -4,6 +4,7 @@ use std::process::Command;
 
 use crate::postgres::Server;
 use crate::program::{Place, Ran, finish};
+use crate::serving::Serving;
 
 const PAGE: &str = include_str!("../../docs/operating.md");
 
@@ -47,6 +48,7 @@ fn run(place: &Place, commands: &str) -> Ran {
     shell.env("PATH", format!("{}:{path}", bin.display()));
     shell.env("TOWER_API_TOKEN_STORE", &place.store);
     shell.env("TOWER_API_TOKEN_AUDIT_FILE", "audit.jsonl");
+    shell.envs(place.variables.iter().copied());
     finish(&mut shell, "")
 }
 
@@ -127,12 +129,94 @@ fn a_user_is_erased_as_the_page_says_and_a_restore_reads_what_is_told_of_it() {
     assert_eq!(users_with_tokens(&place), 1);
 }
 
+#[test]
+fn a_pepper_is_rotated_as_the_page_says() {
+    let (commands, settings) = (of("Rotate a pepper", "sh"), of("Rotate a pepper", "toml"));
+    let ([new_key, unneeded, destroy], [both, new]) = (&commands[..], &settings[..]) else {
+        panic!("{commands:?} {settings:?}")
+    };
+    let mut place = Place::without_store();
+    place.write("pepper-1", "thirty-two bytes from a secret store");
+    place.write("config.toml", "[tokens]\npepper-version = 1\npepper-file = \"pepper-1\"\n");
+    place.variables.push(("TOWER_API_TOKEN_CONFIG", "config.toml"));
+    place.run(&["migrate"]).succeeded();
+    let old = place.user_with_token("alice", &["GET"]);
+    run(&place, new_key).succeeded();
+    place.write("config.toml", both);
+    let added = place.user_with_token("bob", &["GET"]);
+    let status = |token: &str| Serving::start(&place, &[]).ask(Some(token), "GET").status;
+    assert_eq!([&old, &added].map(|token| status(token)), [200, 200]);
+    run(&place, unneeded).exited(1);
+    place.write("config.toml", new);
+    run(&place, destroy).exited(9);
+    place.run(&["serve"]).exited(2).says("pepper version 1");
+    assert!(place.path("pepper-1").exists());
+    place.write("config.toml", both);
+    place.run(&["token", "revoke-all", "alice"]).succeeded();
+    let rotated = place.run(&["token", "issue", "alice"]).succeeded().out;
+    run(&place, unneeded).succeeded();
+    place.write("config.toml", new);
+    run(&place, destroy).succeeded();
+    assert!(!place.path("pepper-1").exists());
+    let status = |token: &str| Serving::start(&place, &[]).ask(Some(token), "GET").status;
+    assert_eq!([rotated.trim(), &added].map(status), [200, 200]);
+}
+
+#[test]
+fn a_store_is_upgraded_as_the_page_says_and_its_backup_can_be_restored() {
+    let commands = of("Upgrade", "sh");
+    let [upgrade] = &commands[..] else { panic!("{commands:?}") };
+    let (mut place, fixture) =
+        (Place::without_store().accepting_foreign(), "tests/fixtures/b65aa2a");
+    let fixture = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(fixture);
+    std::fs::copy(fixture.join("sqlite.db"), place.path("tokens.db")).unwrap();
+    let written = std::fs::read_to_string(fixture.join("sqlite.json")).unwrap();
+    let written: serde_json::Value = serde_json::from_str(&written).unwrap();
+    place.write("pepper", written["pepper"]["key"].as_str().unwrap());
+    place.variables.extend([
+        ("TOWER_API_TOKEN_TOKENS_PEPPER_VERSION", "1"),
+        ("TOWER_API_TOKEN_TOKENS_PEPPER_FILE", "pepper"),
+        ("TOWER_API_TOKEN_TOKENS_FORMERLY_WITHOUT_PEPPER", "true"),
+    ]);
+    place.run(&["serve", "--listen", "127.0.0.1:0"]).exited(7).says("tower-api-token migrate");
+    run(&place, upgrade).succeeded();
+    let tokens = written["tokens"].as_array().unwrap();
+    let answered = |place: &Place| {
+        let server = Serving::start(place, &[]);
+        for token in tokens.iter().filter(|token| token["place"] != "retired") {
+            let answer = server.ask(token["token"].as_str(), "GET");
+            assert_eq!(answer.status, token["answers"]["GET"], "{}", token["user"]);
+        }
+    };
+    answered(&place);
+    // What was changed since is undone: the backup is of the store before.
+    place.run(&["token", "revoke-all", "primary"]).succeeded();
+    for file in ["tokens.db", "tokens.db-wal", "tokens.db-shm"] {
+        drop(std::fs::remove_file(place.path(file)));
+    }
+    std::fs::copy(place.path("before-upgrade.db"), place.path("tokens.db")).unwrap();
+    place.run(&["restore", "--accept-revived"]).succeeded();
+    answered(&place);
+}
+
 /// Blocks of other kinds would be run by nobody.
 #[test]
 fn every_block_of_the_page_is_of_a_kind_that_is_run() {
     for block in blocks() {
-        assert!(matches!(&*block.kind, "sh" | "sh postgres"), "{}: {}", block.section, block.kind);
-        let sections = ["First administrator", "Back up", "Restore", "Erase a user"];
+        assert!(
+            matches!(&*block.kind, "sh" | "sh postgres" | "toml"),
+            "{}: {}",
+            block.section,
+            block.kind
+        );
+        let sections = [
+            "First administrator",
+            "Back up",
+            "Restore",
+            "Erase a user",
+            "Rotate a pepper",
+            "Upgrade",
+        ];
         assert!(sections.contains(&&*block.section), "{}", block.section);
     }
 }

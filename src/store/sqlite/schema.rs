@@ -9,7 +9,7 @@ use rusqlite::{Connection, TransactionBehavior};
 
 use super::failure::Failure;
 use super::upgrade;
-use crate::store::StoreErrorKind;
+use crate::store::{StoreError, StoreErrorKind};
 use crate::time::Timestamp;
 
 /// The version of the schema that this code makes, and the only one it knows.
@@ -123,6 +123,12 @@ impl SchemaError {
             Self::Newer { .. } => StoreErrorKind::NewerSchema,
         }
     }
+}
+
+/// Whether the error says that the file is not migrated yet, and nothing else.
+pub(super) fn is_older(error: &StoreError) -> bool {
+    let source = std::error::Error::source(error).and_then(|source| source.downcast_ref());
+    matches!(source, Some(SchemaError::Older { .. }))
 }
 
 /// Refuses to work on a file that does not have this schema.
