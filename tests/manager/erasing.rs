@@ -22,6 +22,7 @@ on_every_store!(
     a_change_that_an_erasure_overtakes_finds_no_account,
     an_erasure_that_a_change_overtakes_is_made_all_the_same,
     an_erasure_of_what_was_shown_is_stale_after_a_change,
+    after_an_erasure_a_user_without_an_account_still_has_no_revision,
     one_of_many_erases,
     an_erasure_that_fails_changes_nothing,
     an_erasure_whose_answer_is_lost_is_read_back,
@@ -309,4 +310,14 @@ async fn whoever_is_told_of_an_erasure_learns_no_name(world: World) {
     let actors: Vec<_> = erased.iter().map(|erased| erased.actor.to_string()).collect();
     assert_eq!(actors, ["administrator root", "user", "user"]);
     assert!(!format!("{erased:?}").contains("alice"));
+}
+
+/// A new account begins above what was erased, and yet none is there before it.
+async fn after_an_erasure_a_user_without_an_account_still_has_no_revision(world: World) {
+    world.dual().await;
+    world.manager.erase(root(), alice()).await.unwrap();
+    let granting = world.manager.at_revision(Revision::ABSENT).grant(root(), bob(), get());
+    granting.await.unwrap();
+    let again = world.manager.at_revision(Revision::ABSENT).grant(root(), bob(), get());
+    assert_eq!(refusal(again.await), Some(RotationError::Stale));
 }

@@ -58,7 +58,7 @@ pub(super) async fn serve<B>(
     served.as_mut().graceful_shutdown();
     tokio::select! {
         ended = served => ended.unwrap_or_else(broken),
-        () = progress.at_rest() => {}
+        () = progress.wound_down() => {}
     }
 }
 

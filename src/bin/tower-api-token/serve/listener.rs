@@ -147,6 +147,6 @@ async fn accept(socket: &Socket) -> io::Result<Box<dyn Stream>> {
 
 /// Whether the socket listens no more, whoever connects.
 fn is_for_good(error: &io::Error) -> bool {
-    let dead = [Errno::BADF, Errno::INVAL, Errno::NOTSOCK, Errno::OPNOTSUPP];
+    let dead = [Errno::BADF, Errno::INVAL, Errno::NOTSOCK];
     Errno::from_io_error(error).is_some_and(|error| dead.contains(&error))
 }

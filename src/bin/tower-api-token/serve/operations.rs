@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE};
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http_body::Body as _;
 use http_body_util::Full;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tower_api_token::events::metrics as measure;
@@ -102,8 +103,22 @@ pub(super) fn service(operations: Operations) -> impl Answers<Full<Bytes>> {
     let operations = Arc::new(operations);
     hyper::service::service_fn(move |request: Request<RequestBody>| {
         let operations = Arc::clone(&operations);
-        async move { Ok::<_, Infallible>(operations.answer(&request).await) }
+        async move {
+            let response = operations.answer(&request).await;
+            let is_head = request.method() == Method::HEAD;
+            Ok::<_, Infallible>(if is_head { without_body(response) } else { response })
+        }
     })
+}
+
+/// Over HTTP/2 a body in the answer to HEAD would break the stream.
+fn without_body(response: Response<Full<Bytes>>) -> Response<Full<Bytes>> {
+    let length = response.size_hint().exact();
+    let mut response = response.map(|_| Full::default());
+    if let Some(length) = length {
+        response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
+    }
+    response
 }
 
 fn text(status: StatusCode, body: impl Into<Bytes>) -> Response<Full<Bytes>> {

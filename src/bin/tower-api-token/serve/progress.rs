@@ -1,5 +1,6 @@
 //! How far a connection has come, and until when its peer may take for the rest.
 
+use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -71,7 +72,10 @@ pub(super) struct Progress {
 struct State {
     phase: Phase,
     since: Instant,
-    responding: usize,
+    /// When each request that is being answered was whole, the oldest first.
+    responding: BTreeMap<u64, Instant>,
+    /// The number of the next request.
+    next: u64,
     http2: bool,
 }
 
@@ -86,7 +90,8 @@ pub(super) enum Overdue {
 impl Progress {
     pub(super) fn new(limits: Limits) -> Self {
         let (phase, since) = (Phase::FirstHead, Instant::now());
-        let state = Mutex::new(State { phase, since, responding: 0, http2: false });
+        let state = State { phase, since, responding: BTreeMap::new(), next: 0, http2: false };
+        let state = Mutex::new(state);
         Self { limits, state, at_rest: Notify::new(), evicted: Notify::new() }
     }
 
@@ -112,10 +117,12 @@ impl Progress {
     pub(super) fn responding(self: &Arc<Self>, version: Version) -> Responding {
         let mut state = self.state();
         state.http2 = version == Version::HTTP_2;
-        state.responding += 1;
-        (state.phase, state.since) = (Phase::Responding, Instant::now());
+        let number = state.next;
+        state.next += 1;
+        state.responding.insert(number, Instant::now());
+        state.phase = Phase::Responding;
         drop(state);
-        Responding(Arc::clone(self))
+        Responding { progress: Arc::clone(self), number }
     }
 
     /// Since when there is nothing to answer, after whether there ever was: the
@@ -137,7 +144,10 @@ impl Progress {
             Phase::Idle => self.limits.idle,
             Phase::Responding => self.limits.response,
         };
-        (state.phase, state.since + limit)
+        // Further requests must not prolong the time for a response that a peer
+        // does not take.
+        let oldest = state.responding.first_key_value().map(|(_, since)| *since);
+        (state.phase, oldest.unwrap_or(state.since) + limit)
     }
 
     /// Waits until the peer has taken too long, or must make room. It is polled
@@ -168,8 +178,18 @@ impl Progress {
         .await
     }
 
+    /// Waits until a connection that was told to end may be cut off: nothing is
+    /// answered on it, it must make room, or its peer takes too long.
+    pub(super) async fn wound_down(&self) {
+        tokio::select! {
+            () = self.at_rest() => {}
+            () = self.evicted.notified() => {}
+            () = sleep(self.limits.response) => {}
+        }
+    }
+
     /// Waits until nothing has been answered for a moment.
-    pub(super) async fn at_rest(&self) {
+    async fn at_rest(&self) {
         loop {
             let mut rest = pin!(self.at_rest.notified());
             rest.as_mut().enable();
@@ -186,16 +206,18 @@ impl Progress {
 
 /// A request that is being answered.
 #[derive(Debug)]
-pub(super) struct Responding(Arc<Progress>);
+pub(super) struct Responding {
+    progress: Arc<Progress>,
+    number: u64,
+}
 
 impl Drop for Responding {
     fn drop(&mut self) {
-        let mut state = self.0.state();
-        state.responding -= 1;
-        state.since = Instant::now();
-        if state.responding == 0 {
-            state.phase = Phase::Idle;
-            self.0.at_rest.notify_waiters();
+        let mut state = self.progress.state();
+        state.responding.remove(&self.number);
+        if state.responding.is_empty() {
+            (state.phase, state.since) = (Phase::Idle, Instant::now());
+            self.progress.at_rest.notify_waiters();
         }
     }
 }
@@ -247,6 +269,30 @@ mod tests {
         }
         let (why, after) = overdue_after(&progress).await;
         assert_eq!((why, after.as_secs()), (Overdue::In(Phase::Idle), 10));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn further_requests_do_not_prolong_the_time_of_a_response_that_is_not_taken() {
+        let progress = progress();
+        let _not_taken = progress.responding(Version::HTTP_2);
+        for _ in 0..5 {
+            advance(10 * SECOND).await;
+            drop(progress.responding(Version::HTTP_2));
+        }
+        let (why, after) = overdue_after(&progress).await;
+        assert_eq!((why, after.as_secs()), (Overdue::In(Phase::Responding), 10));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_that_takes_no_response_does_not_hold_a_connection_that_ends() {
+        let progress = progress();
+        let _not_taken = progress.responding(Version::HTTP_2);
+        let from = Instant::now();
+        progress.wound_down().await;
+        assert_eq!(from.elapsed().as_secs(), 60);
+        progress.evict();
+        progress.wound_down().await;
+        assert_eq!(from.elapsed().as_secs(), 60, "it makes room at once");
     }
 
     #[tokio::test(start_paused = true)]

@@ -63,7 +63,7 @@ fn is_of_kubernetes(rest: &str, value: &str) -> bool {
     });
     // `…_PORT` alone could be a mistake in the name of a setting, so its value
     // must be what Kubernetes makes it.
-    let is_address = rest == "PORT" || rest.ends_with("_PORT") && value.contains("://");
+    let is_address = (rest == "PORT" || rest.ends_with("_PORT")) && value.contains("://");
     is_service || is_address || is_port(rest)
 }
 
@@ -119,6 +119,7 @@ mod tests {
     fn every_other_variable_without_a_setting_is_refused_by_its_name() {
         for name in [
             "STROE",
+            "PORT",
             "PORTAL_LISTEN_PORT",
             "NOTIFY_SMTP_PORT",
             "REPORT",
