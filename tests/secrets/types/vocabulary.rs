@@ -5,8 +5,8 @@ use std::time::Duration;
 use tower_api_token::account::{
     Account, AccountError, Confirmed, Ending, Pending, Place, Revision, Slot,
 };
-use tower_api_token::audit::Event;
-use tower_api_token::identity::UserIdError;
+use tower_api_token::audit::{AccountErased, Event};
+use tower_api_token::identity::{Actor, UserIdError};
 use tower_api_token::method::MethodError;
 use tower_api_token::rotation::{
     Command, Facts, NewToken, Policy, PolicyError, RotationError, apply,
@@ -31,6 +31,8 @@ pub(super) fn show(life: &Life, list: &mut List) {
     list.add("MethodSet", life.account.methods());
     list.add("MethodError", &MethodError::Wildcard);
     list.add("AuditEntry", &life.entries);
+    let at = Timestamp::default();
+    list.add("AccountErased", &AccountErased::new(life.account.user(), at, &Actor::User));
     list.add("Event", &life.entries.iter().map(|it| &it.event).collect::<Vec<&Event>>());
     list.add("Timestamp", &Timestamp::default());
     list.add("SystemClock", &SystemClock::default());
