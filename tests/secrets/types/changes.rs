@@ -1,7 +1,7 @@
 //! The manager, what it answers, and what it tells users.
 
 use tower_api_token::account::Slot;
-use tower_api_token::audit::{AccountErased, Event};
+use tower_api_token::audit::Event;
 use tower_api_token::events::Events;
 use tower_api_token::identity::Actor;
 use tower_api_token::manage::{
@@ -70,8 +70,6 @@ async fn messages(life: &Life, list: &mut List) {
     let directory = tempfile::tempdir().expect("a directory");
     let event = Event::BackupDeleted { id: life.issued.id };
     list.add("Ended", &event.ended());
-    let erased = AccountErased::new(&life.alice, Timestamp::default(), &Actor::User);
-    list.add("AccountErased", &erased);
     let notice = Notice::new(life.alice.clone(), event, Actor::User, Timestamp::default());
     let code = life.code.clone();
     let sending = move |_: ConfirmationMessage| {
