@@ -179,6 +179,84 @@ fn restore_takes_away_what_the_audit_tells_was_taken_away_and_nothing_else() {
     audited(&place, &["restore", "--accept-revived"]).succeeded().says("0 users");
 }
 
+/// Rotates the token of alice under this setting, and makes a backup; then the
+/// token `expired` expires, and a change records its end in the audit.
+fn expires_after_the_backup(setting: &str, expired: u64) -> Place {
+    let place = Place::new();
+    place.user_with_token("alice", &["GET"]);
+    let run = |arguments: &[&str], input: &str| {
+        let mut command = place.command(arguments);
+        finish(command.env(setting, "1s"), input).succeeded()
+    };
+    let generated = run(&["token", "generate", "alice", "--json"], "").json();
+    run(&["token", "confirm", "alice"], generated[0]["code"].as_str().unwrap());
+    place.run(&["backup", "backup.db"]).succeeded();
+    let end = Instant::now() + Duration::from_secs(60);
+    while shown(&place, "alice")["expired"][0]["id"] != expired {
+        assert!(Instant::now() < end, "{}", shown(&place, "alice"));
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    audited(&place, &["user", "grant", "alice", "GET", "POST"]).succeeded();
+    let audit = fs::read_to_string(place.path("audit.jsonl")).unwrap();
+    assert!(audit.contains(&format!("\"ended\":[{expired}]")), "{audit}");
+    put_back(&place);
+    place
+}
+
+#[test]
+fn a_primary_outlives_the_restore_where_its_backup_has_expired() {
+    let place = expires_after_the_backup("TOWER_API_TOKEN_POLICY_BACKUP_LIFETIME", 1);
+    audited(&place, &["restore", "--audit", "audit.jsonl"]).succeeded();
+    assert_eq!(shown(&place, "alice")["primary"]["id"], 2);
+}
+
+#[test]
+fn a_backup_outlives_the_restore_where_its_primary_has_expired() {
+    let place = expires_after_the_backup("TOWER_API_TOKEN_POLICY_TOKEN_LIFETIME", 2);
+    audited(&place, &["restore", "--audit", "audit.jsonl"]).succeeded();
+    assert_eq!(shown(&place, "alice")["primary"]["id"], 1);
+}
+
+/// As by a disk that was full, within a character.
+#[test]
+fn half_a_line_of_the_audit_is_named_by_file_and_number_and_restores_nothing() {
+    let place = Place::new();
+    place.user_with_token("alice", &["GET"]);
+    place.run(&["backup", "backup.db"]).succeeded();
+    let mut half = "\n{\"user\":\"\u{e9}".as_bytes().to_vec();
+    half.pop();
+    fs::write(place.path("audit.jsonl"), half).unwrap();
+    audited(&place, &["token", "revoke-all", "alice"]).succeeded();
+    put_back(&place);
+    let ran = place.run(&["restore", "--audit", "audit.jsonl"]).exited(2);
+    ran.says("audit.jsonl, line 2").says("removed");
+    place.run(&["user", "list"]).exited(7);
+    let audit = fs::read(place.path("audit.jsonl")).unwrap();
+    let lines: Vec<_> = audit.split(|byte| *byte == b'\n').collect();
+    fs::write(place.path("audit.jsonl"), lines[2]).unwrap();
+    place.run(&["restore", "--audit", "audit.jsonl"]).succeeded();
+    assert_eq!(shown(&place, "alice")["primary"], Value::Null);
+}
+
+#[test]
+fn serve_writes_to_a_new_audit_file_once_the_former_one_was_moved() {
+    let place = Place::new();
+    let token = place.user_with_token("alice", &["GET"]);
+    let mut command =
+        place.command(&["serve", "--listen", "127.0.0.1:0", "--profile", "original-method"]);
+    command.env("TOWER_API_TOKEN_AUDIT_FILE", "audit.jsonl");
+    let server = Serving::run(command);
+    assert_eq!(server.ask(Some(&token), "GET").status, 200);
+    place.run(&["token", "revoke-all", "alice"]).succeeded();
+    assert_eq!(server.ask(Some(&token), "GET").status, 401);
+    fs::rename(place.path("audit.jsonl"), place.path("audit.1.jsonl")).unwrap();
+    server.stop();
+    let line = fs::read_to_string(place.path("audit.jsonl")).unwrap();
+    assert!(line.contains("retired_token_used"), "{line}");
+    assert_eq!(fs::metadata(place.path("audit.jsonl")).unwrap().mode() & 0o777, 0o600);
+    assert_eq!(fs::read(place.path("audit.1.jsonl")).unwrap(), b"");
+}
+
 #[test]
 fn a_line_of_the_audit_that_cannot_be_understood_restores_nothing() {
     let place = Place::new();

@@ -2,8 +2,8 @@
 //! `docs/operating.md` describes it.
 
 use std::fs::{File, OpenOptions};
-use std::io::Write;
-use std::path::Path;
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use tower_api_token::audit::{AccountErased, AuditEntry};
@@ -12,26 +12,49 @@ use tower_api_token::events::{EventSink, Events};
 use crate::command::event;
 use crate::settings::{Settings, SettingsError};
 
-/// Appends a line for each entry.
-struct AuditFile(File);
+/// Appends a line for each entry. The file is opened for each, so that another
+/// one is made where it was moved or removed.
+struct AuditFile(PathBuf);
 
 impl AuditFile {
-    fn open(path: &Path) -> std::io::Result<Self> {
-        let mut options = OpenOptions::new();
-        options.append(true).create(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        options.open(path).map(Self)
+    fn append(&self, value: &Value) {
+        let line = format!("{value}\n");
+        if let Err(error) = self.write(&line) {
+            tracing::error!(%error, "the audit file cannot be written: {}", line.trim_end());
+        }
     }
 
     /// One call to the system a line, so that those of several processes do not
     /// mix.
-    fn append(&self, value: &Value) {
-        let line = format!("{value}\n");
-        if let Err(error) = (&self.0).write_all(line.as_bytes()) {
-            tracing::error!(%error, "the audit file cannot be written: {}", line.trim_end());
-        }
+    fn write(&self, line: &str) -> io::Result<()> {
+        let mut file = open(&self.0)?;
+        let begin = if self.is_within_a_line(&file)? { "\n" } else { "" };
+        file.write_all(format!("{begin}{line}").as_bytes())
     }
+
+    /// Whether the last line was written in part, as on a disk that was full. A
+    /// file that cannot be read may end so; an empty line does no harm.
+    fn is_within_a_line(&self, file: &File) -> io::Result<bool> {
+        let metadata = file.metadata()?;
+        if !metadata.is_file() || metadata.len() == 0 {
+            return Ok(false);
+        }
+        let last = || {
+            let (mut file, mut last) = (File::open(&self.0)?, [0]);
+            file.seek(SeekFrom::End(-1))?;
+            file.read_exact(&mut last)?;
+            Ok::<_, io::Error>(last)
+        };
+        Ok(last().map_or(true, |last| last != *b"\n"))
+    }
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.append(true).create(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
 }
 
 impl EventSink for AuditFile {
@@ -47,6 +70,6 @@ impl EventSink for AuditFile {
 /// Where the audit entries of this process go.
 pub(crate) fn events(settings: &Settings) -> Result<Events, SettingsError> {
     let Some(path) = &settings.audit.file else { return Ok(Events::default()) };
-    let file = AuditFile::open(path).map_err(|error| SettingsError::bad("audit.file", error))?;
-    Ok(Events::to(file))
+    open(path).map_err(|error| SettingsError::bad("audit.file", error))?;
+    Ok(Events::to(AuditFile(path.clone())))
 }

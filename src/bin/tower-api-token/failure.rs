@@ -222,6 +222,11 @@ impl Failure {
             Self::CannotBeSent(_) => Some(
                 "take a code to the user yourself: token resend USER ID, without --send".to_owned(),
             ),
+            Self::AuditLine { .. } => Some(
+                "a line that was written in part stands whole in the log of the program that \
+                 wrote it: complete it from there, or it has to be removed"
+                    .to_owned(),
+            ),
             Self::SecretLost { .. } => Some(
                 "nobody has this token: `token revoke-all` and issue another, or for one that is \
                  pending `token cancel-pending`"

@@ -1,5 +1,6 @@
 //! `restore`.
 
+mod step;
 mod told;
 
 use std::ffi::OsString;
@@ -9,10 +10,11 @@ use clap::Args;
 use serde_json::json;
 use tower_api_token::account::Account;
 use tower_api_token::identity::UserId;
-use tower_api_token::manage::{Guard, ManageError};
-use tower_api_token::rotation::RotationError;
+use tower_api_token::manage::ManageError;
+use tower_api_token::rotation::{Facts, RotationError, retire_expired};
 use tower_api_token::store::{AccountStore, PageSize, SqliteBackupError, SqliteStore};
 
+use self::step::Step;
 use self::told::Told;
 use crate::arguments::Common;
 use crate::failure::Failure;
@@ -20,6 +22,9 @@ use crate::output::Output;
 use crate::settings::{Hidden, Settings};
 use crate::store::{Opened, StoreAddress};
 use crate::world::{self, World};
+
+/// How often an account is looked at; three changes at most are to be made.
+const ATTEMPTS: u32 = 10;
 
 /// End the tokens that a restored store has brought back to life.
 ///
@@ -166,49 +171,21 @@ async fn revoke_all(world: &World, account: &Account) -> Result<bool, Failure> {
 }
 
 async fn end_told(world: &World, account: &Account, told: &Told) -> Result<bool, Failure> {
-    let Some(told) = told.of(account) else { return Ok(false) };
-    let (manager, actor, user) = (&world.manager, &world.actor, account.user());
-    let had_methods = !account.methods().is_empty();
-    if had_methods && told.methods.as_ref().is_some_and(|methods| methods.is_empty()) {
-        manager.revoke_access(actor, user).await?;
-        return Ok(true);
-    }
+    let Some(take) = told.of(account) else { return Ok(false) };
+    let user = account.user();
     let mut changed = false;
-    if let Some(methods) = told.methods.filter(|methods| methods != account.methods()) {
-        manager.grant(actor, user, methods).await?;
-        changed = true;
-    }
-    let ended = |id| told.ended.contains(&id);
-    let primary = account.primary().map(|token| token.id);
-    let backup = account.backup().map(|token| token.id);
-    let pending = account.pending().map(|pending| pending.token.id);
-    let guard = Guard::EvenIfInUse;
-    let one = match (primary.filter(|id| ended(*id)), backup) {
-        (Some(primary), Some(backup)) if !ended(backup) => {
-            Some(manager.roll_back(actor, user, primary, guard).await)
-        }
-        (None, Some(backup)) if ended(backup) => {
-            Some(manager.delete_backup(actor, user, backup, guard).await)
-        }
-        (Some(_), _) => return Ok(revoke_all(world, account).await? | changed),
-        (None, _) => None,
-    };
-    match one {
-        None => {}
-        Some(Ok(_)) => changed = true,
-        // The other one has expired.
-        Some(Err(ManageError::Refused(_))) => {
-            return Ok(revoke_all(world, account).await? | changed);
-        }
-        Some(Err(error)) => return Err(error.into()),
-    }
-    if let Some(pending) = pending.filter(|id| ended(*id)) {
-        match manager.cancel_pending(actor, user, pending).await {
+    for _ in 0..ATTEMPTS {
+        let loaded = world.store.load(user).await?;
+        let Some(account) = loaded.account else { return Ok(changed) };
+        let facts = Facts::new(loaded.now, &world.policy);
+        let (live, _) = retire_expired(&account, &facts);
+        let Some(step) = Step::next(&live, &take) else { return Ok(changed) };
+        match step.make(world, user).await {
             Ok(_) => changed = true,
-            // It ended with the others, or has expired.
+            // A token has expired meanwhile, or the account was changed.
             Err(ManageError::Refused(_)) => {}
             Err(error) => return Err(error.into()),
         }
     }
-    Ok(changed)
+    Err(ManageError::Contended.into())
 }
