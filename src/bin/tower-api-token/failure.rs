@@ -4,7 +4,7 @@ use std::error::Error;
 use std::io;
 use std::path::PathBuf;
 
-use tower_api_token::identity::UserIdError;
+use tower_api_token::identity::{UserId, UserIdError};
 use tower_api_token::manage::{ManageError, StartError};
 use tower_api_token::method::MethodError;
 use tower_api_token::rotation::RotationError;
@@ -81,6 +81,9 @@ pub(crate) enum Failure {
     Input { path: PathBuf, source: io::Error },
     #[error("{}, line {number}: {problem}", .path.display())]
     AuditLine { path: PathBuf, number: u64, problem: String },
+    /// Users, and the first and last of the revisions that are missing.
+    #[error("the audit does not tell all that has happened after the backup: {}", missing(.0))]
+    AuditIncomplete(Vec<(UserId, Vec<(u64, u64)>)>),
     #[error("this command copies a SQLite store; {0}")]
     NoBackup(&'static str),
     #[error(transparent)]
@@ -141,7 +144,7 @@ impl Failure {
             Self::NotAgreed(_) => USAGE,
             Self::Declined => INTERRUPTED,
             Self::Format | Self::Columns(_) | Self::Input { .. } => USAGE,
-            Self::AuditLine { .. } | Self::NoBackup(_) => USAGE,
+            Self::AuditLine { .. } | Self::AuditIncomplete(_) | Self::NoBackup(_) => USAGE,
             Self::Backup(SqliteBackupError::Exists | SqliteBackupError::StrayLog(_)) => USAGE,
             Self::Backup(_) | Self::InPlace { .. } => OTHERWISE,
             Self::LinesRefused(_) => LINES_REFUSED,
@@ -227,6 +230,11 @@ impl Failure {
                  wrote it: complete it from there, or it has to be removed"
                     .to_owned(),
             ),
+            Self::AuditIncomplete(_) => Some(
+                "name every audit file by --audit, or end every token of these users: \
+                 --end-incomplete"
+                    .to_owned(),
+            ),
             Self::SecretLost { .. } => Some(
                 "nobody has this token: `token revoke-all` and issue another, or for one that is \
                  pending `token cancel-pending`"
@@ -260,6 +268,21 @@ impl Failure {
             _ => None,
         }
     }
+}
+
+/// The revisions that are missing of each user.
+fn missing(users: &[(UserId, Vec<(u64, u64)>)]) -> String {
+    let revisions = |ranges: &[(u64, u64)]| {
+        let range = |(first, last): &(u64, u64)| match first == last {
+            true => first.to_string(),
+            false => format!("{first} to {last}"),
+        };
+        ranges.iter().map(range).collect::<Vec<_>>().join(", ")
+    };
+    let user = |(user, ranges): &(UserId, Vec<_>)| {
+        format!("user {} lacks revision {}", Safe(user.as_str()), revisions(ranges))
+    };
+    users.iter().map(user).collect::<Vec<_>>().join("; ")
 }
 
 /// What each kind of a store's failure exits with, and what to do about it.

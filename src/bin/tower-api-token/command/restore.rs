@@ -37,6 +37,10 @@ const ATTEMPTS: u32 = 10;
 pub(crate) struct RestoreArguments {
     #[command(flatten)]
     how: How,
+    /// End every token of a user of whom the files do not tell all; without it,
+    /// nothing is restored then.
+    #[arg(long, requires = "audit", conflicts_with_all = ["end_all", "accept_revived"])]
+    end_incomplete: bool,
 }
 
 #[derive(Args, Debug)]
@@ -57,7 +61,7 @@ struct How {
 
 /// What is to become of the tokens.
 enum Plan {
-    Told(Told),
+    Told { told: Told, end_incomplete: bool },
     EndAll,
     Accept,
 }
@@ -72,7 +76,10 @@ pub(crate) async fn run(
     let plan = match (how.end_all, how.accept_revived) {
         (true, _) => Plan::EndAll,
         (_, true) => Plan::Accept,
-        _ => Plan::Told(Told::read(&how.audit)?),
+        _ => {
+            let end_incomplete = arguments.end_incomplete;
+            Plan::Told { told: Told::read(&how.audit)?, end_incomplete }
+        }
     };
     let changed = match StoreAddress::of(&settings)? {
         StoreAddress::Sqlite(path) => restore_file(&path, settings, common, output, &plan).await?,
@@ -134,6 +141,9 @@ async fn carry_out(plan: &Plan, world: World) -> Result<u64, Failure> {
 }
 
 async fn end_in(world: &World, plan: &Plan) -> Result<u64, Failure> {
+    if let Plan::Told { told, end_incomplete: false } = plan {
+        require_complete(world, told).await?;
+    }
     let mut changed = 0;
     let mut after: Option<UserId> = None;
     loop {
@@ -142,7 +152,7 @@ async fn end_in(world: &World, plan: &Plan) -> Result<u64, Failure> {
             let done = match plan {
                 Plan::Accept => false,
                 Plan::EndAll => end_all(world, account).await?,
-                Plan::Told(told) => end_told(world, account, told).await?,
+                Plan::Told { told, .. } => end_told(world, account, told).await?,
             };
             changed += u64::from(done);
         }
@@ -151,6 +161,26 @@ async fn end_in(world: &World, plan: &Plan) -> Result<u64, Failure> {
             return Ok(changed);
         }
     }
+}
+
+/// Refuses an audit that does not tell all of a user, before anything is done.
+async fn require_complete(world: &World, told: &Told) -> Result<(), Failure> {
+    let mut incomplete = Vec::new();
+    let mut after: Option<UserId> = None;
+    loop {
+        let page = world.store.list(after.as_ref(), PageSize::MAX).await?;
+        for account in &page.accounts {
+            let missing = told.missing(account);
+            if !missing.is_empty() {
+                incomplete.push((account.user().clone(), missing));
+            }
+        }
+        after = page.next;
+        if after.is_none() {
+            break;
+        }
+    }
+    if incomplete.is_empty() { Ok(()) } else { Err(Failure::AuditIncomplete(incomplete)) }
 }
 
 async fn end_all(world: &World, account: &Account) -> Result<bool, Failure> {

@@ -71,8 +71,26 @@ impl Told {
         Ok(())
     }
 
+    /// The revisions that nothing is told of, though there is a later one: what
+    /// has happened then is not known. Each by its first and last one.
+    pub(super) fn missing(&self, account: &Account) -> Vec<(u64, u64)> {
+        let mut before = account.revision().as_u64();
+        let lines = self.0.get(account.user().as_str()).into_iter().flatten();
+        let mut told: Vec<_> = lines.map(|line| line.revision).collect();
+        told.retain(|revision| *revision > before);
+        told.sort_unstable();
+        let mut missing = Vec::new();
+        for revision in told {
+            if revision - before > 1 {
+                missing.push((before + 1, revision - 1));
+            }
+            before = revision;
+        }
+        missing
+    }
+
     /// What is to be taken from the account by what has happened after its
-    /// revision; `None` if nothing has.
+    /// revision; `None` if nothing has. Every token, where revisions are missing.
     pub(super) fn of(&self, account: &Account) -> Option<ToTake> {
         let lines = self.0.get(account.user().as_str())?;
         let later = lines.iter().filter(|line| line.revision > account.revision().as_u64());
@@ -97,6 +115,9 @@ impl Told {
                 let both = left.iter().filter(|method| granted.allows(method));
                 take.methods = Some(MethodSet::new(both).unwrap_or_default());
             }
+        }
+        if !self.missing(account).is_empty() {
+            take.ended.extend(tokens.iter().map(|(id, _)| *id));
         }
         let nothing = take.ended.is_empty() && take.methods.is_none();
         (!nothing).then_some(take)
