@@ -212,7 +212,7 @@ mod tests {
             let at = Timestamp::from_unix_millis(millis);
             let token = TokenRecord::new(TokenId::from_u64(2), digest, TokenHint::unknown(), at);
             let account = Account::builder(UserId::new("alice").unwrap());
-            account.revision(Revision::from_u64(3)).primary(token).build().unwrap()
+            account.revision(Revision::from_u64(6)).primary(token).build().unwrap()
         };
         let (user, line) = understood(line(r#","ended":[2]"#).as_bytes()).unwrap().unwrap();
         let told = Told(HashMap::from([(user, vec![line])]));
