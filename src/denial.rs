@@ -80,10 +80,10 @@ pub enum RequestFault {
 /// It holds no secret: not the token, not its digest, no other header.
 #[derive(Clone)]
 pub struct Denial {
-    kind: DenialKind,
-    method: Option<CompactString>,
+    pub(crate) kind: DenialKind,
+    pub(crate) method: Option<CompactString>,
     /// For the log alone: nothing that a host can read, print or compare.
-    reason: Option<Reason>,
+    pub(crate) reason: Option<&'static str>,
 }
 
 impl Denial {
@@ -93,18 +93,12 @@ impl Denial {
 
     /// A denial that the log gives this reason for.
     pub(crate) const fn because(kind: DenialKind, reason: Reason) -> Self {
-        Self { kind, method: None, reason: Some(reason) }
-    }
-
-    /// The same without the method, for an answer that repeats nothing of the
-    /// request.
-    pub(crate) const fn bare(&self) -> Self {
-        Self { kind: self.kind, method: None, reason: self.reason }
+        Self { kind, method: None, reason: Some(reason.text()) }
     }
 
     /// What the log says of it; no answer may hold it.
     pub(crate) fn reason(&self) -> &'static str {
-        self.reason.map_or(self.detail(), Reason::text)
+        self.reason.unwrap_or(self.detail())
     }
 
     pub(crate) const fn fault(fault: RequestFault) -> Self {

@@ -30,7 +30,7 @@ pub struct Authenticator {
     pub(super) scheme: TokenScheme,
     pub(super) sources: Sources,
     pub(super) optional: bool,
-    pub(super) allow_preflight: bool,
+    pub(crate) allow_preflight: bool,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) usage: Option<UsageRecorder>,
     pub(super) client_of: Arc<ClientOf>,
@@ -141,10 +141,6 @@ impl Authenticator {
 
     pub(super) fn store(&self) -> &dyn TokenStore {
         &*self.store
-    }
-
-    pub(crate) const fn lets_preflights_pass(&self) -> bool {
-        self.allow_preflight
     }
 
     pub(crate) const fn enabled_sources(&self) -> &Sources {

@@ -1,7 +1,5 @@
 //! Why a request is answered 401, for whoever runs the server.
 
-use super::RequestFault;
-
 /// What a 401 does not tell: it is for the log alone, and never in an answer.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Reason {
@@ -29,8 +27,6 @@ pub(crate) enum Reason {
     Expired,
     /// The user named beside the token is not its user.
     OtherUser,
-    /// What is 400 elsewhere, and 401 to a gateway that knows no 400.
-    Fault(RequestFault),
 }
 
 impl Reason {
@@ -54,7 +50,6 @@ impl Reason {
             Self::Retired => "the token has been retired",
             Self::Pending => "the token is not confirmed yet",
             Self::Expired => "the token has expired",
-            Self::Fault(fault) => fault.text(),
             Self::OtherUser => "the user named beside the token is not its user",
         }
     }

@@ -119,9 +119,7 @@ impl Gate {
     fn admission(&self, identity: Option<&Identity>) -> Result<Admission, Denial> {
         match identity {
             Some(identity) => self.identity_headers.of(identity),
-            None if self.authenticator.lets_preflights_pass() => {
-                Ok(self.identity_headers.of_preflight())
-            }
+            None if self.authenticator.allow_preflight => Ok(self.identity_headers.of_preflight()),
             None => Err(Denial::because(DenialKind::MissingCredential, Reason::NoCredential)),
         }
     }
@@ -130,9 +128,11 @@ impl Gate {
     fn told(&self, denial: &Denial) -> Denial {
         match denial.kind() {
             DenialKind::InvalidRequest(fault) if !self.knows_400 => {
-                Denial::because(DenialKind::InvalidToken, Reason::Fault(fault))
+                let reason = Some(fault.text());
+                Denial { kind: DenialKind::InvalidToken, method: None, reason }
             }
-            _ => denial.bare(),
+            // An answer to a gateway repeats nothing of the request.
+            _ => Denial { method: None, ..denial.clone() },
         }
     }
 
