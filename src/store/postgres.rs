@@ -5,6 +5,7 @@ mod erase;
 mod failure;
 mod hidden;
 mod lent;
+mod locks;
 mod message;
 mod pepper;
 mod read;
@@ -161,6 +162,10 @@ impl PostgresStore {
     /// meanwhile, also by nodes that still run the older version; these can change
     /// nothing more. Where it was broken off it goes on when it is called again.
     ///
+    /// An upgrade needs the tables for itself for a moment. Behind a session that
+    /// uses them in a long transaction, such as a dump, it waits in attempts of at
+    /// most a second, so that look-ups go on, and gives up after half a minute.
+    ///
     /// It may be called at every start and by several nodes at the same time.
     /// Where there is something to do, the pool's user needs the right to create
     /// tables in the schema `tower_api_token` and, unless that exists, to create
@@ -169,7 +174,8 @@ impl PostgresStore {
     /// # Errors
     ///
     /// [`StoreErrorKind::Unavailable`](super::StoreErrorKind::Unavailable) if
-    /// the database cannot be reached,
+    /// the database cannot be reached, or others keep the tables locked (the
+    /// error's source names them),
     /// [`StoreErrorKind::Refused`](super::StoreErrorKind::Refused) if a right is
     /// missing or a new database's encoding is not UTF-8: the schema is as it
     /// was. [`StoreErrorKind::NewerSchema`](super::StoreErrorKind::NewerSchema)

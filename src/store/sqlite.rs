@@ -380,12 +380,12 @@ impl AccountStore for SqliteStore {
     ) -> Result<PepperCheck, StoreError> {
         let keep =
             move |connection: &Connection| erase::keep_pepper_check(connection, version, &check);
-        self.writer.transaction("keeping a pepper check value", keep).await
+        self.writer.change("keeping a pepper check value", keep).await
     }
 
     async fn erase(&self, erasure: Erasure) -> Result<(), StoreError> {
         let erase = move |connection: &Connection| erase::erase(connection, &erasure);
-        self.writer.transaction("erasing an account", erase).await?;
+        self.writer.change("erasing an account", erase).await?;
         self.feeds.look();
         Ok(())
     }

@@ -7,8 +7,10 @@ use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 use tower_api_token::store::{
-    AccountStore, FeedItem, HeartbeatId, SqliteStore, StoreError, StoreErrorKind, TokenStore,
+    AccountStore, Erasure, FeedItem, HeartbeatId, SqliteStore, StoreError, StoreErrorKind,
+    TokenStore,
 };
+use tower_api_token::token::Pepper;
 
 use super::support::{
     PATIENCE, Place, account, assert_sound, count, digest, next, step, until, user,
@@ -100,6 +102,29 @@ async fn no_change_is_acknowledged_into_a_file_that_was_replaced() {
         let beats = "SELECT count(*) FROM changes WHERE heartbeat = 77";
         assert_eq!(raw.query_row(beats, [], |row| row.get::<_, i64>(0)), Ok(1), "{}", way.name);
         assert_followed(&store, way.name).await;
+    }
+}
+
+/// The other file has another account of the same name and revision.
+#[tokio::test]
+async fn nobody_is_erased_and_no_check_value_is_kept_by_what_was_read_from_the_former_file() {
+    for way in WAYS {
+        let place = Place::new();
+        let (path, other) = way.prepare(place.directory());
+        other_file(&other).await;
+        let store = SqliteStore::open(&path).unwrap();
+        store.migrate().await.unwrap();
+        store.replace(step(account("alice", 1, 1))).await.unwrap();
+        store.replace(step(account("alice", 2, 2))).await.unwrap();
+        let loaded = store.load(&user("alice")).await.unwrap();
+        let erasure = Erasure::new((*loaded.account.unwrap()).clone(), loaded.now);
+        way.replace(place.directory());
+        assert_unavailable(&store.erase(erasure).await.unwrap_err());
+        let pepper = Pepper::new(1, &[7; 32]).unwrap();
+        let kept = store.keep_pepper_check(pepper.version(), pepper.check_value()).await;
+        assert_unavailable(&kept.unwrap_err());
+        assert!(store.load(&user("alice")).await.unwrap().account.is_some(), "{}", way.name);
+        assert_eq!(count(&Connection::open(&path).unwrap(), "pepper_checks"), 0, "{}", way.name);
     }
 }
 

@@ -2,6 +2,7 @@
 //! every request as they did.
 
 mod fixture;
+mod locks;
 mod peppers;
 #[expect(dead_code, reason = "this test needs less of it")]
 #[path = "../support/postgres.rs"]

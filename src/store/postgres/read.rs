@@ -12,6 +12,7 @@ use super::change::{number, signed};
 use super::failure::{corrupt, store_error};
 use super::hidden::Hidden;
 use super::lent::Lent;
+use super::schema::verify_upgraded;
 use crate::account::{Account, Revision};
 use crate::audit::AuditEntry;
 use crate::identity::UserId;
@@ -103,6 +104,7 @@ pub(super) async fn prefixes(lent: Lent) -> Result<Vec<(Option<TokenPrefix>, u64
     const COUNT: &str = "
         SELECT prefix, count(*) FROM tower_api_token.account, unnest(prefixes) AS prefix
         GROUP BY prefix ORDER BY prefix";
+    verify_upgraded(&lent, PREFIXES).await?;
     let rows = ask(lent, PREFIXES, COUNT, &[]).await?;
     let count = |row: &Row| {
         let prefix: Option<&str> = column(row, 0, PREFIXES)?;

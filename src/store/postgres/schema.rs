@@ -6,7 +6,7 @@ use tokio_postgres::{Error, IsolationLevel};
 
 use super::failure::store_error;
 use super::lent::Lent;
-use super::upgrade;
+use super::{locks, upgrade};
 use crate::store::{StoreError, StoreErrorKind};
 
 pub(super) const DOING: &str = "migrating";
@@ -25,6 +25,11 @@ const MIGRATION_TABLE: &str = "
         version integer PRIMARY KEY,
         applied_at timestamptz NOT NULL DEFAULT clock_timestamp()
     )";
+
+/// In the order in which a look-up locks them. Each migration alters no table of
+/// the versions before it but these.
+const LOCK_TABLES: &str = "
+    LOCK TABLE tower_api_token.digest, tower_api_token.account IN ACCESS EXCLUSIVE MODE";
 
 const VERSION: &str = "SELECT coalesce(max(version), 0) FROM tower_api_token.migration";
 
@@ -94,7 +99,7 @@ pub(super) async fn migrate(mut lent: Lent) -> Result<(), StoreError> {
     if find_version(&lent).await.map_err(failed)? == 0 {
         check_encoding(&lent).await?;
     }
-    let version = bring_up_to_date(&mut lent).await.map_err(failed)?;
+    let version = bring_up_to_date(&mut lent).await?;
     if version > MIGRATIONS.len() {
         lent.give_back();
         return Err(SchemaFault::of(version).store_error(DOING));
@@ -112,6 +117,8 @@ enum SchemaFault {
         MIGRATIONS.len()
     )]
     Older { found: usize },
+    #[error("an upgrade of the database was broken off, or goes on: migrate it again")]
+    Unfinished,
     #[error("the database has schema version {found}, and this program knows {}", MIGRATIONS.len())]
     Newer { found: usize },
 }
@@ -128,7 +135,7 @@ impl SchemaFault {
 
     fn store_error(self, doing: &'static str) -> StoreError {
         let kind = match self {
-            Self::Missing | Self::Older { .. } => StoreErrorKind::NotSetUp,
+            Self::Missing | Self::Older { .. } | Self::Unfinished => StoreErrorKind::NotSetUp,
             Self::Newer { .. } => StoreErrorKind::NewerSchema,
         };
         StoreError::new(kind, doing).with_source(self)
@@ -139,6 +146,12 @@ impl SchemaFault {
 pub(super) async fn verify(lent: &Lent, doing: &'static str) -> Result<(), StoreError> {
     let found = find_version(lent).await.map_err(|error| store_error(doing, error))?;
     if found == MIGRATIONS.len() { Ok(()) } else { Err(SchemaFault::of(found).store_error(doing)) }
+}
+
+/// Refuses to count what an upgrade has not gone through to its end.
+pub(super) async fn verify_upgraded(lent: &Lent, doing: &'static str) -> Result<(), StoreError> {
+    let complete = upgrade::is_complete(lent).await.map_err(|error| store_error(doing, error))?;
+    if complete { Ok(()) } else { Err(SchemaFault::Unfinished.store_error(doing)) }
 }
 
 /// The version that the database has; zero if it has none.
@@ -171,20 +184,29 @@ struct WrongEncoding {
 }
 
 /// The version that was found.
-async fn bring_up_to_date(lent: &mut Lent) -> Result<usize, Error> {
+async fn bring_up_to_date(lent: &mut Lent) -> Result<usize, StoreError> {
+    let failed = |error| store_error(DOING, error);
     // A stricter level would go on seeing what was before the lock was had.
     let transaction = lent.build_transaction().isolation_level(IsolationLevel::ReadCommitted);
-    let transaction = transaction.start().await?;
-    transaction.batch_execute(LOCK).await?;
-    create_schema(&transaction).await?;
-    let version = version(&transaction).await?;
+    let mut transaction = transaction.start().await.map_err(failed)?;
+    transaction.batch_execute(LOCK).await.map_err(failed)?;
+    create_schema(&transaction).await.map_err(failed)?;
+    let version = version(&transaction).await.map_err(failed)?;
+    if (1..MIGRATIONS.len()).contains(&version) {
+        locks::execute(&mut transaction, LOCK_TABLES, &[]).await?;
+    }
+    add_migrations(&transaction, version).await.map_err(failed)?;
+    transaction.commit().await.map_err(failed)?;
+    Ok(version)
+}
+
+async fn add_migrations(transaction: &Transaction<'_>, version: usize) -> Result<(), Error> {
     for (number, migration) in (1_i32..).zip(MIGRATIONS).skip(version) {
         transaction.batch_execute(migration).await?;
         let applied = "INSERT INTO tower_api_token.migration (version) VALUES ($1)";
         transaction.execute(applied, &[&number]).await?;
     }
-    transaction.commit().await?;
-    Ok(version)
+    Ok(())
 }
 
 async fn create_schema(transaction: &Transaction<'_>) -> Result<(), Error> {

@@ -3,10 +3,12 @@
 
 use std::collections::BTreeSet;
 
-use tokio_postgres::{Error, Row};
+use tokio_postgres::types::ToSql;
+use tokio_postgres::{Error, IsolationLevel, Row};
 
 use super::failure::{corrupt, store_error};
 use super::lent::Lent;
+use super::locks;
 use super::schema::DOING;
 use crate::account::Account;
 use crate::store::StoreError;
@@ -45,15 +47,14 @@ const COMPLETE: &str = "
 
 /// Goes on where an earlier attempt has ended. Look-ups and changes go on beside
 /// it, and so may another node that does the same.
-pub(super) async fn add_prefixes(lent: Lent) -> Result<(), StoreError> {
+pub(super) async fn add_prefixes(mut lent: Lent) -> Result<(), StoreError> {
     let failed = |error| store_error(DOING, error);
-    let complete = lent.query_one(IS_COMPLETE, &[]).await.map_err(failed)?;
-    let mut complete: bool = complete.try_get(0).map_err(failed)?;
+    let mut complete = is_complete(&lent).await.map_err(failed)?;
     let mut after = String::new();
     while !complete {
         let rows = lent.query(ACCOUNTS, &[&after, &PAGE]).await.map_err(failed)?;
         let page = Page::of(&rows)?;
-        page.write(&lent).await.map_err(failed)?;
+        page.write(&mut lent).await?;
         match page.users.last() {
             Some(last) => after.clone_from(last),
             None => {
@@ -64,6 +65,11 @@ pub(super) async fn add_prefixes(lent: Lent) -> Result<(), StoreError> {
     }
     lent.give_back();
     Ok(())
+}
+
+/// Whether every account has been gone through.
+pub(super) async fn is_complete(lent: &Lent) -> Result<bool, Error> {
+    lent.query_one(IS_COMPLETE, &[]).await?.try_get(0)
 }
 
 /// What is known of some accounts, column by column.
@@ -99,10 +105,22 @@ impl Page {
         self.users.push(user);
     }
 
-    async fn write(&self, lent: &Lent) -> Result<(), Error> {
+    async fn write(&self, lent: &mut Lent) -> Result<(), StoreError> {
         let Self { users, prefixes, named_users, named_tokens } = self;
-        lent.execute(FORGET_USES, &[users, named_users, named_tokens]).await?;
-        lent.execute(SET_PREFIXES, &[users, prefixes]).await?;
-        Ok(())
+        write(lent, FORGET_USES, &[users, named_users, named_tokens]).await?;
+        write(lent, SET_PREFIXES, &[users, prefixes]).await
     }
+}
+
+/// Executes one statement, which may wait for changes and make them wait.
+async fn write(
+    lent: &mut Lent,
+    statement: &str,
+    parameters: &[&(dyn ToSql + Sync)],
+) -> Result<(), StoreError> {
+    let failed = |error| store_error(DOING, error);
+    let transaction = lent.build_transaction().isolation_level(IsolationLevel::ReadCommitted);
+    let mut transaction = transaction.start().await.map_err(failed)?;
+    locks::execute(&mut transaction, statement, parameters).await?;
+    transaction.commit().await.map_err(failed)
 }

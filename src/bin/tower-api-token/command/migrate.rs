@@ -12,8 +12,12 @@ use crate::world;
 
 /// Make the store's tables, or bring them up to date.
 ///
-/// It may be run at every start, and by several machines at once. For SQLite it
-/// makes the file, readable by its owner alone.
+/// Several machines may run it at once. For SQLite it makes the file, readable by
+/// its owner alone.
+///
+/// SQLite and PostgreSQL: it may be run at every start. Redis: run it at set-up and
+/// at upgrades only, for on a server that has lost its data it begins an empty
+/// deployment, in which every token is unknown.
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  tower-api-token migrate --store sqlite:tokens.db")]
 pub(crate) struct MigrateArguments {}
