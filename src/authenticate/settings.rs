@@ -84,6 +84,9 @@ impl Authenticator {
     /// `Access-Control-Request-Method`, without a credential or a method
     /// override, and without `Authorization` of any scheme where that is a
     /// source) through as anonymous. Default: off.
+    ///
+    /// A gateway that passes its clients' identity headers on, `X-Auth-User` by
+    /// default, must take them off before: to a preflight nothing else does.
     #[must_use]
     pub const fn allow_preflight(mut self, allow: bool) -> Self {
         self.allow_preflight = allow;

@@ -101,7 +101,14 @@ impl Settings {
             GateStep::Ask(question) => self.gate.ask(question, method.as_deref()).await,
         };
         match self.gate.settle(decided, &mut request.head) {
-            Ok(admission) => Verdict::Allowed { admission, remove: self.remove() },
+            Ok(admission) => {
+                let mut remove = self.remove();
+                // A preflight has no user, and its client must not name one.
+                if admission.user.is_none() {
+                    remove.push(self.gate.identity_headers.user().as_str().to_owned());
+                }
+                Verdict::Allowed { admission, remove }
+            }
             Err(denial) => {
                 // To HEAD, too, Envoy answers without the body by itself.
                 let response = self.gate.render(&denial, &Method::GET);

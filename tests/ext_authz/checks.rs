@@ -189,6 +189,7 @@ async fn a_preflight_passes_without_a_user_where_the_host_says_so() {
         assert_eq!(passed.status.as_ref().map(|status| status.code), Some(0));
         let ok = passed.ok_response.expect("an ok_response");
         assert_eq!(replaced(&ok.headers), [("x-auth-slot", "preflight")].into());
+        assert!(ok.headers_to_remove.iter().any(|name| name == "x-auth-user"), "its client's");
         let live = [&preflight[..], &[LIVE]].concat();
         denies(&answer(&allowing, &check("OPTIONS", &live)).await, 7, 403);
         for method in ["GET", "options", ""] {
