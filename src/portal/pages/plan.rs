@@ -65,7 +65,7 @@ impl Plan {
         let plan = match &view.primary {
             Some(primary) => plan.effect(format!(
                 "Whatever uses your present primary, {}, goes on working{}. With the confirmation \
-                 it becomes the backup, until you delete it.",
+                 it becomes the backup, until you delete it, or its lifetime is over if it has one.",
                 name(primary),
                 until(primary, view)
             )),

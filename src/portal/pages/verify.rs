@@ -106,7 +106,7 @@ fn effects(event: &Event, view: &AccountView) -> Vec<String> {
     if let Some(backup) = backup {
         effects.push(format!(
             "{}, your present primary, becomes the backup. Whatever uses it goes on working until \
-             you delete it.",
+             you delete it, or its lifetime is over if it has one.",
             named(*backup, view)
         ));
     }
