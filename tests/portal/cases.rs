@@ -328,6 +328,7 @@ async fn web_029_a_pasted_token_is_masked_and_neither_shown_nor_logged() {
 async fn log_005_neither_the_log_nor_a_path_holds_the_code() {
     log::so_far();
     let world = World::with(|portal| portal.sign_in("/sign-in").unwrap()).await;
+    log::so_far();
     let (token, code) = world.generate(ALICE).await;
     let link = format!("/tokens/verify?code={code}");
     // Before the sign-in: where it is sent to does not hold the code.
