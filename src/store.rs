@@ -262,14 +262,16 @@ pub trait AccountStore: TokenStore {
     /// load the account to find out.
     async fn replace(&self, replacement: Replacement) -> Result<(), StoreError>;
 
-    /// Writes many changes in one durable transaction, each of them as
+    /// Writes many changes in few durable transactions, each of them as
     /// [`replace`](Self::replace) would, and answers for each in their order.
     /// One that conflicts leaves the others alone.
     ///
     /// # Errors
     ///
-    /// [`StoreError`] if the transaction as a whole failed: then none was
-    /// written, or for [`StoreErrorKind::Unavailable`] perhaps all.
+    /// [`StoreError`] if the batch as a whole failed: then none was written, or
+    /// for [`StoreErrorKind::Unavailable`] perhaps some or all. A store that
+    /// fails after a part of the batch has been written answers for each change
+    /// instead.
     async fn replace_many(
         &self,
         replacements: Vec<Replacement>,

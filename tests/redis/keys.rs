@@ -99,6 +99,21 @@ async fn a_look_up_is_one_round_trip() {
     assert_eq!(after - before - own, 200 * (1 + 2));
 }
 
+/// A server does nothing else during a transaction, so a long batch is several:
+/// look-ups come between, and no answer takes as long as the whole batch.
+#[tokio::test]
+async fn a_long_batch_is_several_transactions() {
+    let server = Server::start(&DURABLE);
+    let store = server.deployment().store().await;
+    let numbers = 1..=1_200;
+    let batch = numbers.map(|number| change(account(&format!("user {number}"), 1, number)));
+    let answers = store.replace_many(batch.collect()).await.unwrap();
+    assert!(answers.len() == 1_200 && answers.iter().all(Result::is_ok));
+    assert!(store.find(&digest(1_200)).await.unwrap().is_some());
+    let asked = server.tell("INFO commandstats");
+    assert!(asked.contains("cmdstat_exec:calls=3,"), "{asked}");
+}
+
 /// The names of keys are no part of an error, whatever the server says.
 #[tokio::test]
 async fn a_refusal_that_quotes_a_digest_is_told_without_it() {

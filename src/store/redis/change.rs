@@ -25,8 +25,10 @@ pub(super) const ERASING: &str = "erasing an account";
 pub(super) const KEEPING: &str = "keeping a pepper check value";
 const HEARTBEAT: &str = "sending a heartbeat";
 
-/// How many uses one script records: the server does nothing else meanwhile.
+/// How many uses one script records, and how many changes one transaction makes:
+/// the server does nothing else meanwhile, look-ups included.
 const USES: usize = 1_000;
+const CHANGES: usize = 500;
 
 pub(super) async fn create(link: &Link) -> Result<(), StoreError> {
     if !link.knows_deployment() {
@@ -125,6 +127,7 @@ pub(super) async fn replace(link: &Link, replacement: &Replacement) -> Result<()
     outcome(ONE, answers.pop().ok_or_else(|| corrupt(ONE))?)
 }
 
+/// Makes the changes in transactions of a bounded size, one after the other.
 pub(super) async fn replace_many(
     link: &Link,
     replacements: &[Replacement],
@@ -133,9 +136,23 @@ pub(super) async fn replace_many(
         return Ok(Vec::new());
     }
     let deployment = link.deployment(MANY).await?;
-    let calls = replacements.iter().map(|replacement| change(link, deployment, replacement));
-    let answers = write(link, MANY, &CHANGE, calls.collect()).await?;
-    Ok(answers.into_iter().map(|answer| outcome(MANY, answer)).collect())
+    let mut answers = Vec::with_capacity(replacements.len());
+    for batch in replacements.chunks(CHANGES) {
+        let calls = batch.iter().map(|replacement| change(link, deployment, replacement));
+        match write(link, MANY, &CHANGE, calls.collect()).await {
+            Ok(written) => answers.extend(written.into_iter().map(|answer| outcome(MANY, answer))),
+            Err(error) if answers.is_empty() => return Err(error),
+            Err(error) => {
+                // What has been written before is answered for all the same.
+                let missing = replacements.len() - answers.len();
+                let kind = error.kind();
+                answers.push(Err(error));
+                answers.extend((1..missing).map(|_| Err(StoreError::new(kind, MANY))));
+                break;
+            }
+        }
+    }
+    Ok(answers)
 }
 
 /// What a script says of what it was to write.
