@@ -5,21 +5,23 @@
 //! ```
 //!
 //! It ends the former token if nothing has used it for a day, makes the next one,
-//! writes it into the file and activates it. Run it again as often as you like,
-//! also after a run that has failed or was killed half-way. A program that reads
-//! the file takes up a new token when a request with it is answered, and goes on
-//! with the old one until then.
+//! keeps it in a file of its own beside `token.txt`, activates it and then gives that
+//! file the name. So whatever a program reads there is accepted. Run it again as
+//! often as you like, also after a run that has failed or was killed half-way. A
+//! program that goes on with the former token holds up the rotation and not itself,
+//! if it makes a request a day.
 
 mod nightly;
+mod token_file;
 
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
-use std::{env, fs, io};
+use std::env;
 
 use tower_api_token::TokenManager;
 use tower_api_token::identity::UserId;
+use tower_api_token::manage::Confirmation;
 use tower_api_token::store::SqliteStore;
-use tower_api_token::token::Token;
+
+use self::token_file::TokenFile;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
@@ -30,22 +32,6 @@ async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let robot = UserId::new(robot)?;
     // With the policy, the pepper and the usage recorder of your service.
     let manager = TokenManager::builder(SqliteStore::open(database)?);
-    let manager = manager.confirmation(tower_api_token::manage::Confirmation::ByCaller);
-    let manager = manager.build().await?;
-    if nightly::end_former(&manager, &robot).await? {
-        let keep = async |token: &Token| Ok(write_whole(Path::new(file), token)?);
-        nightly::make_next(&manager, &robot, keep).await?;
-    }
-    Ok(())
-}
-
-/// Readers see the former content or the whole of the new.
-fn write_whole(path: &Path, token: &Token) -> io::Result<()> {
-    let next = path.with_extension("next");
-    // What a run that was killed has left.
-    let _ = fs::remove_file(&next);
-    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&next)?;
-    io::Write::write_all(&mut file, token.expose_secret().as_bytes())?;
-    file.sync_all()?;
-    fs::rename(&next, path)
+    let manager = manager.confirmation(Confirmation::ByCaller).build().await?;
+    nightly::rotate(&manager, &robot, &TokenFile::new(file)).await
 }

@@ -2,12 +2,59 @@ use tower_api_token::TokenManager;
 use tower_api_token::identity::{Actor, UserId};
 use tower_api_token::manage::{Confirmation, Delivery, Guard};
 use tower_api_token::rotation::RotationError;
-use tower_api_token::token::Token;
+use tower_api_token::token::{Token, TokenId};
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
 
+/// Where the robot's programs find its token: a file, a secret manager.
+pub(crate) trait SecretStore {
+    /// Keeps a new token aside, where no program looks for it.
+    async fn stage(&self, id: TokenId, token: &Token) -> Result<(), Error>;
+    /// The tokens that are kept aside.
+    async fn staged(&self) -> Result<Vec<TokenId>, Error>;
+    /// Puts a token that is kept aside where programs find it.
+    async fn publish(&self, id: TokenId) -> Result<(), Error>;
+    /// Removes a token that is kept aside.
+    async fn discard(&self, id: TokenId) -> Result<(), Error>;
+}
+
+/// One run: makes the next token, unless something still uses the former.
+pub(crate) async fn rotate(
+    manager: &TokenManager,
+    robot: &UserId,
+    secrets: &impl SecretStore,
+) -> Result<(), Error> {
+    complete_former_runs(manager, robot, secrets).await?;
+    if end_former(manager, robot).await? {
+        make_next(manager, robot, secrets).await?;
+    }
+    Ok(())
+}
+
+/// Publishes a token that was activated by a run which broke off then.
+async fn complete_former_runs(
+    manager: &TokenManager,
+    robot: &UserId,
+    secrets: &impl SecretStore,
+) -> Result<(), Error> {
+    // First the tokens, then the account: a token that another run stages
+    // meanwhile is not taken for one that was given up.
+    let staged = secrets.staged().await?;
+    let view = manager.view(robot).await?;
+    let primary = view.primary.map(|token| token.id);
+    let pending = view.pending.map(|token| token.id);
+    for id in staged {
+        if primary == Some(id) {
+            secrets.publish(id).await?;
+        } else if pending != Some(id) {
+            secrets.discard(id).await?;
+        }
+    }
+    Ok(())
+}
+
 /// Ends the former token, and answers whether there is none any more.
-pub(crate) async fn end_former(manager: &TokenManager, robot: &UserId) -> Result<bool, Error> {
+async fn end_former(manager: &TokenManager, robot: &UserId) -> Result<bool, Error> {
     let rotator = Actor::program("rotator")?;
     let Some(backup) = manager.view(robot).await?.backup else { return Ok(true) };
     match manager.delete_backup(&rotator, robot, backup.id, Guard::UnlessInUse).await {
@@ -21,19 +68,20 @@ pub(crate) async fn end_former(manager: &TokenManager, robot: &UserId) -> Result
     }
 }
 
-/// Makes the next token and activates it as soon as `keep` has put it where the
-/// robot's programs find it. The present one goes on working as the backup.
-pub(crate) async fn make_next(
+/// Makes the next token, and publishes it once it is active. The present one goes
+/// on working as the backup.
+async fn make_next(
     manager: &TokenManager,
     robot: &UserId,
-    keep: impl AsyncFnOnce(&Token) -> Result<(), Error>,
+    secrets: &impl SecretStore,
 ) -> Result<(), Error> {
     let rotator = Actor::program("rotator")?;
     let generate = manager.generate_primary(&rotator, robot);
     let generated = generate.confirmation(Confirmation::ByCaller).await?;
-    keep(&generated.token).await?;
+    secrets.stage(generated.id, &generated.token).await?;
     if let Delivery::ToCaller(code) = &generated.delivery {
         manager.confirm(&rotator, robot, code).await?;
+        secrets.publish(generated.id).await?;
     }
     Ok(())
 }

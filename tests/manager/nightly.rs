@@ -1,74 +1,84 @@
 //! The nightly job of `examples/rotate`, which README shows, run twice a day for a
 //! week, while a program makes a request every hour.
 
-use std::cell::RefCell;
+use std::future::poll_fn;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::task::Poll;
 use std::time::Duration;
 
+use tower_api_token::account::Slot;
 use tower_api_token::denial::DenialKind;
 use tower_api_token::rotation::Policy;
-use tower_api_token::token::{Token, TokenScheme};
+use tower_api_token::token::{Token, TokenId, TokenScheme};
 
+use self::nightly::SecretStore;
+use self::token_file::TokenFile;
 use crate::world::{World, alice};
 
 #[cfg(feature = "sqlite")]
 #[path = "../support/build.rs"]
 mod build;
 #[path = "../../examples/rotate/nightly.rs"]
-mod job;
+#[expect(clippy::module_inception, reason = "it is named as in the example")]
+mod nightly;
+#[path = "../../examples/rotate/token_file.rs"]
+mod token_file;
 
 on_every_store!(
     a_token_is_rotated_day_by_day_and_no_request_is_refused,
     a_rotation_goes_on_when_tokens_have_a_lifetime,
     a_rotation_goes_on_although_every_token_has_expired,
     a_program_that_keeps_the_former_token_holds_the_rotation_up_until_it_expires,
-    a_run_that_breaks_off_is_made_good_by_the_next,
+    a_program_starts_wherever_a_run_breaks_off,
 );
+
+type Error = Box<dyn std::error::Error + Send + Sync>;
 
 const HOUR: Duration = Duration::from_secs(3_600);
 const DAY: Duration = Duration::from_secs(86_400);
 const RUNS: usize = 14;
 
-/// What the job and its programs have.
-#[derive(Default)]
+/// The job, and a program that reads the token anew for each request.
 struct Robot {
-    /// The token that the job has put where programs find it.
-    kept: RefCell<Option<Token>>,
-    /// The token that the program uses.
-    in_use: Option<Token>,
+    directory: tempfile::TempDir,
     refused: usize,
 }
 
 impl Robot {
-    /// One run of the job. `breaks_off`: after it has put the token there.
-    async fn run(&self, world: &World, breaks_off: bool) -> Result<bool, String> {
-        let (manager, robot) = (&world.manager, alice());
-        let told = |error: Box<dyn std::error::Error + Send + Sync>| error.to_string();
-        if !job::end_former(manager, robot).await.map_err(told)? {
-            return Ok(false);
-        }
-        let keep = async |token: &Token| {
-            *self.kept.borrow_mut() = Some(token.clone());
-            if breaks_off { Err("the disk is full".into()) } else { Ok(()) }
-        };
-        job::make_next(manager, robot, keep).await.map_err(told)?;
-        Ok(true)
+    fn new() -> Self {
+        Self { directory: tempfile::tempdir().unwrap(), refused: 0 }
     }
 
-    /// Takes up the kept token if it is accepted, else goes on with its own.
+    fn file(&self) -> PathBuf {
+        self.directory.path().join("token")
+    }
+
+    /// One run of the job.
+    async fn run(&self, world: &World) {
+        self.try_run(world).await.unwrap();
+    }
+
+    async fn try_run(&self, world: &World) -> Result<(), Error> {
+        let secrets = Slow(TokenFile::new(self.file()));
+        nightly::rotate(&world.manager, alice(), &secrets).await
+    }
+
+    /// What a program that starts now reads.
+    fn token(&self) -> String {
+        std::fs::read_to_string(self.file()).unwrap()
+    }
+
     async fn request(&mut self, world: &World) {
-        let kept = self.kept.borrow().clone();
-        if let Some(kept) = kept
-            && world.auth(&kept, "GET").await.is_ok()
-        {
-            self.in_use = Some(kept);
-        }
-        if let Some(token) = &self.in_use {
-            match world.auth(token, "GET").await {
-                Ok(_) => {}
-                Err(DenialKind::InvalidToken) => self.refused += 1,
-                Err(other) => panic!("{other:?}"),
-            }
-        }
+        self.refused += usize::from(is_refused(world, &self.token()).await);
+    }
+
+    /// A run to its end, after which programs find the primary.
+    async fn complete(&mut self, world: &World) {
+        self.run(world).await;
+        self.request(world).await;
+        let slot = world.auth_text(&self.token(), "GET").await;
+        assert_eq!(slot, Ok(Slot::Primary), "what is activated is published");
     }
 
     /// Twelve hours of a request each.
@@ -78,6 +88,56 @@ impl Robot {
             world.pass(HOUR);
         }
     }
+}
+
+async fn is_refused(world: &World, token: &str) -> bool {
+    match world.auth_text(token, "GET").await {
+        Ok(_) => false,
+        Err(DenialKind::InvalidToken) => true,
+        Err(other) => panic!("{other:?}"),
+    }
+}
+
+/// The files of the job, each step of which can be the last or has just been.
+struct Slow(TokenFile);
+
+impl Slow {
+    async fn step<T>(&self, step: impl Future<Output = T>) -> T {
+        tokio::task::yield_now().await;
+        let done = step.await;
+        tokio::task::yield_now().await;
+        done
+    }
+}
+
+impl SecretStore for Slow {
+    async fn stage(&self, id: TokenId, token: &Token) -> Result<(), Error> {
+        self.step(self.0.stage(id, token)).await
+    }
+
+    async fn staged(&self) -> Result<Vec<TokenId>, Error> {
+        self.step(self.0.staged()).await
+    }
+
+    async fn publish(&self, id: TokenId) -> Result<(), Error> {
+        self.step(self.0.publish(id)).await
+    }
+
+    async fn discard(&self, id: TokenId) -> Result<(), Error> {
+        self.step(self.0.discard(id)).await
+    }
+}
+
+/// Polls the run that often at most; its outcome if it was at its end by then.
+async fn polled<F: Future>(run: &mut Pin<Box<F>>, mut polls: usize) -> Option<F::Output> {
+    let polled = poll_fn(|context| {
+        if polls == 0 {
+            return Poll::Ready(None);
+        }
+        polls -= 1;
+        run.as_mut().poll(context).map(Some)
+    });
+    polled.await
 }
 
 async fn under(world: World, policy: Policy) -> World {
@@ -92,9 +152,9 @@ async fn confirmed(world: &World) -> usize {
 
 async fn a_token_is_rotated_day_by_day_and_no_request_is_refused(world: World) {
     let world = under(world, Policy::default()).await;
-    let mut robot = Robot::default();
+    let mut robot = Robot::new();
     for _ in 0..RUNS {
-        robot.run(&world, false).await.unwrap();
+        robot.run(&world).await;
         robot.work(&world).await;
     }
     assert_eq!(robot.refused, 0);
@@ -105,9 +165,9 @@ async fn a_token_is_rotated_day_by_day_and_no_request_is_refused(world: World) {
 async fn a_rotation_goes_on_when_tokens_have_a_lifetime(world: World) {
     let policy = Policy::default().token_lifetime(2 * DAY).unwrap();
     let world = under(world, policy.backup_lifetime(DAY).unwrap()).await;
-    let mut robot = Robot::default();
+    let mut robot = Robot::new();
     for _ in 0..RUNS {
-        robot.run(&world, false).await.unwrap();
+        robot.run(&world).await;
         robot.work(&world).await;
     }
     assert_eq!(robot.refused, 0);
@@ -118,11 +178,10 @@ async fn a_rotation_goes_on_when_tokens_have_a_lifetime(world: World) {
 /// What runs too seldom for its tokens gets on all the same.
 async fn a_rotation_goes_on_although_every_token_has_expired(world: World) {
     let world = under(world, Policy::default().token_lifetime(5 * HOUR).unwrap()).await;
-    let mut robot = Robot::default();
+    let mut robot = Robot::new();
     for run in 0..RUNS {
-        assert_eq!(robot.run(&world, false).await, Ok(true), "run {run}");
-        let kept = robot.kept.borrow().clone().unwrap();
-        assert!(world.auth(&kept, "GET").await.is_ok(), "run {run}");
+        robot.run(&world).await;
+        assert_eq!(world.auth_text(&robot.token(), "GET").await, Ok(Slot::Primary), "run {run}");
         robot.work(&world).await;
     }
     assert!(robot.refused > 0);
@@ -133,39 +192,108 @@ async fn a_program_that_keeps_the_former_token_holds_the_rotation_up_until_it_ex
     world: World,
 ) {
     let world = under(world, Policy::default().token_lifetime(3 * DAY).unwrap()).await;
-    let (mut robot, mut forgotten) = (Robot::default(), Robot::default());
+    let mut robot = Robot::new();
+    let (mut forgotten, mut refused) = (String::new(), 0);
     let mut rotated = Vec::new();
     for run in 0..RUNS {
-        if robot.run(&world, false).await.unwrap() {
+        let before = confirmed(&world).await;
+        robot.run(&world).await;
+        if confirmed(&world).await > before {
             rotated.push(run);
         }
         if run == 0 {
-            forgotten.in_use = robot.kept.borrow().clone();
+            forgotten = robot.token();
         }
         for _ in 0..12 {
             robot.request(&world).await;
-            forgotten.request(&world).await;
+            refused += usize::from(is_refused(&world, &forgotten).await);
             world.pass(HOUR);
         }
     }
     assert_eq!(robot.refused, 0);
-    assert_eq!(forgotten.refused, 12 * (RUNS - 6), "three days after it was made");
+    assert_eq!(refused, 12 * (RUNS - 6), "three days after it was made");
     assert_eq!(rotated[..3], [0, 1, 6], "not while the first was in use, and then again");
 }
 
-async fn a_run_that_breaks_off_is_made_good_by_the_next(world: World) {
+async fn a_program_starts_wherever_a_run_breaks_off(world: World) {
     let world = under(world, Policy::default()).await;
-    let mut robot = Robot::default();
-    for run in 0..RUNS {
-        let breaks_off = run % 3 == 1;
-        match robot.run(&world, breaks_off).await {
-            Ok(_) => {}
-            Err(error) => assert_eq!((error.as_str(), breaks_off), ("the disk is full", true)),
+    let mut robot = Robot::new();
+    robot.run(&world).await;
+    let (mut steps, mut ended) = (0, false);
+    while !ended {
+        for _ in 0..3 {
+            robot.work(&world).await;
         }
-        robot.work(&world).await;
+        // The next run breaks off at the same step.
+        for _ in 0..2 {
+            ended = polled(&mut Box::pin(robot.run(&world)), steps).await.is_some();
+            world.manager.idle().await;
+            robot.request(&world).await;
+            assert_eq!(robot.refused, 0, "a program that started after step {steps}");
+        }
+        robot.complete(&world).await;
+        steps += 1;
     }
     assert_eq!(robot.refused, 0);
-    assert!(confirmed(&world).await >= 5);
+    assert!(confirmed(&world).await > steps, "each run is completed by the next");
+    assert!(steps > 12, "{steps} steps are fewer than the job has");
+}
+
+/// The first run waits after so many steps, and the second after so many others,
+/// until the first is at its end; whether that was so before it waited.
+async fn two_runs(robot: &Robot, world: &World, steps: usize, further: usize) -> bool {
+    let mut first = Box::pin(robot.try_run(world));
+    let mut second = Box::pin(robot.try_run(world));
+    if polled(&mut first, steps).await.is_some() {
+        return true;
+    }
+    let second_ended = polled(&mut second, further).await.is_some();
+    // One of the two may find that the other was faster.
+    drop(first.await);
+    assert!(!is_refused(world, &robot.token()).await, "{steps}, {further}");
+    if !second_ended {
+        drop(second.await);
+    }
+    assert!(!is_refused(world, &robot.token()).await, "{steps}, {further}");
+    false
+}
+
+/// Whatever one does while the other waits, also in the middle of its way.
+#[tokio::test]
+async fn two_runs_at_once_shut_no_program_out() {
+    let world = under(World::in_memory().await, Policy::default()).await;
+    let mut robot = Robot::new();
+    robot.run(&world).await;
+    let (mut steps, mut ended) = (0, false);
+    while !ended {
+        for further in 0..=steps {
+            for _ in 0..3 {
+                robot.work(&world).await;
+            }
+            ended = two_runs(&robot, &world, steps, further).await;
+            robot.complete(&world).await;
+        }
+        steps += 1;
+    }
+    assert_eq!(robot.refused, 0);
+    assert!(steps > 12, "{steps} steps are fewer than the job has");
+}
+
+#[tokio::test]
+async fn tokens_of_two_robots_are_kept_aside_in_files_of_their_own() {
+    let directory = tempfile::tempdir().unwrap();
+    let files = ["token.alice", "token.bob", "token"].map(|name| directory.path().join(name));
+    let id = TokenId::from_u64(7);
+    for file in &files {
+        let token = Token::parse(file.to_str().unwrap()).unwrap();
+        TokenFile::new(file).stage(id, &token).await.unwrap();
+    }
+    for file in &files {
+        assert_eq!(TokenFile::new(file).staged().await.unwrap(), [id]);
+        TokenFile::new(file).publish(id).await.unwrap();
+        assert_eq!(std::fs::read_to_string(file).unwrap(), file.to_str().unwrap());
+        assert_eq!(TokenFile::new(file).staged().await.unwrap(), []);
+    }
 }
 
 /// README cannot drift from what is tested here.
@@ -181,7 +309,6 @@ fn the_readme_shows_the_job_that_is_tested() {
 async fn the_example_rotates_in_a_database_and_a_file() {
     use std::sync::Arc;
 
-    use tower_api_token::account::Slot;
     use tower_api_token::store::{AccountStore, SqliteStore};
     use tower_api_token::time::ManualClock;
 
