@@ -1,13 +1,16 @@
 //! `import` and `export`.
 
 use std::fmt::Write;
+use std::io::Write as _;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use sha2::{Digest, Sha256};
 
 use crate::postgres::Server;
-use crate::program::Place;
+use crate::program::{Place, Ran};
 use crate::serving::Serving;
 
 /// The SHA-256 of a text, in hexadecimal digits.
@@ -180,11 +183,34 @@ fn a_line_of_json_that_is_no_row_names_the_field() {
         ("{\"user\":\"a\",\"token\":5}".to_owned(), "the field token is no text"),
         ("{\"user\":\"a\",\"methods\":\"GET\"}".to_owned(), "methods is no list of texts"),
         ("{\"user\":\"a\",\"user\":\"b\"}".to_owned(), "a field stands twice"),
+        (format!("{{\"user\":\"\",\"sha256\":\"{digest}\"}}"), "the user: a name must not be"),
+        ("{\"user\":\"a\",\"token\":\"\"}".to_owned(), "a line has a token or a SHA-256"),
+        (format!("{{\"user\":\"a\",\"slot\":\" \",\"sha256\":\"{digest}\"}}"), "a slot is"),
+        (format!("{{\"user\":\"a\",\"methods\":[\"\"],\"sha256\":\"{digest}\"}}"), "a method must"),
         ("{\"user\"".to_owned(), "the line is not JSON"),
     ] {
         place.write("tokens.jsonl", &line);
         let ran = place.run(&["import", "tokens.jsonl"]).exited(8).says(found);
         ran.says("error: 1 line was refused");
+    }
+}
+
+#[test]
+fn an_empty_field_counts_as_absent_in_either_format() {
+    let digest = sha256("1");
+    let csv = format!("user,methods,slot,token,sha256\nalice,,,,{digest}\n");
+    let json = format!(
+        "{{\"user\":\"alice\",\"methods\":[],\"slot\":\"\",\"token\":\"\",\"sha256\":\"{digest}\"}}\n\
+         {{\"user\":\"alice\",\"methods\":null,\"slot\":null,\"token\":null,\"sha256\":\"{digest}\"}}\n"
+    );
+    for (name, text, there) in [("tokens.csv", csv, 0), ("tokens.jsonl", json, 1)] {
+        let place = Place::new().accepting_foreign();
+        place.run(&["user", "grant", "alice", "GET"]).succeeded();
+        place.write(name, &text);
+        let ran = place.run(&["import", name]).succeeded();
+        ran.says(&format!("1 imported, {there} already there"));
+        let shown = place.run(&["user", "show", "alice", "--json"]).succeeded().json().remove(0);
+        assert_eq!(shown["methods"], serde_json::json!(["GET"]), "{name}");
     }
 }
 
@@ -249,6 +275,67 @@ fn rows_come_from_the_standard_input_too() {
     let place = Place::new().accepting_foreign();
     let ran = place.run_with(&["import", "-", "--format", "csv"], &rows(3));
     ran.succeeded().says("4 imported");
+}
+
+/// `import --json | head -1`.
+#[test]
+fn a_reader_that_goes_stops_no_import_and_makes_no_refused_line_a_success() {
+    let place = Place::new().accepting_foreign();
+    let refused = format!("bob,get,primary,{}\n", sha256("bob"));
+    place.write("tokens.csv", &rows(1).replacen('\n', &format!("\n{refused}"), 1));
+    let mut command = place.command(&["import", "tokens.csv", "--json"]);
+    let mut import = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(import.stdout.take());
+    let ran = import.wait_with_output().unwrap();
+    assert_eq!(ran.status.code(), Some(8), "{ran:?}");
+    let users = place.run(&["user", "list", "--json"]).succeeded().json();
+    assert_eq!(users.len(), 1, "the lines after the one that was refused");
+}
+
+#[test]
+fn an_output_that_is_full_stops_no_import_and_says_how_far_it_came() {
+    let place = Place::new().accepting_foreign();
+    place.write("tokens.csv", &format!("{}carol,GET,third,{}\n", rows(1), sha256("carol")));
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let mut command = place.command(&["import", "tokens.csv", "--json"]);
+    let ran = command.stdout(full).stderr(Stdio::piped()).output().unwrap();
+    assert_eq!(ran.status.code(), Some(1), "{ran:?}");
+    let told = String::from_utf8(ran.stderr).unwrap();
+    assert!(told.contains("2 imported, 0 already there, 1 refused; but not all"), "{told}");
+}
+
+/// The input is a socket whose other end is gone with what it was sent unread.
+#[test]
+fn an_input_that_breaks_is_imported_up_to_there_and_told_of_as_incomplete() {
+    // The second is more than one batch.
+    for (users, json) in [(10, &[][..]), (9_500, &["--json"])] {
+        let place = Place::new().accepting_foreign();
+        let (mut ours, theirs) = UnixStream::pair().unwrap();
+        (&theirs).write_all(b"never read").unwrap();
+        let arguments = [&["import", "-", "--format", "csv"], json].concat();
+        let mut command = place.command(&arguments);
+        let command = command.stdin(OwnedFd::from(theirs)).stdout(Stdio::piped());
+        let import = command.stderr(Stdio::piped()).spawn().unwrap();
+        ours.write_all(rows(users).as_bytes()).unwrap();
+        drop(ours);
+        let ran = Ran::of(import.wait_with_output().unwrap()).exited(11);
+        let (all, next) = (users + users / 10, users + users / 10 + 2);
+        let ran = ran.says(&format!("cannot be read from line {next} on"));
+        if json.is_empty() {
+            ran.says(&format!("stopped at line {next}: {all} imported"));
+        } else {
+            let sum = &ran.json()[0];
+            assert_eq!((&sum["imported"], &sum["stopped_at"]), (&all.into(), &next.into()));
+        }
+        assert_eq!(place.run(&["export"]).succeeded().json().len(), users);
+    }
+}
+
+#[test]
+fn an_input_that_cannot_be_read_at_all_is_a_mistake_of_the_command() {
+    let place = Place::new();
+    std::fs::create_dir(place.path("tokens.jsonl")).unwrap();
+    place.run(&["import", "tokens.jsonl"]).exited(2).says("tokens.jsonl cannot be read");
 }
 
 #[test]

@@ -30,6 +30,7 @@ Exit codes:
   8  import: some lines were refused, the others are imported
   9  check: something is wrong
  10  the store refuses (password, rights, certificate, settings): asking again does not help
+ 11  import: it broke off before the last line; what is imported stays, so run it again
 130  interrupted at a prompt; nothing was done";
 
 const OTHERWISE: u8 = 1;
@@ -42,6 +43,7 @@ const UNREADABLE: u8 = 7;
 const LINES_REFUSED: u8 = 8;
 const CHECK_FAILED: u8 = 9;
 const STORE_REFUSED: u8 = 10;
+const INCOMPLETE: u8 = 11;
 /// What a shell says of a process that SIGINT ended.
 const INTERRUPTED: u8 = 130;
 
@@ -79,6 +81,9 @@ pub(crate) enum Failure {
     CodeFile { path: PathBuf, source: io::Error },
     #[error("the file {} cannot be read: {source}", .path.display())]
     Input { path: PathBuf, source: io::Error },
+    /// Lines before this one are dealt with.
+    #[error("the file {} cannot be read from line {line} on: {source}", .path.display())]
+    InputBroken { path: PathBuf, line: u64, source: io::Error },
     #[error("{}, line {number}: {problem}", .path.display())]
     AuditLine { path: PathBuf, number: u64, problem: String },
     /// Users, and the first and last of the revisions that are missing.
@@ -99,6 +104,9 @@ pub(crate) enum Failure {
     Columns(String),
     #[error("the import broke off: run it again, and what is imported stays")]
     Unanswered,
+    /// The import is done.
+    #[error("{counts}; but not all of this could be written out: {source}")]
+    ReportLost { counts: String, source: io::Error },
     #[error("{} refused", counted(*.0, "line was", "lines were"))]
     LinesRefused(u64),
     #[error("{} failed", counted(*.0 as u64, "of these checks has", "of these checks have"))]
@@ -148,6 +156,7 @@ impl Failure {
             Self::Backup(SqliteBackupError::Exists | SqliteBackupError::StrayLog(_)) => USAGE,
             Self::Backup(_) | Self::InPlace { .. } => OTHERWISE,
             Self::LinesRefused(_) => LINES_REFUSED,
+            Self::InputBroken { .. } | Self::Unanswered => INCOMPLETE,
             Self::CheckFailed(_) => CHECK_FAILED,
             Self::Serve(error) => match error {
                 ServeError::Bind { .. }
@@ -160,7 +169,7 @@ impl Failure {
                 _ => USAGE,
             },
             Self::Store(_)
-            | Self::Unanswered
+            | Self::ReportLost { .. }
             | Self::SecretLost { .. }
             | Self::NotSent(_)
             | Self::CannotBeSent(_)
@@ -182,6 +191,7 @@ impl Failure {
             LINES_REFUSED => "lines_refused",
             CHECK_FAILED => "check_failed",
             STORE_REFUSED => "store_refused",
+            INCOMPLETE => "incomplete",
             INTERRUPTED => "interrupted",
             _ => "failed",
         }

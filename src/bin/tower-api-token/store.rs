@@ -77,7 +77,9 @@ impl Opened {
 
     /// Opens the store for one command, in little memory; it must exist.
     pub(crate) async fn open_small(settings: &Settings) -> Result<Self, OpenError> {
-        Self::open_with(settings, SqliteOptions::new().readers(2).mmap_size(MAPPED)).await
+        let sqlite = SqliteOptions::new().readers(2).mmap_size(MAPPED);
+        // A batch waits for the one before it.
+        Self::open_with(settings, sqlite.busy_timeout(COMMAND_PATIENCE)).await
     }
 
     async fn open_with(settings: &Settings, sqlite: SqliteOptions) -> Result<Self, OpenError> {

@@ -43,11 +43,13 @@ const BATCH: usize = 10_000;
 ///   sha256    its SHA-256 as 64 hexadecimal digits: you vouch that the token
 ///             can't be guessed, and set `tokens.accept-foreign = true`
 ///
+/// A field that is empty counts as absent, also "" and [] in JSON.
+///
 /// Every refused line is reported with its number, and the others are imported.
 /// An import that was interrupted is started again: what is there already is
-/// counted and left alone. Tokens of other systems, and digests, whose token may
-/// be of any form, need `tokens.accept-foreign = true` in the settings, here and
-/// where it is served.
+/// counted and left alone. It goes on where nobody reads its output. Tokens of
+/// other systems, and digests, whose token may be of any form, need
+/// `tokens.accept-foreign = true` in the settings, here and where it is served.
 /// A dry run decides by what the store holds now, so it finds a line that
 /// repeats another's token only where both stand near each other.
 #[derive(Args, Debug)]
@@ -93,23 +95,13 @@ pub(crate) async fn run(arguments: &ImportArguments, world: &World) -> Result<()
         writing: None,
         report: Report::new(world.output, Progress::new(world.output, size), arguments.dry_run),
     };
-    while let Some(line) = lines.next_line().map_err(failed)? {
-        let row = match &line {
-            Line::Text(text) if text.is_empty() => continue,
-            Line::Text(text) => reader.row(text),
-            Line::TooLong => Err(RowError::TooLong),
-        };
-        if import.is_full_before(&row) {
-            import.write(lines.bytes()).await?;
-        }
-        import.batch.push((lines.number(), row));
-    }
-    import.write(lines.bytes()).await?;
-    import.finish().await?;
+    let done = import.read(&mut lines, &mut reader, path).await;
+    // What was begun is told of, whatever has become of the rest.
+    let last = import.finish().await;
     if public && reader.has_seen_token() {
         world.output.note("warning: others can read this file, and tokens stand in it");
     }
-    import.report.end()
+    import.report.end(done.and(last))
 }
 
 /// The input, its size if that is known, and whether others can read it.
@@ -167,6 +159,41 @@ impl About {
 }
 
 impl Import<'_> {
+    /// Has the lines written as they come. Those before one that cannot be read
+    /// are imported.
+    async fn read(
+        &mut self,
+        lines: &mut Lines,
+        reader: &mut Reader,
+        path: &Path,
+    ) -> Result<(), Failure> {
+        let broken = loop {
+            let line = match lines.next_line() {
+                Ok(Some(line)) => line,
+                Ok(None) => break None,
+                Err(source) => break Some(source),
+            };
+            let row = match &line {
+                Line::Text(text) if text.is_empty() => continue,
+                Line::Text(text) => reader.row(text),
+                Line::TooLong => Err(RowError::TooLong),
+            };
+            if self.is_full_before(&row) {
+                self.write(lines.bytes()).await?;
+            }
+            self.batch.push((lines.number(), row));
+        };
+        self.write(lines.bytes()).await?;
+        self.finish().await?;
+        let Some(source) = broken else { return Ok(()) };
+        let (path, line) = (path.to_owned(), lines.number() + 1);
+        if line == 1 {
+            return Err(Failure::Input { path, source });
+        }
+        self.report.stopped(line);
+        Err(Failure::InputBroken { path, line, source })
+    }
+
     fn is_full_before(&self, row: &Result<ImportItem, RowError>) -> bool {
         let user = |row: &Result<ImportItem, RowError>| row.as_ref().ok().map(|it| it.user.clone());
         let follows = || match self.batch.last() {
@@ -197,26 +224,29 @@ impl Import<'_> {
                 manager.import_many(&actor, &items).await
             }
         });
-        let next = Writing { rows, about, bytes, task };
-        self.finish().await?;
-        self.writing = Some(next);
-        Ok(())
+        let before = self.writing.replace(Writing { rows, about, bytes, task });
+        self.tell(before).await
     }
 
-    /// Waits for the batch that is being written, and tells of each line in its
-    /// order.
     async fn finish(&mut self) -> Result<(), Failure> {
-        let Some(Writing { rows, bytes, task, .. }) = self.writing.take() else { return Ok(()) };
+        let last = self.writing.take();
+        self.tell(last).await
+    }
+
+    /// Waits for a batch that is being written, and tells of each line in its
+    /// order.
+    async fn tell(&mut self, batch: Option<Writing>) -> Result<(), Failure> {
+        let Some(Writing { rows, bytes, task, .. }) = batch else { return Ok(()) };
         let first = rows.first().map_or(1, |(number, _)| *number);
-        let answers = task.await.map_err(|_| Failure::Unanswered)?;
-        let answers = answers.inspect_err(|_| self.report.interrupted(first))?;
-        let mut answers = answers.into_iter();
+        let answers = task.await.map_err(|_| Failure::Unanswered);
+        let answers = answers.and_then(|answers| Ok(answers?));
+        let mut answers = answers.inspect_err(|_| self.report.stopped(first))?.into_iter();
         for (number, row) in rows {
             match row {
-                Err(error) => self.report.refused(number, &error.to_string())?,
+                Err(error) => self.report.refused(number, &error.to_string()),
                 Ok(()) => {
                     let answer = answers.next().ok_or(Failure::Unanswered)?;
-                    self.report.answered(number, answer)?;
+                    self.report.answered(number, answer);
                 }
             }
         }

@@ -48,7 +48,7 @@ pub(super) enum RowError {
     OneSecret,
 }
 
-/// The fields of a line; those that are absent or empty are `None`.
+/// The fields of a line. One that is empty counts as absent, whatever the format.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Row {
@@ -91,6 +91,7 @@ impl Reader {
             Some((fields, columns)) => Row::of_csv(fields.of(line), columns)?,
             None => Row::of_json(line)?,
         };
+        let row = row.without_empty();
         self.seen_token |= row.token.is_some();
         row.item()
     }
@@ -115,7 +116,7 @@ impl Row {
         }
         let mut row: [Option<String>; COLUMNS.len()] = Default::default();
         for (field, &column) in fields.into_iter().zip(columns) {
-            row[column] = Some(field).filter(|field| !field.is_empty());
+            row[column] = Some(field);
         }
         let [user, methods, slot, token, sha256] = row;
         let words = |text: String| text.split_whitespace().map(str::to_owned).collect();
@@ -125,6 +126,17 @@ impl Row {
             return Err(RowError::Blank);
         }
         Ok(Self { user, methods: methods.map(words), slot, token, sha256 })
+    }
+
+    fn without_empty(self) -> Self {
+        let full = |field: Option<String>| field.filter(|text| !text.is_empty());
+        Self {
+            user: self.user,
+            methods: self.methods.filter(|methods| !methods.is_empty()),
+            slot: full(self.slot),
+            token: full(self.token),
+            sha256: full(self.sha256),
+        }
     }
 
     fn item(self) -> Result<ImportItem, RowError> {
@@ -143,8 +155,7 @@ impl Row {
             _ => return Err(RowError::OneSecret),
         };
         let mut item = ImportItem::new(user, slot, token);
-        let methods = self.methods.filter(|methods| !methods.is_empty());
-        item.methods = methods.map(MethodSet::new).transpose()?;
+        item.methods = self.methods.map(MethodSet::new).transpose()?;
         Ok(item)
     }
 }
