@@ -70,8 +70,8 @@ impl TokenScheme {
     /// # Errors
     ///
     /// [`SchemeError::SecondPepper`] if the scheme has a current key already: of two
-    /// one is a [former](Self::former_pepper) one. [`SchemeError::SameVersion`] if a
-    /// former key has the same version.
+    /// one is a [former](Self::former_pepper) one. [`SchemeError::SameVersion`] or
+    /// [`SchemeError::SameKey`] if a former one has the same version or the same key.
     pub fn pepper(mut self, pepper: Pepper) -> Result<Self, SchemeError> {
         if self.pepper.is_some() {
             return Err(SchemeError::SecondPepper);
@@ -96,7 +96,8 @@ impl TokenScheme {
     ///
     /// # Errors
     ///
-    /// [`SchemeError::SameVersion`] if another key has the same version.
+    /// [`SchemeError::SameVersion`] or [`SchemeError::SameKey`] if another one has the
+    /// same version or the same key.
     pub fn former_pepper(mut self, pepper: Pepper) -> Result<Self, SchemeError> {
         self.former.push(Some(pepper));
         self.checked()
@@ -119,9 +120,17 @@ impl TokenScheme {
         let twice = |(place, version): (usize, _)| versions[..place].contains(version);
         if versions.iter().enumerate().any(twice) {
             Err(SchemeError::SameVersion)
+        } else if self.has_one_key_twice() {
+            Err(SchemeError::SameKey)
         } else {
             Ok(self)
         }
+    }
+
+    fn has_one_key_twice(&self) -> bool {
+        // One key makes one digest of the same bytes, whatever its version.
+        let digests: Vec<_> = self.peppers().map(|pepper| pepper.apply(&[0; 32])).collect();
+        (1..digests.len()).any(|place| digests[..place].contains(&digests[place]))
     }
 
     /// The version of each key, the current one first.
@@ -260,6 +269,9 @@ pub enum SchemeError {
     /// Two peppers have the same version, no pepper being a version of its own.
     #[error("the current and the former peppers must all have different versions")]
     SameVersion,
+    /// Two peppers have the same key, so that the later one replaces nothing.
+    #[error("two versions of the pepper have the same key: a new version must have a new key")]
+    SameKey,
     /// There is a current pepper already.
     #[error("there can be one current pepper: name the other as a former one")]
     SecondPepper,
@@ -336,6 +348,18 @@ mod tests {
         let before = || former().formerly_without_pepper().unwrap();
         assert_eq!(before().formerly_without_pepper().unwrap_err(), SchemeError::SameVersion);
         assert_eq!(scheme().pepper(pepper(3)).unwrap_err(), SchemeError::SecondPepper);
+    }
+
+    #[test]
+    fn no_key_has_two_versions() {
+        let one_key = |version| Pepper::new(version, &[7; 32]).unwrap();
+        let scheme = || TokenScheme::default().pepper(one_key(3)).unwrap();
+        assert_eq!(scheme().former_pepper(one_key(1)).unwrap_err(), SchemeError::SameKey);
+        let former = || scheme().former_pepper(pepper(2)).unwrap();
+        assert_eq!(former().former_pepper(one_key(1)).unwrap_err(), SchemeError::SameKey);
+        assert!(former().former_pepper(pepper(1)).is_ok());
+        let later = TokenScheme::default().former_pepper(one_key(1)).unwrap();
+        assert_eq!(later.pepper(one_key(2)).unwrap_err(), SchemeError::SameKey);
     }
 
     #[test]

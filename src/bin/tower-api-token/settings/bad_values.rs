@@ -17,7 +17,7 @@ use super::{KEYS, Kind, Layers, Settings, SettingsError};
 fn bad_texts(key: &str, kind: Kind) -> (&'static [&'static str], &'static str) {
     let time = "such as \"10m\"";
     match key {
-        "store" => (&["tokens.db", "mysql://db", "postgres://db/app?tls=on"], "a"),
+        "store" => (&["tokens.db", "mysql://db", "postgres://db/app?tls=on", "redis://db:0"], "a"),
         "store-timeout" => (&["2", "2 s", "soon", "0s"], "s"),
         "store-deployment" => (&["a b", "ä"], "A-Z a-z 0-9 - _"),
         "tokens.prefix" => (&["TAT", "much-too-long", "_"], "token prefix must"),
@@ -40,7 +40,9 @@ fn bad_texts(key: &str, kind: Kind) -> (&'static [&'static str], &'static str) {
         "portal.hosts" => (&["a b", "https://a.example", "a.example:443"], "tokens.example.com"),
         "portal.title" | "notify.service" => (&["a\nb"], "one line"),
         "notify.link-base" => (&["http://a.example/", "a.example"], "https"),
-        "notify.smtp" => (&["mail.example.com", "smtp://a", "tls://a:x"], "starttls://HOST"),
+        "notify.smtp" => {
+            (&["mail.example.com", "smtp://a", "tls://a:x", "loopback:0"], "starttls://HOST")
+        }
         "notify.from" => (&["api", "Api <api@example.com>"], "alice@example.com"),
         "notify.mail-domain" => (&["@example.com", "a b"], "such as example.com"),
         "notify.hello-name" => (&["a b", "mail_host"], "host"),
@@ -70,6 +72,14 @@ fn bad_values(kind: Kind) -> &'static [&'static str] {
 fn companions(key: &str) -> &'static [(&'static str, &'static str)] {
     match key {
         "store-deployment" => &[("store", "redis://cache")],
+        "store-ca-file" => &[("store", "postgres://db?sslmode=require")],
+        "tokens.pepper-version" => &[("tokens.pepper-file", "p")],
+        "tokens.pepper-file" => &[("tokens.pepper-version", "1")],
+        "tokens.former-pepper-version" => &[("tokens.former-pepper-file", "p")],
+        "tokens.former-pepper-file" => &[("tokens.former-pepper-version", "1")],
+        "tokens.formerly-without-pepper" => {
+            &[("tokens.pepper-file", "p"), ("tokens.pepper-version", "1")]
+        }
         "forward-auth.former-secret-file" => &[("forward-auth.secret-file", "secret")],
         "ext-authz.former-secret-file" => &[("ext-authz.secret-file", "secret")],
         "portal.former-secret-file" => &[("portal.secret-file", "secret")],
@@ -120,6 +130,10 @@ async fn refusal(settings: Result<Settings, SettingsError>) -> Option<String> {
     pages.err().map(|error| error.located(&settings.origins).to_string())
 }
 
+fn kind_of(key: &str) -> Kind {
+    KEYS.iter().find(|(known, _)| *known == key).unwrap().1
+}
+
 fn toml_of(kind: Kind, text: &str) -> String {
     match kind {
         Kind::List => {
@@ -166,7 +180,7 @@ async fn a_bad_value_in_the_file_is_refused_with_file_line_key_and_a_right_form(
             let mut pairs: Vec<_> = companions(key)
                 .iter()
                 .filter(|(beside, _)| *beside != key)
-                .map(|(key, value)| (*key, format!("{value:?}")))
+                .map(|(key, value)| (*key, toml_of(kind_of(key), value)))
                 .collect();
             pairs.push((key, value.clone()));
             let said = refusal(by_file(&pairs)).await.unwrap_or_default();
@@ -206,6 +220,26 @@ async fn settings_that_cannot_go_together_are_refused_by_the_name_of_one() {
     for (pairs, named) in [
         (&[("policy.code-lifetime", "2h"), ("policy.pending-lifetime", "1h")][..], "CODE_LIFETIME"),
         (&[("policy.resend-interval", "25h")], "RESEND_INTERVAL"),
+        (&[("policy.resend-interval", "24h")], "RESEND_INTERVAL"),
+        (&[("policy.pending-lifetime", "9m")], "PENDING_LIFETIME"),
+        (
+            &[("policy.pending-lifetime", "30s"), ("policy.code-lifetime", "20s")],
+            "PENDING_LIFETIME",
+        ),
+        (&[("policy.usage-interval", "13h")], "USAGE_INTERVAL"),
+        (&[("requests.sources", "bearer,header:X-Gateway-Secret")], "REQUESTS_SOURCES"),
+        (&[("requests.sources", "header:X-HTTP-Method-Override")], "REQUESTS_SOURCES"),
+        (&[("requests.sources", "header:X-Original-Method")], "REQUESTS_SOURCES"),
+        (&[("requests.sources", "header:Host")], "REQUESTS_SOURCES"),
+        (
+            &[
+                ("notify.smtp", "loopback:25"),
+                ("notify.from", "a@b.c"),
+                ("notify.link-base", "https://a.example/"),
+                ("notify.smtp-ca-file", "c"),
+            ],
+            "SMTP_CA_FILE",
+        ),
         (&[("policy.guard-window", "30s"), ("policy.usage-interval", "20s")], "GUARD_WINDOW"),
         (&[("portal.show-codes", "true"), ("notify.directory", "mail")], "SHOW_CODES"),
         (&[("notify.directory", "mail"), ("notify.smtp", "loopback:25")], "NOTIFY_SMTP"),
@@ -221,10 +255,39 @@ async fn settings_that_cannot_go_together_are_refused_by_the_name_of_one() {
         (&[("portal.tls-certificate", "c")], "PORTAL_TLS_CERTIFICATE"),
         (&[("forward-auth.slot-header", "X-Auth-User")], "SLOT_HEADER"),
         (&[("forward-auth.slot-header", "X-Accel-Redirect")], "SLOT_HEADER"),
+        (&[("tokens.pepper-version", "1")], "PEPPER_VERSION"),
+        (&[("tokens.former-pepper-file", "p")], "FORMER_PEPPER_FILE"),
+        (&[("tokens.former-peppers", "1")], "FORMER_PEPPERS"),
+        (&[("tokens.former-peppers", "0:p")], "FORMER_PEPPERS"),
+        (&[("tokens.former-peppers", "1:p,2:q,1:r")], "FORMER_PEPPERS"),
+        (&[("tokens.formerly-without-pepper", "true")], "FORMERLY_WITHOUT_PEPPER"),
+        (
+            &[
+                ("tokens.pepper-version", "2"),
+                ("tokens.pepper-file", "p"),
+                ("tokens.former-pepper-version", "2"),
+                ("tokens.former-pepper-file", "q"),
+            ],
+            "FORMER_PEPPER_FILE",
+        ),
+        (
+            &[
+                ("tokens.pepper-version", "2"),
+                ("tokens.pepper-file", "p"),
+                ("tokens.former-peppers", "1:q,2:r"),
+            ],
+            "FORMER_PEPPERS",
+        ),
         (&[("store", "sqlite:a"), ("store-replicas", "1")], "STORE_REPLICAS"),
         (&[("store", "sqlite:a"), ("store-ca-file", "c")], "STORE_CA_FILE"),
         (&[("store", "sqlite:a"), ("store-password-file", "c")], "STORE_PASSWORD_FILE"),
         (&[("store", "postgres://db"), ("store-deployment", "a")], "STORE_DEPLOYMENT"),
+        (&[("store", "postgres://db"), ("store-ca-file", "c")], "STORE_CA_FILE"),
+        (&[("store", "postgres://db?sslmode=prefer"), ("store-ca-file", "c")], "STORE_CA_FILE"),
+        (&[("store", "postgres://db?sslmode=disable"), ("store-ca-file", "c")], "STORE_CA_FILE"),
+        (&[("store", "redis://cache"), ("store-ca-file", "c")], "STORE_CA_FILE"),
+        (&[("store", "postgres://a:b@db"), ("store-password-file", "c")], "STORE_PASSWORD_FILE"),
+        (&[("store", "redis://:b@cache"), ("store-password-file", "c")], "STORE_PASSWORD_FILE"),
     ] {
         let pairs = pairs.iter().map(|(key, value)| (*key, (*value).into())).collect();
         let said = refusal(by_variables(&pairs)).await;
@@ -254,6 +317,7 @@ fn every_key_has_a_variable_and_a_place() {
             (Kind::Number, _) => "1",
             (Kind::Flag, _) => "true",
             (Kind::List, "requests.sources") => "bearer, tok",
+            (Kind::List, "tokens.former-peppers") => "1:a, 2:b",
             (Kind::List, _) => "a, b",
             (Kind::Text, key) if key.ends_with("listen") => "127.0.0.1:0",
             (Kind::Text, key) if key.ends_with("profile") => "original-method",
@@ -266,6 +330,7 @@ fn every_key_has_a_variable_and_a_place() {
             (Kind::Text, "notify.hello-name" | "notify.mail-domain") => "example.com",
             (Kind::Text, key) if key.starts_with("notify.smtp-") => continue,
             (Kind::Text, key) if key.contains(".tls-") => continue,
+            (Kind::Text, "policy.pending-lifetime") => "10m",
             (Kind::Text, key) if key.starts_with("policy.") => "30s",
             (Kind::Text, _) => "10s",
         };

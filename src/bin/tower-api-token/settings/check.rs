@@ -2,7 +2,7 @@
 //! server asked. A value that can never work is refused by every command, not
 //! only by the one that would need it.
 
-use super::{Settings, SettingsError, Time};
+use super::{Hidden, Settings, SettingsError, Time};
 use crate::store::StoreAddress;
 
 impl Settings {
@@ -41,11 +41,20 @@ impl Settings {
         store.check()?;
         let is_redis = matches!(store, StoreAddress::Redis(_));
         let is_file = matches!(store, StoreAddress::Sqlite(_));
+        let has_password =
+            self.store.as_ref().is_some_and(|Hidden(text)| StoreAddress::has_password(text));
         let for_a_server = "only a store that is a server has it: leave it out";
         let for_redis = "only a store that is Redis has it: leave it out";
+        let twice = "a password stands in the address `store`, too: leave one of them out";
+        let unverified = store.unverified();
         let unusable = [
             ("store-password-file", self.store_password_file.is_some() && is_file, for_a_server),
-            ("store-ca-file", self.store_ca_file.is_some() && is_file, for_a_server),
+            ("store-password-file", self.store_password_file.is_some() && has_password, twice),
+            (
+                "store-ca-file",
+                self.store_ca_file.is_some() && unverified.is_some(),
+                unverified.unwrap_or_default(),
+            ),
             ("store-deployment", self.store_deployment.is_some() && !is_redis, for_redis),
             ("store-replicas", self.store_replicas.is_some() && !is_redis, for_redis),
         ];

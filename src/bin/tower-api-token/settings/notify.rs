@@ -1,5 +1,6 @@
 //! The section `[notify]`: how codes and notices reach users.
 
+use std::num::NonZeroU16;
 use std::path::PathBuf;
 
 use async_trait::async_trait;
@@ -112,6 +113,11 @@ impl NotifySettings {
             (None, Some(_)) => return needs("notify.smtp-password-file", "`smtp-user`"),
             _ => {}
         }
+        let is_plain = self.smtp.as_ref().is_some_and(|smtp| smtp.starts_with("loopback:"));
+        if is_plain && self.smtp_ca_file.is_some() {
+            let problem = "loopback: in `notify.smtp` asks for no certificate: leave it out";
+            return Err(SettingsError::bad("notify.smtp-ca-file", problem));
+        }
         let of_mail = [
             ("notify.smtp-user", self.smtp_user.is_some()),
             ("notify.smtp-ca-file", self.smtp_ca_file.is_some()),
@@ -142,7 +148,7 @@ impl NotifySettings {
             SettingsError::bad(
                 "notify.smtp",
                 "a mail server is tls://HOST, starttls://HOST (both with :PORT if you like) or \
-                 loopback:PORT",
+                 loopback:PORT, where PORT is from 1 to 65535",
             )
         })?;
         let Some(name) = &self.hello_name else { return Ok(Some(server)) };
@@ -183,11 +189,11 @@ impl NotifySettings {
 
 fn server(text: &str) -> Option<SmtpServer> {
     if let Some(port) = text.strip_prefix("loopback:") {
-        return port.parse().ok().map(SmtpServer::loopback);
+        return port_number(port).map(SmtpServer::loopback);
     }
     let (scheme, place) = text.split_once("://")?;
     let (host, port) = match place.rsplit_once(':') {
-        Some((host, port)) => (host, Some(port.parse().ok()?)),
+        Some((host, port)) => (host, Some(port_number(port)?)),
         None => (place, None),
     };
     let server = match scheme {
@@ -200,6 +206,11 @@ fn server(text: &str) -> Option<SmtpServer> {
         Some(port) => server.port(port),
         None => server,
     })
+}
+
+/// The number of a port that can be connected to.
+fn port_number(text: &str) -> Option<u16> {
+    text.parse::<NonZeroU16>().ok().map(NonZeroU16::get)
 }
 
 /// Who sends messages.
@@ -235,6 +246,9 @@ mod tests {
             assert!(server(good).is_some(), "{good}");
         }
         for bad in ["mail.example.com", "smtp://a", "tls://", "loopback:x", "tls://a:b", ""] {
+            assert!(server(bad).is_none(), "{bad}");
+        }
+        for bad in ["loopback:0", "tls://a:0", "starttls://a.example:0"] {
             assert!(server(bad).is_none(), "{bad}");
         }
     }

@@ -22,7 +22,10 @@ pub(crate) struct PolicySettings {
 }
 
 /// What [`Policy::default`] says.
+const CODE_LIFETIME: Time = Time(Duration::from_secs(10 * 60));
 const PENDING_LIFETIME: Time = Time(Duration::from_secs(24 * 3_600));
+const RESEND_INTERVAL: Time = Time(Duration::from_secs(60));
+const GUARD_WINDOW: Time = Time(Duration::from_secs(24 * 3_600));
 const USAGE_INTERVAL: Time = Time(Duration::from_secs(10));
 
 type Setter = fn(Policy, Duration) -> Result<Policy, PolicyError>;
@@ -50,27 +53,35 @@ impl PolicySettings {
     }
 
     /// Refuses what would silently count as something else, or could never
-    /// happen.
+    /// happen, also beside a default.
     fn check_together(&self) -> Result<(), SettingsError> {
-        let Time(pending) = self.pending_lifetime.unwrap_or(PENDING_LIFETIME);
-        let too_long = |time: Option<Time>| time.is_some_and(|Time(time)| time > pending);
-        if too_long(self.code_lifetime) {
-            let problem = "a code must not live longer than the token that waits for it, which \
-                           `policy.pending-lifetime` says (24h by default)";
-            return Err(SettingsError::bad("policy.code-lifetime", problem));
+        let or = |time: Option<Time>, Time(default)| time.map_or(default, |Time(time)| time);
+        let pending = or(self.pending_lifetime, PENDING_LIFETIME);
+        if or(self.code_lifetime, CODE_LIFETIME) > pending {
+            let problem = "a code must not live longer (`policy.code-lifetime`, 10m by default) than \
+                           the token that waits for it (`policy.pending-lifetime`, 24h by default)";
+            let keys = ["policy.code-lifetime", "policy.pending-lifetime"];
+            return Err(SettingsError::bad(set_one(self.code_lifetime, keys), problem));
         }
-        if too_long(self.resend_interval) {
-            let problem = "no code could be sent again while the token waits for it, which \
-                           `policy.pending-lifetime` says (24h by default)";
-            return Err(SettingsError::bad("policy.resend-interval", problem));
+        if or(self.resend_interval, RESEND_INTERVAL) >= pending {
+            let problem = "no code could be sent again (`policy.resend-interval`, 1m by default) while \
+                           the token waits for it (`policy.pending-lifetime`, 24h by default)";
+            let keys = ["policy.resend-interval", "policy.pending-lifetime"];
+            return Err(SettingsError::bad(set_one(self.resend_interval, keys), problem));
         }
-        let Time(interval) = self.usage_interval.unwrap_or(USAGE_INTERVAL);
-        let unknown = |Time(window): Time| !window.is_zero() && window < interval * 2;
-        if self.guard_window.is_some_and(unknown) {
-            let problem = "uses are known no sooner than after twice `policy.usage-interval` (10s \
-                           by default): it must be that long at least, or 0s for no guard";
-            return Err(SettingsError::bad("policy.guard-window", problem));
+        let window = or(self.guard_window, GUARD_WINDOW);
+        if !window.is_zero() && window < or(self.usage_interval, USAGE_INTERVAL) * 2 {
+            let problem = "uses are known no sooner than after twice `policy.usage-interval` (10s by \
+                           default): `policy.guard-window` (24h by default) must be that long at \
+                           least, or 0s for no guard";
+            let keys = ["policy.guard-window", "policy.usage-interval"];
+            return Err(SettingsError::bad(set_one(self.guard_window, keys), problem));
         }
         Ok(())
     }
+}
+
+/// Of two keys, one of which is set, the first if it is.
+fn set_one(first: Option<Time>, [one, other]: [&'static str; 2]) -> &'static str {
+    if first.is_some() { one } else { other }
 }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use http::HeaderName;
+use http::header::AUTHORIZATION;
 use serde::Deserialize;
 use tower_api_token::credentials::CredentialSource;
 use tower_api_token::forward_auth::{ForwardAuth, IdentityHeaders, Profile};
@@ -46,15 +47,29 @@ fn source(text: &str) -> Result<CredentialSource, SettingsError> {
         "tok" => Ok(CredentialSource::Tok),
         "basic" => Ok(CredentialSource::Basic),
         _ => {
+            let bad = |problem| SettingsError::bad("requests.sources", problem);
+            let form = "a source is bearer, tok, basic or header:NAME, where NAME is the name of a \
+                        header";
             let name = text.strip_prefix("header:").and_then(|name| name.parse().ok());
-            name.map(CredentialSource::Header).ok_or_else(|| {
-                let form = "a source is bearer, tok, basic or header:NAME, where NAME is the name \
-                            of a header";
-                SettingsError::bad("requests.sources", form)
-            })
+            let name: HeaderName = name.ok_or_else(|| bad(form))?;
+            if has_other_meaning(&name) {
+                return Err(bad("this header cannot hold a token: it has another meaning for a \
+                                gateway, for HTTP or here, as X-Gateway-Secret of `secret-file` has"));
+            }
+            Ok(CredentialSource::Header(name))
         }
     }
 }
+
+/// Whether a request says something else in this header than which token it has.
+fn has_other_meaning(name: &HeaderName) -> bool {
+    let here = [GATEWAY_SECRET, "x-http-method", "x-http-method-override", "x-method-override"];
+    let beside = HeaderName::from_static("x-beside");
+    let reserved = || IdentityHeaders::new(name.clone(), beside).is_err();
+    here.contains(&name.as_str()) || (name != AUTHORIZATION && reserved())
+}
+
+const GATEWAY_SECRET: &str = "x-gateway-secret";
 
 /// The section `[cache]`.
 #[derive(Debug, Default, Deserialize)]
@@ -196,7 +211,7 @@ fn header(
 pub(super) fn header_name(key: &'static str, text: &str) -> Result<HeaderName, SettingsError> {
     let problem = "the name of a header has letters, digits and -, such as X-Remote-User";
     let name: HeaderName = text.parse().map_err(|_| SettingsError::bad(key, problem))?;
-    if name == "x-gateway-secret" {
+    if name == GATEWAY_SECRET {
         let problem = "X-Gateway-Secret is the header of the shared secret: choose another name";
         return Err(SettingsError::bad(key, problem));
     }

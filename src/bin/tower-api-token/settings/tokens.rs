@@ -28,11 +28,11 @@ pub(crate) struct TokenSettings {
 impl TokenSettings {
     /// What can be told before a pepper is read.
     pub(super) fn check(&self) -> Result<(), SettingsError> {
-        self.prefixes().map(drop)
+        self.with_peppers(self.prefixes()?, stand_in).map(drop)
     }
 
     pub(crate) fn scheme(&self) -> Result<TokenScheme, SettingsError> {
-        self.with_peppers(self.prefixes()?)
+        self.with_peppers(self.prefixes()?, read_pepper)
     }
 
     fn prefixes(&self) -> Result<TokenScheme, SettingsError> {
@@ -47,20 +47,25 @@ impl TokenSettings {
         Ok(scheme)
     }
 
-    fn with_peppers(&self, mut scheme: TokenScheme) -> Result<TokenScheme, SettingsError> {
+    fn with_peppers(
+        &self,
+        mut scheme: TokenScheme,
+        read: Read,
+    ) -> Result<TokenScheme, SettingsError> {
         let bad = SettingsError::bad;
         let keys = ("tokens.pepper-version", CURRENT);
-        if let Some(pepper) = pepper(keys, self.pepper_version, self.pepper_file.as_deref())? {
+        let (version, file) = (self.pepper_version, self.pepper_file.as_deref());
+        if let Some(pepper) = pepper(keys, version, file, read)? {
             scheme = scheme.pepper(pepper).map_err(|error| bad(CURRENT, error))?;
         }
         let keys = ("tokens.former-pepper-version", FORMER);
         let (version, file) = (self.former_pepper_version, self.former_pepper_file.as_deref());
-        if let Some(pepper) = pepper(keys, version, file)? {
+        if let Some(pepper) = pepper(keys, version, file, read)? {
             scheme = scheme.former_pepper(pepper).map_err(|error| bad(FORMER, error))?;
         }
         for text in &self.former_peppers {
             let (version, file) = version_and_file(text)?;
-            let pepper = read_pepper(FORMERS, version, file)?;
+            let pepper = read(FORMERS, version, file)?;
             scheme = scheme.former_pepper(pepper).map_err(|error| bad(FORMERS, error))?;
         }
         if self.formerly_without_pepper {
@@ -103,10 +108,11 @@ fn pepper(
     (version_key, file_key): (&'static str, &'static str),
     version: Option<u16>,
     file: Option<&Path>,
+    read: Read,
 ) -> Result<Option<Pepper>, SettingsError> {
     match (version, file) {
         (None, None) => Ok(None),
-        (Some(version), Some(file)) => read_pepper(file_key, version, file).map(Some),
+        (Some(version), Some(file)) => read(file_key, version, file).map(Some),
         (Some(_), None) => Err(SettingsError::Incomplete { key: version_key, with: file_key }),
         (None, Some(_)) => Err(SettingsError::Incomplete { key: file_key, with: version_key }),
     }
@@ -118,6 +124,15 @@ fn version_and_file(text: &str) -> Result<(u16, &Path), SettingsError> {
     let parts = parts.and_then(|(version, file)| Some((version.parse().ok()?, Path::new(file))));
     let problem = "each is a version and a file, such as 1:/run/secrets/pepper-1";
     parts.ok_or_else(|| SettingsError::bad(FORMERS, problem))
+}
+
+/// Makes the pepper of that version of what the setting names.
+type Read = fn(&'static str, u16, &Path) -> Result<Pepper, SettingsError>;
+
+/// A pepper that nothing was read for, with a key that no other version has.
+fn stand_in(key: &'static str, version: u16, _: &Path) -> Result<Pepper, SettingsError> {
+    let pepper = Pepper::new(version, &version.to_be_bytes().repeat(Pepper::SHORTEST_KEY));
+    pepper.map_err(|error| SettingsError::bad(key, error))
 }
 
 /// A key that is too short for a new pepper is refused when the store is opened,

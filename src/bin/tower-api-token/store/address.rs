@@ -46,6 +46,22 @@ impl StoreAddress {
         problem.map_or(Ok(()), |problem| Err(SettingsError::bad("store", problem)))
     }
 
+    /// Why the certificate of its server might never be asked for.
+    pub(crate) fn unverified(&self) -> Option<&'static str> {
+        match self {
+            Self::Sqlite(_) => Some("only a store that is a server has it: leave it out"),
+            Self::Postgres(Hidden(url)) if !explain::requires_tls(url) => Some(
+                "a certificate is sure to be asked for only with sslmode=require in the address \
+                 `store`: say so, or leave it out",
+            ),
+            Self::Redis(Hidden(url)) if !url.starts_with("rediss:") => Some(
+                "redis:// in the address `store` asks for no certificate: say rediss://, or leave \
+                 it out",
+            ),
+            _ => None,
+        }
+    }
+
     /// Whether a password stands in the text.
     pub(crate) fn has_password(text: &str) -> bool {
         let Some((_, rest)) = text.split_once("://") else { return false };

@@ -1,6 +1,8 @@
 //! What is wrong with the address of a server, without a word of its password.
 
 use redis::IntoConnectionInfo;
+use tokio_postgres::Config;
+use tokio_postgres::config::SslMode;
 
 /// The parameters of a PostgreSQL address, and what each may be.
 const PARAMETERS: &[(&str, &str)] = &[
@@ -38,16 +40,20 @@ pub(super) fn postgres(url: &str) -> Option<String> {
     if let Some(problem) = parameters(query) {
         return Some(problem);
     }
-    if url.parse::<tokio_postgres::Config>().is_ok() {
-        return None;
-    }
     let hosts = server.split('/').next().unwrap_or_default();
     let form = "a PostgreSQL store is postgres://USER@HOST:PORT/DATABASE";
-    Some(if hosts.split(',').any(|host| !has_good_port(host)) {
-        format!("the port must be a number from 1 to 65535: {form}")
-    } else {
-        form.to_owned()
-    })
+    match url.parse::<Config>() {
+        // Both `:0` and `port=0`.
+        Ok(config) if !config.get_ports().contains(&0) => None,
+        Err(_) if hosts.split(',').all(has_good_port) => Some(form.to_owned()),
+        _ => Some(format!("the port must be a number from 1 to 65535: {form}")),
+    }
+}
+
+/// Whether no connection to this PostgreSQL server is made without TLS.
+pub(super) fn requires_tls(url: &str) -> bool {
+    let config = url.parse::<Config>();
+    config.is_ok_and(|config| config.get_ssl_mode() == SslMode::Require)
 }
 
 /// What is wrong with an address of Redis.
@@ -56,12 +62,13 @@ pub(super) fn redis(url: &str) -> Option<String> {
     if has_bare_marks(credentials) {
         return Some(ENCODE.to_owned());
     }
-    // Both schemes have one form.
-    if url.replacen("rediss:", "redis:", 1).into_connection_info().is_ok() {
-        return None;
-    }
     let (server, _) = place.split_once(['?', '#']).unwrap_or((place, ""));
     let (host, database) = server.split_once('/').unwrap_or((server, ""));
+    // Both schemes have one form.
+    let info = url.replacen("rediss:", "redis:", 1).into_connection_info();
+    if info.is_ok() && has_good_port(host) {
+        return None;
+    }
     let problem = if host.is_empty() || host.starts_with(':') {
         "the host is missing"
     } else if !has_good_port(host) {
@@ -106,7 +113,7 @@ fn parameters(query: &str) -> Option<String> {
         match known {
             Some((name, form)) => {
                 let alone = format!("postgres://localhost/?{name}={value}");
-                if !pair.contains('=') || alone.parse::<tokio_postgres::Config>().is_err() {
+                if !pair.contains('=') || alone.parse::<Config>().is_err() {
                     return Some(format!("the parameter {name} must be {form}"));
                 }
                 after_a_password |= *name == "password";
@@ -155,9 +162,10 @@ mod tests {
             assert!(said.contains(problem), "{query}: {said}");
             assert!(!said.contains("s3cret"), "{said}");
         }
-        let ports = ["postgres://db:port/app", "postgres://db:70000/app", "postgres://db:0/app"];
-        for url in ports {
-            assert!(postgres(url).is_none_or(|said| said.contains("the port must")), "{url}");
+        let ports = ["db:port/app", "db:70000/app", "db:0/app", "a,db:0/app", "db/app?port=0"];
+        let ports = ports.map(|place| format!("postgres://{place}"));
+        for url in &ports {
+            assert!(postgres(url).unwrap().contains("the port must"), "{url}");
         }
         for good in [
             base,
@@ -191,6 +199,8 @@ mod tests {
     fn an_address_of_redis_names_the_part_that_is_wrong() {
         for (url, problem) in [
             ("redis://cache:port", "the port must be a number"),
+            ("redis://cache:0", "the port must be a number"),
+            ("rediss://[::1]:0/1", "the port must be a number"),
             ("redis://cache/tokens", "the database must be a number"),
             ("redis://", "the host is missing"),
             ("redis://:6379", "the host is missing"),

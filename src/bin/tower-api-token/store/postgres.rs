@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use deadpool_postgres::{Connect, Manager, ManagerConfig, Pool, Runtime};
 use tokio::task::JoinHandle;
-use tokio_postgres::config::SslMode;
 use tokio_postgres::{Client, Config, Error};
 use tokio_postgres_rustls::MakeRustlsConnect;
 use tokio_rustls::rustls::crypto::ring;
@@ -57,10 +56,6 @@ impl Database {
         config.application_name("tower-api-token");
         if config.get_connect_timeout().is_none() {
             config.connect_timeout(PATIENCE);
-        }
-        if settings.store_ca_file.is_some() && config.get_ssl_mode() == SslMode::Disable {
-            let problem = "sslmode=disable asks for no certificate: leave one of them out";
-            return Err(SettingsError::bad("store-ca-file", problem));
         }
         let roots = roots(settings.store_ca_file.as_deref())?;
         let provider = Arc::new(ring::default_provider());

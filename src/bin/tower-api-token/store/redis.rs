@@ -37,10 +37,6 @@ fn client(url: &str, settings: &Settings) -> Result<Client, SettingsError> {
             Err(SettingsError::bad("store", problem))
         }
         ConnectionAddr::TcpTls { .. } => over_tls(info, settings.store_ca_file.as_deref()),
-        _ if settings.store_ca_file.is_some() => {
-            let problem = "redis:// asks for no certificate: say rediss://, or leave it out";
-            Err(SettingsError::bad("store-ca-file", problem))
-        }
         _ => Client::open(info).map_err(bad),
     }
 }
