@@ -46,16 +46,20 @@
 //! the store as it was left. To grant again at each of them would fail with
 //! [`AlreadyDone`](crate::rotation::RotationError::AlreadyDone), or undo a
 //! revocation. [`summary`](TokenManager::summary) tells a first start from a
-//! later one, since the account of a user stays when their access is revoked:
+//! later one, since the account of a user stays when their access is revoked. Of
+//! nodes that start at once one makes the token, and the others are refused what is
+//! done already:
 //!
 //! ```
 //! use tower_api_token::TokenManager;
 //! use tower_api_token::identity::{Actor, UserId};
 //! use tower_api_token::manage::ManageError;
 //! use tower_api_token::method::MethodSet;
+//! use tower_api_token::rotation::RotationError;
 //! use tower_api_token::token::Token;
 //!
-//! /// The first administrator's token at the very first start, and none at any later one.
+//! /// The first administrator's token at the very first start, and none at any later one
+//! /// or where another node has made it.
 //! async fn first_administrator(
 //!     manager: &TokenManager,
 //!     admin: &UserId,
@@ -66,8 +70,16 @@
 //!         return Ok(None);
 //!     }
 //!     let by = Actor::program("bootstrap").expect("a name");
-//!     manager.grant(&by, admin, methods).await?;
-//!     Ok(Some(manager.issue(&by, admin).await?.token))
+//!     let granted = manager.grant(&by, admin, methods).await.map(drop);
+//!     granted.or_else(|error| match error.refusal() {
+//!         Some(RotationError::AlreadyDone) => Ok(()),
+//!         _ => Err(error),
+//!     })?;
+//!     match manager.issue(&by, admin).await {
+//!         Ok(issued) => Ok(Some(issued.token)),
+//!         Err(error) if error.refusal() == Some(RotationError::PrimaryExists) => Ok(None),
+//!         Err(error) => Err(error),
+//!     }
 //! }
 //! # use tower_api_token::{manage::Confirmation, store::MemoryStore};
 //! # use std::sync::Arc;
@@ -78,8 +90,13 @@
 //! # for start in 1..=3 {
 //! #     let builder = TokenManager::builder(Arc::clone(&store));
 //! #     let manager = builder.confirmation(Confirmation::ByCaller).build().await?;
-//! #     let made = first_administrator(&manager, &root, MethodSet::new(["GET"])?).await?;
-//! #     assert_eq!(made.is_some(), start == 1);
+//! #     let methods = MethodSet::new(["GET"])?;
+//! #     let (one, other) = tokio::join!(
+//! #         first_administrator(&manager, &root, methods.clone()),
+//! #         first_administrator(&manager, &root, methods),
+//! #     );
+//! #     let made = [one?, other?].into_iter().flatten().count();
+//! #     assert_eq!(made, usize::from(start == 1));
 //! #     if start == 2 {
 //! #         manager.revoke_access(&Actor::administrator("boss")?, &root).await?;
 //! #     }

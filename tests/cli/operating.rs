@@ -1,6 +1,10 @@
 //! `docs/operating.md`: each block of commands is run as it stands there.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
+
+use serde_json::json;
 
 use crate::postgres::Server;
 use crate::program::{Place, Ran, finish};
@@ -92,6 +96,35 @@ async fn postgres_is_backed_up_and_restored_as_the_page_says() {
     assert_eq!(users_with_tokens(&place), 1);
 }
 
+/// Its first change has given out the revision that the audit tells of an end by.
+#[tokio::test]
+async fn a_restore_that_broke_off_between_two_changes_is_completed_by_the_next() {
+    let server = Server::shared();
+    let database = server.database().await;
+    let place = Place::in_database(server, &database);
+    place.run(&["migrate"]).succeeded();
+    for user in ["alice", "bob"] {
+        place.user_with_token(user, &["GET", "POST"]);
+    }
+    run(&place, &of("Back up", "sh postgres")[0]).succeeded();
+    run(&place, "tower-api-token token revoke-all alice").succeeded();
+    run(&place, "tower-api-token user grant alice GET").succeeded();
+    let restore = of("Restore", "sh postgres");
+    let (put_back, end) = restore[0].split_once('\n').unwrap();
+    run(&place, put_back).succeeded();
+    let client = database.client().await;
+    let history = "ALTER TABLE tower_api_token.history";
+    let one_change = format!("{history} ADD CONSTRAINT one_change CHECK (revision < 4)");
+    client.batch_execute(&one_change).await.unwrap();
+    assert_ne!(run(&place, end).code, Some(0));
+    let shown = || place.run(&["user", "show", "alice", "--json"]).succeeded().json().remove(0);
+    assert_eq!((&shown()["methods"], &shown()["revision"]), (&json!(["GET"]), &json!(3)));
+    client.batch_execute(&format!("{history} DROP CONSTRAINT one_change")).await.unwrap();
+    run(&place, end).succeeded();
+    assert_eq!((&shown()["methods"], &shown()["primary"]), (&json!(["GET"]), &json!(null)));
+    assert_eq!(users_with_tokens(&place), 1);
+}
+
 #[test]
 fn the_first_administrator_is_made_once_and_a_revocation_stays() {
     let place = Place::without_store();
@@ -112,6 +145,38 @@ fn the_first_administrator_is_made_once_and_a_revocation_stays() {
     let broken = Place::on("sqlite:nowhere/tokens.db");
     let failed = run(&broken, start);
     assert_ne!(failed.code, Some(0), "{failed:?}");
+}
+
+/// Each asks before the other has made the account.
+#[test]
+fn of_two_nodes_that_start_at_once_one_makes_the_first_administrator() {
+    let places = [Place::without_store(), Place::without_store()];
+    let [first, second] = &places;
+    let store = format!("sqlite:{}", first.path("tokens.db").display());
+    let waiting = "#!/bin/bash\n\"$PROGRAM\" \"$@\" || status=$?\n\
+                   if [ \"$1 $2\" = \"user show\" ]; then\n\
+                   touch \"$ASKED/$$\"; until [ \"$(ls \"$ASKED\" | wc -l)\" -ge 2 ]; do sleep 0.01; done\n\
+                   fi\nexit ${status-0}\n";
+    std::fs::create_dir(first.path("asked")).unwrap();
+    let [start] = &of("First administrator", "sh")[..] else { panic!() };
+    let nodes = places.each_ref().map(|place| {
+        let program = place.write("tower-api-token", waiting);
+        std::fs::set_permissions(&program, Permissions::from_mode(0o700)).unwrap();
+        let path = format!("{}:{}", place.directory().display(), std::env::var("PATH").unwrap());
+        let mut shell = Command::new("bash");
+        shell.args(["-euo", "pipefail", "-c", start]).current_dir(place.directory());
+        shell.env("PATH", path).env("PROGRAM", env!("CARGO_BIN_EXE_tower-api-token"));
+        shell.env("TOWER_API_TOKEN_STORE", &store).env("ASKED", first.path("asked"));
+        shell.spawn().unwrap()
+    });
+    for mut node in nodes {
+        assert!(node.wait().unwrap().success());
+    }
+    let tokens = [first, second].map(|place| std::fs::read_to_string(place.path("admin.token")));
+    let tokens: Vec<_> = tokens.into_iter().flatten().collect();
+    let [token] = &tokens[..] else { panic!("{}", tokens.len()) };
+    let status = Serving::start(first, &[]).ask(Some(token.trim()), "GET").status;
+    assert_eq!((status, users_with_tokens(first)), (200, 1));
 }
 
 #[test]

@@ -23,7 +23,8 @@ pub(super) enum Step {
 
 impl Step {
     /// The next change of an account whose expired tokens are retired; `None` if
-    /// nothing is left to take.
+    /// nothing is left to take. The methods come first: they are told by revisions,
+    /// which each change raises.
     pub(super) fn next(live: &Account, take: &ToTake) -> Option<Self> {
         if let Some(left) = take.methods.as_ref().filter(|left| *left != live.methods()) {
             let step = if left.is_empty() { Self::RevokeAccess } else { Self::Grant(left.clone()) };

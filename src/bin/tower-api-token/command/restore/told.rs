@@ -89,28 +89,33 @@ impl Told {
         missing
     }
 
-    /// What is to be taken from the account by what has happened after its
-    /// revision; `None` if nothing has. Every token, where revisions are missing.
+    /// What is to be taken from the account; `None` if nothing is. Every token,
+    /// where revisions are missing.
+    ///
+    /// A token ends by any line that is not older than it: where a restore broke
+    /// off, its own changes have given out the revisions of the lines anew. Methods
+    /// are taken by the lines after the account's revision, since an earlier grant
+    /// may have been widened since.
     pub(super) fn of(&self, account: &Account) -> Option<ToTake> {
         let lines = self.0.get(account.user().as_str())?;
-        let later = lines.iter().filter(|line| line.revision > account.revision().as_u64());
         let live = account.primary().into_iter().chain(account.backup());
         let tokens = live.chain(account.pending().map(|pending| &pending.token));
         let tokens: Vec<_> =
             tokens.map(|token| (token.id, token.active_since.to_string())).collect();
         let mut take = ToTake { ended: HashSet::new(), methods: None };
-        for line in later {
+        for line in lines {
+            let later = line.revision > account.revision().as_u64();
             // Ids are given out again in a store that was restored before: a token
             // that is younger than the line is not the one that ended.
             let ended = tokens.iter().filter(|(id, since)| {
-                *since <= line.at
+                (*since < line.at || (later && *since == line.at))
                     && match &line.ended {
                         Ended::All => true,
                         Ended::These(ids) => ids.contains(&id.as_u64()),
                     }
             });
             take.ended.extend(ended.map(|(id, _)| *id));
-            if let Some(granted) = &line.methods {
+            if let Some(granted) = line.methods.as_ref().filter(|_| later) {
                 let left = take.methods.as_ref().unwrap_or(account.methods());
                 let both = left.iter().filter(|method| granted.allows(method));
                 take.methods = Some(MethodSet::new(both).unwrap_or_default());
