@@ -162,10 +162,12 @@ pub enum StartError {
         /// How many tokens are in use under it.
         tokens: u64,
     },
-    /// The scheme's pepper of that version is not the one that the tokens in use
-    /// were made with: they would all be refused.
+    /// The scheme's pepper of that version is not the one that tokens were made
+    /// with, or were to be: they would all be refused. If none is in use under the
+    /// version, the right key can have another one instead.
     #[error(
-        "the pepper of version {version} is not the one that this store's tokens were made with"
+        "the pepper of version {version} is not the one that the store has seen by that version: \
+         it must be that one, or have a version that was never used"
     )]
     WrongPepper {
         /// The version whose key is another.

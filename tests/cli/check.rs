@@ -1,6 +1,7 @@
 //! `check`.
 
 use std::path::Path;
+use std::process::Stdio;
 
 use crate::postgres::Server;
 use crate::program::Place;
@@ -65,6 +66,39 @@ fn another_key_under_the_same_version_is_refused_by_name_of_version_and_setting(
     for command in [&["user", "list"][..], &["token", "issue", "alice"], &["serve"]] {
         let refused = place.run(&[command, &["--config", "wrong.toml"]].concat()).exited(2);
         refused.says("pepper of version 2").says("tokens.pepper-file");
+    }
+}
+
+#[test]
+fn a_wrong_key_that_no_token_was_made_with_is_left_behind_by_another_version() {
+    let place = Place::new();
+    place.write("typo", "thirty-two bytes of the wrong file");
+    place.write("pepper", "thirty-two bytes from a secret store");
+    let config = |version: u16, file: &str| {
+        format!("[tokens]\npepper-version = {version}\npepper-file = \"{file}\"\n")
+    };
+    place.write("config.toml", &config(1, "typo"));
+    let run = |arguments: &[&str]| place.run(&[arguments, &["--config", "config.toml"]].concat());
+    run(&["user", "grant", "alice", "GET"]).succeeded();
+    place.write("config.toml", &config(1, "pepper"));
+    run(&["token", "issue", "alice"]).exited(2).says("a version that was never used");
+    place.write("config.toml", &config(2, "pepper"));
+    let token = run(&["token", "issue", "alice"]).succeeded().out;
+    let ran = run(&["check"]).succeeded();
+    assert!(ran.out.contains("version 2: 1 token in use, verified"), "{ran:?}");
+    let server = Serving::start(&place, &["--config", "config.toml"]);
+    assert_eq!(server.ask(Some(token.trim()), "GET").status, 200);
+}
+
+/// `check | head -1`.
+#[test]
+fn a_reader_that_goes_does_not_make_a_failed_check_a_success() {
+    let place = Place::without_store();
+    for json in [&[][..], &["--json"]] {
+        let mut command = place.command(&[&["check"], json].concat());
+        let mut check = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        drop(check.stdout.take());
+        assert_eq!(check.wait().unwrap().code(), Some(9));
     }
 }
 

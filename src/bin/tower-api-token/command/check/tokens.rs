@@ -64,7 +64,7 @@ pub(super) async fn peppers(
             Some(_) => {
                 wrong = true;
                 format!(
-                    "another key than the tokens were made with ({})",
+                    "another key than the store has seen by that version ({})",
                     settings.file_of(version)
                 )
             }
