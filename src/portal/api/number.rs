@@ -1,9 +1,8 @@
 //! Integers as JSON knows them: a number without a fraction, whatever it is
 //! written like.
 
-use std::fmt;
-
-use serde::de::{Deserialize, Deserializer, Error, Visitor};
+use serde::de::{Deserialize, Deserializer, Error};
+use serde_json::Number;
 
 /// An integer that is not negative. `5.0` and `5e0` are 5: JSON has one kind of
 /// number (RFC 8259 section 6), and some programs write every one so.
@@ -16,33 +15,24 @@ const EXACT: f64 = 281_474_976_710_656.0;
 
 impl<'de> Deserialize<'de> for Integer {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct OfNumber;
-        impl Visitor<'_> for OfNumber {
-            type Value = Integer;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an integer that is not negative")
-            }
-
-            fn visit_u64<E: Error>(self, number: u64) -> Result<Integer, E> {
-                Ok(Integer(number))
-            }
-
-            #[expect(
-                clippy::cast_possible_truncation,
-                clippy::cast_sign_loss,
-                reason = "the number is an integer from 0 to below 2^48"
-            )]
-            fn visit_f64<E: Error>(self, number: f64) -> Result<Integer, E> {
-                if number.fract() == 0.0 && (0.0..EXACT).contains(&number) {
-                    Ok(Integer(number as u64))
-                } else {
-                    Err(E::custom("not an integer"))
-                }
-            }
-        }
-        deserializer.deserialize_any(OfNumber)
+        // A build in which somebody enables `arbitrary_precision` hands a visitor of
+        // numbers something else than a number.
+        let number = Number::deserialize(deserializer)?;
+        let integer = number.as_u64().or_else(|| number.as_f64().and_then(whole));
+        integer
+            .map(Self)
+            .ok_or_else(|| D::Error::custom("expected an integer that is not negative"))
     }
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "the number is an integer from 0 to below 2^48"
+)]
+fn whole(number: f64) -> Option<u64> {
+    let is_whole = number.fract() == 0.0 && (0.0..EXACT).contains(&number);
+    is_whole.then_some(number as u64)
 }
 
 #[cfg(test)]
@@ -76,6 +66,7 @@ mod tests {
             "null",
             "[5]",
             "{}",
+            "1e400",
         ] {
             assert!(serde_json::from_str::<Integer>(bad).is_err(), "{bad}");
         }
