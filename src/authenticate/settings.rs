@@ -126,7 +126,8 @@ impl Authenticator {
     /// identity only. Several add up: each of them must hold. Default: none.
     ///
     /// With the feature `axum` the path is the one that the client sent, also
-    /// in a nested router. A check of it lists what is allowed, as
+    /// in a nested router; what was rewritten before is seen rewritten. A check of
+    /// it lists what is allowed, as
     /// [the layer's](crate::TokenAuthLayer::also_require) does.
     #[must_use]
     pub fn also_require(

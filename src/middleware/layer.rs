@@ -209,7 +209,12 @@ impl TokenAuthLayer {
     ///     layer.clone().also_require(|identity, _| identity.user().as_str() == "root");
     /// ```
     ///
-    /// The path is the one that the client sent. axum takes the prefix of a
+    /// The path is the one that the client sent, as far as this layer can know it:
+    /// what a middleware outside of it has rewritten (a `NormalizePath`, a prefix
+    /// taken off, an address of a gateway's) is seen rewritten, as the routes inside
+    /// see it. Put such a middleware inside, or write the check for what it leaves.
+    ///
+    /// axum takes the prefix of a
     /// nested router off, and keeps the whole in an extension that is looked
     /// for here with the feature `axum`, which every host with nested routers
     /// needs. The same holds for [`client_of`](Self::client_of) and
