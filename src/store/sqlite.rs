@@ -127,10 +127,12 @@ impl SqliteStore {
 
     fn with(path: &Path, options: &SqliteOptions) -> Result<Self, SqliteOpenError> {
         connection::check_version(rusqlite::version_number())?;
-        let Connections { file, writer, readers } = Connections::open(path, options)?;
-        let readers = Arc::new(Readers::new(&file, readers));
-        let file = Arc::new(OpenFile::new(path.to_owned(), file));
-        let worker = Worker::new(Arc::clone(&file), Arc::clone(&readers), options.clone(), writer);
+        let readers = Arc::new(Readers::new());
+        let file = Arc::new(OpenFile::new(path.to_owned()));
+        let mut worker = Worker::new(Arc::clone(&file), Arc::clone(&readers), options.clone());
+        if let Some(connections) = Connections::open(path, options)? {
+            worker.open(connections);
+        }
         let writer = Writer::start(worker, Arc::clone(&file), options.busy_timeout);
         Ok(Self {
             feeds: Feeds::new(Arc::clone(&file), options.clone()),
@@ -351,6 +353,7 @@ impl AccountStore for SqliteStore {
     }
 
     async fn changes(&self) -> Result<Feed, StoreError> {
+        self.follow_the_path(feed::OPENING).await?;
         self.feeds.open().await
     }
 

@@ -1,7 +1,8 @@
 //! A file that is replaced while a store has it open.
 
 use std::fs;
-use std::path::Path;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -12,10 +13,11 @@ use tower_api_token::store::{
 };
 use tower_api_token::token::Pepper;
 
+use super::process::{child, parent};
 use super::support::{
-    PATIENCE, Place, account, assert_sound, count, digest, next, step, until, user,
+    PATIENCE, Place, account, assert_sound, block_on, count, digest, next, step, until, user,
 };
-use crate::replaced_file::{WAYS, remove_log};
+use crate::replaced_file::{WAYS, Way, remove_log};
 
 /// When a replaced file is noticed at the latest.
 const BOUND: Duration = Duration::from_secs(1);
@@ -327,4 +329,65 @@ async fn two_stores_on_one_path_both_go_over_to_the_other_file() {
         assert_eq!(raw.query_row(beats, [], |row| row.get::<_, i64>(0)), Ok(2), "{}", way.name);
         assert_sound(&raw);
     }
+}
+
+/// The log that SQLite takes for that of the file at the path.
+fn log_of(path: &Path) -> PathBuf {
+    let mut log = path.canonicalize().unwrap().into_os_string();
+    log.push("-wal");
+    log.into()
+}
+
+fn is_same_file(one: &Path, other: &Path) -> bool {
+    let inode = |path: &Path| path.metadata().map(|found| found.ino()).ok();
+    inode(one).is_some() && inode(one) == inode(other)
+}
+
+/// Nobody asks anything of the store, and then another process writes.
+#[test]
+fn an_idle_store_leaves_the_former_file_and_no_log_of_it_for_others_to_write_to() {
+    if let Some((store, number)) = parent() {
+        return block_on(store.replace(step(account("alice", number, number)))).unwrap();
+    }
+    std::thread::scope(|scope| {
+        for way in WAYS {
+            scope.spawn(|| assert_left_while_idle(way));
+        }
+    });
+}
+
+fn assert_left_while_idle(way: &Way) {
+    let place = Place::new();
+    let (path, other) = way.prepare(place.directory());
+    block_on(other_file(&other));
+    let store = SqliteStore::open(&path).unwrap();
+    block_on(store.migrate()).unwrap();
+    block_on(store.replace(step(account("alice", 1, 1)))).unwrap();
+    // Kept, so that no other file comes to have its number.
+    let former_log = place.directory().join("former-log");
+    fs::hard_link(log_of(&path), &former_log).unwrap();
+    way.replace(place.directory());
+    let replaced = Instant::now();
+    while is_same_file(&log_of(&path), &former_log) {
+        assert!(replaced.elapsed() < PATIENCE, "{}", way.name);
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let test =
+        "replaced::an_idle_store_leaves_the_former_file_and_no_log_of_it_for_others_to_write_to";
+    assert!(child(test, &path, 3).wait().unwrap().success(), "{}", way.name);
+    // Where its log was removed the store may not have looked yet.
+    let revision = || {
+        let loaded = block_on(store.load(&user("alice"))).unwrap().account.unwrap();
+        loaded.revision().as_u64()
+    };
+    while revision() == 1 {
+        assert!(replaced.elapsed() < PATIENCE, "{}", way.name);
+    }
+    assert_eq!(revision(), 3, "{}", way.name);
+    drop(store);
+    let raw = Connection::open(&path).unwrap();
+    let revision = "SELECT revision FROM accounts WHERE user_id = 'alice'";
+    assert_eq!(raw.query_row(revision, [], |row| row.get::<_, i64>(0)), Ok(3), "{}", way.name);
+    assert_eq!(count(&raw, "accounts"), 201, "{}", way.name);
+    assert_sound(&raw);
 }

@@ -1,6 +1,8 @@
 //! The tables: how they come to be, and what they refuse by themselves.
 
 use std::error::Error;
+use std::fs;
+use std::path::Path;
 use std::thread;
 
 use tower_api_token::store::{AccountStore, SchemaError, SqliteStore, StoreError, TokenStore};
@@ -86,17 +88,41 @@ async fn a_table_renamed_by_a_later_schema_is_noticed_by_open_connections() {
     assert_schema(&error, SchemaError::Newer { found: 3 });
 }
 
+/// Whatever is asked of the store, no byte of the file changes.
+async fn assert_left_alone(path: &Path, expected: SchemaError) {
+    let before = fs::read(path).unwrap();
+    let store = SqliteStore::open(path).unwrap();
+    assert_schema(&store.find(&digest(1)).await.unwrap_err(), expected);
+    assert_schema(&store.changes().await.unwrap_err(), expected);
+    assert_schema(&store.replace(step(account("alice", 1, 1))).await.unwrap_err(), expected);
+    assert_schema(&store.migrate().await.unwrap_err(), expected);
+    drop(store);
+    assert!(fs::read(path).unwrap() == before, "{expected:?}: the file was changed");
+}
+
 #[tokio::test]
-async fn the_file_of_another_program_is_left_alone() {
+async fn the_file_of_another_program_is_left_as_it_was() {
+    for mode in ["DELETE", "WAL"] {
+        let place = Place::new();
+        let tables = "CREATE TABLE accounts (name TEXT); PRAGMA user_version = 1";
+        let raw = place.raw();
+        raw.pragma_update(None, "journal_mode", mode).unwrap();
+        raw.execute_batch(tables).unwrap();
+        drop(raw);
+        assert_left_alone(&place.path(), SchemaError::Foreign).await;
+        let raw = place.raw();
+        assert_eq!(count(&raw, "sqlite_schema"), 1);
+        let found: String = raw.query_row("PRAGMA journal_mode", [], |row| row.get(0)).unwrap();
+        assert_eq!(found, mode.to_lowercase());
+    }
+}
+
+#[tokio::test]
+async fn a_backup_is_left_as_it_was() {
     let place = Place::new();
-    place
-        .raw()
-        .execute_batch("CREATE TABLE accounts (name TEXT); PRAGMA user_version = 1")
-        .unwrap();
-    let store = SqliteStore::open(place.path()).unwrap();
-    assert_schema(&store.migrate().await.unwrap_err(), SchemaError::Foreign);
-    assert_schema(&store.find(&digest(1)).await.unwrap_err(), SchemaError::Foreign);
-    assert_eq!(count(&place.raw(), "sqlite_schema"), 1);
+    let backup = place.directory().join("backup.db");
+    place.store().await.backup(&backup).await.unwrap();
+    assert_left_alone(&backup, SchemaError::Backup).await;
 }
 
 #[tokio::test]

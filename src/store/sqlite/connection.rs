@@ -41,10 +41,18 @@ pub(super) struct Connections {
 }
 
 impl Connections {
-    /// Opens the file at the path, and makes an empty one if there is none.
-    pub(super) fn open(path: &Path, options: &SqliteOptions) -> Result<Self, SqliteOpenError> {
+    /// Opens the file at the path, and makes an empty one if there is none; `None`
+    /// if it is not for a store to work on.
+    pub(super) fn open(
+        path: &Path,
+        options: &SqliteOptions,
+    ) -> Result<Option<Self>, SqliteOpenError> {
         make_private(path);
-        Self::open_with(path, options, OpenFlags::SQLITE_OPEN_CREATE)
+        match refuse_others(path, options) {
+            Ok(()) => Self::open_with(path, options, OpenFlags::SQLITE_OPEN_CREATE).map(Some),
+            Err(Failure::Driver(error)) => Err(error.into()),
+            Err(_) => Ok(None),
+        }
     }
 
     /// Opens the file that is at the path now. In one without our tables, which
@@ -60,6 +68,7 @@ impl Connections {
     /// Opens the file that is at the path now, to make tables in it.
     pub(super) fn open_to_migrate(path: &Path, options: &SqliteOptions) -> Result<Self, Failure> {
         file_at(path)?;
+        refuse_others(path, options)?;
         Ok(Self::open_with(path, options, OpenFlags::empty())?)
     }
 
@@ -80,6 +89,18 @@ impl Connections {
             }
         }
         Err(SqliteOpenError::Replaced)
+    }
+}
+
+/// Refuses the file of another program, or a backup, while it is as it was: the
+/// connection that writes would switch it to a write-ahead log. What else is wrong
+/// with a file that connection tells.
+fn refuse_others(path: &Path, options: &SqliteOptions) -> Result<(), Failure> {
+    let reader = reader(path, options, options.busy_timeout).map_err(Failure::from);
+    match reader.and_then(|reader| schema::verify(&reader)) {
+        Err(refused @ Failure::Schema(SchemaError::Foreign | SchemaError::Backup)) => Err(refused),
+        Err(busy) if busy.is_busy() => Err(busy),
+        _ => Ok(()),
     }
 }
 
@@ -130,10 +151,14 @@ pub(super) fn reader(
     patience: Duration,
 ) -> Result<Connection, Error> {
     let connection = open(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-    connection.busy_timeout(patience)?;
+    connection.busy_timeout(options.busy_timeout)?;
     connection.pragma_update(None, "query_only", 1)?;
     connection.pragma_update(None, "trusted_schema", 0)?;
     map(&connection, options)?;
+    // The first read opens the log, by its name: that of another file may have it
+    // later.
+    connection.pragma_query_value(None, "user_version", |_| Ok(()))?;
+    connection.busy_timeout(patience)?;
     Ok(connection)
 }
 

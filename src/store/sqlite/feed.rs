@@ -17,7 +17,7 @@ use super::{change_log, connection, schema};
 use crate::store::feed::FeedHub;
 use crate::store::{Feed, FeedItem, StoreError};
 
-const OPENING: &str = "opening a feed";
+pub(super) const OPENING: &str = "opening a feed";
 
 /// Starts the thread when a feed is first wanted, and ends it when dropped. As
 /// long as nobody has a feed it sleeps.
@@ -212,10 +212,10 @@ impl Poller {
 impl Watch {
     fn open(path: &Path, file: Arc<Opened>, options: &SqliteOptions) -> Result<Self, Failure> {
         let connection = connection::reader(path, options, options.busy_timeout)?;
+        schema::verify(&connection)?;
         if connection::has_moved(&connection) || !file.is_at(path) {
             return Err(unavailable(OPENING).with_source(Replaced).into());
         }
-        schema::verify(&connection)?;
         Ok(Self { connection, file, seen: None })
     }
 
@@ -232,8 +232,7 @@ mod tests {
     #[test]
     fn nobody_is_polled_for_once_the_last_feed_is_dropped() {
         let path = tempfile::NamedTempFile::new().unwrap();
-        let file = Arc::new(Opened::without_log(path.path()).unwrap());
-        let file = Arc::new(OpenFile::new(path.path().to_owned(), file));
+        let file = Arc::new(OpenFile::new(path.path().to_owned()));
         let mut poller = Poller::new(file, SqliteOptions::new());
         assert_eq!(poller.pause(), None);
         let feeds = [poller.hub.subscribe(), poller.hub.subscribe()];

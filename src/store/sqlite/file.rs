@@ -128,8 +128,8 @@ pub(super) struct OpenFile {
 }
 
 impl OpenFile {
-    pub(super) fn new(path: PathBuf, opened: Arc<Opened>) -> Self {
-        let opened = Mutex::new(Some(opened));
+    pub(super) fn new(path: PathBuf) -> Self {
+        let opened = Mutex::new(None);
         Self { path, opened, began: Instant::now(), trusted_until: AtomicU64::new(0) }
     }
 

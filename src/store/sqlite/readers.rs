@@ -39,11 +39,9 @@ struct Reader {
 }
 
 impl Readers {
-    pub(super) fn new(file: &Arc<Opened>, connections: Vec<Connection>) -> Self {
+    pub(super) const fn new() -> Self {
         let state = State { idle: Vec::new(), file: None, waiting: 0, lined_up: 0 };
-        let readers = Self { state: Mutex::new(state), given_back: Condvar::new() };
-        readers.open(file, connections);
-        readers
+        Self { state: Mutex::new(state), given_back: Condvar::new() }
     }
 
     /// From now on reads use these connections to the file.
@@ -225,7 +223,9 @@ mod tests {
         let reader = Connection::open(&path).unwrap();
         reader.busy_timeout(Duration::ZERO).unwrap();
         let file = Arc::new(Opened::without_log(&path).unwrap());
-        (directory, writer, Arc::new(Readers::new(&file, vec![reader])))
+        let readers = Readers::new();
+        readers.open(&file, vec![reader]);
+        (directory, writer, Arc::new(readers))
     }
 
     fn accounts(connection: &Connection) -> Result<i64, Failure> {

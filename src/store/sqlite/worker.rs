@@ -52,10 +52,16 @@ impl Worker {
         file: Arc<OpenFile>,
         readers: Arc<Readers>,
         options: SqliteOptions,
-        connection: Connection,
     ) -> Self {
-        let connection = Some(connection);
-        Self { file, readers, options, connection, leaving: None, renewed_at: None }
+        Self { file, readers, options, connection: None, leaving: None, renewed_at: None }
+    }
+
+    /// From now on these connections are used.
+    pub(super) fn open(&mut self, connections: Connections) {
+        let Connections { file, writer, readers } = connections;
+        self.connection = Some(writer);
+        self.readers.open(&file, readers);
+        self.file.open(file);
     }
 
     /// Does the work on the file that is at the path, and answers only if it
@@ -85,6 +91,15 @@ impl Worker {
         Ok(done)
     }
 
+    /// Leaves a file that was replaced: another process that opens the path would
+    /// take its log for that of the file which is there now. The next job opens that.
+    pub(super) fn look(&mut self) {
+        if self.connection.as_ref().is_some_and(|connection| !self.file.is_that_of(connection)) {
+            // Reads that are under way are not waited for: the next look tries again.
+            let _ = self.leave(Instant::now());
+        }
+    }
+
     /// Leaves no log beside a file that it does not belong to.
     pub(super) fn end(mut self) {
         if self.file.look().is_none() {
@@ -106,14 +121,12 @@ impl Worker {
         }
         self.leave(deadline)?;
         let (path, options) = (self.file.path(), &self.options);
-        let Connections { file, writer, readers } = match purpose {
+        let connections = match purpose {
             Purpose::Migrate => Connections::open_to_migrate(path, options)?,
             Purpose::Use | Purpose::Change => Connections::open_existing(path, options)?,
         };
-        self.connection = Some(writer);
         self.renewed_at = Some(Instant::now());
-        self.readers.open(&file, readers);
-        self.file.open(file);
+        self.open(connections);
         Ok(())
     }
 

@@ -2,7 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -17,6 +17,9 @@ use crate::store::StoreError;
 
 /// How many jobs wait for the writer before it refuses more.
 const QUEUE: usize = 1_024;
+
+/// How often a writer without jobs looks whether the path still leads to its file.
+const IDLE: Duration = Duration::from_millis(500);
 
 type Job = Box<dyn FnOnce(&mut Worker) + Send>;
 
@@ -154,8 +157,12 @@ pub(super) fn join(thread: Option<JoinHandle<()>>) {
 /// Nothing that a job does ends the thread: whoever waits for it hears of it,
 /// and the next job is done.
 fn work(mut worker: Worker, queue: &Receiver<Job>) {
-    while let Ok(job) = queue.recv() {
-        let _ = catch_unwind(AssertUnwindSafe(|| job(&mut worker)));
+    loop {
+        match queue.recv_timeout(IDLE) {
+            Ok(job) => drop(catch_unwind(AssertUnwindSafe(|| job(&mut worker)))),
+            Err(RecvTimeoutError::Timeout) => worker.look(),
+            Err(RecvTimeoutError::Disconnected) => break,
+        }
     }
     worker.end();
 }
