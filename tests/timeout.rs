@@ -24,6 +24,7 @@ use self::link::{Fate, Link};
 use self::sample::{change, digest, holder, user};
 
 const LIMIT: Duration = Duration::from_secs(2);
+const COUNTING: Duration = Duration::from_secs(30);
 
 struct World {
     memory: Arc<MemoryStore>,
@@ -48,11 +49,18 @@ impl World {
 
 /// The work is given up when the limit has passed, and not before.
 async fn runs_out<T: std::fmt::Debug>(work: impl Future<Output = Result<T, StoreError>>) {
+    runs_out_after(LIMIT, work).await;
+}
+
+async fn runs_out_after<T: std::fmt::Debug>(
+    limit: Duration,
+    work: impl Future<Output = Result<T, StoreError>>,
+) {
     let start = Instant::now();
     let error = work.await.unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::Unavailable);
     let waited = start.elapsed();
-    assert!((LIMIT..LIMIT + Duration::from_millis(5)).contains(&waited), "{waited:?}");
+    assert!((limit..limit + Duration::from_millis(5)).contains(&waited), "{waited:?}");
 }
 
 fn token_use() -> TokenUse {
@@ -72,9 +80,19 @@ async fn every_read_runs_out_and_is_dropped() {
     runs_out(store.list(None, PageSize::default())).await;
     runs_out(store.usage(&alice)).await;
     runs_out(store.history(&alice, None, PageSize::default())).await;
-    runs_out(store.pepper_versions()).await;
     runs_out(store.changes()).await;
     runs_out(store.heartbeat(HeartbeatId::from_u64(1))).await;
+}
+
+/// A start counts the tokens, for which a store may go through all accounts.
+#[tokio::test(start_paused = true)]
+async fn counting_may_take_half_a_minute_and_no_longer() {
+    let World { link, store, .. } = world();
+    link.hold(true);
+    runs_out_after(COUNTING, store.pepper_versions()).await;
+    runs_out_after(COUNTING, store.prefixes()).await;
+    let patient = WithTimeout::new(link).limit(COUNTING * 2);
+    runs_out_after(COUNTING * 2, patient.pepper_versions()).await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -23,6 +23,10 @@ use crate::usage::{TokenUsage, TokenUse};
 /// for any more.
 const WRITES: usize = 256;
 
+/// How long tokens may be counted at least: some stores go through all accounts,
+/// and no request waits for it.
+const COUNTING: Duration = Duration::from_secs(30);
+
 /// Gives up waiting for a store after a limit: the answer is then
 /// [`StoreErrorKind::Unavailable`].
 ///
@@ -34,7 +38,12 @@ const WRITES: usize = 256;
 /// A [`TokenManager`](crate::manage::TokenManager) waits for a change that goes
 /// on, and tells of it when it is made.
 ///
-/// [`peek`](TokenStore::peek) does not wait and has no limit.
+/// A whole batch of changes ([`replace_many`](AccountStore::replace_many)) has one
+/// limit too: whoever imports tens of thousands of accounts at once sets a longer one.
+///
+/// Counting tokens ([`pepper_versions`](AccountStore::pepper_versions) and
+/// [`prefixes`](AccountStore::prefixes), as at a start) may take half a minute where
+/// the limit is shorter. [`peek`](TokenStore::peek) does not wait and has no limit.
 ///
 /// ```
 /// use std::time::Duration;
@@ -78,8 +87,15 @@ impl<S> WithTimeout<S> {
         doing: &'static str,
         work: impl Future<Output = Result<T, StoreError>> + Send,
     ) -> Result<T, StoreError> {
-        let answer = tokio::time::timeout(self.limit, work).await;
-        answer.unwrap_or_else(|elapsed| Err(unavailable(doing).with_source(elapsed)))
+        read_within(self.limit, doing, work).await
+    }
+
+    async fn count<T>(
+        &self,
+        doing: &'static str,
+        work: impl Future<Output = Result<T, StoreError>> + Send,
+    ) -> Result<T, StoreError> {
+        read_within(self.limit.max(COUNTING), doing, work).await
     }
 }
 
@@ -109,6 +125,15 @@ impl<S: AccountStore> WithTimeout<S> {
             }
         }
     }
+}
+
+async fn read_within<T>(
+    limit: Duration,
+    doing: &'static str,
+    work: impl Future<Output = Result<T, StoreError>> + Send,
+) -> Result<T, StoreError> {
+    let answer = tokio::time::timeout(limit, work).await;
+    answer.unwrap_or_else(|elapsed| Err(unavailable(doing).with_source(elapsed)))
 }
 
 /// What comes of `work` until `limit`, for which `None` is never.
@@ -203,11 +228,11 @@ impl<S: AccountStore> AccountStore for WithTimeout<S> {
     }
 
     async fn pepper_versions(&self) -> Result<Vec<(PepperVersion, u64)>, StoreError> {
-        self.read("counting tokens by pepper", self.inner.pepper_versions()).await
+        self.count("counting tokens by pepper", self.inner.pepper_versions()).await
     }
 
     async fn prefixes(&self) -> Result<Vec<(Option<TokenPrefix>, u64)>, StoreError> {
-        self.read("counting tokens by prefix", self.inner.prefixes()).await
+        self.count("counting tokens by prefix", self.inner.prefixes()).await
     }
 
     async fn pepper_checks(&self) -> Result<PepperChecks, StoreError> {

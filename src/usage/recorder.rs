@@ -22,6 +22,10 @@ use crate::token::TokenId;
 /// written. Of further ones it is only known that there were some.
 const CAPACITY: usize = 1 << 20;
 
+/// How many uses a store is asked to write at once, for which a limit on its time
+/// is enough.
+const PIECE: usize = 10_000;
+
 /// The interval that no record is marked with at first.
 const UNMARKED: u32 = 0;
 
@@ -222,13 +226,20 @@ impl UsageRecorder {
         self.emit(retired);
         let Some(uses) = self.joined(parts) else { return Ok(()) };
         let batch = batch(&uses);
-        let written = self.shared.store.record_usage(&batch).await;
+        let written = self.write(&batch).await;
         flushed(batch.len(), written.is_ok());
         written?;
         let written = [uses];
         let replaced = self.noted().replace(&written, None);
         drop((written, replaced));
         self.adopt_peppers(&batch).await;
+        Ok(())
+    }
+
+    async fn write(&self, batch: &[TokenUse]) -> Result<(), StoreError> {
+        for piece in batch.chunks(PIECE) {
+            self.shared.store.record_usage(piece).await?;
+        }
         Ok(())
     }
 

@@ -3,7 +3,9 @@
 use std::error::Error;
 
 use redis::Client;
-use tower_api_token::store::{AccountStore, PageSize, RedisOpenError, RedisOptions, TokenStore};
+use tower_api_token::store::{
+    AccountStore, Erasure, PageSize, RedisOpenError, RedisOptions, StoreErrorKind, TokenStore,
+};
 use tower_api_token::time::Timestamp;
 use tower_api_token::token::TokenId;
 use tower_api_token::usage::{TokenUsage, TokenUse};
@@ -121,4 +123,38 @@ async fn a_store_on_another_database_of_the_server_shares_nothing() {
     assert!(there.find(&digest(1)).await.unwrap().is_none());
     there.replace(change(account("alice", 1, 1))).await.unwrap();
     assert!(here.find(&digest(1)).await.unwrap().is_some());
+}
+
+/// Nothing undoes what a script has written before it fails.
+#[tokio::test]
+async fn a_user_who_lacks_a_right_that_a_change_needs_changes_nothing() {
+    let server = Server::start(&[DURABLE.as_slice(), &["--enable-debug-command yes"]].concat());
+    let deployment = server.deployment();
+    let store = deployment.store().await;
+    store.replace(change(account("alice", 1, 1))).await.unwrap();
+    let content = || server.tell("DEBUG DIGEST");
+    let before = content();
+    let of_both = ["resetchannels", "-spublish", "-set", "-del", "-hincrby", "-hset"];
+    let of_changes = [of_both.as_slice(), &["-xadd", "-hdel", "-zadd"]].concat();
+    let of_erasures = [of_both.as_slice(), &["-zrem"]].concat();
+    let limited = async |lacks: &str| {
+        server.tell(&format!("ACL SETUSER limited reset on >secret ~* &* +@all {lacks}"));
+        let url = format!("redis://limited:secret@{}/", server.address());
+        let options = RedisOptions::new(Client::open(url).unwrap());
+        options.deployment(&deployment.name).open().await.unwrap()
+    };
+    for lacks in of_changes {
+        let limited = limited(lacks).await;
+        for account in [account("bob", 1, 2), account("alice", 2, 2)] {
+            let error = limited.replace(change(account)).await.unwrap_err();
+            assert_eq!(error.kind(), StoreErrorKind::Refused, "{lacks}: {error:?}");
+            assert_eq!(content(), before, "{lacks}");
+        }
+    }
+    for lacks in of_erasures {
+        let erasure = Erasure::new(account("alice", 1, 1), Timestamp::default());
+        let error = limited(lacks).await.erase(erasure).await.unwrap_err();
+        assert_eq!(error.kind(), StoreErrorKind::Refused, "{lacks}: {error:?}");
+        assert_eq!(content(), before, "{lacks}");
+    }
 }

@@ -178,3 +178,72 @@ impl SlotForm {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::store::StoreErrorKind;
+
+    proptest! {
+        #[test]
+        fn garbage_is_no_event_and_no_actor(text in ".{0,80}") {
+            prop_assert_eq!(decode_event(&text).unwrap_err().kind(), StoreErrorKind::Corrupt);
+            if let Ok(actor) = decode_actor(&text) {
+                prop_assert_eq!(encode_actor(&actor), text);
+            }
+        }
+    }
+
+    #[test]
+    fn every_event_reads_back_under_its_name() {
+        let [one, two] = [1, u64::MAX].map(TokenId::from_u64);
+        let methods = MethodSet::new(["GET", "PURGE"]).unwrap();
+        let events = [
+            Event::AccessGranted { methods },
+            Event::AccessRevoked,
+            Event::PrimaryGenerated { id: one, superseded: Some(two) },
+            Event::PrimaryGenerated { id: one, superseded: None },
+            Event::ConfirmationResent { id: one },
+            Event::PrimaryConfirmed { id: one, backup: Some(two), replaced: None },
+            Event::PendingCancelled { id: one },
+            Event::BackupDeleted { id: one },
+            Event::RolledBack { given_up: one, primary: two },
+            Event::AllRevoked,
+            Event::TokenIssued { id: one },
+            Event::TokenImported { id: one, slot: Slot::Primary },
+            Event::TokenImported { id: one, slot: Slot::Backup },
+            Event::TokenRevealed { id: one },
+            Event::TokenExpired {
+                id: one,
+                expired_at: Timestamp::from_unix_millis(7),
+                promoted: Some(two),
+            },
+            Event::TokenExpired { id: one, expired_at: Timestamp::default(), promoted: None },
+            Event::RetiredTokenUsed { id: one, count: 3 },
+            Event::ConfirmationNotSent { id: one },
+        ];
+        for event in events {
+            let text = encode_event(&event);
+            let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+            assert_eq!(json["event"], event.name());
+            assert_eq!(decode_event(&text).unwrap(), event);
+        }
+    }
+
+    #[test]
+    fn every_actor_reads_back() {
+        let actors = [
+            Actor::User,
+            Actor::administrator("root of \"all\" user").unwrap(),
+            Actor::program("ro tator").unwrap(),
+        ];
+        for actor in actors {
+            assert_eq!(decode_actor(&encode_actor(&actor)).unwrap(), actor);
+        }
+        for bad in ["", "User", "user x", "administrator", "administrator ", "root x"] {
+            assert_eq!(decode_actor(bad).unwrap_err().kind(), StoreErrorKind::Corrupt, "{bad}");
+        }
+    }
+}

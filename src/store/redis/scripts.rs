@@ -49,12 +49,21 @@ macro_rules! reading {
 ///
 /// `SETRANGE` of nothing changes nothing, and is refused wherever a write would
 /// be, for want of memory too. Once it has been allowed, the server refuses no
-/// other in the same script: one that fails half-way would not be undone.
+/// other in the same script but for want of a right, which `refusal` finds: one that
+/// fails half-way would not be undone.
 macro_rules! writing {
     ($body:literal) => {
         LazyLock::new(|| {
             Script::new(concat!(
-                "local allowed = redis.pcall('SETRANGE', KEYS[1], 0, '')
+                "local function refusal(commands)
+                    for _, command in ipairs(commands) do
+                        if redis.acl_check_cmd and not redis.acl_check_cmd(unpack(command)) then
+                            return redis.error_reply(
+                                'NOPERM the user lacks a right that a change needs: ' .. command[1])
+                        end
+                    end
+                end
+                local allowed = redis.pcall('SETRANGE', KEYS[1], 0, '')
                 if type(allowed) == 'table' then
                     return allowed
                 end
@@ -133,7 +142,14 @@ pub(super) static ONE_COMMAND: LazyLock<Script> = reading!("return redis.call(un
 /// The first write can fail, where the history has a later entry, and no other:
 /// the further entries are seen to follow it before.
 pub(super) static CHANGE: LazyLock<Script> = writing!(
-    "local account = redis.call('HMGET', KEYS[2], 'revision', 'digests', 'tokens')
+    "local refused = refusal({{'XADD', KEYS[3], '*', '', ''}, {'DEL', ARGV[2]},
+        {'SET', ARGV[2], ''}, {'HINCRBY', KEYS[5], '', 1}, {'HKEYS', KEYS[7]},
+        {'HDEL', KEYS[7], ''}, {'HSET', KEYS[2], '', ''}, {'ZADD', KEYS[4], 0, ''},
+        {'SPUBLISH', ARGV[3], ''}})
+    if refused then
+        return refused
+    end
+    local account = redis.call('HMGET', KEYS[2], 'revision', 'digests', 'tokens')
     if (account[1] or '') ~= ARGV[5] then
         return 'conflict'
     end
@@ -204,7 +220,13 @@ pub(super) static CHANGE: LazyLock<Script> = writing!(
 /// number that the account has given, for how many milliseconds its digests stay
 /// taken, and the revision that the feed tells of.
 pub(super) static ERASE: LazyLock<Script> = writing!(
-    "local account = redis.call('HMGET', KEYS[2], 'revision', 'digests', 'tokens')
+    "local refused = refusal({{'SET', ARGV[2], ''}, {'HINCRBY', KEYS[5], '', -1},
+        {'DEL', KEYS[2], KEYS[3], KEYS[7]}, {'ZREM', KEYS[4], ''}, {'HGET', KEYS[6], ''},
+        {'HSET', KEYS[6], '', ''}, {'SPUBLISH', ARGV[3], ''}})
+    if refused then
+        return refused
+    end
+    local account = redis.call('HMGET', KEYS[2], 'revision', 'digests', 'tokens')
     if account[1] ~= ARGV[5] then
         return 'conflict'
     end

@@ -25,10 +25,13 @@ fn note_many(usage: &UsageRecorder, count: usize) {
     (0..count as u64).for_each(|id| usage.note(&bob, TokenId::from_u64(id), None));
 }
 
-/// Keeps no use, and how many uses had been noted when it was asked to.
+/// Keeps no use, and how many uses had been noted when it was asked to; or, where
+/// it takes them, how many at a time.
+#[derive(Default)]
 struct Refusing {
     noted: Arc<AtomicUsize>,
     noted_then: Arc<AtomicUsize>,
+    taken: Option<Arc<Mutex<Vec<usize>>>>,
 }
 
 fn broken() -> StoreError {
@@ -63,7 +66,11 @@ impl AccountStore for Refusing {
         Err(broken())
     }
 
-    async fn record_usage(&self, _: &[TokenUse]) -> Result<(), StoreError> {
+    async fn record_usage(&self, batch: &[TokenUse]) -> Result<(), StoreError> {
+        if let Some(taken) = &self.taken {
+            taken.lock().unwrap().push(batch.len());
+            return Ok(());
+        }
         self.noted_then.store(self.noted.load(Ordering::SeqCst), Ordering::SeqCst);
         Err(broken())
     }
@@ -118,7 +125,11 @@ impl AccountStore for Refusing {
 #[tokio::test]
 async fn a_first_use_does_not_wait_for_the_batch_of_a_flush() {
     let (noted, noted_then) = (Arc::default(), Arc::default());
-    let store = Refusing { noted: Arc::clone(&noted), noted_then: Arc::clone(&noted_then) };
+    let store = Refusing {
+        noted: Arc::clone(&noted),
+        noted_then: Arc::clone(&noted_then),
+        ..Refusing::default()
+    };
     let usage = UsageRecorder::new(store);
     note_many(&usage, CAPACITY / 2);
     let stop = Arc::new(AtomicBool::new(false));
@@ -177,4 +188,15 @@ async fn where_uses_were_left_out_the_guard_takes_every_token_for_used() {
     }
     clock.advance(day);
     manager.delete_backup(owner, &alice, old.id, Guard::UnlessInUse).await.unwrap();
+}
+
+/// A store with a limit on its time would never take all of them at once.
+#[tokio::test]
+async fn many_uses_are_written_a_bounded_number_at_a_time() {
+    let taken = Arc::default();
+    let store = Refusing { taken: Some(Arc::clone(&taken)), ..Refusing::default() };
+    let usage = UsageRecorder::new(store);
+    note_many(&usage, 25_000);
+    usage.flush().await.unwrap();
+    assert_eq!(*taken.lock().unwrap(), [10_000, 10_000, 5_000]);
 }
