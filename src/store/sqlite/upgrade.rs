@@ -1,5 +1,6 @@
 //! From one version of the schema to the next. What has been released here is
-//! never changed.
+//! never changed: tables stand here as that version had them, whatever a later one
+//! makes of those in `schema`.
 
 use std::sync::Arc;
 
