@@ -1,11 +1,14 @@
 //! Sockets in the file system, and several processes that want the same one.
 
+use std::fs::File;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
 use crate::program::Place;
+use crate::server::wait_until;
 use crate::serving::{Serving, exchange};
 
 const ARGUMENTS: [&str; 5] =
@@ -38,6 +41,7 @@ fn of_processes_that_start_together_on_a_dead_socket_one_serves_and_keeps_it() {
         assert!(answers(&path), "round {round}");
         serving.remove(0).stop();
         assert!(!path.exists(), "round {round}");
+        assert!(!place.path("auth.sock.lock").exists(), "round {round}");
     }
 }
 
@@ -57,4 +61,45 @@ fn a_successors_socket_outlives_its_predecessor() {
         successor.stop();
         assert!(!path.exists());
     }
+}
+
+#[test]
+fn whoever_may_only_read_the_directory_holds_up_no_start() {
+    let place = Place::new();
+    let directory = File::open(place.directory()).unwrap();
+    directory.lock().unwrap();
+    let started = Instant::now();
+    let server = Serving::run(place.command(&ARGUMENTS));
+    server.address("forward-auth");
+    assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
+    assert!(answers(&place.path("auth.sock")));
+    server.stop();
+    assert!(!place.path("auth.sock").exists());
+}
+
+#[test]
+fn a_start_waits_for_the_lock_and_follows_no_link() {
+    let place = Place::new();
+    let lock = place.path("auth.sock.lock");
+    let held = File::create(&lock).unwrap();
+    held.lock().unwrap();
+    let server = Serving::run(place.command(&ARGUMENTS));
+    // It has begun when it has opened the file beside the test.
+    let opened = || {
+        let descriptors = std::fs::read_dir(format!("/proc/{}/fd", server.id())).unwrap();
+        let mut targets = descriptors.filter_map(|it| std::fs::read_link(it.ok()?.path()).ok());
+        targets.any(|target| target == lock)
+    };
+    wait_until("the lock to be opened", opened);
+    assert!(!server.log().contains("listening") && !place.path("auth.sock").exists());
+    drop(held);
+    server.address("forward-auth");
+    server.stop();
+    assert!(!lock.exists());
+    place.write("other", "precious");
+    std::os::unix::fs::symlink(place.path("other"), &lock).unwrap();
+    let refused = Serving::run(place.command(&ARGUMENTS));
+    refused.logged("auth.sock.lock");
+    drop(refused);
+    assert_eq!(std::fs::read_to_string(place.path("other")).unwrap(), "precious");
 }

@@ -1,14 +1,16 @@
 //! A listener's socket in the file system.
 //!
-//! Whoever makes such a file or removes it holds a lock on its directory. So
-//! nobody removes what another process has made since it was found dead.
+//! Whoever makes such a file or removes it holds the lock of a file beside it,
+//! which only its owner can open. So nobody removes what another process has
+//! made since it was found dead, and nobody else can hold up a start.
 
 use std::fs::{File, Metadata, Permissions, TryLockError};
 use std::io;
-use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rustix::fs::OFlags;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::time::sleep;
 
@@ -30,7 +32,7 @@ impl Socket {
     /// killed; never of a socket that answers, is of another kind or has no
     /// room just now, nor of any other file.
     pub(super) async fn bind(path: &Path) -> io::Result<Self> {
-        let _lock = locked(directory(path)).await?;
+        let _lock = Lock::wait(path).await?;
         let is_socket = path.symlink_metadata().is_ok_and(|found| found.file_type().is_socket());
         if is_socket && is_dead(path).await {
             std::fs::remove_file(path)?;
@@ -61,34 +63,59 @@ async fn is_dead(path: &Path) -> bool {
     answered.is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
 }
 
-fn directory(path: &Path) -> &Path {
-    match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    }
+/// The lock of a socket's file, as long as it lives.
+struct Lock {
+    path: PathBuf,
+    _file: File,
 }
 
-/// The directory's lock, which ends with what is returned.
-async fn locked(directory: &Path) -> io::Result<File> {
-    let file = File::open(directory)?;
-    for _ in 0..TRIES {
-        if is_locked(&file)? {
-            return Ok(file);
+impl Lock {
+    async fn wait(socket: &Path) -> io::Result<Self> {
+        let path = Self::path(socket);
+        for _ in 0..TRIES {
+            if let Some(lock) = Self::take(&path)? {
+                return Ok(lock);
+            }
+            sleep(TRY_AGAIN).await;
         }
-        sleep(TRY_AGAIN).await;
+        let problem = format!("another process has locked {}", path.display());
+        Err(io::Error::new(io::ErrorKind::ResourceBusy, problem))
     }
-    Err(io::Error::new(io::ErrorKind::ResourceBusy, "another process has locked its directory"))
+
+    fn path(socket: &Path) -> PathBuf {
+        let mut path = socket.as_os_str().to_owned();
+        path.push(".lock");
+        path.into()
+    }
+
+    /// The lock, unless somebody has it.
+    fn take(path: &Path) -> io::Result<Option<Self>> {
+        // Neither a link nor a pipe that somebody has laid there is followed.
+        let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
+        let mut options = File::options();
+        let options = options.write(true).create(true).truncate(false);
+        let named = |error: io::Error| {
+            io::Error::new(error.kind(), format!("its lock {}: {error}", path.display()))
+        };
+        let file = options.mode(0o600).custom_flags(flags).open(path).map_err(named)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Ok(None),
+            Err(TryLockError::Error(error)) => return Err(named(error)),
+        }
+        // Whoever had it before may have removed it since it was opened.
+        let found = path.symlink_metadata().ok().map(|found| identity(&found));
+        let is_there = found == Some(identity(&file.metadata()?));
+        Ok(is_there.then(|| Self { path: path.to_owned(), _file: file }))
+    }
 }
 
-/// Whether the lock could be taken.
-fn is_locked(directory: &File) -> io::Result<bool> {
-    match directory.try_lock() {
-        Ok(()) => Ok(true),
-        Err(TryLockError::WouldBlock) => Ok(false),
-        Err(TryLockError::Error(error)) => Err(error),
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // While it is locked, so that it is nobody else's.
+        drop(std::fs::remove_file(&self.path));
     }
 }
-
 /// The file of a socket, which goes with its listener; one that another process
 /// has put in its place stays.
 struct SocketFile {
@@ -102,9 +129,9 @@ fn identity(file: &Metadata) -> (u64, u64) {
 
 impl SocketFile {
     fn remove(&self) -> io::Result<()> {
-        let directory = File::open(directory(&self.path))?;
+        let lock = Lock::path(&self.path);
         for _ in 0..TRIES_AT_THE_END {
-            if is_locked(&directory)? {
+            if let Some(_lock) = Lock::take(&lock)? {
                 return self.remove_own();
             }
             std::thread::sleep(TRY_AGAIN);
