@@ -15,8 +15,47 @@ use crate::settings::{HostName, ListenAddress, SettingsError};
 /// How often a refusal is logged.
 const LOG_INTERVAL: Duration = Duration::from_secs(60);
 
-const REFUSAL: &str = "The portal does not answer to this name. \
-     Whoever runs it names it in the setting `portal.hosts`.\n";
+/// Why a request is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fault {
+    Missing,
+    Repeated,
+    Unreadable,
+    Other,
+}
+
+impl Fault {
+    const fn status(self) -> StatusCode {
+        match self {
+            Self::Missing | Self::Repeated | Self::Unreadable => StatusCode::BAD_REQUEST,
+            Self::Other => StatusCode::MISDIRECTED_REQUEST,
+        }
+    }
+
+    const fn answer(self) -> &'static str {
+        match self {
+            Self::Missing => "The request has no header Host.\n",
+            Self::Repeated => "The request has more than one header Host.\n",
+            Self::Unreadable => "The name in the header Host cannot be understood.\n",
+            Self::Other => {
+                "The portal does not answer to this name. \
+                 Whoever runs it names it in the setting `portal.hosts`.\n"
+            }
+        }
+    }
+
+    /// What the log says, without the name: that is whatever a client likes.
+    const fn text(self) -> &'static str {
+        match self {
+            Self::Missing => "it has no header Host",
+            Self::Repeated => "it has more than one header Host",
+            Self::Unreadable => "the name in its header Host cannot be understood",
+            Self::Other => {
+                "its name (the header Host) is neither in `portal.hosts` nor in `notify.link-base`"
+            }
+        }
+    }
+}
 
 /// The names by which the portal is called. Clones are one.
 #[derive(Clone, Debug)]
@@ -51,16 +90,12 @@ impl Hosts {
 
     /// What to answer to a request by another name.
     pub(super) fn refusal<B>(&self, request: &Request<B>) -> Option<Response<&'static str>> {
-        let status = match asked(request.uri(), request.headers()) {
-            None => StatusCode::BAD_REQUEST,
-            Some(hosts) if hosts.iter().all(|host| self.is_own(host)) => return None,
-            Some(_) => StatusCode::MISDIRECTED_REQUEST,
-        };
-        self.log();
+        let fault = self.fault(request)?;
+        self.log(fault);
         // Over HTTP/2 a body in the answer to HEAD would break the stream.
-        let body = if request.method() == Method::HEAD { "" } else { REFUSAL };
+        let body = if request.method() == Method::HEAD { "" } else { fault.answer() };
         let mut response = Response::new(body);
-        *response.status_mut() = status;
+        *response.status_mut() = fault.status();
         let headers = response.headers_mut();
         let text = HeaderValue::from_static("text/plain; charset=utf-8");
         headers.insert(CONTENT_TYPE, text);
@@ -69,38 +104,45 @@ impl Hosts {
         Some(response)
     }
 
+    fn fault<B>(&self, request: &Request<B>) -> Option<Fault> {
+        match asked(request.uri(), request.headers()) {
+            Ok(hosts) => hosts.iter().any(|host| !self.is_own(host)).then_some(Fault::Other),
+            Err(fault) => Some(fault),
+        }
+    }
+
     fn is_own(&self, host: &HostName) -> bool {
         self.names.contains(host) || (self.private && host.is_loopback())
     }
 
-    /// Logs the refusal unless one was logged a moment ago. The name is whatever
-    /// a client likes.
-    fn log(&self) {
+    /// Logs the refusal unless one was logged a moment ago.
+    fn log(&self, fault: Fault) {
         let mut logged = self.logged.lock().unwrap_or_else(PoisonError::into_inner);
         if logged.is_none_or(|logged| logged.elapsed() >= LOG_INTERVAL) {
             *logged = Some(Instant::now());
-            tracing::warn!(
-                "the portal was asked for by a name (the header Host) that is neither in \
-                 `portal.hosts` nor in `notify.link-base`, and refused"
-            );
+            tracing::warn!("a request to the portal was refused: {}", fault.text());
         }
     }
 }
 
-/// The hosts that a request names, in its head and in `Host`; `None` where it
-/// names none, or one that cannot be understood.
-fn asked(uri: &Uri, headers: &HeaderMap) -> Option<Vec<HostName>> {
+/// The hosts that a request names, in its head and in `Host`: one at least.
+fn asked(uri: &Uri, headers: &HeaderMap) -> Result<Vec<HostName>, Fault> {
     let mut hosts = Vec::new();
     if let Some(authority) = uri.authority() {
-        hosts.push(HostName::of_authority(authority.as_str())?);
+        hosts.push(HostName::of_authority(authority.as_str()).ok_or(Fault::Unreadable)?);
     }
     let mut lines = headers.get_all(HOST).iter();
     match (lines.next(), lines.next()) {
+        (None, _) if hosts.is_empty() => return Err(Fault::Missing),
         (None, _) => {}
-        (Some(host), None) => hosts.push(HostName::of_authority(host.to_str().ok()?)?),
-        (Some(_), Some(_)) => return None,
+        (Some(host), None) => hosts.push(named(host).ok_or(Fault::Unreadable)?),
+        (Some(_), Some(_)) => return Err(Fault::Repeated),
     }
-    (!hosts.is_empty()).then_some(hosts)
+    Ok(hosts)
+}
+
+fn named(host: &HeaderValue) -> Option<HostName> {
+    HostName::of_authority(host.to_str().ok()?)
 }
 
 #[cfg(test)]
@@ -155,6 +197,20 @@ mod tests {
         for bad in [&[][..], &[""], &["a b"], &["user@tokens.example.com"], &[own, own], &["a:x"]] {
             assert_eq!(status(&hosts, "/", bad), 400, "{bad:?}");
         }
+    }
+
+    #[test]
+    fn what_is_wrong_with_the_header_is_told() {
+        let hosts = hosts(&["a.example"], "0.0.0.0:80");
+        let fault = |host: &[&str]| {
+            let head = host.iter().fold(Request::builder(), |head, host| head.header(HOST, *host));
+            hosts.fault(&head.body(()).unwrap())
+        };
+        assert_eq!(fault(&[]), Some(Fault::Missing));
+        assert_eq!(fault(&["a.example"; 2]), Some(Fault::Repeated));
+        assert_eq!(fault(&["a b"]), Some(Fault::Unreadable));
+        assert_eq!(fault(&["b.example"]), Some(Fault::Other));
+        assert_eq!(fault(&["a.example"]), None);
     }
 
     #[test]
