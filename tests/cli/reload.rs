@@ -170,6 +170,24 @@ fn a_file_that_cannot_be_used_changes_nothing_and_is_named() {
     }
 }
 
+#[test]
+fn a_huge_file_in_place_of_a_secret_is_not_read_as_a_whole() {
+    const HUGE: u64 = 1 << 30;
+    let place = Place::new();
+    place.write("secret", FIRST);
+    let server = serve_with_secrets(&place);
+    let file = std::fs::OpenOptions::new().write(true).open(place.path("secret")).unwrap();
+    file.set_len(HUGE).unwrap();
+    server.signal(Signal::HUP);
+    server.logged("files of secrets and certificates were looked at anew");
+    assert_eq!(accepted(&server, FIRST), BOTH);
+    let status = std::fs::read_to_string(format!("/proc/{}/status", server.id())).unwrap();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("its peak");
+    let kilobytes: u64 = peak.trim().trim_end_matches(" kB").parse().unwrap();
+    assert!(kilobytes * 1024 < HUGE / 2, "{kilobytes} kB");
+    assert!(server.stop().contains("is longer than 4096 bytes"));
+}
+
 /// A mail server on this machine that takes every message, and the passwords
 /// that it was shown.
 fn mail_server() -> (u16, Arc<Mutex<Vec<String>>>) {

@@ -1,19 +1,30 @@
 //! Files of secrets and certificates, which are read anew when they change and
 //! at SIGHUP.
 
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::unix::fs::OpenOptionsExt;
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use rustix::fs::OFlags;
 use sha2::{Digest, Sha256};
 use tokio::sync::Notify;
+use tokio::task::spawn_blocking;
 use tokio::time::sleep;
+use zeroize::Zeroizing;
 
 use super::stop::Stop;
 use crate::failure::Failure;
 
 /// How often the files are looked at.
 const INTERVAL: Duration = Duration::from_secs(10);
+
+/// How much of a file tells what it holds: more than certificates, the longest
+/// of them, may have.
+const MOST_BYTES: u64 = (1 << 20) + 1;
 
 /// What a file held when it was last read. Clones are one.
 pub(super) struct Current<T>(Arc<RwLock<Arc<T>>>);
@@ -82,13 +93,24 @@ impl Reloads {
                 () = asked.notified() => true,
                 () = sleep(INTERVAL) => false,
             };
-            for source in &mut self.0 {
-                source.look(asked);
-            }
+            // A file may be slow to come, on a file system that is far away.
+            let looked = spawn_blocking(move || self.look(asked));
+            let looked = tokio::select! {
+                () = stop.wait() => return,
+                looked = looked => looked,
+            };
+            self = looked.unwrap_or_else(|error| resume_unwind(error.into_panic()));
             if asked {
                 tracing::info!("files of secrets and certificates were looked at anew");
             }
         }
+    }
+
+    fn look(mut self, asked: bool) -> Self {
+        for source in &mut self.0 {
+            source.look(asked);
+        }
+        self
     }
 }
 
@@ -142,8 +164,8 @@ fn is_regular(file: &Path) -> bool {
 /// What tells one content of the files from another.
 fn digest(files: &[PathBuf]) -> [u8; 32] {
     let mut digest = Sha256::new();
-    for file in files.iter().filter(|file| is_regular(file)) {
-        match std::fs::read(file).map(zeroize::Zeroizing::new) {
+    for file in files {
+        match content(file) {
             Ok(content) => {
                 digest.update((content.len() as u64).to_le_bytes());
                 digest.update(&content[..]);
@@ -152,4 +174,36 @@ fn digest(files: &[PathBuf]) -> [u8; 32] {
         }
     }
     digest.finalize().into()
+}
+
+/// What the file holds, but nothing that is too long for any of its kind.
+fn content(file: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
+    let mut content = Zeroizing::new(Vec::new());
+    // A pipe that is opened so does not wait for whoever writes.
+    let flags = OFlags::NONBLOCK.bits().cast_signed();
+    let file = File::options().read(true).custom_flags(flags).open(file)?;
+    if file.metadata()?.is_file() {
+        file.take(MOST_BYTES).read_to_end(&mut content)?;
+    }
+    Ok(content)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_file_is_not_waited_for_and_none_is_read_for_ever() {
+        for endless in ["/dev/zero", "/"] {
+            assert_eq!(content(Path::new(endless)).expect("nothing").len(), 0, "{endless}");
+        }
+        let file = tempfile::NamedTempFile::new().unwrap();
+        file.as_file().set_len(1 << 32).unwrap();
+        assert_eq!(content(file.path()).expect("its beginning").len() as u64, MOST_BYTES);
+        let place = tempfile::tempdir().unwrap();
+        let pipe = place.path().join("pipe");
+        let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+        assert!(made.unwrap().success());
+        assert_eq!(content(&pipe).expect("nothing").len(), 0);
+    }
 }
