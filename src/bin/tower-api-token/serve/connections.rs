@@ -79,6 +79,7 @@ impl Connections {
                 return Some(Place { permit, of: Arc::clone(self) });
             }
             self.evict();
+            self.say_that_it_is_full();
             if let Ok(permit) = timeout(WAIT, free.acquire_owned()).await {
                 return Some(Place { permit: permit.ok()?, of: Arc::clone(self) });
             }
@@ -87,12 +88,16 @@ impl Connections {
 
     /// Ends the connection that has asked for nothing for the longest time.
     pub(super) fn evict(&self) {
-        let mut open = self.open();
+        let open = self.open();
         let resting =
             open.connections.values().filter_map(|progress| Some((progress.resting()?, progress)));
         if let Some((_, progress)) = resting.min_by_key(|(resting, _)| *resting) {
             progress.evict();
         }
+    }
+
+    fn say_that_it_is_full(&self) {
+        let mut open = self.open();
         if open.said.is_none_or(|said| said.elapsed() > SAY_AGAIN) {
             open.said = Some(Instant::now());
             let (name, room) = (self.name, self.room);

@@ -22,7 +22,8 @@ use super::tls::Tls;
 use super::{ServeError, connection, unix};
 use crate::settings::ListenAddress;
 
-/// How long to rest when no connection can be accepted, for want of files.
+/// How long to rest when no connection can be accepted, for want of descriptors
+/// or of memory.
 const REST: Duration = Duration::from_millis(100);
 
 /// What serves a listener's requests.
@@ -104,23 +105,18 @@ impl Listener {
         let connections = Connections::new(name, room);
         let accept_all = async {
             loop {
-                match accept(&socket).await {
-                    Ok(stream) => {
-                        let Some(place) = connections.place().await else { continue };
-                        let tls = tls.as_ref().map(Tls::acceptor);
-                        let connection = place.taken(limits);
-                        let (service, stop) = (service.clone(), stop.clone());
-                        tokio::spawn(connection::serve(connection, stream, tls, service, stop));
-                    }
-                    Err(source) if is_for_good(&source) => {
-                        return ServeError::Listener { name, source };
-                    }
-                    Err(error) => {
-                        tracing::warn!(%error, "{name} cannot accept a connection");
-                        connections.evict();
-                        sleep(REST).await;
-                    }
-                }
+                let stream = match accept(&socket).await {
+                    Ok(stream) => stream,
+                    Err(error) => match recover(error, name, &connections).await {
+                        Ok(()) => continue,
+                        Err(source) => return ServeError::Listener { name, source },
+                    },
+                };
+                let Some(place) = connections.place().await else { continue };
+                let tls = tls.as_ref().map(Tls::acceptor);
+                let connection = place.taken(limits);
+                let (service, stop) = (service.clone(), stop.clone());
+                tokio::spawn(connection::serve(connection, stream, tls, service, stop));
             }
         };
         tokio::select! {
@@ -145,8 +141,85 @@ async fn accept(socket: &Socket) -> io::Result<Box<dyn Stream>> {
     }
 }
 
-/// Whether the socket listens no more, whoever connects.
-fn is_for_good(error: &io::Error) -> bool {
-    let dead = [Errno::BADF, Errno::INVAL, Errno::NOTSOCK];
-    Errno::from_io_error(error).is_some_and(|error| dead.contains(&error))
+/// What to do where no connection could be accepted.
+#[derive(Debug, PartialEq, Eq)]
+enum Trouble {
+    /// The socket listens no more, whoever connects.
+    ForGood,
+    /// There is no descriptor left, of the process's or of the machine's.
+    NoDescriptor,
+    /// That connection broke before it was accepted.
+    Broken,
+    Other,
+}
+
+impl Trouble {
+    fn of(error: &io::Error) -> Self {
+        match Errno::from_io_error(error) {
+            Some(Errno::BADF | Errno::INVAL | Errno::NOTSOCK) => Self::ForGood,
+            Some(Errno::MFILE | Errno::NFILE) => Self::NoDescriptor,
+            Some(Errno::CONNABORTED | Errno::CONNRESET | Errno::PROTO | Errno::INTR) => {
+                Self::Broken
+            }
+            _ => Self::Other,
+        }
+    }
+}
+
+/// Prepares for the next connection after one that could not be accepted.
+async fn recover(
+    error: io::Error,
+    name: &'static str,
+    connections: &Connections,
+) -> Result<(), io::Error> {
+    match Trouble::of(&error) {
+        Trouble::ForGood => return Err(error),
+        Trouble::Broken => {
+            tracing::debug!(%error, "{name}: a connection broke before it was accepted");
+            return Ok(());
+        }
+        Trouble::NoDescriptor => {
+            tracing::warn!(
+                %error,
+                "{name} cannot accept a connection: one that asks for nothing makes room"
+            );
+            connections.evict();
+        }
+        Trouble::Other => tracing::warn!(%error, "{name} cannot accept a connection"),
+    }
+    sleep(REST).await;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::{Instant, timeout};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn only_a_want_of_descriptors_ends_a_connection() {
+        let limits = Limits { head: 9 * REST, idle: 9 * REST, response: 9 * REST };
+        let failed = async |errno: Errno| {
+            let connections = Connections::new("test", 1);
+            let silent = connections.place().await.expect("room").taken(limits);
+            let began = Instant::now();
+            let recovered = recover(errno.into(), "test", &connections).await.is_ok();
+            let rested = began.elapsed();
+            let evicted = timeout(REST, silent.progress().overdue()).await.is_ok();
+            (recovered, rested, evicted)
+        };
+        for errno in [Errno::MFILE, Errno::NFILE] {
+            assert_eq!(failed(errno).await, (true, REST, true), "{errno}");
+        }
+        for errno in [Errno::CONNABORTED, Errno::CONNRESET, Errno::PROTO] {
+            assert_eq!(failed(errno).await, (true, Duration::ZERO, false), "{errno}");
+        }
+        for errno in [Errno::NOBUFS, Errno::NOMEM, Errno::PERM] {
+            assert_eq!(failed(errno).await, (true, REST, false), "{errno}");
+        }
+        for errno in [Errno::BADF, Errno::INVAL, Errno::NOTSOCK] {
+            assert_eq!(failed(errno).await, (false, Duration::ZERO, false), "{errno}");
+        }
+    }
 }
