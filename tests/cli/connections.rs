@@ -12,41 +12,13 @@ use tokio_rustls::rustls::pki_types::CertificateDer;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::{ClientConfig, ClientConnection, RootCertStore};
 
+use crate::http2::{
+    CONTINUATION, END_HEADERS, END_STREAM, HEADERS, PREFACE, SETTINGS, Silent, answer_begins,
+    check_head, frame, request_without_window,
+};
 use crate::program::Place;
 use crate::serving::{Serving, exchange};
 use crate::tls::certificate;
-
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-
-/// A frame of HTTP/2.
-fn frame(kind: u8, flags: u8, stream: u8, payload: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
-    [&length[1..], &[kind, flags, 0, 0, 0, stream], payload].concat()
-}
-
-const HEADERS: u8 = 1;
-const SETTINGS: u8 = 4;
-const CONTINUATION: u8 = 9;
-const END_HEADERS: u8 = 4;
-
-fn literal(name: &str, value: &str) -> Vec<u8> {
-    let text = |text: &str| [&[u8::try_from(text.len()).unwrap()], text.as_bytes()].concat();
-    [vec![0], text(name), text(value)].concat()
-}
-
-/// The head of a check by gRPC.
-fn check_head() -> Vec<u8> {
-    let path = "/envoy.service.auth.v3.Authorization/Check";
-    [
-        // POST over http.
-        vec![0x83, 0x86],
-        literal(":path", path),
-        literal(":authority", "localhost"),
-        literal("content-type", "application/grpc"),
-        literal("te", "trailers"),
-    ]
-    .concat()
-}
 
 /// Every way to begin and not to go on, in HTTP/1.1 and in HTTP/2.
 fn beginnings() -> Vec<Vec<u8>> {
@@ -68,22 +40,6 @@ fn beginnings() -> Vec<Vec<u8>> {
     .concat()
 }
 
-trait Silent: Read {
-    fn wait_at_most(&self, limit: Duration);
-}
-
-impl Silent for TcpStream {
-    fn wait_at_most(&self, limit: Duration) {
-        self.set_read_timeout(Some(limit)).unwrap();
-    }
-}
-
-impl Silent for UnixStream {
-    fn wait_at_most(&self, limit: Duration) {
-        self.set_read_timeout(Some(limit)).unwrap();
-    }
-}
-
 /// Waits until the server has closed the connection.
 #[track_caller]
 fn closed(stream: &mut dyn Silent, by: Instant, what: &str) {
@@ -103,6 +59,25 @@ fn closed(stream: &mut dyn Silent, by: Instant, what: &str) {
     }
 }
 
+/// Looks on until then whether the server closes the connection.
+#[track_caller]
+fn stays(stream: &mut dyn Silent, until: Instant, what: &str) {
+    let mut buffer = [0; 4_096];
+    loop {
+        let left = until.saturating_duration_since(Instant::now());
+        stream.wait_at_most(left.max(Duration::from_millis(1)));
+        match stream.read(&mut buffer) {
+            Ok(length) => assert!(length > 0, "{what}: the server has closed it"),
+            Err(error) => {
+                assert_eq!(error.kind(), ErrorKind::WouldBlock, "{what}");
+                if Instant::now() >= until {
+                    return;
+                }
+            }
+        }
+    }
+}
+
 /// How long after the time-out a busy machine may take.
 const SLACK: Duration = Duration::from_secs(20);
 const HEAD_TIMEOUT: Duration = Duration::from_secs(2);
@@ -111,7 +86,7 @@ const PORTAL: &str = "[portal]\nlisten = \"127.0.0.1:0\"\nuser-header = \"x-remo
     show-codes = true\n";
 
 /// Serves on every listener that there is.
-fn serve(place: &Place, head_timeout: &str) -> Command {
+pub(crate) fn serve(place: &Place, head_timeout: &str) -> Command {
     place.write("portal.toml", PORTAL);
     let endpoint = ["serve", "--listen", "127.0.0.1:0", "--profile", "original-method"];
     let others = ["--ext-authz", "unix:grpc.sock", "--operations", "127.0.0.1:0"];
@@ -125,7 +100,7 @@ fn connect_grpc(place: &Place) -> UnixStream {
     UnixStream::connect(place.path("grpc.sock")).unwrap()
 }
 
-const TCP: [&str; 3] = ["forward-auth", "portal", "operations"];
+pub(crate) const TCP: [&str; 3] = ["forward-auth", "portal", "operations"];
 
 #[test]
 fn whoever_falls_silent_in_the_middle_of_something_is_let_go_in_time_by_every_listener() {
@@ -213,6 +188,38 @@ fn half_of_a_further_request_is_not_waited_for_either() {
 }
 
 #[test]
+fn half_of_a_further_request_is_not_waited_for_where_it_comes_with_the_one_before() {
+    let place = Place::new();
+    place.user_with_token("alice", &["GET"]);
+    let server = Serving::run(serve(&place, "1s"));
+    let head = "POST /tokens/api/generate HTTP/1.1\r\nhost: localhost\r\n\
+         x-remote-user: alice\r\ncontent-type: application/json\r\n";
+    let without_body = "GET /health HTTP/1.1\r\nhost: localhost\r\n\r\n".to_owned();
+    let of_length = format!("{head}content-length: 13\r\n\r\n{{\"primary\":1}}");
+    let of_two_lines = format!("{head}content-length: 17\r\n\r\n{{\"primary\":\r\n\r\n1}}");
+    let chunked =
+        format!("{head}transfer-encoding: chunked\r\n\r\nd\r\n{{\"primary\":1}}\r\n0\r\n\r\n");
+    let begun = Instant::now();
+    let (mut halves, mut wholes) = (Vec::new(), Vec::new());
+    for whole in [without_body, of_length, of_two_lines, chunked] {
+        for name in TCP {
+            for half in ["", "G", "GET /health HTTP/1.1\r\nhost"] {
+                let mut stream = TcpStream::connect(server.address(name)).unwrap();
+                stream.write_all(format!("{whole}{whole}{half}").as_bytes()).unwrap();
+                let into = if half.is_empty() { &mut wholes } else { &mut halves };
+                into.push((format!("{name}: {whole} {half}"), stream));
+            }
+        }
+    }
+    for (what, stream) in &mut halves {
+        closed(stream, begun + SLACK, what);
+    }
+    for (what, stream) in &mut wholes {
+        stays(stream, begun + 3 * Duration::from_secs(1), what);
+    }
+}
+
+#[test]
 fn a_body_that_does_not_come_is_not_waited_for() {
     let place = Place::new();
     place.user_with_token("alice", &["GET"]);
@@ -229,17 +236,7 @@ fn a_body_that_does_not_come_is_not_waited_for() {
     stream.write_all(&[PREFACE, &frame(SETTINGS, 0, 0, &[]), &check].concat()).unwrap();
     // Half of a message, whose length is said to be 16.
     stream.write_all(&frame(0, 0, 1, &[0, 0, 0, 0, 16, 10, 2])).unwrap();
-    stream.set_read_timeout(Some(SLACK)).unwrap();
-    loop {
-        let mut head = [0; 9];
-        stream.read_exact(&mut head).expect("an answer on the stream");
-        let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
-        std::io::copy(&mut (&mut stream).take(length.into()), &mut std::io::sink()).unwrap();
-        // HEADERS or RST_STREAM.
-        if head[8] == 1 && [1, 3].contains(&head[3]) {
-            break;
-        }
-    }
+    answer_begins(&mut stream);
 }
 
 #[test]
@@ -275,16 +272,21 @@ fn half_a_head_does_not_hold_up_the_end() {
     assert!(!server.log().contains("cut off"), "{}", server.log());
 }
 
-#[test]
-fn more_connections_than_there_are_descriptors_shut_nobody_out() {
-    let place = Place::new();
-    let token = place.user_with_token("alice", &["GET"]);
-    let usual = serve(&place, "60s");
+/// The command, with so few descriptors that each listener has twelve connections.
+fn with_few_descriptors(place: &Place, usual: &Command) -> Command {
     let mut limited = Command::new("sh");
     limited.args(["-c", "ulimit -n 96 && exec \"$0\" \"$@\""]);
     limited.arg(usual.get_program()).args(usual.get_args());
     limited.current_dir(place.directory()).env_clear();
     limited.envs(usual.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    limited
+}
+
+#[test]
+fn more_connections_than_there_are_descriptors_shut_nobody_out() {
+    let place = Place::new();
+    let token = place.user_with_token("alice", &["GET"]);
+    let limited = with_few_descriptors(&place, &serve(&place, "60s"));
     let server = Serving::run(limited);
     server.logged("operations listening");
     let listeners = ["forward-auth", "portal"].map(|name| server.address(name));
@@ -317,4 +319,59 @@ fn more_connections_than_there_are_descriptors_shut_nobody_out() {
     let log = server.stop();
     assert!(log.contains("connections are in use"), "{log}");
     assert!(!log.contains("cannot accept"), "{log}");
+}
+
+#[test]
+fn peers_that_take_no_response_shut_nobody_out() {
+    let place = Place::new();
+    let server = Serving::run(with_few_descriptors(&place, &serve(&place, "60s")));
+    server.logged("operations listening");
+    let mut silent: Vec<Box<dyn Silent>> = Vec::new();
+    for _ in 0..12 {
+        for name in TCP {
+            let mut stream = TcpStream::connect(server.address(name)).unwrap();
+            stream.write_all(&request_without_window()).unwrap();
+            answer_begins(&mut stream);
+            silent.push(Box::new(stream));
+        }
+        let mut stream = connect_grpc(&place);
+        // A head whose body does not come: Envoy's own requests end otherwise.
+        let head = frame(HEADERS, END_HEADERS, 1, &check_head());
+        stream.write_all(&[PREFACE, &frame(SETTINGS, 0, 0, &[]), &head].concat()).unwrap();
+        silent.push(Box::new(stream));
+    }
+    for name in TCP {
+        let asked = Instant::now();
+        let stream = TcpStream::connect(server.address(name)).unwrap();
+        stream.set_read_timeout(Some(SLACK)).unwrap();
+        exchange(stream, "GET", "/health", &[], "");
+        assert!(asked.elapsed() < SLACK, "{name}: {:?}", asked.elapsed());
+    }
+    let mut stream = connect_grpc(&place);
+    let head = frame(HEADERS, END_HEADERS | END_STREAM, 1, &check_head());
+    stream.write_all(&[PREFACE, &frame(SETTINGS, 0, 0, &[]), &head].concat()).unwrap();
+    answer_begins(&mut stream);
+}
+
+#[test]
+fn a_head_that_is_too_long_is_answered_however_long_it_is() {
+    let place = Place::new();
+    let server = Serving::run(serve(&place, "60s"));
+    for name in TCP {
+        for length in [60_000, 70_000, 400_000, 1_000_000] {
+            let stream = TcpStream::connect(server.address(name)).unwrap();
+            stream.set_read_timeout(Some(SLACK)).unwrap();
+            let long = [("x-long", "a".repeat(length))];
+            let status = exchange(stream, "GET", "/health", &long, "").status;
+            assert_eq!(status == 431, length > 64 * 1_024, "{name}: {length}: {status}");
+        }
+        // What a peer over HTTP/2 is told that it may send.
+        let mut stream = TcpStream::connect(server.address(name)).unwrap();
+        stream.set_read_timeout(Some(SLACK)).unwrap();
+        stream.write_all(&[PREFACE, &frame(SETTINGS, 0, 0, &[])].concat()).unwrap();
+        let mut settings = [0; 64];
+        let read = stream.read(&mut settings).unwrap();
+        let most = [&[0, 6][..], &(64_u32 << 10).to_be_bytes()].concat();
+        assert!(settings[..read].windows(6).any(|setting| setting == most), "{name}");
+    }
 }

@@ -17,6 +17,7 @@ mod connections;
 mod endpoint;
 mod expiry;
 mod grpc;
+mod http2;
 mod import;
 mod installed;
 mod life;

@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags, Signal, pidfd_getfd, pidfd_open};
 
+use crate::connections::{TCP, serve};
+use crate::http2::{answer_begins, request_without_window};
 use crate::program::Place;
 use crate::serving::Serving;
 
@@ -81,4 +83,25 @@ fn a_listener_that_dies_ends_the_server_in_order_and_is_named() {
         server.logged("stopped");
         server.logged(&format!("{name} listens no more"));
     }
+}
+
+#[test]
+fn all_listeners_together_end_within_one_grace_period() {
+    const GRACE: Duration = Duration::from_secs(6);
+    let place = Place::new();
+    let mut command = serve(&place, "60s");
+    command.env("TOWER_API_TOKEN_SHUTDOWN_GRACE", "6s");
+    let mut server = Serving::run(command);
+    server.logged("operations listening");
+    let _silent = TCP.map(|name| {
+        let mut stream = TcpStream::connect(server.address(name)).unwrap();
+        stream.write_all(&request_without_window()).unwrap();
+        answer_begins(&mut stream);
+        stream
+    });
+    let told = Instant::now();
+    server.signal(Signal::TERM);
+    assert_eq!(server.ended(), Some(0), "{}", server.log());
+    let took = told.elapsed();
+    assert!(GRACE <= took && took < 2 * GRACE, "{took:?}");
 }

@@ -1,22 +1,25 @@
 //! Whatever a client sends, the check is not what makes an error of the server
 //! of it: the gateway denies the request, or its own parser refuses it.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::net::tcp::OwnedReadHalf;
 
+use crate::api::Api;
 use crate::endpoint::ALICE;
 use crate::gateway::Gateway;
 use crate::scene::Scene;
+use crate::secret::Program;
 
 /// Longer than any gateway waits for the endpoint or for its client.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The status of the answer to these bytes; none where the gateway hangs up.
-async fn status(scene: &Scene, bytes: &[u8]) -> Option<u16> {
-    let stream = TcpStream::connect(scene.gateway.address).await.unwrap();
+async fn status(gateway: SocketAddr, bytes: &[u8]) -> Option<u16> {
+    let stream = TcpStream::connect(gateway).await.unwrap();
     let (mut reader, mut writer) = stream.into_split();
     let bytes = bytes.to_vec();
     // A gateway may answer, and hang up, before it has read all of it.
@@ -49,6 +52,9 @@ async fn final_status(reader: &mut OwnedReadHalf) -> Option<u16> {
     }
 }
 
+/// Requests in bytes, each with what is shown of it.
+type Requests = Vec<(String, Vec<u8>)>;
+
 /// A request in bytes.
 fn bytes(method: &[u8], target: &[u8], lines: &[(&str, &[u8])]) -> Vec<u8> {
     let mut bytes = [method, b" ", target, b" HTTP/1.1\r\nHost: api.test\r\n"].concat();
@@ -62,11 +68,11 @@ fn bytes(method: &[u8], target: &[u8], lines: &[(&str, &[u8])]) -> Vec<u8> {
 
 /// Holds that nothing of these requests is answered 5xx, but for what a
 /// gateway's own parser says of a method or version, and that nothing passes.
-async fn all_are_denied(scene: &Scene, requests: Vec<(String, Vec<u8>)>) {
+async fn all_are_denied(gateway: SocketAddr, api: &Api, requests: Requests) {
     let mut wrong = Vec::new();
     for (shown, bytes) in requests {
-        let status = status(scene, &bytes).await;
-        let reached = scene.api.reached();
+        let status = status(gateway, &bytes).await;
+        let reached = api.reached();
         let denied = match status {
             None | Some(400..=499 | 501 | 505) => true,
             // Some gateways answer `OPTIONS *` themselves.
@@ -115,10 +121,10 @@ fn credentials() -> Vec<Vec<u8>> {
     values
 }
 
-pub(crate) async fn no_credential_makes_an_error_of_the_server(gateway: Gateway) {
-    let scene = Scene::set(gateway).await;
+/// Requests with each of them, and with a token that is live.
+fn with_credentials(live: &str) -> Requests {
     let mut requests = Vec::new();
-    let live = format!("Bearer {ALICE}");
+    let live = format!("Bearer {live}");
     for value in credentials() {
         let shown = String::from_utf8_lossy(&value[..value.len().min(20)]).into_owned();
         let one = ("Authorization", value.as_slice());
@@ -137,12 +143,17 @@ pub(crate) async fn no_credential_makes_an_error_of_the_server(gateway: Gateway)
             requests.push((shown, bytes(b"POST", b"/items", lines)));
         }
     }
-    all_are_denied(&scene, requests).await;
+    requests
 }
 
-pub(crate) async fn no_number_or_size_of_headers_makes_an_error_of_the_server(gateway: Gateway) {
+pub(crate) async fn no_credential_makes_an_error_of_the_server(gateway: Gateway) {
     let scene = Scene::set(gateway).await;
-    let live = format!("Bearer {ALICE}").into_bytes();
+    all_are_denied(scene.gateway.address, &scene.api, with_credentials(ALICE)).await;
+}
+
+/// Many headers, and long ones, with a token that is live.
+fn with_headers(live: &str) -> Requests {
+    let live = format!("Bearer {live}").into_bytes();
     let mut requests = Vec::new();
     let mut add = |shown: String, credential: &[u8], lines: &[(&str, &[u8])]| {
         let lines = [&[("Authorization", credential)], lines].concat();
@@ -183,7 +194,21 @@ pub(crate) async fn no_number_or_size_of_headers_makes_an_error_of_the_server(ga
             requests.push((format!("{length} bytes of query"), bytes(b"POST", &query, &lines)));
         }
     }
-    all_are_denied(&scene, requests).await;
+    requests
+}
+
+pub(crate) async fn no_number_or_size_of_headers_makes_an_error_of_the_server(gateway: Gateway) {
+    let scene = Scene::set(gateway).await;
+    all_are_denied(scene.gateway.address, &scene.api, with_headers(ALICE)).await;
+}
+
+/// The program has limits of its own.
+pub(crate) async fn no_length_of_a_head_makes_an_error_of_the_program(gateway: Gateway) {
+    let program = Program::start(gateway.asks);
+    let (running, api) = program.before(gateway).await;
+    for requests in [with_credentials(&program.token), with_headers(&program.token)] {
+        all_are_denied(running.address, &api, requests).await;
+    }
 }
 
 pub(crate) async fn no_method_or_target_makes_an_error_of_the_server(gateway: Gateway) {
@@ -271,5 +296,5 @@ pub(crate) async fn no_method_or_target_makes_an_error_of_the_server(gateway: Ga
         let text = format!("POST /items {version}\r\nHost: api.test\r\nConnection: close\r\n\r\n");
         requests.push((format!("version {version}"), text.into_bytes()));
     }
-    all_are_denied(&scene, requests).await;
+    all_are_denied(scene.gateway.address, &scene.api, requests).await;
 }

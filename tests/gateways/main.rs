@@ -49,6 +49,7 @@ macro_rules! gateways {
                 many_requests_need_few_connections;
                 inputs:
                 no_credential_makes_an_error_of_the_server
+                no_length_of_a_head_makes_an_error_of_the_program
                 no_method_or_target_makes_an_error_of_the_server
                 no_number_or_size_of_headers_makes_an_error_of_the_server;
                 preflights:

@@ -10,15 +10,15 @@ use tower_api_token::forward_auth::Profile;
 
 use crate::api::Api;
 use crate::client::{Answer, Connection, request};
-use crate::gateway::{Asks, Edits, Gateway};
+use crate::gateway::{Asks, Edits, Gateway, Running};
 
 const SECRET: &str = "a-secret-that-only-the-gateway-knows";
 
 /// A running `serve`; killed when it is dropped.
-struct Program {
+pub(crate) struct Program {
     child: Child,
     address: SocketAddr,
-    token: String,
+    pub(crate) token: String,
     _directory: TempDir,
 }
 
@@ -44,7 +44,7 @@ fn run(directory: &Path, arguments: &[&str]) -> String {
 }
 
 impl Program {
-    fn start(asks: Asks) -> Self {
+    pub(crate) fn start(asks: Asks) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path();
         run(path, &["migrate"]);
@@ -75,13 +75,29 @@ impl Program {
         Self { child, address, token, _directory: directory }
     }
 
-    /// What the gateway, with a configuration as it shows the secret, answers
-    /// to a live token and to another, and how often the API is reached.
-    async fn behind(&self, gateway: Gateway) -> (Answer, Answer, usize) {
+    /// The gateway in front of it and of an API, once it shows the secret and
+    /// denies.
+    pub(crate) async fn before(&self, gateway: Gateway) -> (Running, Api) {
+        let (running, api) = self.started(told(gateway, SECRET)).await;
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+        while send(running.address, &[]).await.status != 401 {
+            assert!(std::time::Instant::now() < deadline, "the gateway does not ask");
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+        (running, api)
+    }
+
+    async fn started(&self, gateway: Gateway) -> (Running, Api) {
         let api = Api::start().await;
         let (endpoint, behind) = (self.address, api.address);
         let start = move || gateway.start(endpoint, behind);
-        let running = tokio::task::spawn_blocking(start).await.unwrap();
+        (tokio::task::spawn_blocking(start).await.unwrap(), api)
+    }
+
+    /// What the gateway, with a configuration as it shows the secret, answers
+    /// to a live token and to another, and how often the API is reached.
+    async fn behind(&self, gateway: Gateway) -> (Answer, Answer, usize) {
+        let (running, api) = self.started(gateway).await;
         let live = format!("Bearer {}", self.token);
         let mut answers = Vec::new();
         for credential in [live.as_str(), "Bearer junk"] {

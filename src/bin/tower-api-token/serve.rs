@@ -26,7 +26,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Notify;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 use tower_api_token::denial::RealmError;
 use tower_api_token::events::Events;
 use tower_api_token::manage::Confirmation;
@@ -239,17 +239,19 @@ impl Server {
     /// are told of, last uses are written.
     async fn end(&mut self, grace: Duration) -> Result<(), ServeError> {
         tracing::info!(grace_s = grace.as_secs_f64(), "stopping");
+        // Whoever comes later has what is left of it.
+        let deadline = Instant::now() + grace;
         self.stop.now();
-        let public = timeout(grace, self.public.ended()).await.unwrap_or_else(|_| {
+        let public = timeout_at(deadline, self.public.ended()).await.unwrap_or_else(|_| {
             tracing::warn!("requests were cut off that took longer than the grace period");
             Ok(())
         });
-        if timeout(grace, self.manager.idle()).await.is_err() {
+        if timeout_at(deadline, self.manager.idle()).await.is_err() {
             tracing::warn!("changes were not told of that took longer than the grace period");
         }
         self.ending.now();
         // An operator who is still answered is cut off.
-        let operations = timeout(grace, self.operations.ended()).await.unwrap_or(Ok(()));
+        let operations = timeout_at(deadline, self.operations.ended()).await.unwrap_or(Ok(()));
         let usage = self.usage.ended().await;
         tracing::info!("stopped");
         public.and(operations).and(usage)

@@ -11,7 +11,7 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::progress::Responding;
+use super::progress::{Answering, Responding};
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -20,11 +20,18 @@ pub(super) struct RequestBody {
     body: Incoming,
     end: Instant,
     alarm: Option<Pin<Box<Sleep>>>,
+    request: Answering,
 }
 
 impl RequestBody {
-    pub(super) fn new(body: Incoming, limit: Duration) -> Self {
-        Self { body, end: Instant::now() + limit, alarm: None }
+    pub(super) fn new(body: Incoming, limit: Duration, request: Answering) -> Self {
+        Self { body, end: Instant::now() + limit, alarm: None, request }
+    }
+}
+
+impl Drop for RequestBody {
+    fn drop(&mut self) {
+        self.request.has_body();
     }
 }
 
@@ -38,10 +45,13 @@ impl Body for RequestBody {
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = &mut *self;
         if let Poll::Ready(frame) = Pin::new(&mut this.body).poll_frame(cx) {
+            this.request.has_body();
             return Poll::Ready(frame.map(|frame| frame.map_err(Into::into)));
         }
+        this.request.wants_body();
         let alarm = this.alarm.get_or_insert_with(|| Box::pin(sleep_until(this.end)));
         ready!(alarm.as_mut().poll(cx));
+        this.request.has_body();
         Poll::Ready(Some(Err(io::Error::from(io::ErrorKind::TimedOut).into())))
     }
 

@@ -20,10 +20,10 @@ use super::listener::Answers;
 use super::progress::{Overdue, Phase, Progress};
 use super::stop::Stop;
 
-/// How many headers a request may have, and over HTTP/2 how many bytes of them:
-/// more than gateways let through, some of which hand on all that they get.
+/// How many headers a request may have, and how many bytes its head: as many as
+/// nginx, HAProxy and Envoy let through. All connections may have half of one.
 const MOST_HEADERS: usize = 1_000;
-const MOST_HEADER_BYTES: u32 = 400 * 1_024;
+const MOST_HEAD_BYTES: u32 = 64 * 1_024;
 
 /// Serves one connection. One that breaks ends its own task and nothing else.
 pub(super) async fn serve<B>(
@@ -40,7 +40,8 @@ pub(super) async fn serve<B>(
     let mut server = auto::Builder::new(TokioExecutor::new());
     // Its own limit would be one for idle connections, too.
     server.http1().header_read_timeout(None).max_headers(MOST_HEADERS);
-    server.http2().max_header_list_size(MOST_HEADER_BYTES);
+    server.http1().max_buf_size(MOST_HEAD_BYTES as usize);
+    server.http2().max_header_list_size(MOST_HEAD_BYTES);
     let io = TokioIo::new(Watched::new(stream, Arc::clone(progress)));
     let service = Counted { service, progress: Arc::clone(progress) };
     let mut served = pin!(server.serve_connection(io, service));
@@ -107,9 +108,15 @@ where
     type Future = Answer<B>;
 
     fn call(&self, request: Request<Incoming>) -> Answer<B> {
-        let responding = self.progress.responding(request.version());
+        let length = request.body().size_hint().exact();
+        let responding = self.progress.responding(request.version(), length);
         let limit = self.progress.limits().head;
-        let answer = self.service.call(request.map(|body| RequestBody::new(body, limit)));
-        Box::pin(async move { Ok(answer.await?.map(|body| ResponseBody::new(body, responding))) })
+        let body = |body| RequestBody::new(body, limit, responding.request());
+        let answer = self.service.call(request.map(body));
+        Box::pin(async move {
+            let response = answer.await?;
+            responding.answered();
+            Ok(response.map(|body| ResponseBody::new(body, responding)))
+        })
     }
 }
