@@ -20,10 +20,10 @@ use super::listener::Answers;
 use super::progress::{Overdue, Phase, Progress};
 use super::stop::Stop;
 
-/// How many headers a request may have, and how many bytes its head: as many as
+/// How many headers a request may have, and how many bytes its head: more than
 /// nginx, HAProxy and Envoy let through. All connections may have half of one.
 const MOST_HEADERS: usize = 1_000;
-const MOST_HEAD_BYTES: u32 = 64 * 1_024;
+const MOST_HEAD_BYTES: u32 = 128 * 1_024;
 
 /// Serves one connection. One that breaks ends its own task and nothing else.
 pub(super) async fn serve<B>(
