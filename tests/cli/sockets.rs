@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 
 use crate::program::Place;
-use crate::server::wait_until;
 use crate::serving::{Serving, exchange};
 
 const ARGUMENTS: [&str; 5] =
@@ -83,15 +82,12 @@ fn a_start_waits_for_the_lock_and_follows_no_link() {
     let lock = place.path("auth.sock.lock");
     let held = File::create(&lock).unwrap();
     held.lock().unwrap();
+    let mut shut_out = Serving::run(place.command(&ARGUMENTS));
+    assert_eq!(shut_out.ended(), Some(1), "{}", shut_out.log());
+    shut_out.logged("another process has locked auth.sock.lock");
+    assert!(lock.exists() && !place.path("auth.sock").exists());
     let server = Serving::run(place.command(&ARGUMENTS));
-    // It has begun when it has opened the file beside the test.
-    let opened = || {
-        let descriptors = std::fs::read_dir(format!("/proc/{}/fd", server.id())).unwrap();
-        let mut targets = descriptors.filter_map(|it| std::fs::read_link(it.ok()?.path()).ok());
-        targets.any(|target| target == lock)
-    };
-    wait_until("the lock to be opened", opened);
-    assert!(!server.log().contains("listening") && !place.path("auth.sock").exists());
+    server.logged("cache trusted");
     drop(held);
     server.address("forward-auth");
     server.stop();
