@@ -92,9 +92,14 @@ pub(super) async fn history(
     Ok(HistoryPage::of(entries, size))
 }
 
+/// Few accounts differ in this, so they are counted before their tokens are: that
+/// takes less than half the time.
 pub(super) async fn pepper_versions(lent: Lent) -> Result<Vec<(PepperVersion, u64)>, StoreError> {
     const COUNT: &str = "
-        SELECT pepper, count(*) FROM tower_api_token.account, unnest(pepper_versions) AS pepper
+        SELECT pepper, sum(accounts)::int8 FROM (
+            SELECT pepper_versions, count(*) AS accounts FROM tower_api_token.account
+            GROUP BY pepper_versions
+        ) AS alike, unnest(pepper_versions) AS pepper
         GROUP BY pepper ORDER BY pepper";
     let rows = ask(lent, PEPPERS, COUNT, &[]).await?;
     rows.iter().map(pepper_count).collect()
@@ -102,7 +107,9 @@ pub(super) async fn pepper_versions(lent: Lent) -> Result<Vec<(PepperVersion, u6
 
 pub(super) async fn prefixes(lent: Lent) -> Result<Vec<(Option<TokenPrefix>, u64)>, StoreError> {
     const COUNT: &str = "
-        SELECT prefix, count(*) FROM tower_api_token.account, unnest(prefixes) AS prefix
+        SELECT prefix, sum(accounts)::int8 FROM (
+            SELECT prefixes, count(*) AS accounts FROM tower_api_token.account GROUP BY prefixes
+        ) AS alike, unnest(prefixes) AS prefix
         GROUP BY prefix ORDER BY prefix";
     verify_upgraded(&lent, PREFIXES).await?;
     let rows = ask(lent, PREFIXES, COUNT, &[]).await?;
