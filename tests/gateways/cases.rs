@@ -144,6 +144,22 @@ async fn forward_054_traefik_is_sent_other_spellings() {
     assert_eq!(reached.read_as("x-auth-user"), ["alice"]);
 }
 
+/// Without what the shipped configuration does for other statuses, nginx makes
+/// an error of the server of whatever is not 2xx, 401 or 403.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plain_auth_request_makes_no_error_of_a_malformed_credential() {
+    let edits = &[("error_page 500 = @check_failed;", "")];
+    let scene = Scene::set(Gateway { edits, ..NGINX }).await;
+    let live = format!("Bearer {ALICE}");
+    for credentials in [&["Bearer"][..], &["Bearer a b"], &[&live, &live], &[&live, "Bearer junk"]]
+    {
+        let headers: Vec<_> = credentials.iter().map(|it| ("authorization", *it)).collect();
+        // nginx itself refuses two of them with 400.
+        let statuses = if credentials.len() > 1 { &[400, 401][..] } else { &[401] };
+        scene.denied(&scene.send(request("GET", &headers)).await, statuses);
+    }
+}
+
 /// The endpoint closes an idle connection after 120 s. A gateway that keeps one
 /// longer sends a request into a connection that is being closed now and then.
 #[tokio::test(flavor = "multi_thread")]
