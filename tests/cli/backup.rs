@@ -218,6 +218,15 @@ fn a_backup_outlives_the_restore_where_its_primary_has_expired() {
 }
 
 /// As by a disk that was full, within a character.
+/// On a disk that is full.
+#[test]
+fn a_line_that_cannot_be_written_stands_on_the_standard_error() {
+    let place = Place::new();
+    let mut command = place.command(&["user", "grant", "alice", "GET"]);
+    let ran = finish(command.env("TOWER_API_TOKEN_AUDIT_FILE", "/dev/full"), "").succeeded();
+    ran.says("the audit file cannot be written").says("access_granted");
+}
+
 #[test]
 fn half_a_line_of_the_audit_is_named_by_file_and_number_and_restores_nothing() {
     let place = Place::new();

@@ -1,5 +1,7 @@
 //! A store that goes away, and a server that ends meanwhile.
 
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
@@ -107,4 +109,30 @@ async fn a_request_that_never_ends_does_not_keep_the_server_for_ever() {
     // Nothing was used, so there was nothing to flush that could have failed.
     assert_eq!(code, Some(0), "{}", serving.log());
     serving.logged("requests were cut off");
+}
+
+/// The write is still under way when the command has given up waiting for it.
+#[tokio::test]
+async fn a_change_that_is_made_long_after_its_timeout_is_in_the_audit_file() {
+    let server = Server::start(&["fsync=off"]);
+    let database = server.database().await;
+    let place = Place::in_database(&server, &database);
+    place.run(&["migrate"]).succeeded();
+    place.user_with_token("alice", &["GET"]);
+    let other = database.client().await;
+    let lock = "BEGIN; LOCK TABLE tower_api_token.account IN SHARE MODE";
+    other.batch_execute(lock).await.unwrap();
+    let mut command = place.command(&["token", "revoke-all", "alice"]);
+    command.env("TOWER_API_TOKEN_STORE_TIMEOUT", "1s");
+    command.env("TOWER_API_TOKEN_AUDIT_FILE", "audit.jsonl");
+    let mut command = command.stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(command.stderr.take().unwrap()).lines().map(Result::unwrap);
+    let said = lines.find(|line| line.contains("waiting for the store"));
+    assert!(said.is_some(), "it has ended without waiting");
+    other.batch_execute("COMMIT").await.unwrap();
+    let error = lines.find(|line| line.starts_with("error: "));
+    assert!(error.is_some_and(|line| line.contains("store unavailable")));
+    assert_eq!(command.wait().unwrap().code(), Some(6));
+    let audit = std::fs::read_to_string(place.path("audit.jsonl")).unwrap();
+    assert!(audit.contains("\"event\":\"all_revoked\""), "{audit}");
 }

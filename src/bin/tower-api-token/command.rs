@@ -19,6 +19,7 @@ use clap::Subcommand;
 pub(crate) use self::show::event;
 use crate::arguments::Arguments;
 use crate::failure::Failure;
+use crate::log;
 use crate::output::Output;
 use crate::world::World;
 
@@ -51,6 +52,7 @@ pub(crate) fn run(arguments: Arguments, output: &Output) -> Result<(), Failure> 
         Command::Serve(arguments) => return serve::run(arguments, &common),
         _ => {}
     }
+    log::of_command(common.json);
     // The commands that serve nobody need one thread.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.map_err(Failure::Runtime)?.block_on(async {

@@ -12,6 +12,7 @@ mod arguments;
 mod audit_file;
 mod command;
 mod failure;
+mod log;
 mod output;
 mod secret;
 mod serve;

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::timeout;
 use tower_api_token::TokenManager;
 use tower_api_token::audit::AuditEntry;
 use tower_api_token::identity::{Actor, UserId};
@@ -20,8 +21,12 @@ use crate::settings::{Layers, Settings};
 use crate::store::{COMMAND_PATIENCE, Opened};
 use crate::text::Safe;
 
-/// How long a command waits at its end.
-const LAST_PATIENCE: Duration = Duration::from_secs(5);
+/// How long a command waits at its end without a word.
+const QUIET_PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long it waits then, where somebody is to be told: longer than a manager
+/// looks for a change whose outcome is unknown.
+const LAST_PATIENCE: Duration = Duration::from_secs(15 * 60);
 
 /// What a command works with.
 pub(crate) struct World {
@@ -30,6 +35,8 @@ pub(crate) struct World {
     pub(crate) policy: Policy,
     pub(crate) actor: Actor,
     pub(crate) output: Output,
+    /// Whether changes are told to anybody but the caller.
+    tells: bool,
 }
 
 impl World {
@@ -57,18 +64,31 @@ impl World {
             .policy(policy.clone())
             .events(audit_file::events(settings)?)
             .confirmation(Confirmation::ByCaller);
-        if let Some(messenger) = settings.notify.messenger()? {
+        let messenger = settings.notify.messenger()?;
+        let tells = messenger.is_some() || settings.audit.file.is_some();
+        if let Some(messenger) = messenger {
             manager = manager.notifier(messenger);
         }
         let manager = manager.build().await.map_err(|error| settings.tokens.not_started(error));
         let manager = manager.map_err(|failure| failure.located(&settings.origins))?;
-        Ok(Self { store, manager, policy, actor, output })
+        Ok(Self { store, manager, policy, actor, output, tells })
     }
 
     /// Waits until everybody has been told of what was changed, a change
     /// included whose outcome the store could not tell in time.
     pub(crate) async fn end(&self) {
-        drop(tokio::time::timeout(LAST_PATIENCE, self.manager.idle()).await);
+        if self.idle(QUIET_PATIENCE).await || !self.tells {
+            return;
+        }
+        tracing::warn!("waiting for the store, to tell of changes that it may have made");
+        if !self.idle(LAST_PATIENCE).await {
+            tracing::warn!("changes are not told of that the store may have made");
+        }
+    }
+
+    /// Whether nothing is left to be done within that time.
+    async fn idle(&self, patience: Duration) -> bool {
+        timeout(patience, self.manager.idle()).await.is_ok()
     }
 
     /// Whether there is no account of that user.
