@@ -31,7 +31,7 @@ pub use self::audit::{EventSink, Events};
 #[cfg(feature = "cache")]
 pub(crate) use self::log::cache_trust_changed;
 pub(crate) use self::log::{
-    denied, notice_not_sent, pepper_differs, store_failed, tokens_unrecognised,
+    denied, host_panicked, notice_not_sent, pepper_differs, store_failed, tokens_unrecognised,
 };
 #[cfg(feature = "tokio")]
 pub(crate) use self::log::{erasure_unknown, outcome_unknown};

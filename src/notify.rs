@@ -52,6 +52,8 @@ use crate::usage::ClientLabel;
 ///     }
 /// }
 /// ```
+///
+/// A panic counts as a failure to send, and an error in the log says so.
 #[async_trait]
 pub trait Notifier: Send + Sync + 'static {
     /// Sends the code that activates a pending token to its user.

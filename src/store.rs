@@ -61,7 +61,7 @@ pub use self::erasure::Erasure;
 pub use self::error::{StoreError, StoreErrorKind};
 pub use self::feed::{Change, Feed, FeedItem, HeartbeatId};
 #[cfg(feature = "tokio")]
-pub(crate) use self::late::LateWrite;
+pub(crate) use self::late::{LateWrite, NotBegun};
 pub use self::memory::MemoryStore;
 #[cfg(feature = "metrics")]
 pub use self::metrics::WithMetrics;

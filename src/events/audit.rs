@@ -1,6 +1,7 @@
 //! Audit events, to the log and to a sink of the host's.
 
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use super::{TARGET, meter};
@@ -13,6 +14,7 @@ use crate::token::TokenId;
 /// are flushed; never by a request. One that blocks holds up that call of the
 /// manager or that flush, and no authentication. A lost entry of a change is
 /// not lost for good: the store has kept it in the change's own transaction.
+/// One that panics has lost that entry; an error in the log says so.
 ///
 /// ```
 /// use tower_api_token::audit::AuditEntry;
@@ -68,9 +70,7 @@ impl Events {
             }
         }
         meter::happened(name);
-        if let Some(sink) = &self.sink {
-            sink.record(entry);
-        }
+        self.to_sink(|sink| sink.record(entry));
     }
 
     /// An account was erased.
@@ -78,8 +78,15 @@ impl Events {
         let (name, AccountErased { at, actor }) = (AccountErased::NAME, erased);
         tracing::info!(target: TARGET, %at, %actor, "{name}");
         meter::happened(name);
-        if let Some(sink) = &self.sink {
-            sink.account_erased(erased);
+        self.to_sink(|sink| sink.account_erased(erased));
+    }
+
+    /// A panic of the sink holds up nothing else that is to be told. Its message is
+    /// left out, since it may quote anything.
+    fn to_sink(&self, record: impl FnOnce(&dyn EventSink)) {
+        let Some(sink) = &self.sink else { return };
+        if catch_unwind(AssertUnwindSafe(|| record(&**sink))).is_err() {
+            super::host_panicked("event sink");
         }
     }
 }

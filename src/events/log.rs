@@ -81,6 +81,11 @@ pub(crate) fn erasure_unknown(erased: &AccountErased) {
     tracing::warn!(target: TARGET, event, %at, %actor, "outcome unknown");
 }
 
+/// A host's own code has panicked, and what follows goes on.
+pub(crate) fn host_panicked(code: &'static str) {
+    tracing::error!(target: TARGET, code, "the host's code has panicked");
+}
+
 /// A cache is trusted from now on, or is not.
 #[cfg(feature = "cache")]
 pub(crate) fn cache_trust_changed(trusted: bool) {

@@ -1,7 +1,11 @@
 //! What follows a change once it is committed: its audit entries, the
 //! confirmation code, and the notices to its user.
 
+use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 
 use super::Inner;
 use super::claims::Claim;
@@ -10,7 +14,7 @@ use crate::account::{Account, Revision};
 use crate::audit::{AccountErased, AuditEntry, Event};
 use crate::events;
 use crate::identity::{Actor, UserId};
-use crate::notify::{ConfirmationMessage, Notice, Notifier};
+use crate::notify::{ConfirmationMessage, Notice, Notifier, NotifyError};
 use crate::store::{Erasure, Replacement};
 use crate::token::ConfirmationCode;
 use crate::usage::ClientLabel;
@@ -47,7 +51,7 @@ impl NewCode {
 /// A message with a confirmation code, and who sends it.
 pub(super) struct Letter {
     notifier: Arc<dyn Notifier>,
-    message: ConfirmationMessage,
+    pub(super) message: ConfirmationMessage,
 }
 
 /// What follows one change.
@@ -116,7 +120,7 @@ impl Inner {
 
     async fn send(&self, letter: &Letter, entry: &AuditEntry) -> Delivery {
         let Letter { notifier, message } = letter;
-        match notifier.confirmation(message).await {
+        match unless_it_panics(async { notifier.confirmation(message).await }).await {
             Ok(()) => Delivery::Sent,
             Err(error) => {
                 let event = Event::ConfirmationNotSent { id: message.token };
@@ -132,10 +136,27 @@ impl Inner {
             return;
         };
         let AuditEntry { user, event, actor, at, .. } = entry.clone();
-        if let Err(error) = notifier.notice(&Notice::new(user, event, actor, at)).await {
+        let notice = Notice::new(user, event, actor, at);
+        if let Err(error) = unless_it_panics(async { notifier.notice(&notice).await }).await {
             events::notice_not_sent(entry, &error);
         }
     }
+}
+
+/// What comes of a notifier's call. Its panic is a failure: others are still to be
+/// told. The message of the panic is left out, since it may quote anything.
+async fn unless_it_panics(
+    call: impl Future<Output = Result<(), NotifyError>>,
+) -> Result<(), NotifyError> {
+    let mut call = pin!(call);
+    poll_fn(|context| {
+        let polled = catch_unwind(AssertUnwindSafe(|| call.as_mut().poll(context)));
+        polled.unwrap_or_else(|_| {
+            events::host_panicked("notifier");
+            Poll::Ready(Err(NotifyError::new("the notifier has panicked")))
+        })
+    })
+    .await
 }
 
 /// Whether the user should know of it: a change of what works, and a token that

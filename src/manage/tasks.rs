@@ -16,7 +16,8 @@ use super::Inner;
 use super::follow::{Erasing, Follows};
 use crate::audit::AuditEntry;
 use crate::events;
-use crate::store::{LateWrite, PageSize, StoreError, StoreErrorKind};
+use crate::notify::ConfirmationMessage;
+use crate::store::{LateWrite, NotBegun, PageSize, StoreError, StoreErrorKind};
 
 /// The pauses between two looks for a change whose outcome is unknown.
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
@@ -25,6 +26,9 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// How long such a change may take to appear in a store that can be read: a
 /// server may still be at it although the connection to it is gone.
 const APPEARANCE: Duration = Duration::from_secs(30);
+
+/// How long it is looked for altogether, where the store cannot be read.
+const SEARCH: Duration = Duration::from_secs(10 * 60);
 
 /// The tasks that a manager has begun: how many of them are running.
 pub(super) struct Tasks(watch::Sender<usize>);
@@ -63,7 +67,7 @@ impl Tasks {
         let Ok(runtime) = Handle::try_current() else { return work.await };
         match self.spawn(&runtime, work).await {
             Ok(outcome) => outcome,
-            // The host's own: that of a notifier, a sink or a store.
+            // The host's own: that of a store.
             Err(stopped) if stopped.is_panic() => resume_unwind(stopped.into_panic()),
             Err(stopped) => Err(shut_down().with_source(stopped).into()),
         }
@@ -98,9 +102,19 @@ const fn shut_down() -> StoreError {
 enum Fate {
     Made,
     NotMade,
-    /// The account is as it was before, so the change may still come.
+    /// The account is as it was before, so the change may still come; or it cannot
+    /// be read although others can.
     NotYet,
     Unreadable,
+}
+
+impl Fate {
+    const fn unreadable(error: &StoreError) -> Self {
+        match error.kind() {
+            StoreErrorKind::Corrupt => Self::NotYet,
+            _ => Self::Unreadable,
+        }
+    }
 }
 
 impl Inner {
@@ -108,6 +122,9 @@ impl Inner {
     pub(super) fn await_outcome(self: &Arc<Self>, doubtful: Vec<Follows>, error: &StoreError) {
         // Without a runtime nothing goes on after the answer.
         let Ok(runtime) = Handle::try_current() else { return };
+        if NotBegun::is_cause_of(error) {
+            return;
+        }
         let (inner, late) = (Arc::clone(self), LateWrite::of(error));
         drop(self.tasks.spawn(&runtime, async move {
             let doubtful = match late {
@@ -129,7 +146,7 @@ impl Inner {
         let mut left = Vec::new();
         for follows in doubtful {
             match answers.next() {
-                Some(Ok(())) => drop(self.tell(follows).await),
+                Some(Ok(())) => self.tell_late(follows).await,
                 Some(Err(error)) if !error.kind().may_have_written() => {}
                 _ => left.push(follows),
             }
@@ -141,13 +158,14 @@ impl Inner {
     /// and tells of those that are there.
     async fn look_for(&self, mut doubtful: Vec<Follows>) {
         let (mut pause, mut end) = (FIRST_PAUSE, None);
+        let last = Instant::now() + SEARCH;
         while !doubtful.is_empty() {
             sleep(pause).await;
             pause = LONGEST_PAUSE.min(pause * 2);
             let (left, readable) = self.look(doubtful).await;
             doubtful = left;
             end = readable.then(|| end.unwrap_or_else(|| Instant::now() + APPEARANCE));
-            if end.is_some_and(|end| Instant::now() >= end) {
+            if Instant::now() >= end.unwrap_or(last) {
                 doubtful.iter().for_each(outcome_unknown);
                 return;
             }
@@ -162,12 +180,34 @@ impl Inner {
             let fate = if readable { self.fate(&follows).await } else { Fate::Unreadable };
             readable &= !matches!(fate, Fate::Unreadable);
             match fate {
-                Fate::Made => drop(self.tell(follows).await),
+                Fate::Made => self.tell_late(follows).await,
                 Fate::NotMade => {}
                 Fate::NotYet | Fate::Unreadable => left.push(follows),
             }
         }
         (left, readable)
+    }
+
+    /// Tells of a change that was committed some time ago. A code that is dead by
+    /// now is sent to nobody.
+    async fn tell_late(&self, mut follows: Follows) {
+        if let Follows::Change { letter, .. } = &mut follows
+            && let Some(late) = letter.take()
+            && self.may_confirm(&late.message).await
+        {
+            *letter = Some(late);
+        }
+        drop(self.tell(follows).await);
+    }
+
+    /// Whether the message's code can still activate its token, as far as the store
+    /// says.
+    async fn may_confirm(&self, message: &ConfirmationMessage) -> bool {
+        let Ok(loaded) = self.store.load(&message.user).await else { return true };
+        let account = loaded.account_or_absent(&message.user);
+        let code = message.code.digest(&message.user);
+        let pending = account.pending().filter(|pending| pending.code == code);
+        pending.is_some_and(|pending| loaded.now < pending.code_expires_at)
     }
 
     async fn fate(&self, follows: &Follows) -> Fate {
@@ -177,26 +217,32 @@ impl Inner {
         };
         let Some(entry) = entries.last() else { return Fate::NotMade };
         let AuditEntry { user, revision, .. } = entry;
-        let Ok(loaded) = self.store.load(user).await else { return Fate::Unreadable };
+        let loaded = match self.store.load(user).await {
+            Ok(loaded) => loaded,
+            Err(error) => return Fate::unreadable(&error),
+        };
         if loaded.account_or_absent(user).revision() < *revision {
             return Fate::NotYet;
         }
         match self.store.history(user, Some(revision.next()), PageSize::clamped(1)).await {
             Ok(history) if history.entries.first() == Some(entry) => Fate::Made,
             Ok(_) => Fate::NotMade,
-            Err(_) => Fate::Unreadable,
+            Err(error) => Fate::unreadable(&error),
         }
     }
 
     async fn fate_of_erasure(&self, erasing: &Erasing) -> Fate {
-        let Ok(loaded) = self.store.load(&erasing.user).await else { return Fate::Unreadable };
+        let loaded = match self.store.load(&erasing.user).await {
+            Ok(loaded) => loaded,
+            Err(error) => return Fate::unreadable(&error),
+        };
         if loaded.revision() == Some(erasing.last) {
             return Fate::NotYet;
         }
         match self.is_erased(erasing).await {
             Ok(true) => Fate::Made,
             Ok(false) => Fate::NotMade,
-            Err(_) => Fate::Unreadable,
+            Err(error) => Fate::unreadable(&error),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::fmt;
+use std::iter::successors;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -25,14 +26,7 @@ impl LateWrite {
 
     /// The write that the error is about, if it goes on.
     pub(crate) fn of(error: &StoreError) -> Option<Self> {
-        let mut cause = error.source();
-        while let Some(source) = cause {
-            if let Some(Self(waiting)) = source.downcast_ref() {
-                return Some(Self(Arc::clone(waiting)));
-            }
-            cause = source.source();
-        }
-        None
+        cause(error).map(|Self(waiting)| Self(Arc::clone(waiting)))
     }
 
     /// Waits for the answer, which only the first to ask gets.
@@ -43,6 +37,11 @@ impl LateWrite {
             None => Ok(Vec::new()),
         }
     }
+}
+
+/// The error's cause of that type, whatever stands around it.
+fn cause<T: Error + 'static>(error: &StoreError) -> Option<&T> {
+    successors(error.source(), |&cause| cause.source()).find_map(|cause| cause.downcast_ref())
 }
 
 impl Error for LateWrite {}
@@ -56,5 +55,17 @@ impl fmt::Display for LateWrite {
 impl fmt::Debug for LateWrite {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("LateWrite")
+    }
+}
+
+/// The source of an error that says that a write was never begun.
+#[derive(Debug, thiserror::Error)]
+#[error("too many writes are under way, and it was not begun")]
+pub(crate) struct NotBegun;
+
+impl NotBegun {
+    /// Whether the error says so: nothing was written, and nothing will be.
+    pub(crate) fn is_cause_of(error: &StoreError) -> bool {
+        cause::<Self>(error).is_some()
     }
 }

@@ -9,7 +9,7 @@ use tokio::sync::Semaphore;
 use tokio::time::error::Elapsed;
 use tokio::time::{Instant, timeout_at};
 
-use super::late::{Answer, LateWrite};
+use super::late::{Answer, LateWrite, NotBegun};
 use super::{
     AccountPage, AccountStore, Erasure, Feed, HeartbeatId, HistoryPage, Loaded, PageSize,
     Replacement, StoreError, StoreErrorKind, TokenStore,
@@ -109,7 +109,7 @@ impl<S: AccountStore> WithTimeout<S> {
         let limit = Instant::now().checked_add(self.limit);
         let turn = match within(limit, Arc::clone(&self.writes).acquire_owned()).await {
             Ok(turn) => turn.map_err(|closed| unavailable(doing).with_source(closed))?,
-            Err(elapsed) => return Err(unavailable(doing).with_source(elapsed)),
+            Err(_) => return Err(unavailable(doing).with_source(NotBegun)),
         };
         let work = work(Arc::clone(&self.inner));
         let mut task = tokio::spawn(async move {

@@ -19,6 +19,8 @@ mod batches;
 mod bootstrap;
 mod clocks;
 mod crashes;
+#[cfg(feature = "tokio")]
+mod doubt;
 mod each_event;
 mod erasing;
 mod expiry;
@@ -38,6 +40,7 @@ mod late;
 mod many;
 mod nightly;
 mod notifiers;
+mod panics;
 mod peppers;
 #[cfg(all(
     feature = "portal",
