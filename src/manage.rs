@@ -116,6 +116,7 @@ mod error;
 mod follow;
 mod generate;
 mod import;
+mod options;
 mod outcome;
 mod peppers;
 mod preview;
@@ -136,6 +137,7 @@ use self::claims::Claims;
 pub use self::error::ManageError;
 pub use self::generate::{GeneratePrimary, ResendConfirmation};
 pub use self::import::{ImportError, ImportItem, ImportedToken};
+pub use self::options::{Confirmation, Guard};
 pub use self::outcome::{Delivery, GeneratedPrimary, IssuedToken, ResentConfirmation};
 #[cfg(feature = "reveal")]
 pub use self::reveal::RevealError;
@@ -151,38 +153,6 @@ use crate::rotation::{Command, Policy};
 use crate::store::{AccountStore, StoreError};
 use crate::token::{ConfirmationCode, RandomSource, TokenId, TokenScheme};
 use crate::usage::UsageRecorder;
-
-/// How the code that activates a generated token reaches its user.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Confirmation {
-    /// The [`Notifier`] sends it, so that only who reads the user's mail can
-    /// activate the token.
-    #[default]
-    ByNotifier,
-    /// It is returned to the caller beside the token, and nothing is sent: for
-    /// machine accounts, whose secret rotator cannot read mail. It confirms in
-    /// a second call, after it has stored the token.
-    ByCaller,
-}
-
-/// Whether a token may end although it was used within the guard window.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[expect(clippy::exhaustive_enums, reason = "a token is in use or not")]
-pub enum Guard {
-    /// Refuse with [`RotationError::InUse`](crate::rotation::RotationError::InUse)
-    /// if it was, or if it is so new that nobody can tell yet.
-    #[default]
-    UnlessInUse,
-    /// End it all the same.
-    EvenIfInUse,
-}
-
-impl Guard {
-    const fn is_waived(self) -> bool {
-        matches!(self, Self::EvenIfInUse)
-    }
-}
 
 /// Makes every change of an account, and shows what there is.
 ///
@@ -217,8 +187,9 @@ impl Guard {
 ///
 /// Where the store could not tell whether it has made a change, a task goes on
 /// after the answer `Unavailable`. It waits for a write that a `WithTimeout` has
-/// left running, looks into the history for half a minute at least, and tells
-/// of the change if it is there. The runtime's timer must be enabled for that.
+/// left running, looks into the history for half a minute (ten minutes where the
+/// store cannot be read), and tells of the change if it is there; else the log says
+/// that its outcome is unknown. The runtime's timer must be enabled for that.
 /// [`idle`](Self::idle) waits for all of it.
 ///
 /// Without the feature, or outside a runtime, a change is made in its caller's
@@ -310,7 +281,8 @@ impl TokenManager {
     ///
     /// [`AlreadyDone`](crate::rotation::RotationError::AlreadyDone) if it was
     /// cancelled before, [`Stale`](crate::rotation::RotationError::Stale) if it
-    /// is no longer pending; [`ManageError`] if it could not be done.
+    /// is no longer pending, as after its confirmation. One whose time has run out
+    /// is cancelled like any other. [`ManageError`] if it could not be done.
     pub async fn cancel_pending(
         &self,
         actor: &Actor,

@@ -89,7 +89,9 @@ impl TokenManagerBuilder {
     /// The recorder that this node's layers note uses with. It is flushed before
     /// a guard decides whether a token is in use, so that the uses which this
     /// node has just seen count; a flush that fails fails the change. Default:
-    /// none, so that only uses in the store count.
+    /// none, so that only uses in the store count, and this node never keeps the
+    /// check value of a pepper under which tokens are in use already; see
+    /// [`build`](Self::build).
     pub fn usage(mut self, usage: UsageRecorder) -> Self {
         self.0.usage = Some(usage);
         self
