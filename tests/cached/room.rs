@@ -58,7 +58,7 @@ async fn cache_030_digests_that_share_their_first_eight_bytes_are_told_apart() {
 #[tokio::test(start_paused = true)]
 async fn strings_that_are_no_tokens_take_no_tokens_place() {
     let world = world(100);
-    let node = world.node_with(world.options().accounts(100).strangers(50)).await;
+    let node = world.node_with(world.options().accounts(100).negative_entries(50)).await;
     for number in 1..=100 {
         node.warm(number).await;
     }

@@ -25,7 +25,7 @@ const LONGEST_BOUND: Duration = Duration::from_secs(60);
 #[derive(Clone, Debug)]
 pub struct CacheOptions {
     pub(super) accounts: usize,
-    pub(super) strangers: usize,
+    pub(super) negative_entries: usize,
     pub(super) bound: Duration,
     pub(super) margin: Option<Duration>,
     pub(super) bypass_loads: usize,
@@ -37,7 +37,7 @@ impl Default for CacheOptions {
     fn default() -> Self {
         Self {
             accounts: 100_000,
-            strangers: 10_000,
+            negative_entries: 10_000,
             bound: Duration::from_secs(5),
             margin: None,
             bypass_loads: 64,
@@ -66,8 +66,8 @@ impl CacheOptions {
     /// 2³⁰, by default 10 000. Each takes about 100 bytes. They never take the
     /// room of an account.
     #[must_use]
-    pub const fn strangers(mut self, entries: usize) -> Self {
-        self.strangers = entries;
+    pub const fn negative_entries(mut self, entries: usize) -> Self {
+        self.negative_entries = entries;
         self
     }
 
@@ -126,7 +126,7 @@ impl CacheOptions {
     ///
     /// [`CacheError`] names the bound that one of them is beyond.
     pub fn check(&self) -> Result<(), CacheError> {
-        let sizes = [self.accounts, self.strangers];
+        let sizes = [self.accounts, self.negative_entries];
         if sizes.contains(&0) {
             return Err(CacheError::NoRoom);
         }
@@ -157,11 +157,11 @@ impl CacheOptions {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum CacheError {
-    /// No room for any account, or for any stranger.
-    #[error("a cache must have room for at least one account and one stranger")]
+    /// No room for any account, or for any negative entry.
+    #[error("a cache must have room for at least one account and one negative entry")]
     NoRoom,
-    /// Room for more than 2³⁰ accounts or strangers.
-    #[error("a cache has room for at most 2^30 accounts and as many strangers")]
+    /// Room for more than 2³⁰ accounts or negative entries.
+    #[error("a cache has room for at most 2^30 accounts and as many negative entries")]
     TooMuchRoom,
     /// No look-up would be possible while the cache is not trusted.
     #[error("at least one look-up must be possible while a cache is not trusted")]
@@ -191,7 +191,7 @@ mod tests {
         let cases = [
             (new(), Ok(())),
             (new().accounts(0), Err(CacheError::NoRoom)),
-            (new().strangers(0), Err(CacheError::NoRoom)),
+            (new().negative_entries(0), Err(CacheError::NoRoom)),
             (new().accounts(usize::MAX), Err(CacheError::TooMuchRoom)),
             (new().bypass_loads(0), Err(CacheError::NoBypassLoads)),
             (new().staleness_bound(Duration::ZERO), Err(CacheError::ShortBound)),

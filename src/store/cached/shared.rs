@@ -9,15 +9,15 @@ use super::clock::nanos;
 use super::counters::{CacheStatistics, Counters};
 use super::entries::{Asked, Entries, Known, Unknown};
 use super::load::{Outcome, Work};
+use super::negative::{NegativeEntries, negative_entries};
 use super::options::CacheOptions;
-use super::strangers::{Strangers, strangers};
 use crate::account::Account;
 use crate::store::lock_free::{LockFree, lock_free};
 use crate::store::{Change, StoreError, StoreErrorKind, TokenStore};
 use crate::token::TokenDigest;
 
 pub(super) struct Shared<S> {
-    pub(super) entries: Entries<LockFree<Known>, Strangers<Unknown>>,
+    pub(super) entries: Entries<LockFree<Known>, NegativeEntries<Unknown>>,
     pub(super) inner: S,
     pub(super) counters: Counters,
     /// Asks for a heartbeat at once.
@@ -31,7 +31,7 @@ pub(super) struct Shared<S> {
 impl<S> Shared<S> {
     pub(super) fn new(inner: S, options: CacheOptions) -> Self {
         let term = options.term();
-        let (known, unknown) = (lock_free(), strangers(options.strangers));
+        let (known, unknown) = (lock_free(), negative_entries(options.negative_entries));
         Self {
             entries: Entries::new(known, unknown, options.accounts, nanos(term), options.clock),
             inner,
