@@ -10,7 +10,7 @@
 
 use std::error::Error;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -24,11 +24,10 @@ use tower_api_token::identity::{Actor, UserId};
 use tower_api_token::manage::{Guard, ManageError, TokenView};
 use tower_api_token::method::MethodSet;
 use tower_api_token::notify::DirectoryNotifier;
-use tower_api_token::rotation::RotationError;
+use tower_api_token::rotation::{Policy, RotationError};
 use tower_api_token::store::SqliteStore;
 use tower_api_token::token::{ConfirmationCode, TokenId};
-use tower_api_token::usage::UsageRecorder;
-use tower_api_token::{Identity, TokenAuthLayer, TokenManager};
+use tower_api_token::{Identity, TokenManager, Tokens};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
@@ -38,36 +37,31 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let options = Options { directory: options.directory.canonicalize()?, ..options };
     let mail = options.directory.join("mail");
 
-    // One store for both sides, and what collects last uses for it.
-    let store = Arc::new(SqliteStore::open(options.directory.join("tokens.sqlite"))?);
+    let store = SqliteStore::open(options.directory.join("tokens.sqlite"))?;
     store.migrate().await?;
-    let usage = UsageRecorder::new(Arc::clone(&store));
 
-    // The management side. Confirmation codes go to files instead of mail.
-    let manager = TokenManager::builder(Arc::clone(&store))
-        .usage(usage.clone())
+    // One configuration for both sides. Confirmation codes go to files instead of
+    // mail, and last uses are written every second.
+    let tokens = Tokens::builder(store)
+        .policy(Policy::default().usage_interval(Duration::from_secs(1))?)
         .notifier(DirectoryNotifier::new(&mail)?)
         .build()
         .await?;
-    let profile = Profile { manager, user: UserId::new("alice")? };
+    let profile = Profile { manager: tokens.manager(), user: UserId::new("alice")? };
     let first_token = profile.first_token().await?;
 
     // The request side: every route of the API is behind the layer.
-    let api = Router::new()
-        .route("/items", get(items).post(items))
-        .layer(TokenAuthLayer::new(store).usage(usage.clone()).same_body());
+    let api =
+        Router::new().route("/items", get(items).post(items)).layer(tokens.layer().same_body());
     let router = api.merge(profile_routes(profile));
 
     let listener = TcpListener::bind(&options.listen).await?;
     print_steps(&options, listener.local_addr()?, first_token.as_deref());
 
-    // Last uses are written every second, and once more at the end.
-    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-    let interval = std::time::Duration::from_secs(1);
-    let flusher = tokio::spawn(usage.run(interval, async { drop(stopped.await) }));
+    tokens.start();
     axum::serve(listener, router).with_graceful_shutdown(interrupted()).await?;
-    drop(stop);
-    Ok(flusher.await??)
+    // A store that never answers must not hold up the end.
+    Ok(tokio::time::timeout(Duration::from_secs(10), tokens.close()).await??)
 }
 
 async fn interrupted() {

@@ -32,9 +32,10 @@ pub use self::audit::{EventSink, Events};
 pub(crate) use self::log::cache_trust_changed;
 pub(crate) use self::log::{
     denied, host_panicked, notice_not_sent, pepper_differs, store_failed, tokens_unrecognised,
+    uses_never_written,
 };
 #[cfg(feature = "tokio")]
-pub(crate) use self::log::{erasure_unknown, outcome_unknown};
+pub(crate) use self::log::{dropped_unclosed, erasure_unknown, outcome_unknown};
 #[cfg(feature = "cache")]
 pub(crate) use self::meter::CacheMeter;
 pub(crate) use self::meter::{flushed, interval_ended, passed};

@@ -4,6 +4,7 @@
 //!
 //! | module | what |
 //! |---|---|
+//! | [`Tokens`] | one configuration for all of it |
 //! | [`middleware`] | [`TokenAuthLayer`]: when a request passes |
 //! | [`manage`] | [`TokenManager`]: grants, rotation, views |
 //! | [`store`] | where accounts are kept, and how to keep them elsewhere |
@@ -42,8 +43,10 @@ pub mod rotation;
 pub mod store;
 pub mod time;
 pub mod token;
+mod tokens;
 pub mod usage;
 
 pub use self::identity::Identity;
 pub use self::manage::TokenManager;
 pub use self::middleware::TokenAuthLayer;
+pub use self::tokens::{Tokens, TokensBuilder};

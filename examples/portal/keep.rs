@@ -2,16 +2,16 @@
 
 use std::error::Error;
 
-use tower_api_token::manage::TokenManagerBuilder;
+use tower_api_token::TokensBuilder;
 use tower_api_token::reveal::SealingKey;
 
 use crate::Options;
 
 /// Makes the manager keep tokens under the key in the file, if one is named.
 pub(crate) fn kept(
-    builder: TokenManagerBuilder,
+    builder: TokensBuilder,
     options: &Options,
-) -> Result<TokenManagerBuilder, Box<dyn Error>> {
+) -> Result<TokensBuilder, Box<dyn Error>> {
     let Some(file) = &options.sealing_key else { return Ok(builder) };
     Ok(builder.sealing_key(SealingKey::new(1, &std::fs::read(file)?)?))
 }

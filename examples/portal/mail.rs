@@ -3,18 +3,18 @@
 use std::error::Error;
 use std::net::SocketAddr;
 
+use tower_api_token::TokensBuilder;
 use tower_api_token::identity::UserId;
-use tower_api_token::manage::TokenManagerBuilder;
 use tower_api_token::notify::{DirectoryNotifier, LinkBase, Mailbox, SmtpNotifier, SmtpServer};
 
 use crate::{Options, TOKENS};
 
 /// Makes the manager tell its users.
 pub(crate) fn notified(
-    builder: TokenManagerBuilder,
+    builder: TokensBuilder,
     options: &Options,
     address: SocketAddr,
-) -> Result<TokenManagerBuilder, Box<dyn Error>> {
+) -> Result<TokensBuilder, Box<dyn Error>> {
     // Links lead to where this program listens, whatever a request says.
     let links = LinkBase::new(&format!("http://{address}{TOKENS}/verify"))?;
     let Some(server) = options.smtp else {

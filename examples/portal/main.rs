@@ -19,7 +19,6 @@ mod session;
 use std::error::Error;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::routing::get;
@@ -29,10 +28,9 @@ use tokio::net::TcpListener;
 use tower_api_token::identity::{Actor, UserId};
 use tower_api_token::method::MethodSet;
 use tower_api_token::portal::Portal;
-use tower_api_token::rotation::RotationError;
+use tower_api_token::rotation::{Policy, RotationError};
 use tower_api_token::store::SqliteStore;
-use tower_api_token::usage::UsageRecorder;
-use tower_api_token::{Identity, TokenAuthLayer, TokenManager};
+use tower_api_token::{Identity, TokenManager, Tokens};
 
 use session::Sessions;
 
@@ -46,39 +44,33 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let listener = TcpListener::bind(&options.listen).await?;
     let address = listener.local_addr()?;
 
-    // One store for both sides, and what collects last uses for it.
-    let store = Arc::new(SqliteStore::open(options.directory.join("tokens.sqlite"))?);
+    let store = SqliteStore::open(options.directory.join("tokens.sqlite"))?;
     store.migrate().await?;
-    let usage = UsageRecorder::new(Arc::clone(&store));
 
-    // The management side, its mail, and its pages.
-    let builder = TokenManager::builder(Arc::clone(&store)).usage(usage.clone());
-    let builder = keep::kept(builder, &options)?;
-    let manager = mail::notified(builder, &options, address)?.build().await?;
+    // One configuration for both sides; last uses are written every second.
+    let policy = Policy::default().usage_interval(Duration::from_secs(1))?;
+    let builder = keep::kept(Tokens::builder(store).policy(policy), &options)?;
+    let tokens = mail::notified(builder, &options, address)?.build().await?;
+
+    // The management side, and its pages.
+    let manager = tokens.manager();
     first_access(&manager).await?;
-    let pages = Portal::new(manager.clone())
-        .at(TOKENS)?
-        .title("Fruit API")
-        .home("/")?
-        .sign_in("/sign-in")?;
+    let pages =
+        Portal::new(manager).at(TOKENS)?.title("Fruit API").home("/")?.sign_in("/sign-in")?;
 
     // The request side: every route of the API is behind the layer.
     let api = Router::new()
         .route("/api/items", get(items).post(items).put(items).delete(items))
-        .layer(TokenAuthLayer::new(store).usage(usage.clone()).same_body());
+        .layer(tokens.layer().same_body());
 
     let sessions = Sessions::with_new_passwords()?;
     print_start(&sessions, address, &options);
     let router = sessions.around(pages.into_router()).merge(api);
 
-    // Last uses are written every second, and once more at the end.
-    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-    let flusher = tokio::spawn(usage.run(Duration::from_secs(1), async { drop(stopped.await) }));
+    tokens.start();
     axum::serve(listener, router).with_graceful_shutdown(interrupted()).await?;
     // Users hear of what was changed even if the answer was not waited for.
-    drop(tokio::time::timeout(Duration::from_secs(10), manager.idle()).await);
-    drop(stop);
-    Ok(flusher.await??)
+    Ok(tokio::time::timeout(Duration::from_secs(10), tokens.close()).await??)
 }
 
 async fn interrupted() {

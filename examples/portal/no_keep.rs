@@ -2,14 +2,14 @@
 
 use std::error::Error;
 
-use tower_api_token::manage::TokenManagerBuilder;
+use tower_api_token::TokensBuilder;
 
 use crate::Options;
 
 pub(crate) fn kept(
-    builder: TokenManagerBuilder,
+    builder: TokensBuilder,
     options: &Options,
-) -> Result<TokenManagerBuilder, Box<dyn Error>> {
+) -> Result<TokensBuilder, Box<dyn Error>> {
     match options.sealing_key {
         Some(_) => Err("--sealing-key needs the feature reveal".into()),
         None => Ok(builder),

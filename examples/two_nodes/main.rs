@@ -19,10 +19,9 @@ use tokio::net::TcpListener;
 use tower_api_token::identity::{Actor, UserId};
 use tower_api_token::manage::{Confirmation, ManageError};
 use tower_api_token::method::MethodSet;
-use tower_api_token::rotation::RotationError;
+use tower_api_token::rotation::{Policy, RotationError};
 use tower_api_token::store::{AccountStore, CacheOptions, CachedStore, WithTimeout};
-use tower_api_token::usage::UsageRecorder;
-use tower_api_token::{Identity, TokenAuthLayer, TokenManager};
+use tower_api_token::{Identity, TokenManager, Tokens};
 
 use self::options::Options;
 
@@ -39,24 +38,21 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let database = WithTimeout::new(store::open(&options).await?);
     let cache = CacheOptions::new().staleness_bound(STALENESS_BOUND);
     let store = Arc::new(CachedStore::start(database, cache)?);
-    let usage = UsageRecorder::new(Arc::clone(&store));
-    let manager = TokenManager::builder(Arc::clone(&store))
-        .usage(usage.clone())
+    let policy = Policy::default().usage_interval(Duration::from_secs(1))?;
+    let tokens = Tokens::builder(Arc::clone(&store))
+        .policy(policy)
         .confirmation(Confirmation::ByCaller)
         .build()
         .await?;
 
-    let layer = TokenAuthLayer::new(Arc::clone(&store)).usage(usage.clone());
-    let api = Router::new().route("/items", get(items)).layer(layer.same_body());
-    let router = api.merge(administration(manager)).merge(health(store));
+    let api = Router::new().route("/items", get(items)).layer(tokens.layer().same_body());
+    let router = api.merge(administration(tokens.manager())).merge(health(store));
 
     let listener = TcpListener::bind(&options.listen).await?;
     println!("listening on {}", listener.local_addr()?);
-    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-    let flusher = tokio::spawn(usage.run(Duration::from_secs(1), async { drop(stopped.await) }));
+    tokens.start();
     axum::serve(listener, router).with_graceful_shutdown(interrupted()).await?;
-    drop(stop);
-    Ok(flusher.await??)
+    Ok(tokio::time::timeout(Duration::from_secs(10), tokens.close()).await??)
 }
 
 async fn interrupted() {

@@ -54,6 +54,26 @@ impl Authenticator {
         }
     }
 
+    /// The same with what [`Tokens`](crate::Tokens) shares.
+    pub(crate) fn sharing(
+        store: Arc<dyn TokenStore>,
+        scheme: TokenScheme,
+        clock: Arc<dyn Clock>,
+        usage: UsageRecorder,
+    ) -> Self {
+        Self {
+            store,
+            scheme,
+            sources: Sources::default(),
+            optional: false,
+            allow_preflight: false,
+            clock,
+            usage: Some(usage),
+            client_of: Arc::new(product_of_user_agent),
+            also_require: None,
+        }
+    }
+
     /// How tokens are recognised and hashed. Default:
     /// [`TokenScheme::default`].
     #[must_use]

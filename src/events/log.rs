@@ -35,6 +35,23 @@ pub(crate) fn denied(denial: &Denial) {
     tracing::debug!(target: TARGET, status, code, reason = denial.reason(), "denied");
 }
 
+/// Uses have been noted for long, and never written.
+pub(crate) fn uses_never_written() {
+    tracing::warn!(
+        target: TARGET,
+        "last uses are noted and never written: call Tokens::start, or flush on an interval"
+    );
+}
+
+/// What writes last uses was dropped while it ran.
+#[cfg(feature = "tokio")]
+pub(crate) fn dropped_unclosed() {
+    tracing::warn!(
+        target: TARGET,
+        "Tokens was dropped without being closed: uses since the last flush may be lost"
+    );
+}
+
 /// Tokens are in use that every request is refused with.
 pub(crate) fn tokens_unrecognised(prefix: Option<&TokenPrefix>, tokens: u64) {
     match prefix {

@@ -102,7 +102,7 @@ impl Inner {
 
     async fn last_use(&self, user: &UserId, id: TokenId) -> Result<Option<Timestamp>, StoreError> {
         if let Some(recorder) = &self.usage {
-            recorder.flush().await?;
+            recorder.write_noted().await?;
         }
         let usage = self.store.usage(user).await?;
         let known = usage.iter().find(|usage| usage.id == id).map(|usage| usage.at);

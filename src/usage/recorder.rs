@@ -7,12 +7,13 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use super::adoption::{self, UnverifiedPepper};
 use super::{ClientLabel, TokenUsage, TokenUse};
 use crate::account::{Account, Revision, TokenRecord};
 use crate::audit::{AuditEntry, Event};
-use crate::events::{Events, flushed, interval_ended, store_failed};
+use crate::events::{Events, flushed, interval_ended, store_failed, uses_never_written};
 use crate::identity::{Actor, UserId};
 use crate::store::{AccountStore, StoreError};
 use crate::time::{Clock, SystemClock, Timestamp};
@@ -75,6 +76,9 @@ struct Noted {
     /// When a use was last left out, since there were too many.
     left_out: Option<Timestamp>,
     retired: HashMap<(UserId, TokenId), RetiredUses>,
+    /// By when a host should have flushed; `None` once it has, or the log has said
+    /// that it has not.
+    flush_due: Option<Timestamp>,
 }
 
 type Uses = HashMap<(UserId, TokenId), Noticed>;
@@ -187,6 +191,9 @@ impl UsageRecorder {
         } else {
             noted.left_out = noted.left_out.max(Some(now));
         }
+        if noted.flush_due.take_if(|due| now >= *due).is_some() {
+            uses_never_written();
+        }
     }
 
     /// When a use was last left out because too many tokens were used in one
@@ -217,6 +224,24 @@ impl UsageRecorder {
     /// [`StoreError`] if the store could not write the uses; they are kept for
     /// the next flush, as they are when this future is dropped half-way.
     pub async fn flush(&self) -> Result<(), StoreError> {
+        self.noted().flush_due = None;
+        self.write_noted().await
+    }
+
+    /// Has the log say once if the host has not flushed within that time.
+    pub(crate) fn expect_flush_within(&self, time: Duration) {
+        self.noted().flush_due = Some(self.shared.clock.now() + time);
+    }
+
+    /// Whether this is the only clone.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn is_the_last(&self) -> bool {
+        Arc::strong_count(&self.shared) == 1
+    }
+
+    /// Does what [`flush`](Self::flush) does, for one decision of the manager: a
+    /// host has still to see to the others.
+    pub(crate) async fn write_noted(&self) -> Result<(), StoreError> {
         self.interval.0.store(Interval::fresh(), Ordering::Relaxed);
         interval_ended();
         let (parts, retired) = {
