@@ -61,6 +61,8 @@ pub(crate) struct Question {
     digests: Vec<TokenDigest>,
     carrier: Carrier,
     user: Option<CompactString>,
+    /// The method that the host has named in place of the request's own.
+    counts_as: Option<CompactString>,
     overrides: Option<KeptOverrides>,
     /// What memory knows of the token already, that it is not live.
     known: Option<Box<Denial>>,
@@ -127,7 +129,7 @@ impl Authenticator {
                 let misplaced = seen.misplaced(&self.sources);
                 let step = self.look_closely(&seen, method, identity);
                 step.unwrap_or_else(|| {
-                    Step::Done(self.without_credential(method.name, headers, overrides, misplaced))
+                    Step::Done(self.without_credential(method.sent, headers, overrides, misplaced))
                 })
             }
         }
@@ -211,9 +213,11 @@ impl Authenticator {
             };
             return Step::Done(Err(ended.unwrap_or_else(|| invalid(reason))));
         }
-        let Claim { carrier, user, overrides, .. } = claim;
+        let &Claim { method, carrier, user, overrides } = claim;
+        let counts_as = (method.name != method.sent).then(|| method.name.into());
         let (user, overrides) = (user.map(Into::into), overrides.map(Overrides::keep));
-        Step::Ask(Box::new(Question { digests, carrier: *carrier, user, overrides, known: ended }))
+        let question = Question { digests, carrier, user, counts_as, overrides, known: ended };
+        Step::Ask(Box::new(question))
     }
 
     /// Whether memory knows which account names the digest, if any does, and
@@ -263,7 +267,9 @@ impl Authenticator {
     ) -> Result<Pass, Box<Denial>> {
         match found {
             Ok(Some((account, digest))) => {
-                let Question { carrier, user, overrides, .. } = question;
+                let Question { carrier, user, counts_as, overrides, .. } = question;
+                let counts_as = counts_as.as_deref().map(Needed::named);
+                let method = counts_as.as_ref().unwrap_or(method);
                 let overrides = overrides.as_ref().map(KeptOverrides::lend);
                 let (user, overrides) = (user.as_deref(), overrides.as_ref());
                 let claim = Claim { method, overrides, user, carrier: *carrier };

@@ -116,6 +116,11 @@ impl Sources {
         self.authorization
     }
 
+    /// Marks every credential as sensitive.
+    pub(crate) fn mark(&self, headers: &mut HeaderMap) {
+        self.read(headers, &mut Seen::default());
+    }
+
     /// Reads the headers once.
     #[inline]
     pub(crate) fn read<'h>(&self, headers: &'h mut HeaderMap, seen: &mut Seen<'h>) {

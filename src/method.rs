@@ -38,7 +38,7 @@ const OPTIONS: u8 = 1 << 6;
 /// assert!(!methods.allows("get") && !methods.allows("POST"));
 /// # Ok::<(), tower_api_token::method::MethodError>(())
 /// ```
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct MethodSet {
     standard: u8,
     /// `None` for none, so that copying a set of standard methods, as every
@@ -47,7 +47,7 @@ pub struct MethodSet {
 }
 
 /// Methods beyond the standard ones, sorted, without repetition, at least one.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 struct Extensions(Vec<CompactString>);
 
 impl MethodSet {
@@ -121,6 +121,12 @@ impl MethodSet {
     }
 }
 
+impl fmt::Debug for MethodSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.iter()).finish()
+    }
+}
+
 /// The methods separated by commas: `GET, POST`.
 impl fmt::Display for MethodSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -136,21 +142,24 @@ impl fmt::Display for MethodSet {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Needed<'m> {
     pub(crate) name: &'m str,
+    /// The method as the client sent it, in whose place the host may have named
+    /// another.
+    pub(crate) sent: &'m str,
     /// The standard methods any of which covers it; none for an extension.
     any_of: u8,
 }
 
 impl Needed<'static> {
-    pub(crate) const GET: Self = Self { name: "GET", any_of: GET };
-    pub(crate) const HEAD: Self = Self { name: "HEAD", any_of: HEAD | GET };
-    pub(crate) const POST: Self = Self { name: "POST", any_of: POST };
-    pub(crate) const PUT: Self = Self { name: "PUT", any_of: PUT };
-    pub(crate) const DELETE: Self = Self { name: "DELETE", any_of: DELETE };
-    pub(crate) const PATCH: Self = Self { name: "PATCH", any_of: PATCH };
-    pub(crate) const OPTIONS: Self = Self { name: "OPTIONS", any_of: OPTIONS };
+    pub(crate) const GET: Self = Self { name: "GET", sent: "GET", any_of: GET };
+    pub(crate) const HEAD: Self = Self { name: "HEAD", sent: "HEAD", any_of: HEAD | GET };
+    pub(crate) const POST: Self = Self { name: "POST", sent: "POST", any_of: POST };
+    pub(crate) const PUT: Self = Self { name: "PUT", sent: "PUT", any_of: PUT };
+    pub(crate) const DELETE: Self = Self { name: "DELETE", sent: "DELETE", any_of: DELETE };
+    pub(crate) const PATCH: Self = Self { name: "PATCH", sent: "PATCH", any_of: PATCH };
+    pub(crate) const OPTIONS: Self = Self { name: "OPTIONS", sent: "OPTIONS", any_of: OPTIONS };
     /// Granted to nobody, as CONNECT.
-    pub(crate) const TRACE: Self = Self { name: "TRACE", any_of: 0 };
-    pub(crate) const CONNECT: Self = Self { name: "CONNECT", any_of: 0 };
+    pub(crate) const TRACE: Self = Self { name: "TRACE", sent: "TRACE", any_of: 0 };
+    pub(crate) const CONNECT: Self = Self { name: "CONNECT", sent: "CONNECT", any_of: 0 };
 }
 
 impl<'m> Needed<'m> {
@@ -161,7 +170,12 @@ impl<'m> Needed<'m> {
             Some(bit) => bit,
             None => 0,
         };
-        Self { name, any_of }
+        Self { name, sent: name, any_of }
+    }
+
+    /// The method `name`, by which a request with the method `sent` is judged.
+    pub(crate) fn in_place_of(sent: &'m str, name: &'m str) -> Self {
+        Self { sent, ..Self::named(name) }
     }
 }
 
@@ -268,5 +282,6 @@ mod tests {
         let methods = set(&["PURGE", "OPTIONS", "GET", "COPY", "GET", "PURGE"]);
         assert_eq!(methods.to_string(), "GET, OPTIONS, COPY, PURGE");
         assert_eq!(MethodSet::new(methods.iter()).unwrap(), methods);
+        assert_eq!(format!("{methods:?}"), r#"{"GET", "OPTIONS", "COPY", "PURGE"}"#);
     }
 }

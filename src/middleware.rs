@@ -3,8 +3,9 @@
 //! # When a request passes
 //!
 //! With exactly one well-formed credential of an enabled source, whose token is
-//! live in either slot, whose user may perform the request's method and every
-//! method that an override header asks for, and whom the host's own check, if
+//! live in either slot, whose user may perform the request's method (or the one
+//! that it [counts as](TokenAuthLayer::counts_as)) and every method that an
+//! override header asks for, and whom the host's own check, if
 //! there is one, lets through. Then the [`Identity`](crate::identity::Identity)
 //! is in the request's extensions.
 //!

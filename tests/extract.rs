@@ -232,3 +232,22 @@ async fn whoever_looks_at_a_nested_request_sees_its_whole_path_and_the_handler_d
     let expected: Vec<_> = by.into_iter().zip(whole.map(str::to_owned)).collect();
     assert_eq!(*seen.lock().unwrap(), expected);
 }
+
+#[tokio::test]
+async fn a_method_is_named_by_the_whole_path_wherever_the_router_is_nested() {
+    let token = generated::token("tat");
+    for prefix in ["", "/api", "/api/v1", "/acme"] {
+        let search = format!("{prefix}/admin/users");
+        let layer = layer(&token).counts_as(move |request| {
+            (request.uri.path() == search).then_some(axum::http::Method::GET)
+        });
+        for (way, router, _) in ways(&layer).into_iter().filter(|(.., put)| *put == prefix) {
+            // The routes take GET alone: 405 is the handler's side.
+            let path = format!("{prefix}/admin/users");
+            let answer = ask(router.clone(), "POST", &path, Some(&token)).await;
+            assert_eq!((answer.status.as_u16(), answer.denial), (405, None), "{way}");
+            let elsewhere = ask(router, "POST", &format!("{prefix}/other"), Some(&token)).await;
+            assert!(matches!(elsewhere.status.as_u16(), 403 | 404), "{way}");
+        }
+    }
+}

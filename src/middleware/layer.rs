@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::Response;
 use http::request::Parts;
+use http::{Method, Response};
 use tower_layer::Layer;
 
 use super::respond::{Responder, Statuses};
@@ -44,8 +44,9 @@ pub struct TokenAuthLayer {
 impl From<Authenticator> for TokenAuthLayer {
     fn from(authenticator: Authenticator) -> Self {
         let responder = Responder::default();
+        let (counts_as, room) = (None, Room::new());
         let settings =
-            Settings { authenticator, responder, strip_credentials: false, room: Room::new() };
+            Settings { authenticator, responder, strip_credentials: false, counts_as, room };
         Self { settings: Arc::new(settings) }
     }
 }
@@ -224,6 +225,43 @@ impl TokenAuthLayer {
         holds: impl Fn(&Identity, &Parts) -> bool + Send + Sync + 'static,
     ) -> Self {
         self.decide_with(|authenticator| authenticator.also_require(holds))
+    }
+
+    /// Judges requests by the method that the host names, in place of their own;
+    /// `None` is their own. For what is sent as POST and only reads, as searches,
+    /// GraphQL queries and most gRPC calls are. Several add up: the first that
+    /// names a method counts. Default: each request by its own.
+    ///
+    /// A method override must be granted all the same, and a preflight is one by
+    /// its own method. With the feature `axum` the path is the one that the client
+    /// sent, also in a nested router. List what only reads: what such a list
+    /// forgets needs POST. It is asked before the credential is looked at, and
+    /// its method is named in the answer 403.
+    ///
+    /// ```
+    /// # use tower_api_token::{store::MemoryStore, TokenAuthLayer};
+    /// use http::Method;
+    ///
+    /// let layer = TokenAuthLayer::new(MemoryStore::new()).counts_as(|request| {
+    ///     match (&request.method, request.uri.path()) {
+    ///         (&Method::POST, "/items/search" | "/shop.v1.Shop/GetItem") => Some(Method::GET),
+    ///         _ => None,
+    ///     }
+    /// });
+    /// ```
+    pub fn counts_as(
+        self,
+        method: impl Fn(&Parts) -> Option<Method> + Send + Sync + 'static,
+    ) -> Self {
+        self.with(|mut settings| {
+            settings.counts_as = Some(match settings.counts_as.take() {
+                None => Arc::new(method),
+                Some(earlier) => {
+                    Arc::new(move |request| earlier(request).or_else(|| method(request)))
+                }
+            });
+            settings
+        })
     }
 
     /// The realm that challenges name (RFC 9110 section 11.5). Default: `api`.

@@ -1,8 +1,8 @@
 //! The service that asks before it calls the inner one.
 
-use std::mem;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::{fmt, mem};
 
 use bytes::Bytes;
 use http::request::Parts;
@@ -13,7 +13,7 @@ use super::future::ResponseFuture;
 use super::respond::{After, Responder};
 use super::room::Room;
 use super::{ResponseBody, TokenAuthLayer};
-use crate::authenticate::{Authenticator, Pass, Step};
+use crate::authenticate::{Authenticator, Pass, Step, as_sent};
 use crate::credentials::Carrier;
 use crate::denial::{Denial, DenialKind, Reason};
 use crate::events::passed;
@@ -29,12 +29,26 @@ pub struct TokenAuth<S> {
 }
 
 /// What every clone of one service shares.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct Settings {
     pub(super) authenticator: Authenticator,
     pub(super) responder: Responder,
     pub(super) strip_credentials: bool,
+    pub(super) counts_as: Option<Arc<CountsAs>>,
     pub(super) room: Room,
+}
+
+/// Names the method that a request is judged by, if it is not its own.
+pub(super) type CountsAs = dyn Fn(&Parts) -> Option<Method> + Send + Sync;
+
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Settings")
+            .field("authenticator", &self.authenticator)
+            .field("responder", &self.responder)
+            .field("strip_credentials", &self.strip_credentials)
+            .finish_non_exhaustive()
+    }
 }
 
 impl<S> TokenAuth<S> {
@@ -63,8 +77,9 @@ where
 
     #[inline]
     fn call(&mut self, mut request: Request<B>) -> ResponseFuture<S, B> {
-        let Some(method) = standard(request.method()) else {
-            return self.call_with_extension(request);
+        let method = match standard(request.method()) {
+            Some(method) if self.settings.counts_as.is_none() => method,
+            _ => return self.call_by_name(request),
         };
         let authenticator = &self.settings.authenticator;
         let mut identity = None;
@@ -81,18 +96,20 @@ where
 }
 
 impl<S: Clone> TokenAuth<S> {
-    /// The way of a method that is no standard one. Its name has to outlive the
-    /// borrow of the request's headers.
+    /// The way of a method that is no standard one, or where the host may name
+    /// another. Its name has to outlive the borrow of the request's headers.
     #[cold]
-    fn call_with_extension<B>(&mut self, mut request: Request<B>) -> ResponseFuture<S, B>
+    fn call_by_name<B>(&mut self, request: Request<B>) -> ResponseFuture<S, B>
     where
         S: Service<Request<B>>,
     {
-        let method = request.method().clone();
-        let (method, mut identity) = (&Needed::named(method.as_str()), None);
-        let authenticator = &self.settings.authenticator;
-        let step = authenticator.begin(method, request.headers_mut(), &mut identity);
-        self.call_slowly(step, identity, request)
+        let (mut head, body) = request.into_parts();
+        let (sent, counts_as) = (head.method.clone(), self.settings.counts_as(&mut head));
+        let method = counts_as.as_ref().unwrap_or(&sent);
+        let method = &Needed::in_place_of(sent.as_str(), method.as_str());
+        let (authenticator, mut identity) = (&self.settings.authenticator, None);
+        let step = authenticator.begin(method, &mut head.headers, &mut identity);
+        self.call_slowly(step, identity, Request::from_parts(head, body))
     }
 
     /// Goes on where the whole request, or the store, is needed.
@@ -138,6 +155,14 @@ impl<S: Clone> TokenAuth<S> {
 }
 
 impl Settings {
+    /// The method that the host names in place of the request's own. It sees
+    /// credentials marked as sensitive, as every function of the host's does.
+    fn counts_as(&self, request: &mut Parts) -> Option<Method> {
+        let counts_as = self.counts_as.as_ref()?;
+        self.authenticator.enabled_sources().mark(&mut request.headers);
+        as_sent(request, |request| counts_as(request))
+    }
+
     /// Prepares a request that may pass, and says what to do to its response.
     /// Takes the identity out.
     #[inline(always)]

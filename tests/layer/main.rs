@@ -3,6 +3,7 @@
 
 mod anonymous;
 mod bodies;
+mod counts_as;
 mod credentials;
 mod denials;
 mod doubt;
