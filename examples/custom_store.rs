@@ -5,7 +5,7 @@
 //! cargo run --example custom_store --features axum
 //! ```
 //!
-//! It prints the `curl` lines to try it, the last of which revokes the key.
+//! It prints the `curl` lines to try it, the third of which revokes the key.
 
 use std::collections::HashMap;
 use std::error::Error;

@@ -119,7 +119,7 @@ impl Tokens {
 
     /// Writes the last uses that were noted so far to the store.
     ///
-    /// Needed where [`start`](Self::start) is not called, once every
+    /// Needed where `start` is not called, once every
     /// [`usage_interval`](Policy::usage_interval).
     ///
     /// # Errors
@@ -129,7 +129,7 @@ impl Tokens {
         self.shared.usage.flush().await
     }
 
-    /// Ends what [`start`](Self::start) has begun, writes the last uses, and
+    /// Ends what `start` has begun, writes the last uses, and
     /// waits until everybody has been told of the changes that were made.
     ///
     /// Call it when no more requests are taken. Bound the time: a store or a
@@ -162,7 +162,8 @@ impl Tokens {
     /// Outside a tokio runtime whose timer is enabled.
     pub fn start(&self) {
         let mut flushing = self.flushing();
-        if flushing.is_none() {
+        // One may have ended with its runtime.
+        if flushing.as_ref().is_none_or(|flushing| flushing.task.is_finished()) {
             let (stop, stopped) = oneshot::channel();
             let (usage, interval) = (self.shared.usage.clone(), self.shared.interval);
             let task = tokio::spawn(write_last_uses(usage, interval, stopped));
@@ -285,7 +286,7 @@ impl TokensBuilder {
     }
 
     /// Both sides, ready for use. Nothing runs in the background yet:
-    /// [`Tokens::start`] begins that.
+    /// `Tokens::start` (feature `tokio`) begins that.
     ///
     /// What is read from the store, and kept there, is said at
     /// [`TokenManagerBuilder::build`].

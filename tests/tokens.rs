@@ -136,6 +136,30 @@ async fn what_is_dropped_without_being_closed_goes_on_for_whoever_is_left() {
     assert_eq!(Arc::strong_count(&store), 1, "the task has ended");
 }
 
+#[test]
+fn what_ended_with_its_runtime_is_started_on_another() {
+    let store = Arc::<MemoryStore>::default();
+    let runtime = || {
+        tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .start_paused(true)
+            .build()
+            .unwrap()
+    };
+    let tokens = runtime().block_on(async {
+        let tokens = builder(&store).build().await.unwrap();
+        tokens.start();
+        tokens
+    });
+    runtime().block_on(async {
+        tokens.start();
+        let token = first_token(&tokens).await;
+        assert_eq!(answer(&tokens, &token).await, StatusCode::OK);
+        tokio::time::sleep(Duration::from_secs(11)).await;
+        assert_eq!(uses(&store).await, 1);
+    });
+}
+
 #[tokio::test]
 async fn several_may_close_at_once_and_in_a_task() {
     let tokens = builder(&Arc::default()).build().await.unwrap();

@@ -1,7 +1,10 @@
+use std::time::Duration;
+
 use tower_api_token::TokenManager;
 use tower_api_token::identity::{Actor, UserId};
 use tower_api_token::manage::{Confirmation, Delivery, Guard};
 use tower_api_token::rotation::RotationError;
+use tower_api_token::time::Timestamp;
 use tower_api_token::token::{Token, TokenId};
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
@@ -18,17 +21,23 @@ pub(crate) trait SecretStore {
     async fn discard(&self, id: TokenId) -> Result<(), Error>;
 }
 
-/// One run: makes the next token, unless something still uses the former.
+/// How long a program may take from reading a token to its first request.
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// One run: makes the next token, unless something may still use the former.
+/// Answers whether it did.
 pub(crate) async fn rotate(
     manager: &TokenManager,
     robot: &UserId,
     secrets: &impl SecretStore,
-) -> Result<(), Error> {
+    now: Timestamp,
+) -> Result<bool, Error> {
     complete_former_runs(manager, robot, secrets).await?;
-    if end_former(manager, robot).await? {
+    let ended = end_former(manager, robot, now).await?;
+    if ended {
         make_next(manager, robot, secrets).await?;
     }
-    Ok(())
+    Ok(ended)
 }
 
 /// Publishes a token that was activated by a run which broke off then.
@@ -54,9 +63,14 @@ async fn complete_former_runs(
 }
 
 /// Ends the former token, and answers whether there is none any more.
-async fn end_former(manager: &TokenManager, robot: &UserId) -> Result<bool, Error> {
+async fn end_former(manager: &TokenManager, robot: &UserId, now: Timestamp) -> Result<bool, Error> {
     let rotator = Actor::program("rotator")?;
-    let Some(backup) = manager.view(robot).await?.backup else { return Ok(true) };
+    let view = manager.view(robot).await?;
+    let Some(backup) = view.backup else { return Ok(true) };
+    // A program may have read it just before the present one was published.
+    if view.primary.is_some_and(|primary| now.since(primary.active_since) < DAY) {
+        return Ok(false);
+    }
     match manager.delete_backup(&rotator, robot, backup.id, Guard::UnlessInUse).await {
         Ok(_) => Ok(true),
         Err(error) => match error.refusal() {

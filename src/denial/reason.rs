@@ -1,6 +1,6 @@
-//! Why a request is answered 401, for whoever runs the server.
+//! Why a request is denied, for whoever runs the server.
 
-/// What a 401 does not tell: it is for the log alone, and never in an answer.
+/// What an answer does not tell: it is for the log alone.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Reason {
     /// No enabled source carries a credential.
@@ -27,6 +27,8 @@ pub(crate) enum Reason {
     Expired,
     /// The user named beside the token is not its user.
     OtherUser,
+    /// The gateway does not say which method its client used, or says it twice.
+    NoMethod,
 }
 
 impl Reason {
@@ -51,6 +53,9 @@ impl Reason {
             Self::Pending => "the token is not confirmed yet",
             Self::Expired => "the token has expired",
             Self::OtherUser => "the user named beside the token is not its user",
+            Self::NoMethod => {
+                "the gateway does not say its client's method once, in the way of the profile"
+            }
         }
     }
 }

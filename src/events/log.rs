@@ -57,7 +57,8 @@ pub(crate) fn tokens_unrecognised(prefix: Option<&TokenPrefix>, tokens: u64) {
     match prefix {
         Some(prefix) => tracing::warn!(
             target: TARGET, tokens, prefix = prefix.as_str(),
-            "tokens in use are not recognised: their prefix is not listed"
+            "tokens in use are not recognised: their prefix is not listed as a former one (in the \
+             program tokens.former-prefixes)"
         ),
         None => tracing::warn!(
             target: TARGET, tokens,

@@ -41,18 +41,21 @@ impl From<CheckRequest> for Described {
     }
 }
 
+/// Stands for a value that `http` cannot hold. No credential and no method has
+/// this byte, so the line is judged as malformed and never as if it were not there.
+const UNREADABLE: &[u8] = b"\xff";
+
 /// The headers; `headers` if there are any there, else `header_map`. Pseudo
-/// headers and what is no header at all are left out.
+/// headers are left out.
 fn headers(http: HttpRequest) -> HeaderMap {
     let mut headers = HeaderMap::new();
     let joined = http.headers.into_iter().map(|line| (line.key, line.value));
     let lines = http.header_map.into_iter().flat_map(|map| map.headers).map(raw);
     let lines: Vec<_> = if joined.len() > 0 { joined.collect() } else { lines.collect() };
     for (name, value) in lines {
-        let (name, value) = (HeaderName::try_from(name), HeaderValue::try_from(value));
-        if let (Ok(name), Ok(value)) = (name, value) {
-            headers.append(name, value);
-        }
+        let Ok(name) = HeaderName::try_from(name) else { continue };
+        let value = HeaderValue::try_from(value).or_else(|_| HeaderValue::from_bytes(UNREADABLE));
+        headers.extend(value.ok().map(|value| (name, value)));
     }
     if let (false, Ok(host)) = (headers.contains_key(HOST), HeaderValue::try_from(http.host)) {
         headers.insert(HOST, host);

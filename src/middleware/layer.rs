@@ -233,7 +233,8 @@ impl TokenAuthLayer {
     /// names a method counts. Default: each request by its own.
     ///
     /// A method override must be granted all the same, and a preflight is one by
-    /// its own method. With the feature `axum` the path is the one that the client
+    /// its own method. TRACE and CONNECT, which nobody is granted, count as nothing
+    /// else. With the feature `axum` the path is the one that the client
     /// sent, also in a nested router. List what only reads: what such a list
     /// forgets needs POST. It is asked before the credential is looked at, and
     /// its method is named in the answer 403.

@@ -159,6 +159,9 @@ impl Settings {
     /// credentials marked as sensitive, as every function of the host's does.
     fn counts_as(&self, request: &mut Parts) -> Option<Method> {
         let counts_as = self.counts_as.as_ref()?;
+        if [Method::TRACE, Method::CONNECT].contains(&request.method) {
+            return None;
+        }
         self.authenticator.enabled_sources().mark(&mut request.headers);
         as_sent(request, |request| counts_as(request))
     }

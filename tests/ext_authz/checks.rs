@@ -220,6 +220,24 @@ async fn other_headers_may_hold_any_bytes() {
     grants(&answer(&service(), &odd).await, "alice", "primary");
 }
 
+/// A line that cannot be a header's is there all the same: a service behind Envoy
+/// may read it in its own way.
+#[tokio::test]
+async fn a_credential_or_an_override_that_cannot_be_read_is_malformed() {
+    for value in ["DELETE\x0b", "\x01DELETE", "DELETE\0", "DELETE\r\n"] {
+        for name in ["x-http-method-override", "x-api-key"] {
+            denies(&answer(&service(), &check("GET", &[LIVE, (name, value)])).await, 3, 400);
+        }
+        let twice = raw_check("GET", &[LIVE, ("authorization", value)]);
+        denies(&answer(&service(), &twice).await, 3, 400);
+        grants(
+            &answer(&service(), &check("GET", &[LIVE, ("x-odd", value)])).await,
+            "alice",
+            "primary",
+        );
+    }
+}
+
 #[tokio::test]
 async fn a_denial_stays_one_for_a_grpc_call() {
     for grpc in ["application/grpc", "application/grpc-web"] {

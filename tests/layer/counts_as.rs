@@ -61,6 +61,18 @@ fn a_method_override_must_be_granted_all_the_same() {
 }
 
 #[test]
+fn what_nobody_is_granted_counts_as_nothing_else() {
+    let world = World::new();
+    let layer = world.layer().counts_as(|_| Some(Method::GET));
+    for method in ["TRACE", "CONNECT"] {
+        let outcome = send(&layer, bearer(method, &world.primary));
+        assert_eq!(outcome.status, 403, "{method}");
+        assert_eq!(outcome.problem()["required_method"], method);
+    }
+    assert_eq!(send(&layer, bearer("PURGE", &world.primary)).status, 200);
+}
+
+#[test]
 fn what_counts_as_options_is_no_preflight() {
     let world = World::new();
     let layer = world.layer().allow_preflight(true).counts_as(|_| Some(Method::OPTIONS));

@@ -10,6 +10,7 @@ use std::time::Duration;
 use tower_api_token::account::Slot;
 use tower_api_token::denial::DenialKind;
 use tower_api_token::rotation::Policy;
+use tower_api_token::time::Clock;
 use tower_api_token::token::{Token, TokenId, TokenScheme};
 
 use self::nightly::SecretStore;
@@ -31,6 +32,7 @@ on_every_store!(
     a_rotation_goes_on_although_every_token_has_expired,
     a_program_that_keeps_the_former_token_holds_the_rotation_up_until_it_expires,
     a_program_starts_wherever_a_run_breaks_off,
+    a_token_that_was_read_is_accepted_for_a_day_however_often_the_job_runs,
 );
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
@@ -61,7 +63,7 @@ impl Robot {
 
     async fn try_run(&self, world: &World) -> Result<(), Error> {
         let secrets = Slow(TokenFile::new(self.file()));
-        nightly::rotate(&world.manager, alice(), &secrets).await
+        nightly::rotate(&world.manager, alice(), &secrets, world.clock.now()).await.map(drop)
     }
 
     /// What a program that starts now reads.
@@ -213,6 +215,23 @@ async fn a_program_that_keeps_the_former_token_holds_the_rotation_up_until_it_ex
     assert_eq!(robot.refused, 0);
     assert_eq!(refused, 12 * (RUNS - 6), "three days after it was made");
     assert_eq!(rotated[..3], [0, 1, 6], "not while the first was in use, and then again");
+}
+
+/// A program may read the token just before a run, and need it the next day.
+async fn a_token_that_was_read_is_accepted_for_a_day_however_often_the_job_runs(world: World) {
+    let world = under(world, Policy::default()).await;
+    let robot = Robot::new();
+    robot.run(&world).await;
+    for day in 0..7 {
+        let read = robot.token();
+        for _ in 0..23 {
+            robot.run(&world).await;
+            world.pass(HOUR);
+        }
+        assert!(!is_refused(&world, &read).await, "read on day {day}");
+        world.pass(HOUR);
+    }
+    assert!(confirmed(&world).await > 3, "the rotation goes on");
 }
 
 async fn a_program_starts_wherever_a_run_breaks_off(world: World) {

@@ -10,7 +10,7 @@ use http::header::{ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body::Body as _;
 use http_body_util::Full;
-use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 use tower_api_token::events::metrics as measure;
 use tower_api_token::identity::UserId;
 use tower_api_token::store::AccountStore;
@@ -26,10 +26,24 @@ const UPKEEP: Duration = Duration::from_secs(5);
 /// The format that [`PrometheusHandle::render`] writes.
 const EXPOSITION: &str = "text/plain; version=0.0.4; charset=utf-8";
 
+/// The buckets of a store's times, from a look-up in memory to the longest
+/// time-out.
+const SECONDS: [f64; 12] =
+    [0.000_1, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 2.0, 10.0];
+
+/// The buckets of how many last uses are written at once.
+const SIZES: [f64; 6] = [1.0, 10.0, 100.0, 1_000.0, 10_000.0, 100_000.0];
+
 /// Has everything that is measured from now on collected.
 pub(super) fn record() -> Result<PrometheusHandle, ServeError> {
-    let handle = PrometheusBuilder::new().install_recorder();
-    let handle = handle.map_err(|error| ServeError::Metrics(error.to_string()))?;
+    let failed = |error: BuildError| ServeError::Metrics(error.to_string());
+    let builder = PrometheusBuilder::new()
+        .set_buckets_for_metric(Matcher::Full("tower_api_token_store_seconds".into()), &SECONDS)
+        .and_then(|builder| {
+            let sizes = Matcher::Full("tower_api_token_usage_flush_size".into());
+            builder.set_buckets_for_metric(sizes, &SIZES)
+        });
+    let handle = builder.and_then(PrometheusBuilder::install_recorder).map_err(failed)?;
     measure::describe();
     let kept = handle.clone();
     tokio::spawn(async move {

@@ -226,6 +226,15 @@ fn a_line_that_cannot_be_written_stands_on_the_standard_error() {
     ran.says("the audit file cannot be written").says("access_granted");
 }
 
+/// Whoever reads a pipe may be gone.
+#[test]
+fn an_audit_file_that_is_a_pipe_which_nobody_reads_is_not_waited_for() {
+    let place = Place::new();
+    let made = std::process::Command::new("mkfifo").arg(place.path("audit.jsonl")).status();
+    assert!(made.unwrap().success());
+    audited(&place, &["user", "grant", "alice", "GET"]).exited(2).says("AUDIT_FILE");
+}
+
 /// As by a disk that was full, within a character.
 #[test]
 fn half_a_line_of_the_audit_is_named_by_file_and_number_and_restores_nothing() {

@@ -89,7 +89,7 @@ fn operators_see_health_readiness_and_metrics() {
     assert_eq!(counted("pass", "primary"), Some(1), "{}", metrics.body);
     assert_eq!(counted("missing-credential", "none"), Some(1), "{}", metrics.body);
     // A cache tells of itself a few times per staleness bound.
-    for measured in ["store_seconds", "cache_trusted", "cache_look_ups_total"] {
+    for measured in ["store_seconds_bucket{", "cache_trusted", "cache_look_ups_total"] {
         wait_until(measured, || server.operations("/metrics").body.contains(measured));
     }
     assert!(!metrics.body.contains("alice"), "{}", metrics.body);
