@@ -119,6 +119,12 @@ impl World {
         new.filter(|entry| entry.revision > prepared.revision).collect()
     }
 
+    /// Whether the account is gone.
+    async fn is_erased(&self, prepared: &Prepared) -> bool {
+        let loaded = self.store.load(&prepared.user).await.unwrap();
+        prepared.kind == Kind::Erase && loaded.account.is_none()
+    }
+
     /// The events that users are told of when nobody hangs up.
     async fn notable(&self) -> HashSet<&'static str> {
         for (number, kind) in Kind::ALL.into_iter().enumerate() {
@@ -145,13 +151,19 @@ async fn all_are_told(place: Place, (store, _kept): stores::Opened) {
     let notices = by_user(notices.into_iter().map(|notice| (notice.user, notice.event)));
     let messages = world.post.messages.lock().unwrap().clone();
     let messages = by_user(messages.into_iter().map(|message| (message.user, message.token)));
-    let (mut made, mut unwitnessed) = (0, 0);
+    let (mut made, mut unwitnessed, mut erased) = (0, 0, 0);
     for (prepared, ended) in &users {
+        erased += usize::from(world.is_erased(prepared).await);
         let history = world.history(prepared).await;
         made += usize::from(!history.is_empty());
         unwitnessed += usize::from(!history.is_empty() && !ended);
         let (user, kind) = (&prepared.user, prepared.kind);
-        assert_eq!(told.get(user).cloned().unwrap_or_default(), history, "{kind:?}: the sink");
+        let mut told = told.get(user).cloned().unwrap_or_default();
+        if kind == Kind::ImportMany {
+            // Of two rows that are tried alone, one in doubt is told of after the other.
+            told.sort_by_key(|entry| entry.revision);
+        }
+        assert_eq!(told, history, "{kind:?}: the sink");
         let events = history.into_iter().map(|entry| entry.event);
         let (codes, events): (Vec<_>, Vec<_>) = events.partition(brings_a_code);
         let codes: Vec<_> = codes.iter().filter_map(Event::token).collect();
@@ -160,7 +172,11 @@ async fn all_are_told(place: Place, (store, _kept): stores::Opened) {
             events.into_iter().filter(|event| notable.contains(event.name())).collect();
         assert_eq!(notices.get(user).cloned().unwrap_or_default(), events, "{kind:?}: the notice");
     }
-    assert!(made > 100 && unwitnessed > 0, "{made} made, {unwitnessed} of them for nobody");
+    assert_eq!(world.log.erased().len(), erased, "the sink hears of each erased account");
+    assert!(
+        erased > 0 && made > 100 && unwitnessed > 0,
+        "{made} made, {unwitnessed} of them for nobody"
+    );
 }
 
 const fn brings_a_code(event: &Event) -> bool {

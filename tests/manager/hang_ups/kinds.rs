@@ -27,13 +27,14 @@ pub(super) enum Kind {
     RollBack,
     RevokeAll,
     Reveal,
+    Erase,
     Issue,
     Import,
     ImportMany,
 }
 
 impl Kind {
-    pub(super) const ALL: [Self; 13] = [
+    pub(super) const ALL: [Self; 14] = [
         Self::Grant,
         Self::RevokeAccess,
         Self::Generate,
@@ -44,13 +45,14 @@ impl Kind {
         Self::RollBack,
         Self::RevokeAll,
         Self::Reveal,
+        Self::Erase,
         Self::Issue,
         Self::Import,
         Self::ImportMany,
     ];
 
     /// Those that can be asked of a portal.
-    pub(super) const IN_A_PORTAL: &[Self] = Self::ALL.split_at(10).0;
+    pub(super) const IN_A_PORTAL: &[Self] = Self::ALL.split_at(11).0;
 }
 
 /// A user for whom a change can be made.
@@ -126,6 +128,7 @@ impl Prepared {
                 Kind::RollBack => drop(manager.roll_back(owner, &user, id(primary), guard).await),
                 Kind::RevokeAll => drop(manager.revoke_all(owner, &user).await),
                 Kind::Reveal => drop(manager.reveal(owner, &user, id(primary)).await),
+                Kind::Erase => drop(manager.erase(root(), &user).await),
                 Kind::Issue => drop(manager.issue(owner, &user).await),
                 Kind::Import => {
                     let token = foreign(&user, 0);
@@ -168,6 +171,9 @@ impl Prepared {
                 ("revoke-all", json!({"primary": primary, "backup": backup, "pending": pending}))
             }
             Kind::Reveal => ("reveal", json!({"id": primary})),
+            Kind::Erase => {
+                ("admin/erase", json!({"user": user, "revision": self.revision.as_u64()}))
+            }
             Kind::Issue | Kind::Import | Kind::ImportMany => panic!("no portal does that"),
         };
         self.post(name, &body)
