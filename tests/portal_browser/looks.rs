@@ -68,6 +68,8 @@ async fn every_page_is_accessible_and_photographed() {
     look(&root.browser, "admin_user").await;
     root.open("/tokens/admin/revoke?user=alice").await;
     look(&root.browser, "admin_revoke").await;
+    root.open("/tokens/admin/erase?user=alice").await;
+    look(&root.browser, "admin_erase").await;
     root.leave().await;
 }
 
