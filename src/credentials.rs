@@ -6,44 +6,29 @@
 
 mod basic;
 pub(crate) mod overrides;
+mod source;
 
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 pub(crate) use self::basic::BasicCredential;
 pub(crate) use self::overrides::{KeptOverrides, Overrides};
+use self::source::token;
+pub use self::source::{CredentialSource, CredentialSourceError};
 use crate::denial::RequestFault;
 use crate::method::is_http_token;
-use crate::token::{MAX_TOKEN_LENGTH, TokenScheme, is_b64token};
-
-/// Where a request may carry its token. Never in the URL: that is what logs,
-/// histories and referrers keep.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum CredentialSource {
-    /// `Authorization: Bearer <token>` (RFC 6750 section 2.1).
-    Bearer,
-    /// `Authorization: TOK:<token>` in any case, with at most one space after
-    /// the colon: for clients made for older systems.
-    Tok,
-    /// `Authorization: Basic` with the user's id as the user name and the token
-    /// as the password (RFC 7617).
-    Basic,
-    /// A header of the host's choice that holds nothing but the token, such as
-    /// `X-Api-Key`. It may be `Authorization`, for clients that send no scheme.
-    Header(HeaderName),
-}
+use crate::token::TokenScheme;
 
 /// The enabled sources.
 #[derive(Clone, Debug)]
 pub(crate) struct Sources {
-    /// Whether any of the next four is.
+    /// By their rank, each once.
+    sources: Vec<CredentialSource>,
+    /// Whether any of them reads `Authorization`.
     authorization: bool,
+    /// Whether Bearer is one of them, which most requests come with.
     bearer: bool,
-    tok: bool,
-    basic: bool,
-    /// `Authorization` with the token alone.
-    bare: bool,
+    /// The headers that the others read.
     headers: Vec<HeaderName>,
 }
 
@@ -55,48 +40,25 @@ impl Default for Sources {
 }
 
 impl FromIterator<CredentialSource> for Sources {
-    fn from_iter<I: IntoIterator<Item = CredentialSource>>(sources: I) -> Self {
-        let mut enabled = Self::NONE;
-        for source in sources {
-            match source {
-                CredentialSource::Bearer => enabled.bearer = true,
-                CredentialSource::Tok => enabled.tok = true,
-                CredentialSource::Basic => enabled.basic = true,
-                CredentialSource::Header(AUTHORIZATION) => enabled.bare = true,
-                CredentialSource::Header(name) if enabled.headers.contains(&name) => {}
-                CredentialSource::Header(name) => enabled.headers.push(name),
+    fn from_iter<I: IntoIterator<Item = CredentialSource>>(enabled: I) -> Self {
+        let mut sources = Vec::new();
+        for source in enabled {
+            if !sources.contains(&source) {
+                sources.push(source);
             }
         }
-        enabled.authorization = enabled.bearer || enabled.tok || enabled.basic || enabled.bare;
-        enabled
+        sources.sort_by_key(CredentialSource::rank);
+        let names = sources.iter().map(CredentialSource::header);
+        let headers: Vec<_> = names.filter(|name| **name != AUTHORIZATION).cloned().collect();
+        let authorization = headers.len() < sources.len();
+        let bearer = sources.contains(&CredentialSource::Bearer);
+        Self { sources, authorization, bearer, headers }
     }
 }
 
 impl Sources {
-    const NONE: Self = Self {
-        authorization: false,
-        bearer: false,
-        tok: false,
-        basic: false,
-        bare: false,
-        headers: Vec::new(),
-    };
-
-    pub(crate) const fn bearer(&self) -> bool {
-        self.bearer
-    }
-
-    pub(crate) const fn tok(&self) -> bool {
-        self.tok
-    }
-
-    pub(crate) const fn basic(&self) -> bool {
-        self.basic
-    }
-
-    /// The headers that hold nothing but the token.
-    pub(crate) fn bare_headers(&self) -> impl Iterator<Item = &HeaderName> {
-        self.bare.then_some(&AUTHORIZATION).into_iter().chain(&self.headers)
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &CredentialSource> {
+        self.sources.iter()
     }
 
     /// The header of that carrier, unless it is `Authorization`.
@@ -298,33 +260,13 @@ impl Sources {
     /// enabled, or of none, counts as no authentication information (RFC 6750
     /// section 3.1).
     fn in_authorization<'h>(&self, value: &'h [u8]) -> Result<Option<Secret<'h>>, RequestFault> {
-        if self.bearer
-            && let Some(rest) = after_scheme(value, *b"bearer")
-        {
-            token(rest).map(|token| Some(Secret::Plain(token)))
-        } else if self.basic
-            && let Some(rest) = after_scheme(value, *b"basic")
-        {
-            BasicCredential::decode(rest).map(|basic| Some(Secret::Basic(Box::new(basic))))
-        } else if self.tok
-            && let Some(rest) = after_letters(value, *b"tok")
-            && let Some(rest) = rest.strip_prefix(b":")
-        {
-            token(rest.strip_prefix(b" ").unwrap_or(rest)).map(|token| Some(Secret::Plain(token)))
-        } else if self.bare {
-            token(value).map(|token| Some(Secret::Plain(token)))
-        } else {
-            Ok(None)
+        for source in self.sources.iter().filter(|source| *source.header() == AUTHORIZATION) {
+            if let Some(secret) = source.read(value)? {
+                return Ok(Some(secret));
+            }
         }
+        Ok(None)
     }
-}
-
-/// What follows an authentication scheme and the spaces behind it (RFC 9110
-/// section 11.4: `1*SP`); `None` if the value is not of that scheme.
-fn after_scheme<const N: usize>(value: &[u8], scheme: [u8; N]) -> Option<&[u8]> {
-    let rest = after_letters(value, scheme)?;
-    let spaces = rest.iter().take_while(|&&byte| byte == b' ').count();
-    (spaces > 0 || rest.is_empty()).then(|| &rest[spaces..])
 }
 
 /// What follows `Bearer` in any case and one space, if that is anything. All
@@ -335,35 +277,4 @@ fn after_plain_bearer(value: &[u8]) -> Option<&[u8]> {
     let start = u64::from_le_bytes(*value.first_chunk()?) | CASES;
     // The shift drops the first byte of what follows.
     (start << 8 == u64::from_le_bytes(*b"\0bearer ")).then(|| &value[7..])
-}
-
-/// What follows these lower-case letters, which match any case.
-#[inline]
-fn after_letters<const N: usize>(value: &[u8], letters: [u8; N]) -> Option<&[u8]> {
-    let (start, rest) = value.split_first_chunk::<N>()?;
-    // The bit that tells the cases of a letter apart. Only a letter becomes a
-    // lower-case letter by setting it.
-    let cases = number([0x20; N]);
-    (number(*start) | cases == number(letters)).then_some(rest)
-}
-
-/// At most eight bytes as a number.
-#[inline]
-fn number<const N: usize>(bytes: [u8; N]) -> u64 {
-    let mut number = [0; 8];
-    number[..N].copy_from_slice(&bytes);
-    u64::from_le_bytes(number)
-}
-
-/// Checks that `text` could be a token at all.
-fn token(text: &[u8]) -> Result<&[u8], RequestFault> {
-    if text.is_empty() {
-        Err(RequestFault::EmptyCredential)
-    } else if text.len() > MAX_TOKEN_LENGTH {
-        Err(RequestFault::LongCredential)
-    } else if !is_b64token(text) {
-        Err(RequestFault::MalformedCredential)
-    } else {
-        Ok(text)
-    }
 }

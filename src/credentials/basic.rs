@@ -4,7 +4,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
-use super::token;
+use super::source::token;
 use crate::denial::RequestFault;
 use crate::identity::UserId;
 use crate::token::MAX_TOKEN_LENGTH;

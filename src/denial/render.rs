@@ -9,7 +9,7 @@ use http::header::{
 use http::{HeaderValue, Response};
 
 use super::{Denial, DenialKind};
-use crate::credentials::Sources;
+use crate::credentials::{CredentialSource, Sources};
 
 /// How long a client shall wait before it asks an unavailable store again, in
 /// seconds.
@@ -58,28 +58,16 @@ pub enum RealmError {
 /// Renders denials for one realm and one set of credential sources.
 #[derive(Clone, Debug)]
 pub(crate) struct Renderer {
-    /// A challenge for each enabled scheme, and whether it can carry an
-    /// `error`: Basic cannot.
+    /// The challenge of each enabled source, and whether it carries an error.
     challenges: Vec<(String, bool)>,
 }
 
 impl Renderer {
     pub(crate) fn new(realm: &Realm, sources: &Sources) -> Self {
         let Realm(realm) = realm;
-        let mut challenges = Vec::new();
-        if sources.bearer() {
-            challenges.push((format!("Bearer realm=\"{realm}\""), true));
-        }
-        if sources.tok() {
-            challenges.push((format!("TOK realm=\"{realm}\""), true));
-        }
-        if sources.basic() {
-            challenges.push((format!("Basic realm=\"{realm}\", charset=\"UTF-8\""), false));
-        }
-        for name in sources.bare_headers() {
-            let challenge = format!("ApiKey realm=\"{realm}\", in=\"header\", name=\"{name}\"");
-            challenges.push((challenge, true));
-        }
+        let challenge =
+            |source: &CredentialSource| (source.challenge(realm), source.challenge_carries_error());
+        let challenges = sources.iter().map(challenge).collect();
         Self { challenges }
     }
 
@@ -143,7 +131,6 @@ fn problem(denial: &Denial) -> Bytes {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::credentials::CredentialSource;
 
     fn renderer(sources: impl IntoIterator<Item = CredentialSource>) -> Renderer {
         Renderer::new(&Realm::default(), &sources.into_iter().collect())

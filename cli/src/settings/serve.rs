@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use http::HeaderName;
 use http::header::AUTHORIZATION;
 use serde::Deserialize;
-use tower_api_token::credentials::CredentialSource;
+use tower_api_token::credentials::{CredentialSource, CredentialSourceError};
 use tower_api_token::forward_auth::{ForwardAuth, IdentityHeaders, Profile};
 use tower_api_token::store::{CacheOptions, MemoryStore};
 use tracing_subscriber::EnvFilter;
@@ -42,22 +42,14 @@ impl RequestSettings {
 }
 
 fn source(text: &str) -> Result<CredentialSource, SettingsError> {
-    match text {
-        "bearer" => Ok(CredentialSource::Bearer),
-        "tok" => Ok(CredentialSource::Tok),
-        "basic" => Ok(CredentialSource::Basic),
-        _ => {
-            let bad = |problem| SettingsError::bad("requests.sources", problem);
-            let form = "a source is bearer, tok, basic or header:NAME, where NAME is the name of a \
-                        header";
-            let name = text.strip_prefix("header:").and_then(|name| name.parse().ok());
-            let name: HeaderName = name.ok_or_else(|| bad(form))?;
-            if has_other_meaning(&name) {
-                return Err(bad("this header cannot hold a token: it has another meaning for a \
-                                gateway, for HTTP or here, as X-Gateway-Secret of `secret-file` has"));
-            }
-            Ok(CredentialSource::Header(name))
+    let bad = |problem: &str| SettingsError::bad("requests.sources", problem);
+    let source = text.parse().map_err(|error: CredentialSourceError| bad(&error.to_string()))?;
+    match &source {
+        CredentialSource::Header(name) if has_other_meaning(name) => {
+            Err(bad("this header cannot hold a token: it has another meaning for a gateway, for \
+                     HTTP or here, as X-Gateway-Secret of `secret-file` has"))
         }
+        _ => Ok(source),
     }
 }
 

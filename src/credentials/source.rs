@@ -1,0 +1,162 @@
+//! One place where a request may carry its token: the header, how its value is
+//! read, and the challenge that asks for it.
+
+use std::str::FromStr;
+
+use http::HeaderName;
+use http::header::AUTHORIZATION;
+
+use super::{BasicCredential, Secret};
+use crate::denial::RequestFault;
+use crate::token::{MAX_TOKEN_LENGTH, is_b64token};
+
+/// Where a request may carry its token. Never in the URL: that is what logs,
+/// histories and referrers keep.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CredentialSource {
+    /// `Authorization: Bearer <token>` (RFC 6750 section 2.1).
+    Bearer,
+    /// `Authorization: TOK:<token>` in any case, with at most one space after
+    /// the colon: for clients made for older systems.
+    Tok,
+    /// `Authorization: Basic` with the user's id as the user name and the token
+    /// as the password (RFC 7617).
+    Basic,
+    /// A header of the host's choice that holds nothing but the token, such as
+    /// `X-Api-Key`. It may be `Authorization`, for clients that send no scheme.
+    Header(HeaderName),
+}
+
+impl CredentialSource {
+    /// The header that carries the credential.
+    pub(super) fn header(&self) -> &HeaderName {
+        match self {
+            Self::Bearer | Self::Tok | Self::Basic => &AUTHORIZATION,
+            Self::Header(name) => name,
+        }
+    }
+
+    /// Where the source stands among several. In `Authorization` the token
+    /// alone comes last: what has a scheme is that scheme's.
+    pub(super) fn rank(&self) -> u8 {
+        match self {
+            Self::Bearer => 0,
+            Self::Tok => 1,
+            Self::Basic => 2,
+            Self::Header(name) if *name == AUTHORIZATION => 3,
+            Self::Header(_) => 4,
+        }
+    }
+
+    /// The credential in the header's value. One of another scheme, or of none,
+    /// counts as no authentication information (RFC 6750 section 3.1).
+    ///
+    /// # Errors
+    ///
+    /// [`RequestFault`] if the value is of this source and malformed.
+    pub(super) fn read<'h>(&self, value: &'h [u8]) -> Result<Option<Secret<'h>>, RequestFault> {
+        let credential = match self {
+            Self::Bearer => after_scheme(value, b"bearer"),
+            Self::Basic => after_scheme(value, b"basic"),
+            Self::Tok => after(value, b"tok:").map(|rest| rest.strip_prefix(b" ").unwrap_or(rest)),
+            Self::Header(_) => Some(value),
+        };
+        let Some(credential) = credential else { return Ok(None) };
+        match self {
+            Self::Basic => BasicCredential::decode(credential)
+                .map(|basic| Some(Secret::Basic(Box::new(basic)))),
+            _ => token(credential).map(|token| Some(Secret::Plain(token))),
+        }
+    }
+
+    /// The challenge for a realm (RFC 9110 section 11.6.1), without an error.
+    pub(crate) fn challenge(&self, realm: &str) -> String {
+        match self {
+            Self::Bearer => format!("Bearer realm=\"{realm}\""),
+            Self::Tok => format!("TOK realm=\"{realm}\""),
+            Self::Basic => format!("Basic realm=\"{realm}\", charset=\"UTF-8\""),
+            Self::Header(name) => {
+                format!("ApiKey realm=\"{realm}\", in=\"header\", name=\"{name}\"")
+            }
+        }
+    }
+
+    /// Whether the challenge may say what was wrong. That of Basic has no
+    /// parameter for it (RFC 7617 section 2).
+    pub(crate) const fn challenge_carries_error(&self) -> bool {
+        !matches!(self, Self::Basic)
+    }
+}
+
+/// `bearer`, `tok`, `basic`, or `header:NAME`, as settings name it.
+impl FromStr for CredentialSource {
+    type Err = CredentialSourceError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "bearer" => Ok(Self::Bearer),
+            "tok" => Ok(Self::Tok),
+            "basic" => Ok(Self::Basic),
+            _ => {
+                let name = text.strip_prefix("header:").and_then(|name| name.parse().ok());
+                name.map(Self::Header).ok_or(CredentialSourceError(()))
+            }
+        }
+    }
+}
+
+/// A text that names no [`CredentialSource`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a source is bearer, tok, basic or header:NAME, where NAME is the name of a header")]
+pub struct CredentialSourceError(());
+
+/// What follows an authentication scheme and the spaces behind it (RFC 9110
+/// section 11.4: `1*SP`); `None` if the value is not of that scheme.
+fn after_scheme<'v>(value: &'v [u8], scheme: &[u8]) -> Option<&'v [u8]> {
+    let rest = after(value, scheme)?;
+    let spaces = rest.iter().take_while(|&&byte| byte == b' ').count();
+    (spaces > 0 || rest.is_empty()).then(|| &rest[spaces..])
+}
+
+/// What follows `start` in any case.
+fn after<'v>(value: &'v [u8], start: &[u8]) -> Option<&'v [u8]> {
+    let (found, rest) = value.split_at_checked(start.len())?;
+    found.eq_ignore_ascii_case(start).then_some(rest)
+}
+
+/// Checks that `text` could be a token at all.
+pub(super) fn token(text: &[u8]) -> Result<&[u8], RequestFault> {
+    if text.is_empty() {
+        Err(RequestFault::EmptyCredential)
+    } else if text.len() > MAX_TOKEN_LENGTH {
+        Err(RequestFault::LongCredential)
+    } else if !is_b64token(text) {
+        Err(RequestFault::MalformedCredential)
+    } else {
+        Ok(text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_source_is_named_as_in_settings() {
+        let header = |name: &'static str| CredentialSource::Header(HeaderName::from_static(name));
+        let cases = [
+            ("bearer", CredentialSource::Bearer),
+            ("tok", CredentialSource::Tok),
+            ("basic", CredentialSource::Basic),
+            ("header:X-Api-Key", header("x-api-key")),
+            ("header:authorization", header("authorization")),
+        ];
+        for (text, source) in cases {
+            assert_eq!(text.parse(), Ok(source), "{text}");
+        }
+        for bad in ["", "Bearer", "header", "header:", "header:a b", "digest", "cookie:token"] {
+            assert_eq!(bad.parse::<CredentialSource>(), Err(CredentialSourceError(())), "{bad}");
+        }
+    }
+}
