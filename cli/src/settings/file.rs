@@ -9,7 +9,9 @@ use toml::{Spanned, Table, Value};
 use super::layers::Layers;
 use super::origin::Origin;
 use super::{KEYS, Key, Settings, SettingsError};
+use crate::arguments::is_close;
 use crate::store::StoreAddress;
+use crate::text::Safe;
 
 impl Layers {
     /// Adds what the file says; what is no setting is refused with its line.
@@ -45,7 +47,10 @@ impl Layers {
                 self.add(key, at(key), value.clone());
             }
         }
-        // What is left to be refused are keys that do not exist.
+        if let Some((key, problem)) = unknown(&table) {
+            let line = lines.get(&key).copied().unwrap_or(1);
+            return Err(SettingsError::Line { path: path.to_owned(), line, problem });
+        }
         let settings: Settings = toml::from_str(&text).map_err(wrong)?;
         if settings.store.is_some_and(|store| StoreAddress::has_password(&store.0)) {
             let file = std::fs::File::open(path).map_err(failed)?;
@@ -60,6 +65,37 @@ fn get<'a>(table: &'a Table, key: &str) -> Option<&'a Value> {
         Some((section, name)) => table.get(section)?.get(name),
         None => table.get(key),
     }
+}
+
+/// A key or section that does not exist, and what to say of it.
+fn unknown(table: &Table) -> Option<(String, String)> {
+    let sections = || KEYS.iter().filter_map(|key| Some(key.name.split_once('.')?.0));
+    for (name, value) in table {
+        match value {
+            Value::Table(section) if sections().any(|known| known == name) => {
+                let key = |below: &String| format!("{name}.{below}");
+                if let Some(below) = section.keys().find(|below| Key::of(&key(below)).is_none()) {
+                    let hint = hint(&key(below), KEYS.iter().map(|key| key.name)).or_else(|| {
+                        Key::of(below).map(|_| ": it stands above all sections".into())
+                    });
+                    let problem = format!("unknown field `{}` in [{name}]", Safe(below));
+                    return Some((key(below), problem + &hint.unwrap_or_default()));
+                }
+            }
+            _ if Key::of(name).is_none() => {
+                let known = KEYS.iter().map(|key| key.name).chain(sections());
+                let hint = hint(name, known).unwrap_or_default();
+                return Some((name.clone(), format!("unknown field `{}`{hint}", Safe(name))));
+            }
+            _ => {}
+        }
+    }
+    None
+}
+
+/// The name that was meant, if one is close.
+fn hint<'a>(said: &str, mut known: impl Iterator<Item = &'a str>) -> Option<String> {
+    known.find(|known| is_close(known, said)).map(|meant| format!(": did you mean `{meant}`?"))
 }
 
 /// The line of each section and key.

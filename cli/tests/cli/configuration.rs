@@ -30,7 +30,17 @@ fn a_flag_wins_over_the_environment_and_that_over_the_file() {
 fn a_key_that_does_not_exist_is_refused_with_its_line() {
     let place = Place::new();
     let cases = [
-        ("\nstroe = \"sqlite:a.db\"\n", "line 2: unknown field `stroe`"),
+        ("\nstroe = \"sqlite:a.db\"\n", "line 2: unknown field `stroe`: did you mean `store`?"),
+        ("[portl]\n", "line 1: unknown field `portl`: did you mean `portal`?"),
+        (
+            "[forward-auth]\nlisten = \"127.0.0.1:1\"\nprofil = \"original-method\"\n",
+            "line 3: unknown field `profil` in [forward-auth]: did you mean `forward-auth.profile`?",
+        ),
+        (
+            "[cache]\nstore = \"sqlite:a.db\"\n",
+            "line 2: unknown field `store` in [cache]: it stands above all sections",
+        ),
+        ("[cache]\nsize = 1\n", "line 2: unknown field `size` in [cache]"),
         ("[cache]\naccounts = 10\nacounts = 10\n", "line 3: unknown field `acounts`"),
         ("[cash]\n", "line 1: unknown field `cash`"),
         (
