@@ -41,7 +41,8 @@ fn parsing_and_methods_over_http_2() {
 /// A case that is steps cannot be replayed: a test somewhere carries its id.
 #[test]
 fn every_case_that_is_steps_has_a_test_of_its_id() {
-    let names = ["src", "tests"].map(|folder| test_names(&root().join(folder))).concat();
+    let folders = ["src", "tests", "cli/src", "cli/tests"];
+    let names = folders.map(|folder| test_names(&root().join(folder))).concat();
     let missing: Vec<_> = cases()
         .iter()
         .filter(|case| case["kind"] == "steps" || case["kind"] == "unit")
