@@ -1,5 +1,6 @@
 //! The manager, what it answers, and what it tells users.
 
+use tower_api_token::Tokens;
 use tower_api_token::account::Slot;
 use tower_api_token::audit::Event;
 use tower_api_token::events::Events;
@@ -32,6 +33,10 @@ async fn manager(life: &Life, list: &mut List) {
     let accounts = life.manager.list(None, PageSize::clamped(10)).await.unwrap();
     list.add("TokenManager", &life.manager);
     list.add("TokenManagerBuilder", &builder.usage(life.usage.clone()));
+    let both = Tokens::builder(life.store.clone());
+    list.add("TokensBuilder", &both);
+    let built = both.confirmation(Confirmation::ByCaller).build().await;
+    list.add("Tokens", &built.expect("tokens"));
     list.add("StartError", &StartError::NoNotifier);
     list.add("ManageError", &ManageError::RepeatedToken);
     list.add("Confirmation", &Confirmation::ByCaller);

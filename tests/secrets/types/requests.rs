@@ -55,6 +55,7 @@ pub(super) async fn show(life: &Life, list: &mut List) {
     list.add("Authenticator", &Authenticator::new(life.store.clone()));
     let header = HeaderName::from_static("x-api-key");
     list.add("CredentialSource", &CredentialSource::Header(header));
+    list.add("CredentialSourceError", &"digest".parse::<CredentialSource>().unwrap_err());
     list.add("DenialKind", &DenialKind::InvalidToken);
     list.add("RequestFault", &RequestFault::MalformedCredential);
     list.add("RealmError", &RealmError::Empty);
