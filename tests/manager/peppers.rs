@@ -197,7 +197,7 @@ async fn another_key_under_the_same_version_is_refused(world: World) {
     assert!(error.to_string().contains("version 1"), "{error}");
     start(&world, peppered(1)).await.unwrap();
     // As a former pepper too, and when nobody needs it any more.
-    let former = other_key(2).former_pepper(Pepper::new(1, &[0xee; 32]).unwrap()).unwrap();
+    let former = other_key(2).former_pepper(Pepper::new(1, &[0xdd; 32]).unwrap()).unwrap();
     assert!(matches!(start(&world, former).await, Err(StartError::WrongPepper { .. })));
     world.manager.revoke_all(&Actor::User, alice()).await.unwrap();
     assert!(matches!(start(&world, other_key(1)).await, Err(StartError::WrongPepper { .. })));
