@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 #[cfg(feature = "tokio")]
 use tokio::task::JoinHandle;
 #[cfg(feature = "tokio")]
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 
 use crate::authenticate::Authenticator;
 use crate::events::Events;
@@ -189,22 +189,15 @@ impl Tokens {
 /// who notes any.
 #[cfg(feature = "tokio")]
 async fn write_last_uses(usage: UsageRecorder, interval: Duration, stopped: oneshot::Receiver<()>) {
-    let mut stopped = Some(stopped);
-    loop {
-        match &mut stopped {
-            Some(receiver) => match timeout(interval, receiver).await {
-                Ok(Ok(())) => return,
-                Ok(Err(_)) => stopped = None,
-                Err(_) => {}
-            },
-            None => sleep(interval).await,
+    let others = usage.others();
+    let end = async move {
+        let dropped = stopped.await.is_err();
+        while dropped && others.are_left() {
+            sleep(interval).await;
         }
-        if let Err(error) = usage.flush().await {
-            store_failed(&error);
-        }
-        if stopped.is_none() && usage.is_the_last() {
-            return;
-        }
+    };
+    if let Err(error) = usage.run(interval, end).await {
+        store_failed(&error);
     }
 }
 

@@ -51,9 +51,6 @@ use crate::store::{Opened, SERVER_PATIENCE};
 /// settings say otherwise.
 pub(crate) const GRACE: Duration = Duration::from_secs(10);
 
-/// How often last uses are written, unless the policy says otherwise.
-const USAGE_INTERVAL: Duration = Duration::from_secs(10);
-
 /// Why the server does not start, or has not ended well.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ServeError {
@@ -215,7 +212,7 @@ impl Server {
             reloads.run(reload, until).await;
             Ok(())
         });
-        let interval = settings.policy.usage_interval.map_or(USAGE_INTERVAL, |Time(time)| time);
+        let interval = settings.policy.usage_interval();
         let mut usage = Tasks::default();
         let manager = site.manager.clone();
         let flushed = ending.clone();

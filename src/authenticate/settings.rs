@@ -41,34 +41,28 @@ impl Authenticator {
     /// Decides by what `store` knows; every other setting has its default.
     #[must_use]
     pub fn new(store: impl TokenStore) -> Self {
-        Self {
-            store: Arc::new(store),
-            scheme: TokenScheme::default(),
-            sources: Sources::default(),
-            optional: false,
-            allow_preflight: false,
-            clock: Arc::new(SystemClock),
-            usage: None,
-            client_of: Arc::new(product_of_user_agent),
-            also_require: None,
-        }
+        Self::on(Arc::new(store))
     }
 
-    /// The same with what [`Tokens`](crate::Tokens) shares.
+    /// The same, with what [`Tokens`](crate::Tokens) shares.
     pub(crate) fn sharing(
         store: Arc<dyn TokenStore>,
         scheme: TokenScheme,
         clock: Arc<dyn Clock>,
         usage: UsageRecorder,
     ) -> Self {
+        Self { scheme, clock, usage: Some(usage), ..Self::on(store) }
+    }
+
+    fn on(store: Arc<dyn TokenStore>) -> Self {
         Self {
             store,
-            scheme,
+            scheme: TokenScheme::default(),
             sources: Sources::default(),
             optional: false,
             allow_preflight: false,
-            clock,
-            usage: Some(usage),
+            clock: Arc::new(SystemClock),
+            usage: None,
             client_of: Arc::new(product_of_user_agent),
             also_require: None,
         }

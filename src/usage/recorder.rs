@@ -134,6 +134,17 @@ fn batch(uses: &Uses) -> Vec<TokenUse> {
 /// When a token was used, and by what.
 type Noticed = (Timestamp, Option<ClientLabel>);
 
+/// The clones of a recorder but one.
+#[cfg(feature = "tokio")]
+pub(crate) struct Others(std::sync::Weak<Shared>);
+
+#[cfg(feature = "tokio")]
+impl Others {
+    pub(crate) fn are_left(&self) -> bool {
+        self.0.strong_count() > 1
+    }
+}
+
 struct RetiredUses {
     revision: Revision,
     count: u64,
@@ -233,10 +244,10 @@ impl UsageRecorder {
         self.noted().flush_due = Some(self.shared.clock.now() + time);
     }
 
-    /// Whether this is the only clone.
+    /// Tells of this recorder whether it has other clones.
     #[cfg(feature = "tokio")]
-    pub(crate) fn is_the_last(&self) -> bool {
-        Arc::strong_count(&self.shared) == 1
+    pub(crate) fn others(&self) -> Others {
+        Others(Arc::downgrade(&self.shared))
     }
 
     /// Does what [`flush`](Self::flush) does, for one decision of the manager: a

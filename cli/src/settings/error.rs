@@ -15,7 +15,7 @@ pub(crate) enum SettingsError {
     Line { path: PathBuf, line: usize, problem: String },
     #[error("{0}")]
     Merged(String),
-    #[error("there is no setting for the variable {name}{}", suggestion(.meant.as_ref()))]
+    #[error("there is no setting for the variable {name}{}", suggestion(.meant.as_deref()))]
     UnknownVariable { name: String, meant: Option<String> },
     /// A value that cannot be used, and where it was set.
     #[error("{place}: {problem}")]
@@ -35,7 +35,8 @@ pub(crate) enum SettingsError {
     Secret(#[from] SecretError),
 }
 
-fn suggestion(name: Option<&String>) -> String {
+/// What was meant, at the end of a message.
+pub(super) fn suggestion(name: Option<&str>) -> String {
     name.map(|name| format!(": did you mean {name}?")).unwrap_or_default()
 }
 

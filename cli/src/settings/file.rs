@@ -6,6 +6,7 @@ use std::path::Path;
 use toml::de::{DeTable, DeValue};
 use toml::{Spanned, Table, Value};
 
+use super::error::suggestion;
 use super::layers::Layers;
 use super::origin::Origin;
 use super::{KEYS, Key, Settings, SettingsError};
@@ -70,21 +71,24 @@ fn get<'a>(table: &'a Table, key: &str) -> Option<&'a Value> {
 /// A key or section that does not exist, and what to say of it.
 fn unknown(table: &Table) -> Option<(String, String)> {
     let sections = || KEYS.iter().filter_map(|key| Some(key.name.split_once('.')?.0));
+    let keys = || KEYS.iter().map(|key| key.name);
     for (name, value) in table {
         match value {
             Value::Table(section) if sections().any(|known| known == name) => {
                 let key = |below: &String| format!("{name}.{below}");
-                if let Some(below) = section.keys().find(|below| Key::of(&key(below)).is_none()) {
-                    let hint = hint(&key(below), KEYS.iter().map(|key| key.name)).or_else(|| {
-                        Key::of(below).map(|_| ": it stands above all sections".into())
-                    });
-                    let problem = format!("unknown field `{}` in [{name}]", Safe(below));
-                    return Some((key(below), problem + &hint.unwrap_or_default()));
-                }
+                let Some(below) = section.keys().find(|below| Key::of(&key(below)).is_none())
+                else {
+                    continue;
+                };
+                let hint = match Key::of(below) {
+                    Some(_) => ": it stands above all sections".to_owned(),
+                    None => meant(&key(below), keys()),
+                };
+                let problem = format!("unknown field `{}` in [{name}]{hint}", Safe(below));
+                return Some((key(below), problem));
             }
             _ if Key::of(name).is_none() => {
-                let known = KEYS.iter().map(|key| key.name).chain(sections());
-                let hint = hint(name, known).unwrap_or_default();
+                let hint = meant(name, keys().chain(sections()));
                 return Some((name.clone(), format!("unknown field `{}`{hint}", Safe(name))));
             }
             _ => {}
@@ -93,9 +97,10 @@ fn unknown(table: &Table) -> Option<(String, String)> {
     None
 }
 
-/// The name that was meant, if one is close.
-fn hint<'a>(said: &str, mut known: impl Iterator<Item = &'a str>) -> Option<String> {
-    known.find(|known| is_close(known, said)).map(|meant| format!(": did you mean `{meant}`?"))
+/// The suggestion of the name that was meant, if one is close.
+fn meant<'a>(said: &str, mut known: impl Iterator<Item = &'a str>) -> String {
+    let meant = known.find(|known| is_close(known, said)).map(|meant| format!("`{meant}`"));
+    suggestion(meant.as_deref())
 }
 
 /// The line of each section and key.

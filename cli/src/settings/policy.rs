@@ -15,7 +15,7 @@ pub(crate) struct PolicySettings {
     pending_lifetime: Option<Time>,
     resend_interval: Option<Time>,
     guard_window: Option<Time>,
-    pub(crate) usage_interval: Option<Time>,
+    usage_interval: Option<Time>,
     retired_lifetime: Option<Time>,
     token_lifetime: Option<Time>,
     backup_lifetime: Option<Time>,
@@ -31,6 +31,12 @@ const USAGE_INTERVAL: Time = Time(Duration::from_secs(10));
 type Setter = fn(Policy, Duration) -> Result<Policy, PolicyError>;
 
 impl PolicySettings {
+    /// How often last uses are written.
+    pub(crate) fn usage_interval(&self) -> Duration {
+        let Time(interval) = self.usage_interval.unwrap_or(USAGE_INTERVAL);
+        interval
+    }
+
     pub(crate) fn policy(&self) -> Result<Policy, SettingsError> {
         let chosen: [(&'static str, Option<Time>, Setter); 8] = [
             ("policy.code-lifetime", self.code_lifetime, Policy::code_lifetime),
@@ -70,7 +76,7 @@ impl PolicySettings {
             return Err(SettingsError::bad(set_one(self.resend_interval, keys), problem));
         }
         let window = or(self.guard_window, GUARD_WINDOW);
-        if !window.is_zero() && window < or(self.usage_interval, USAGE_INTERVAL) * 2 {
+        if !window.is_zero() && window < self.usage_interval() * 2 {
             let problem = "uses are known no sooner than after twice `policy.usage-interval` (10s by \
                            default): `policy.guard-window` (24h by default) must be that long at \
                            least, or 0s for no guard";
