@@ -13,8 +13,8 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 pub(crate) use self::basic::BasicCredential;
 pub(crate) use self::overrides::{KeptOverrides, Overrides};
+pub use self::source::CredentialSource;
 use self::source::token;
-pub use self::source::{CredentialSource, CredentialSourceError};
 use crate::denial::RequestFault;
 use crate::method::is_http_token;
 use crate::token::TokenScheme;

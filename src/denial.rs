@@ -25,7 +25,6 @@ use http::StatusCode;
 
 pub(crate) use self::grpc::{is_grpc, render_grpc};
 pub(crate) use self::reason::Reason;
-pub use self::render::RealmError;
 pub(crate) use self::render::{Realm, Renderer, keep_the_head};
 use crate::method::MAX_METHOD_LENGTH;
 

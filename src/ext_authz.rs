@@ -38,8 +38,9 @@ use bytes::Bytes;
 use http::Response;
 
 pub use self::service::ExtAuthzFuture;
+use crate::ConfigError;
 use crate::authenticate::Authenticator;
-use crate::denial::{Realm, RealmError};
+use crate::denial::Realm;
 use crate::forward_auth::IdentityHeaders;
 use crate::forward_auth::gate::Gate;
 use crate::store::TokenStore;
@@ -112,13 +113,13 @@ impl ExtAuthz {
     /// ```
     /// # use tower_api_token::{store::MemoryStore, ext_authz::ExtAuthz};
     /// let service = ExtAuthz::new(MemoryStore::new()).realm("billing")?;
-    /// # Ok::<(), tower_api_token::denial::RealmError>(())
+    /// # Ok::<(), tower_api_token::ConfigError>(())
     /// ```
     ///
     /// # Errors
     ///
-    /// [`RealmError`] names the rule that the text breaks.
-    pub fn realm(self, realm: &str) -> Result<Self, RealmError> {
+    /// [`ConfigError`] names the rule that the text breaks.
+    pub fn realm(self, realm: &str) -> Result<Self, ConfigError> {
         let realm = Realm::new(realm)?;
         Ok(self.change(|settings| settings.gate.set_realm(&realm)))
     }

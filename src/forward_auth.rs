@@ -56,11 +56,11 @@ use std::sync::Arc;
 
 pub use self::body::ForwardAuthBody;
 use self::gate::Gate;
-pub use self::identity::{IdentityHeaders, IdentityHeadersError};
+pub use self::identity::IdentityHeaders;
 pub use self::profile::Profile;
 pub use self::service::ForwardAuthFuture;
+use crate::ConfigError;
 use crate::authenticate::Authenticator;
-use crate::denial::RealmError;
 use crate::store::TokenStore;
 
 /// Answers a gateway whether a request may pass: 200 with the user, or a
@@ -137,7 +137,7 @@ impl ForwardAuth {
     /// let headers = IdentityHeaders::new(user, HeaderName::from_static("x-caller-slot"))?;
     /// let verify =
     ///     ForwardAuth::new(MemoryStore::new(), Profile::OriginalMethod).identity_headers(headers);
-    /// # Ok::<(), tower_api_token::forward_auth::IdentityHeadersError>(())
+    /// # Ok::<(), tower_api_token::ConfigError>(())
     /// ```
     pub fn identity_headers(self, headers: IdentityHeaders) -> Self {
         self.change(|gate| gate.identity_headers = headers)
@@ -148,13 +148,13 @@ impl ForwardAuth {
     /// ```
     /// # use tower_api_token::{store::MemoryStore, forward_auth::{ForwardAuth, Profile}};
     /// let verify = ForwardAuth::new(MemoryStore::new(), Profile::OriginalMethod).realm("billing")?;
-    /// # Ok::<(), tower_api_token::denial::RealmError>(())
+    /// # Ok::<(), tower_api_token::ConfigError>(())
     /// ```
     ///
     /// # Errors
     ///
-    /// [`RealmError`] names the rule that the text breaks.
-    pub fn realm(self, realm: &str) -> Result<Self, RealmError> {
+    /// [`ConfigError`] names the rule that the text breaks.
+    pub fn realm(self, realm: &str) -> Result<Self, ConfigError> {
         let realm = crate::denial::Realm::new(realm)?;
         Ok(self.change(|gate| gate.set_realm(&realm)))
     }

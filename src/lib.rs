@@ -23,6 +23,7 @@ pub mod audit;
 pub mod authenticate;
 pub mod credentials;
 pub mod denial;
+mod error;
 pub mod events;
 #[cfg(feature = "ext-authz")]
 pub mod ext_authz;
@@ -46,6 +47,7 @@ pub mod token;
 mod tokens;
 pub mod usage;
 
+pub use self::error::ConfigError;
 pub use self::identity::Identity;
 pub use self::manage::TokenManager;
 pub use self::middleware::TokenAuthLayer;

@@ -23,11 +23,10 @@ use async_trait::async_trait;
 
 pub use self::directory::{DirectoryError, DirectoryNotifier};
 pub use self::function::NotifyFn;
-pub use self::link::{ConfirmationLink, LinkBase, LinkBaseError};
+pub use self::link::{ConfirmationLink, LinkBase};
 #[cfg(feature = "smtp")]
 pub use self::smtp::{
     MailDirectory, Mailbox, MailboxError, SmtpError, SmtpErrorKind, SmtpNotifier, SmtpServer,
-    SmtpServerError,
 };
 use crate::audit::Event;
 use crate::identity::{Actor, UserId};

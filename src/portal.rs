@@ -104,6 +104,7 @@ use self::assets::Assets;
 use self::form_key::FormKey;
 use self::limit::Limits;
 pub use self::session::PortalUser;
+use crate::ConfigError;
 use crate::manage::TokenManager;
 
 /// Configures the pages; see the [module](self).
@@ -156,9 +157,9 @@ impl Portal {
     ///
     /// # Errors
     ///
-    /// [`PortalError::Path`] unless it is `/`, or one or more segments of
+    /// [`ConfigError::PortalPath`] unless it is `/`, or one or more segments of
     /// letters, digits and `-._~`, each after a slash.
-    pub fn at(mut self, path: &str) -> Result<Self, PortalError> {
+    pub fn at(mut self, path: &str) -> Result<Self, ConfigError> {
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
         let good = |part: &str| !matches!(part, "" | "." | "..") && part.bytes().all(plain);
         let mut parts = path.split('/');
@@ -167,7 +168,7 @@ impl Portal {
             return Ok(self);
         }
         if parts.next() != Some("") || path.len() < 2 || !parts.all(good) {
-            return Err(PortalError::Path);
+            return Err(ConfigError::PortalPath);
         }
         path.clone_into(&mut self.0.path);
         Ok(self)
@@ -183,9 +184,9 @@ impl Portal {
     ///
     /// # Errors
     ///
-    /// [`PortalError::Address`] unless it begins with `/`, `https://` or
+    /// [`ConfigError::PortalAddress`] unless it begins with `/`, `https://` or
     /// `http://` and could stand in a header.
-    pub fn home(mut self, address: &str) -> Result<Self, PortalError> {
+    pub fn home(mut self, address: &str) -> Result<Self, ConfigError> {
         self.0.home = Some(checked(address)?);
         Ok(self)
     }
@@ -197,11 +198,11 @@ impl Portal {
     ///
     /// # Errors
     ///
-    /// [`PortalError::Address`] unless it begins with `/`, `https://` or
+    /// [`ConfigError::PortalAddress`] unless it begins with `/`, `https://` or
     /// `http://`, has no query or fragment, and could stand in a header.
-    pub fn sign_in(mut self, address: &str) -> Result<Self, PortalError> {
+    pub fn sign_in(mut self, address: &str) -> Result<Self, ConfigError> {
         if address.contains(['?', '#']) {
-            return Err(PortalError::Address);
+            return Err(ConfigError::PortalAddress);
         }
         self.0.sign_in = Some(checked(address)?);
         Ok(self)
@@ -213,9 +214,9 @@ impl Portal {
     ///
     /// # Errors
     ///
-    /// [`PortalError::ShortKey`] if it has fewer than 32 bytes.
-    pub fn form_key(mut self, key: impl AsRef<[u8]>) -> Result<Self, PortalError> {
-        self.0.key = FormKey::new(key.as_ref()).ok_or(PortalError::ShortKey)?;
+    /// [`ConfigError::FormKeyTooShort`] if it has fewer than 32 bytes.
+    pub fn form_key(mut self, key: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
+        self.0.key = FormKey::new(key.as_ref()).ok_or(ConfigError::FormKeyTooShort)?;
         Ok(self)
     }
 
@@ -227,13 +228,13 @@ impl Portal {
 }
 
 /// An address that a link and a header can carry.
-fn checked(address: &str) -> Result<String, PortalError> {
+fn checked(address: &str) -> Result<String, ConfigError> {
     let local = address.starts_with('/') && !address.starts_with("//");
     let known = local || ["https://", "http://"].iter().any(|start| address.starts_with(start));
     if known && HeaderValue::from_str(address).is_ok() {
         Ok(address.to_owned())
     } else {
-        Err(PortalError::Address)
+        Err(ConfigError::PortalAddress)
     }
 }
 
@@ -246,21 +247,4 @@ impl fmt::Debug for Portal {
             .field("sign_in", &self.0.sign_in)
             .finish_non_exhaustive()
     }
-}
-
-/// Why a portal cannot be configured so.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum PortalError {
-    /// The path cannot be served, or not be linked to.
-    #[error(
-        "a portal's path must be / or segments of letters, digits and -._~, each after a slash"
-    )]
-    Path,
-    /// The address cannot be linked to, or not be redirected to.
-    #[error("an address must begin with /, https:// or http://, and fit where it is used")]
-    Address,
-    /// The key is too short to keep anybody from finding it.
-    #[error("a form key must have at least 32 bytes")]
-    ShortKey,
 }

@@ -47,6 +47,7 @@ use chacha20poly1305::aead::inout::InOutBuf;
 use chacha20poly1305::{AeadInOut, KeyInit, Tag, XChaCha20Poly1305, XNonce};
 use zeroize::Zeroizing;
 
+use crate::ConfigError;
 use crate::identity::UserId;
 use crate::token::{RandomError, RandomSource, SealedToken, Token, TokenId};
 
@@ -86,9 +87,10 @@ impl fmt::Display for SealingKeyId {
 /// only.
 ///
 /// ```
-/// use tower_api_token::reveal::{SealingKey, SealingKeyError};
+/// use tower_api_token::ConfigError;
+/// use tower_api_token::reveal::SealingKey;
 ///
-/// assert_eq!(SealingKey::new(1, b"too short").unwrap_err(), SealingKeyError::Length);
+/// assert_eq!(SealingKey::new(1, b"too short").unwrap_err(), ConfigError::SealingKeyLength);
 /// ```
 #[derive(Clone)]
 pub struct SealingKey {
@@ -108,11 +110,12 @@ impl SealingKey {
     ///
     /// # Errors
     ///
-    /// [`SealingKeyError`] names the rule that the key breaks.
-    pub fn new(id: u32, key: &[u8]) -> Result<Self, SealingKeyError> {
-        let cipher = XChaCha20Poly1305::new_from_slice(key).map_err(|_| SealingKeyError::Length)?;
+    /// [`ConfigError`] names the rule that the key breaks.
+    pub fn new(id: u32, key: &[u8]) -> Result<Self, ConfigError> {
+        let cipher =
+            XChaCha20Poly1305::new_from_slice(key).map_err(|_| ConfigError::SealingKeyLength)?;
         if key.iter().all(|byte| *byte == key[0]) {
-            return Err(SealingKeyError::Placeholder);
+            return Err(ConfigError::SealingKeyPlaceholder);
         }
         Ok(Self { id: SealingKeyId(id), cipher: Arc::new(cipher) })
     }
@@ -205,18 +208,6 @@ fn associated_data(key: SealingKeyId, user: &UserId, id: TokenId) -> Vec<u8> {
     [PURPOSE, &[LAYOUT], &key, &id, user.as_str().as_bytes()].concat()
 }
 
-/// Why bytes cannot be a key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum SealingKeyError {
-    /// The key is shorter or longer than [`SealingKey::LENGTH`].
-    #[error("a sealing key must be exactly {} bytes long", SealingKey::LENGTH)]
-    Length,
-    /// Every byte of the key is the same, so it comes from no generator.
-    #[error("a sealing key of one repeated byte is a placeholder")]
-    Placeholder,
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -242,11 +233,13 @@ mod tests {
     fn a_key_names_the_rule_it_breaks() {
         for length in [0, 16, 31, 33, 64] {
             let bytes = vec![1; length];
-            assert_eq!(SealingKey::new(1, &bytes).unwrap_err(), SealingKeyError::Length);
+            assert_eq!(SealingKey::new(1, &bytes).unwrap_err(), ConfigError::SealingKeyLength);
         }
+        let said = ConfigError::SealingKeyLength.to_string();
+        assert!(said.contains(&format!(" {} bytes", SealingKey::LENGTH)), "{said}");
         for byte in [0, b'x'] {
             let error = SealingKey::new(1, &[byte; 32]).unwrap_err();
-            assert_eq!(error, SealingKeyError::Placeholder);
+            assert_eq!(error, ConfigError::SealingKeyPlaceholder);
         }
         assert_eq!(format!("{:?}", key(5, 0)), "SealingKey { id: SealingKeyId(5), .. }");
     }

@@ -21,7 +21,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use self::change::Change;
-pub use self::policy::{Policy, PolicyError};
+pub use self::policy::Policy;
 use crate::account::{Account, Revision, Slot};
 use crate::audit::Event;
 use crate::method::MethodSet;

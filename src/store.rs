@@ -55,7 +55,7 @@ use async_trait::async_trait;
 
 #[cfg(feature = "cache")]
 pub use self::cached::{
-    CacheError, CacheOptions, CacheStatistics, CachedStore, MonotonicClock, SuspendAwareClock,
+    CacheOptions, CacheStatistics, CachedStore, MonotonicClock, SuspendAwareClock,
 };
 pub use self::erasure::Erasure;
 pub use self::error::{StoreError, StoreErrorKind};

@@ -18,11 +18,11 @@ use std::fmt;
 use zeroize::Zeroizing;
 
 pub use self::code::{CodeDigest, ConfirmationCode};
-pub use self::digest::{Pepper, PepperError, PepperVersion, StoredDigest, TokenDigest};
-pub use self::form::{PrefixError, TokenForm, TokenPrefix};
+pub use self::digest::{Pepper, PepperVersion, StoredDigest, TokenDigest};
+pub use self::form::{TokenForm, TokenPrefix};
 pub use self::pepper_check::{PepperCheck, PepperChecks};
 pub use self::random::{RandomError, RandomSource, SystemRandom};
-pub use self::scheme::{SchemeError, TokenScheme};
+pub use self::scheme::TokenScheme;
 pub use self::sealed::SealedToken;
 
 /// The greatest length of a token in bytes, generated or imported.

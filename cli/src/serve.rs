@@ -27,10 +27,10 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
-use tower_api_token::denial::RealmError;
+use tower_api_token::ConfigError;
 use tower_api_token::events::Events;
 use tower_api_token::manage::Confirmation;
-use tower_api_token::store::{AccountStore, CacheError, CachedStore, StoreError, WithMetrics};
+use tower_api_token::store::{AccountStore, CachedStore, StoreError, WithMetrics};
 use tower_api_token::time::SystemClock;
 use tower_api_token::token::TokenScheme;
 use tower_api_token::usage::UsageRecorder;
@@ -67,14 +67,14 @@ pub(crate) enum ServeError {
     #[error("{setting}: the file {} cannot be used: {problem}", .path.display())]
     Tls { setting: &'static str, path: PathBuf, problem: String },
     #[error("requests.realm: {0}")]
-    Realm(#[from] RealmError),
+    Realm(#[source] ConfigError),
     #[error(
         "the portal has nobody to send confirmation codes: set `notify.smtp`, or \
          `portal.show-codes = true` to show each code to whoever generates the token"
     )]
     NoNotifier,
     #[error("cache: {0}")]
-    Cache(#[from] CacheError),
+    Cache(#[source] ConfigError),
     #[error("log.filter: {0}")]
     Log(String),
     #[error("the metrics cannot be collected: {0}")]

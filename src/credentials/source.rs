@@ -7,6 +7,7 @@ use http::HeaderName;
 use http::header::AUTHORIZATION;
 
 use super::{BasicCredential, Secret};
+use crate::ConfigError;
 use crate::denial::RequestFault;
 use crate::token::{MAX_TOKEN_LENGTH, is_b64token};
 
@@ -91,7 +92,7 @@ impl CredentialSource {
 
 /// `bearer`, `tok`, `basic`, or `header:NAME`, as settings name it.
 impl FromStr for CredentialSource {
-    type Err = CredentialSourceError;
+    type Err = ConfigError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         match text {
@@ -100,16 +101,11 @@ impl FromStr for CredentialSource {
             "basic" => Ok(Self::Basic),
             _ => {
                 let name = text.strip_prefix("header:").and_then(|name| name.parse().ok());
-                name.map(Self::Header).ok_or(CredentialSourceError(()))
+                name.map(Self::Header).ok_or(ConfigError::CredentialSource)
             }
         }
     }
 }
-
-/// A text that names no [`CredentialSource`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a source is bearer, tok, basic or header:NAME, where NAME is the name of a header")]
-pub struct CredentialSourceError(());
 
 /// What follows an authentication scheme and the spaces behind it (RFC 9110
 /// section 11.4: `1*SP`); `None` if the value is not of that scheme.
@@ -156,7 +152,11 @@ mod tests {
             assert_eq!(text.parse(), Ok(source), "{text}");
         }
         for bad in ["", "Bearer", "header", "header:", "header:a b", "digest", "cookie:token"] {
-            assert_eq!(bad.parse::<CredentialSource>(), Err(CredentialSourceError(())), "{bad}");
+            assert_eq!(
+                bad.parse::<CredentialSource>(),
+                Err(ConfigError::CredentialSource),
+                "{bad}"
+            );
         }
     }
 }

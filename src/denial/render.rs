@@ -9,6 +9,7 @@ use http::header::{
 use http::{HeaderValue, Response};
 
 use super::{Denial, DenialKind};
+use crate::ConfigError;
 use crate::credentials::{CredentialSource, Sources};
 
 /// How long a client shall wait before it asks an unavailable store again, in
@@ -28,31 +29,15 @@ impl Default for Realm {
 impl Realm {
     /// A realm of printable ASCII without quotation marks and backslashes, so
     /// that no client has to unescape it.
-    pub(crate) fn new(text: &str) -> Result<Self, RealmError> {
+    pub(crate) fn new(text: &str) -> Result<Self, ConfigError> {
         let plain = |byte: u8| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\');
         match text {
-            "" => Err(RealmError::Empty),
-            text if text.len() > 100 => Err(RealmError::TooLong),
-            text if !text.bytes().all(plain) => Err(RealmError::Character),
+            "" => Err(ConfigError::RealmEmpty),
+            text if text.len() > 100 => Err(ConfigError::RealmTooLong),
+            text if !text.bytes().all(plain) => Err(ConfigError::RealmCharacter),
             text => Ok(Self(text.to_owned())),
         }
     }
-}
-
-/// Why a text cannot be a realm.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum RealmError {
-    /// The text is empty.
-    #[error("a realm must not be empty")]
-    Empty,
-    /// The text is longer than 100 bytes.
-    #[error("a realm must not be longer than 100 bytes")]
-    TooLong,
-    /// The text holds something else than printable ASCII, or a quotation mark
-    /// or backslash.
-    #[error("a realm must be printable ASCII without quotation marks and backslashes")]
-    Character,
 }
 
 /// Renders denials for one realm and one set of credential sources.
@@ -199,10 +184,10 @@ mod tests {
 
     #[test]
     fn a_realm_names_the_rule_it_breaks() {
-        assert_eq!(Realm::new("").unwrap_err(), RealmError::Empty);
-        assert_eq!(Realm::new(&"a".repeat(101)).unwrap_err(), RealmError::TooLong);
+        assert_eq!(Realm::new("").unwrap_err(), ConfigError::RealmEmpty);
+        assert_eq!(Realm::new(&"a".repeat(101)).unwrap_err(), ConfigError::RealmTooLong);
         for bad in ["a\"b", "a\\b", "a\nb", "é"] {
-            assert_eq!(Realm::new(bad).unwrap_err(), RealmError::Character);
+            assert_eq!(Realm::new(bad).unwrap_err(), ConfigError::RealmCharacter);
         }
     }
 }

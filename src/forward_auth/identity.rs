@@ -6,6 +6,7 @@ use http::{HeaderName, HeaderValue};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::gate::Admission;
+use crate::ConfigError;
 use crate::denial::{Denial, DenialKind};
 use crate::identity::{Identity, UserId};
 
@@ -83,12 +84,12 @@ impl IdentityHeaders {
     ///
     /// # Errors
     ///
-    /// [`IdentityHeadersError`] names the rule that they break.
-    pub fn new(user: HeaderName, slot: HeaderName) -> Result<Self, IdentityHeadersError> {
+    /// [`ConfigError`] names the rule that they break.
+    pub fn new(user: HeaderName, slot: HeaderName) -> Result<Self, ConfigError> {
         if user == slot {
-            Err(IdentityHeadersError::Same)
+            Err(ConfigError::SameIdentityHeaders)
         } else if is_reserved(&user) || is_reserved(&slot) {
-            Err(IdentityHeadersError::Reserved)
+            Err(ConfigError::IdentityHeaderReserved)
         } else {
             Ok(Self { user, slot })
         }
@@ -131,18 +132,6 @@ fn is_reserved(name: &HeaderName) -> bool {
     RESERVED.contains(&name) || RESERVED_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
 }
 
-/// Why names cannot be those of [`IdentityHeaders`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum IdentityHeadersError {
-    /// Both are the same.
-    #[error("the headers of the user and of the slot must differ")]
-    Same,
-    /// One of them means something else to HTTP or to a gateway.
-    #[error("an identity header must not be one that HTTP or a gateway gives another meaning")]
-    Reserved,
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -152,10 +141,10 @@ mod tests {
         let new = |user, slot| {
             IdentityHeaders::new(HeaderName::from_static(user), HeaderName::from_static(slot))
         };
-        assert_eq!(new("x-a", "x-a").unwrap_err(), IdentityHeadersError::Same);
+        assert_eq!(new("x-a", "x-a").unwrap_err(), ConfigError::SameIdentityHeaders);
         for bad in ["content-length", "x-accel-redirect", "x-envoy-x", "x-original-method"] {
-            assert_eq!(new(bad, "x-a").unwrap_err(), IdentityHeadersError::Reserved);
-            assert_eq!(new("x-a", bad).unwrap_err(), IdentityHeadersError::Reserved);
+            assert_eq!(new(bad, "x-a").unwrap_err(), ConfigError::IdentityHeaderReserved);
+            assert_eq!(new("x-a", bad).unwrap_err(), ConfigError::IdentityHeaderReserved);
         }
         assert!(new("x-a", "x-b").is_ok());
     }

@@ -11,9 +11,10 @@ use super::respond::{Responder, Statuses};
 use super::room::Room;
 use super::service::Settings;
 use super::{SameBodyLayer, TokenAuth};
+use crate::ConfigError;
 use crate::authenticate::Authenticator;
 use crate::credentials::CredentialSource;
-use crate::denial::{Denial, Realm, RealmError};
+use crate::denial::{Denial, Realm};
 use crate::identity::Identity;
 use crate::store::TokenStore;
 use crate::time::Clock;
@@ -86,7 +87,7 @@ impl TokenAuthLayer {
     ///
     /// let scheme = TokenScheme::new(TokenPrefix::new("acme")?);
     /// let layer = TokenAuthLayer::new(MemoryStore::new()).scheme(scheme);
-    /// # Ok::<(), tower_api_token::token::PrefixError>(())
+    /// # Ok::<(), tower_api_token::ConfigError>(())
     /// ```
     pub fn scheme(self, scheme: TokenScheme) -> Self {
         self.decide_with(|authenticator| authenticator.scheme(scheme))
@@ -270,13 +271,13 @@ impl TokenAuthLayer {
     /// ```
     /// # use tower_api_token::{store::MemoryStore, TokenAuthLayer};
     /// let layer = TokenAuthLayer::new(MemoryStore::new()).realm("billing")?;
-    /// # Ok::<(), tower_api_token::denial::RealmError>(())
+    /// # Ok::<(), tower_api_token::ConfigError>(())
     /// ```
     ///
     /// # Errors
     ///
-    /// [`RealmError`] names the rule that the text breaks.
-    pub fn realm(self, realm: &str) -> Result<Self, RealmError> {
+    /// [`ConfigError`] names the rule that the text breaks.
+    pub fn realm(self, realm: &str) -> Result<Self, ConfigError> {
         let realm = Realm::new(realm)?;
         Ok(self.respond_with(|responder| responder.realm = realm))
     }

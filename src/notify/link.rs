@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use zeroize::Zeroizing;
 
+use crate::ConfigError;
 use crate::token::ConfirmationCode;
 
 /// Where confirmation links lead: the address of the host's page that asks for
@@ -14,14 +15,15 @@ use crate::token::ConfirmationCode;
 /// chosen would send the user's code to them.
 ///
 /// ```
-/// use tower_api_token::notify::{LinkBase, LinkBaseError};
+/// use tower_api_token::ConfigError;
+/// use tower_api_token::notify::LinkBase;
 ///
 /// let base = LinkBase::new("https://example.com/profile/verify")?;
 /// assert_eq!(base.as_str(), "https://example.com/profile/verify");
 /// assert!(LinkBase::new("http://[::1]:8080/verify").is_ok());
 /// let error = LinkBase::new("http://example.com/verify").unwrap_err();
-/// assert_eq!(error, LinkBaseError::NotEncrypted);
-/// # Ok::<(), LinkBaseError>(())
+/// assert_eq!(error, ConfigError::LinkNotEncrypted);
+/// # Ok::<(), ConfigError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LinkBase(String);
@@ -44,20 +46,20 @@ impl LinkBase {
     ///
     /// # Errors
     ///
-    /// [`LinkBaseError`] names the rule that the address breaks.
-    pub fn new(address: &str) -> Result<Self, LinkBaseError> {
+    /// [`ConfigError`] names the rule that the address breaks.
+    pub fn new(address: &str) -> Result<Self, ConfigError> {
         if address.len() > Self::MAX_LENGTH {
-            return Err(LinkBaseError::TooLong);
+            return Err(ConfigError::LinkTooLong);
         }
-        let (encrypted, rest) = scheme(address).ok_or(LinkBaseError::Scheme)?;
+        let (encrypted, rest) = scheme(address).ok_or(ConfigError::LinkScheme)?;
         let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
         if authority.contains('@') {
-            return Err(LinkBaseError::Credentials);
+            return Err(ConfigError::LinkCredentials);
         }
         let host = Host::of(authority)?;
         check_path(path)?;
         if !encrypted && !host.is_loopback() {
-            return Err(LinkBaseError::NotEncrypted);
+            return Err(ConfigError::LinkNotEncrypted);
         }
         let path_left_out = if path.is_empty() { "/" } else { "" };
         Ok(Self(format!("{address}{path_left_out}")))
@@ -88,7 +90,7 @@ impl fmt::Display for LinkBase {
 }
 
 impl std::str::FromStr for LinkBase {
-    type Err = LinkBaseError;
+    type Err = ConfigError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         Self::new(text)
@@ -132,11 +134,11 @@ enum Host<'a> {
 }
 
 impl<'a> Host<'a> {
-    fn of(authority: &'a str) -> Result<Self, LinkBaseError> {
+    fn of(authority: &'a str) -> Result<Self, ConfigError> {
         let (host, port) = match authority.strip_prefix('[') {
             Some(rest) => {
-                let (address, port) = rest.split_once(']').ok_or(LinkBaseError::Host)?;
-                (Self::V6(address.parse().map_err(|_| LinkBaseError::Host)?), port)
+                let (address, port) = rest.split_once(']').ok_or(ConfigError::LinkHost)?;
+                (Self::V6(address.parse().map_err(|_| ConfigError::LinkHost)?), port)
             }
             None => {
                 let end = authority.find(':').unwrap_or(authority.len());
@@ -147,15 +149,15 @@ impl<'a> Host<'a> {
         match port.strip_prefix(':') {
             None if port.is_empty() => Ok(host),
             Some(port) if is_port(port) => Ok(host),
-            _ => Err(LinkBaseError::Port),
+            _ => Err(ConfigError::LinkPort),
         }
     }
 
-    fn named(name: &'a str) -> Result<Self, LinkBaseError> {
+    fn named(name: &'a str) -> Result<Self, ConfigError> {
         match name.parse() {
             Ok(address) => Ok(Self::V4(address)),
             Err(_) if is_host_name(name) => Ok(Self::Name(name)),
-            Err(_) => Err(LinkBaseError::Host),
+            Err(_) => Err(ConfigError::LinkHost),
         }
     }
 
@@ -187,54 +189,19 @@ fn is_port(text: &str) -> bool {
     digits && text.parse::<std::num::NonZeroU16>().is_ok()
 }
 
-fn check_path(path: &str) -> Result<(), LinkBaseError> {
+fn check_path(path: &str) -> Result<(), ConfigError> {
     let mut rest = path.as_bytes();
     while let Some((&byte, behind)) = rest.split_first() {
         rest = match (byte, behind) {
-            (b'?', _) => return Err(LinkBaseError::Query),
-            (b'#', _) => return Err(LinkBaseError::Fragment),
+            (b'?', _) => return Err(ConfigError::LinkQuery),
+            (b'#', _) => return Err(ConfigError::LinkFragment),
             (b'-' | b'.' | b'_' | b'~' | b'/', _) => behind,
             (b'%', [a, b, behind @ ..]) if a.is_ascii_hexdigit() && b.is_ascii_hexdigit() => behind,
             _ if byte.is_ascii_alphanumeric() => behind,
-            _ => return Err(LinkBaseError::Path),
+            _ => return Err(ConfigError::LinkPath),
         };
     }
     Ok(())
-}
-
-/// Why an address cannot be that of confirmation links.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum LinkBaseError {
-    /// It is longer than [`LinkBase::MAX_LENGTH`] bytes.
-    #[error("a link's address must not be longer than {} bytes", LinkBase::MAX_LENGTH)]
-    TooLong,
-    /// It does not begin with `https://` or `http://`.
-    #[error("a link's address must begin with https:// or http://")]
-    Scheme,
-    /// It would carry the code in the clear over a network.
-    #[error("a link's address must be https, unless it leads to this machine itself")]
-    NotEncrypted,
-    /// It holds a user name or a password.
-    #[error("a link's address must not hold a user name or a password")]
-    Credentials,
-    /// Its host is neither a name (a non-ASCII one in its ASCII form) nor an
-    /// address.
-    #[error("a link's address must hold the name or the address of a host")]
-    Host,
-    /// What follows the host is no port.
-    #[error("a port must be a number from 1 to 65535")]
-    Port,
-    /// Its path holds something else than letters, digits, `-._~/` and
-    /// percent-encoded bytes.
-    #[error("a link's path must be of letters, digits, -._~/ and percent-encoded bytes")]
-    Path,
-    /// It has a query, which is the code's place.
-    #[error("a link's address must not have a query")]
-    Query,
-    /// It has a fragment, which would swallow the code.
-    #[error("a link's address must not have a fragment")]
-    Fragment,
 }
 
 #[cfg(test)]
@@ -248,50 +215,50 @@ mod tests {
     fn an_address_names_the_rule_it_breaks() {
         let long = format!("https://a.example/{}", "a".repeat(LinkBase::MAX_LENGTH));
         let cases = [
-            (&*long, LinkBaseError::TooLong),
-            ("", LinkBaseError::Scheme),
-            ("//a.example/", LinkBaseError::Scheme),
-            ("ftp://a.example/", LinkBaseError::Scheme),
-            ("javascript://a.example/%0aalert(1)", LinkBaseError::Scheme),
-            ("http://a.example/", LinkBaseError::NotEncrypted),
-            ("http://localhost.a.example/", LinkBaseError::NotEncrypted),
-            ("http://127.0.0.1.a.example/", LinkBaseError::NotEncrypted),
-            ("http://128.0.0.1/", LinkBaseError::NotEncrypted),
-            ("http://0.0.0.0/", LinkBaseError::NotEncrypted),
-            ("http://[::]/", LinkBaseError::NotEncrypted),
-            ("https://alice@a.example/", LinkBaseError::Credentials),
-            ("http://localhost:pass@a.example/", LinkBaseError::Credentials),
-            ("https://", LinkBaseError::Host),
-            ("https:///verify", LinkBaseError::Host),
-            ("https://a..example/", LinkBaseError::Host),
-            ("https://-a.example/", LinkBaseError::Host),
-            ("https://a.example./", LinkBaseError::Host),
-            ("https://a b/", LinkBaseError::Host),
-            ("https://ä.example/", LinkBaseError::Host),
-            ("https://a.example\\@b.example/", LinkBaseError::Credentials),
-            ("https://a.example\\b.example/", LinkBaseError::Host),
-            ("https://a.example\r\nBcc: x/", LinkBaseError::Host),
-            ("https://[::1/", LinkBaseError::Host),
-            ("https://[fe80::1%25eth0]/", LinkBaseError::Host),
-            ("http://127.1/", LinkBaseError::Host),
-            ("http://0x7f000001/", LinkBaseError::Host),
-            ("http://0x7f.1/", LinkBaseError::Host),
-            ("https://a.example:/", LinkBaseError::Port),
-            ("https://a.example:0/", LinkBaseError::Port),
-            ("https://a.example:65536/", LinkBaseError::Port),
-            ("https://a.example:+443/", LinkBaseError::Port),
-            ("https://[::1]443/", LinkBaseError::Port),
-            ("https://a.example/a b", LinkBaseError::Path),
-            ("https://a.example/\"onclick=x", LinkBaseError::Path),
-            ("https://a.example/<b>", LinkBaseError::Path),
-            ("https://a.example/%2", LinkBaseError::Path),
-            ("https://a.example/%zz", LinkBaseError::Path),
-            ("https://a.example/é", LinkBaseError::Path),
-            ("https://a.example/\n", LinkBaseError::Path),
-            ("https://a.example?", LinkBaseError::Query),
-            ("https://a.example/?code=x", LinkBaseError::Query),
-            ("https://a.example#", LinkBaseError::Fragment),
-            ("https://a.example/#/verify", LinkBaseError::Fragment),
+            (&*long, ConfigError::LinkTooLong),
+            ("", ConfigError::LinkScheme),
+            ("//a.example/", ConfigError::LinkScheme),
+            ("ftp://a.example/", ConfigError::LinkScheme),
+            ("javascript://a.example/%0aalert(1)", ConfigError::LinkScheme),
+            ("http://a.example/", ConfigError::LinkNotEncrypted),
+            ("http://localhost.a.example/", ConfigError::LinkNotEncrypted),
+            ("http://127.0.0.1.a.example/", ConfigError::LinkNotEncrypted),
+            ("http://128.0.0.1/", ConfigError::LinkNotEncrypted),
+            ("http://0.0.0.0/", ConfigError::LinkNotEncrypted),
+            ("http://[::]/", ConfigError::LinkNotEncrypted),
+            ("https://alice@a.example/", ConfigError::LinkCredentials),
+            ("http://localhost:pass@a.example/", ConfigError::LinkCredentials),
+            ("https://", ConfigError::LinkHost),
+            ("https:///verify", ConfigError::LinkHost),
+            ("https://a..example/", ConfigError::LinkHost),
+            ("https://-a.example/", ConfigError::LinkHost),
+            ("https://a.example./", ConfigError::LinkHost),
+            ("https://a b/", ConfigError::LinkHost),
+            ("https://ä.example/", ConfigError::LinkHost),
+            ("https://a.example\\@b.example/", ConfigError::LinkCredentials),
+            ("https://a.example\\b.example/", ConfigError::LinkHost),
+            ("https://a.example\r\nBcc: x/", ConfigError::LinkHost),
+            ("https://[::1/", ConfigError::LinkHost),
+            ("https://[fe80::1%25eth0]/", ConfigError::LinkHost),
+            ("http://127.1/", ConfigError::LinkHost),
+            ("http://0x7f000001/", ConfigError::LinkHost),
+            ("http://0x7f.1/", ConfigError::LinkHost),
+            ("https://a.example:/", ConfigError::LinkPort),
+            ("https://a.example:0/", ConfigError::LinkPort),
+            ("https://a.example:65536/", ConfigError::LinkPort),
+            ("https://a.example:+443/", ConfigError::LinkPort),
+            ("https://[::1]443/", ConfigError::LinkPort),
+            ("https://a.example/a b", ConfigError::LinkPath),
+            ("https://a.example/\"onclick=x", ConfigError::LinkPath),
+            ("https://a.example/<b>", ConfigError::LinkPath),
+            ("https://a.example/%2", ConfigError::LinkPath),
+            ("https://a.example/%zz", ConfigError::LinkPath),
+            ("https://a.example/é", ConfigError::LinkPath),
+            ("https://a.example/\n", ConfigError::LinkPath),
+            ("https://a.example?", ConfigError::LinkQuery),
+            ("https://a.example/?code=x", ConfigError::LinkQuery),
+            ("https://a.example#", ConfigError::LinkFragment),
+            ("https://a.example/#/verify", ConfigError::LinkFragment),
         ];
         for (address, error) in cases {
             assert_eq!(LinkBase::new(address).unwrap_err(), error, "{address}");

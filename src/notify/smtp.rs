@@ -23,7 +23,7 @@ use zeroize::Zeroizing;
 pub use self::directory::MailDirectory;
 pub use self::error::{SmtpError, SmtpErrorKind};
 pub use self::mailbox::{Mailbox, MailboxError};
-pub use self::server::{SmtpServer, SmtpServerError};
+pub use self::server::SmtpServer;
 use self::session::{Parcel, deliver};
 use self::text::Text;
 use super::{ConfirmationMessage, LinkBase, Notice, Notifier, NotifyError};

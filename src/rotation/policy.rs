@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::ConfigError;
 use crate::time::Timestamp;
 
 /// How long things last, and how much time must lie between them.
@@ -11,7 +12,7 @@ use crate::time::Timestamp;
 /// use tower_api_token::rotation::Policy;
 ///
 /// let policy = Policy::default().backup_lifetime(Duration::from_secs(30 * 86_400))?;
-/// # Ok::<(), tower_api_token::rotation::PolicyError>(())
+/// # Ok::<(), tower_api_token::ConfigError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -44,11 +45,11 @@ impl Default for Policy {
 /// What a choice must not exceed: a hundred years, so that no sum overflows.
 const LONGEST: Duration = Duration::from_secs(100 * 366 * 86_400);
 
-fn within(time: Duration, shortest: Duration) -> Result<Duration, PolicyError> {
+fn within(time: Duration, shortest: Duration) -> Result<Duration, ConfigError> {
     if time < shortest {
-        Err(PolicyError::TooShort { shortest })
+        Err(ConfigError::TimeTooShort { shortest })
     } else if time > LONGEST {
-        Err(PolicyError::TooLong)
+        Err(ConfigError::TimeTooLong)
     } else {
         Ok(time)
     }
@@ -75,8 +76,8 @@ impl Policy {
     ///
     /// # Errors
     ///
-    /// [`PolicyError`] if it is under a second or over a hundred years.
-    pub fn code_lifetime(mut self, time: Duration) -> Result<Self, PolicyError> {
+    /// [`ConfigError`] if it is under a second or over a hundred years.
+    pub fn code_lifetime(mut self, time: Duration) -> Result<Self, ConfigError> {
         self.code_lifetime = within(time, Self::SECOND)?;
         Ok(self)
     }
@@ -85,8 +86,8 @@ impl Policy {
     ///
     /// # Errors
     ///
-    /// [`PolicyError`] if it is under a second or over a hundred years.
-    pub fn pending_lifetime(mut self, time: Duration) -> Result<Self, PolicyError> {
+    /// [`ConfigError`] if it is under a second or over a hundred years.
+    pub fn pending_lifetime(mut self, time: Duration) -> Result<Self, ConfigError> {
         self.pending_lifetime = within(time, Self::SECOND)?;
         Ok(self)
     }
@@ -96,8 +97,8 @@ impl Policy {
     ///
     /// # Errors
     ///
-    /// [`PolicyError`] if it is over a hundred years.
-    pub fn resend_interval(mut self, time: Duration) -> Result<Self, PolicyError> {
+    /// [`ConfigError`] if it is over a hundred years.
+    pub fn resend_interval(mut self, time: Duration) -> Result<Self, ConfigError> {
         self.resend_interval = within(time, Duration::ZERO)?;
         Ok(self)
     }
@@ -109,8 +110,8 @@ impl Policy {
     ///
     /// # Errors
     ///
-    /// [`PolicyError`] if it is over a hundred years.
-    pub fn guard_window(mut self, time: Duration) -> Result<Self, PolicyError> {
+    /// [`ConfigError`] if it is over a hundred years.
+    pub fn guard_window(mut self, time: Duration) -> Result<Self, ConfigError> {
         self.guard_window = within(time, Duration::ZERO)?;
         Ok(self)
     }
@@ -121,8 +122,8 @@ impl Policy {
     ///
     /// # Errors
     ///
-    /// [`PolicyError`] if it is under a second or over a hundred years.
-    pub fn usage_interval(mut self, time: Duration) -> Result<Self, PolicyError> {
+    /// [`ConfigError`] if it is under a second or over a hundred years.
+    pub fn usage_interval(mut self, time: Duration) -> Result<Self, ConfigError> {
         self.usage_interval = within(time, Self::SECOND)?;
         Ok(self)
     }
@@ -136,8 +137,8 @@ impl Policy {
     ///
     /// # Errors
     ///
-    /// [`PolicyError`] if it is under 90 days or over a hundred years.
-    pub fn retired_lifetime(mut self, time: Duration) -> Result<Self, PolicyError> {
+    /// [`ConfigError`] if it is under 90 days or over a hundred years.
+    pub fn retired_lifetime(mut self, time: Duration) -> Result<Self, ConfigError> {
         self.retired_lifetime = within(time, Self::SHORTEST_RETIRED_LIFETIME)?;
         Ok(self)
     }
@@ -149,8 +150,8 @@ impl Policy {
     ///
     /// # Errors
     ///
-    /// [`PolicyError`] if it is under a second or over a hundred years.
-    pub fn token_lifetime(mut self, time: Duration) -> Result<Self, PolicyError> {
+    /// [`ConfigError`] if it is under a second or over a hundred years.
+    pub fn token_lifetime(mut self, time: Duration) -> Result<Self, ConfigError> {
         self.token_lifetime = Some(within(time, Self::SECOND)?);
         Ok(self)
     }
@@ -160,8 +161,8 @@ impl Policy {
     ///
     /// # Errors
     ///
-    /// [`PolicyError`] if it is under a second or over a hundred years.
-    pub fn backup_lifetime(mut self, time: Duration) -> Result<Self, PolicyError> {
+    /// [`ConfigError`] if it is under a second or over a hundred years.
+    pub fn backup_lifetime(mut self, time: Duration) -> Result<Self, ConfigError> {
         self.backup_lifetime = Some(within(time, Self::SECOND)?);
         Ok(self)
     }
@@ -185,29 +186,4 @@ impl Policy {
             None => now.since(active_since) < unrecorded,
         }
     }
-}
-
-/// A time in the greatest unit that it is whole in: `90d`, `1s`.
-fn words(time: Duration) -> String {
-    let seconds = time.as_secs();
-    if seconds >= 86_400 && seconds.is_multiple_of(86_400) {
-        format!("{}d", seconds / 86_400)
-    } else {
-        format!("{seconds}s")
-    }
-}
-
-/// Why a time cannot be chosen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum PolicyError {
-    /// It is shorter than it may be.
-    #[error("this time must be at least {}", words(*.shortest))]
-    TooShort {
-        /// The shortest that it may be.
-        shortest: Duration,
-    },
-    /// It is longer than a hundred years.
-    #[error("this time must not be longer than a hundred years")]
-    TooLong,
 }

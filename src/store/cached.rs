@@ -23,13 +23,14 @@ use tokio::task::JoinSet;
 
 pub use self::clock::{MonotonicClock, SuspendAwareClock};
 pub use self::counters::CacheStatistics;
-pub use self::options::{CacheError, CacheOptions};
+pub use self::options::CacheOptions;
 use self::shared::Shared;
 use super::map;
 use super::{
     AccountPage, AccountStore, Change, Erasure, Feed, HeartbeatId, HistoryPage, Loaded, PageSize,
     Replacement, StoreError, TokenStore,
 };
+use crate::ConfigError;
 use crate::account::{Account, Revision};
 use crate::identity::UserId;
 use crate::token::{PepperCheck, PepperChecks, PepperVersion, TokenDigest, TokenPrefix};
@@ -96,11 +97,11 @@ impl<S: AccountStore> CachedStore<S> {
     ///
     /// # Errors
     ///
-    /// [`CacheError`] names the rule that an option breaks, or that no runtime
+    /// [`ConfigError`] names the rule that an option breaks, or that no runtime
     /// is there.
-    pub fn start(store: S, options: CacheOptions) -> Result<Self, CacheError> {
+    pub fn start(store: S, options: CacheOptions) -> Result<Self, ConfigError> {
         options.check()?;
-        let runtime = Handle::try_current().map_err(|_| CacheError::NoRuntime)?;
+        let runtime = Handle::try_current().map_err(|_| ConfigError::CacheNoRuntime)?;
         let shared = Arc::new(Shared::new(store, options));
         let mut tasks = JoinSet::new();
         tasks.spawn_on(follow::follow(Arc::clone(&shared)), &runtime);

@@ -1,5 +1,6 @@
 //! The only form of a token that a store ever sees.
 
+use crate::ConfigError;
 use std::fmt;
 use std::num::NonZeroU16;
 
@@ -117,12 +118,13 @@ impl StoredDigest {
 /// stolen database alone lets nobody test guesses.
 ///
 /// ```
-/// use tower_api_token::token::{Pepper, PepperError};
+/// use tower_api_token::ConfigError;
+/// use tower_api_token::token::Pepper;
 ///
 /// let pepper = Pepper::new(1, b"thirty-two bytes from a secret store")?;
 /// assert_eq!(format!("{pepper:?}"), "Pepper { version: PepperVersion(1), .. }");
-/// assert_eq!(Pepper::new(1, b"").unwrap_err(), PepperError::ShortKey);
-/// # Ok::<(), PepperError>(())
+/// assert_eq!(Pepper::new(1, b"").unwrap_err(), ConfigError::PepperKeyTooShort);
+/// # Ok::<(), ConfigError>(())
 /// ```
 #[derive(Clone)]
 pub struct Pepper {
@@ -145,10 +147,10 @@ impl Pepper {
     ///
     /// # Errors
     ///
-    /// [`PepperError`] names the rule that the version or the key breaks.
-    pub fn new(version: u16, key: &[u8]) -> Result<Self, PepperError> {
+    /// [`ConfigError`] names the rule that the version or the key breaks.
+    pub fn new(version: u16, key: &[u8]) -> Result<Self, ConfigError> {
         let pepper = Self::dangerous_short_key(version, key)?;
-        if pepper.short { Err(PepperError::ShortKey) } else { Ok(pepper) }
+        if pepper.short { Err(ConfigError::PepperKeyTooShort) } else { Ok(pepper) }
     }
 
     /// The same for a key of 16 bytes or more, as earlier versions of this crate
@@ -160,13 +162,13 @@ impl Pepper {
     ///
     /// # Errors
     ///
-    /// [`PepperError`] names the rule that the version or the key breaks.
-    pub fn dangerous_short_key(version: u16, key: &[u8]) -> Result<Self, PepperError> {
-        let version = NonZeroU16::new(version).ok_or(PepperError::ZeroVersion)?;
+    /// [`ConfigError`] names the rule that the version or the key breaks.
+    pub fn dangerous_short_key(version: u16, key: &[u8]) -> Result<Self, ConfigError> {
+        let version = NonZeroU16::new(version).ok_or(ConfigError::PepperVersionZero)?;
         if key.len() < Self::SHORTEST_FORMER_KEY {
-            return Err(PepperError::ShortKey);
+            return Err(ConfigError::PepperKeyTooShort);
         }
-        let keyed = Hmac::new_from_slice(key).map_err(|_| PepperError::ShortKey)?;
+        let keyed = Hmac::new_from_slice(key).map_err(|_| ConfigError::PepperKeyTooShort)?;
         let short = key.len() < Self::SHORTEST_KEY;
         Ok(Self { version: PepperVersion(version.get()), keyed, short })
     }
@@ -201,18 +203,6 @@ impl fmt::Debug for Pepper {
         let mut pepper = f.debug_struct("Pepper");
         pepper.field("version", &self.version).finish_non_exhaustive()
     }
-}
-
-/// Why a key cannot be a pepper.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum PepperError {
-    /// Version 0 stands for "no pepper".
-    #[error("a pepper's version must be 1 or greater")]
-    ZeroVersion,
-    /// The key is shorter than 32 bytes.
-    #[error("a pepper's key must be at least 32 bytes long")]
-    ShortKey,
 }
 
 /// The digest of a plain SHA-256 under `pepper`, or that SHA-256 itself.
@@ -308,11 +298,11 @@ mod tests {
 
     #[test]
     fn a_pepper_names_the_rule_it_breaks() {
-        assert_eq!(Pepper::new(0, &[1; 32]).unwrap_err(), PepperError::ZeroVersion);
-        assert_eq!(Pepper::new(1, &[1; 31]).unwrap_err(), PepperError::ShortKey);
+        assert_eq!(Pepper::new(0, &[1; 32]).unwrap_err(), ConfigError::PepperVersionZero);
+        assert_eq!(Pepper::new(1, &[1; 31]).unwrap_err(), ConfigError::PepperKeyTooShort);
         assert!(Pepper::new(1, &[1; 32]).is_ok_and(|pepper| !pepper.is_short()));
         let short = |length| Pepper::dangerous_short_key(1, &vec![1; length]);
-        assert_eq!(short(15).unwrap_err(), PepperError::ShortKey);
+        assert_eq!(short(15).unwrap_err(), ConfigError::PepperKeyTooShort);
         assert!(short(16).is_ok_and(|pepper| pepper.is_short()));
     }
 }

@@ -1,6 +1,7 @@
 //! What a generated token looks like, so that scanners can find a leaked one
 //! and garbage is refused without asking a store.
 
+use crate::ConfigError;
 use std::fmt;
 
 use compact_str::CompactString;
@@ -80,14 +81,14 @@ impl TokenPrefix {
     ///
     /// # Errors
     ///
-    /// [`PrefixError`] names the rule that the text breaks.
-    pub fn new(text: &str) -> Result<Self, PrefixError> {
+    /// [`ConfigError`] names the rule that the text breaks.
+    pub fn new(text: &str) -> Result<Self, ConfigError> {
         let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
         match text {
             // The prefix of confirmation codes: a scanner must tell them apart.
-            "tac" => Err(PrefixError::Reserved),
-            _ if !(1..=8).contains(&text.len()) => Err(PrefixError::Length),
-            _ if !text.bytes().all(allowed) => Err(PrefixError::Character),
+            "tac" => Err(ConfigError::PrefixReserved),
+            _ if !(1..=8).contains(&text.len()) => Err(ConfigError::PrefixLength),
+            _ if !text.bytes().all(allowed) => Err(ConfigError::PrefixCharacter),
             _ => Ok(Self { text: text.into(), shape: Shape::of(text) }),
         }
     }
@@ -147,21 +148,6 @@ impl fmt::Display for TokenPrefix {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
     }
-}
-
-/// Why a text is not a token prefix.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum PrefixError {
-    /// It is empty or longer than 8 bytes.
-    #[error("a token prefix must be 1 to 8 characters long")]
-    Length,
-    /// It holds something else than `a` to `z` and `0` to `9`.
-    #[error("a token prefix must consist of a to z and 0 to 9")]
-    Character,
-    /// It is `tac`, the prefix of confirmation codes.
-    #[error("the prefix tac is reserved for confirmation codes")]
-    Reserved,
 }
 
 /// What the form of a string says about it, before anything is looked up.
@@ -265,10 +251,10 @@ mod tests {
 
     #[test]
     fn a_prefix_names_the_rule_it_breaks() {
-        assert_eq!(TokenPrefix::new("").unwrap_err(), PrefixError::Length);
-        assert_eq!(TokenPrefix::new("ninechars").unwrap_err(), PrefixError::Length);
-        assert_eq!(TokenPrefix::new("Tat").unwrap_err(), PrefixError::Character);
-        assert_eq!(TokenPrefix::new("t_t").unwrap_err(), PrefixError::Character);
-        assert_eq!(TokenPrefix::new("tac").unwrap_err(), PrefixError::Reserved);
+        assert_eq!(TokenPrefix::new("").unwrap_err(), ConfigError::PrefixLength);
+        assert_eq!(TokenPrefix::new("ninechars").unwrap_err(), ConfigError::PrefixLength);
+        assert_eq!(TokenPrefix::new("Tat").unwrap_err(), ConfigError::PrefixCharacter);
+        assert_eq!(TokenPrefix::new("t_t").unwrap_err(), ConfigError::PrefixCharacter);
+        assert_eq!(TokenPrefix::new("tac").unwrap_err(), ConfigError::PrefixReserved);
     }
 }

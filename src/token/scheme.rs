@@ -6,6 +6,7 @@ use super::{
     Pepper, PepperCheck, PepperVersion, RandomError, RandomSource, StoredDigest, Token,
     TokenDigest, TokenForm, TokenHint, TokenPrefix,
 };
+use crate::ConfigError;
 
 /// How this host's tokens are made, recognised and hashed: the one
 /// configuration that the manager and the layer must share.
@@ -69,12 +70,12 @@ impl TokenScheme {
     ///
     /// # Errors
     ///
-    /// [`SchemeError::SecondPepper`] if the scheme has a current key already: of two
-    /// one is a [former](Self::former_pepper) one. [`SchemeError::SameVersion`] or
-    /// [`SchemeError::SameKey`] if a former one has the same version or the same key.
-    pub fn pepper(mut self, pepper: Pepper) -> Result<Self, SchemeError> {
+    /// [`ConfigError::SecondPepper`] if the scheme has a current key already: of two
+    /// one is a [former](Self::former_pepper) one. [`ConfigError::SamePepperVersion`] or
+    /// [`ConfigError::SamePepperKey`] if a former one has the same version or the same key.
+    pub fn pepper(mut self, pepper: Pepper) -> Result<Self, ConfigError> {
         if self.pepper.is_some() {
-            return Err(SchemeError::SecondPepper);
+            return Err(ConfigError::SecondPepper);
         }
         self.pepper = Some(pepper);
         self.checked()
@@ -96,9 +97,9 @@ impl TokenScheme {
     ///
     /// # Errors
     ///
-    /// [`SchemeError::SameVersion`] or [`SchemeError::SameKey`] if another one has the
+    /// [`ConfigError::SamePepperVersion`] or [`ConfigError::SamePepperKey`] if another one has the
     /// same version or the same key.
-    pub fn former_pepper(mut self, pepper: Pepper) -> Result<Self, SchemeError> {
+    pub fn former_pepper(mut self, pepper: Pepper) -> Result<Self, ConfigError> {
         self.former.push(Some(pepper));
         self.checked()
     }
@@ -108,20 +109,20 @@ impl TokenScheme {
     ///
     /// # Errors
     ///
-    /// [`SchemeError::SameVersion`] if there is no current pepper, or if it has been
+    /// [`ConfigError::SamePepperVersion`] if there is no current pepper, or if it has been
     /// said before.
-    pub fn formerly_without_pepper(mut self) -> Result<Self, SchemeError> {
+    pub fn formerly_without_pepper(mut self) -> Result<Self, ConfigError> {
         self.former.push(None);
         self.checked()
     }
 
-    fn checked(self) -> Result<Self, SchemeError> {
+    fn checked(self) -> Result<Self, ConfigError> {
         let versions: Vec<_> = self.versions().collect();
         let twice = |(place, version): (usize, _)| versions[..place].contains(version);
         if versions.iter().enumerate().any(twice) {
-            Err(SchemeError::SameVersion)
+            Err(ConfigError::SamePepperVersion)
         } else if self.has_one_key_twice() {
-            Err(SchemeError::SameKey)
+            Err(ConfigError::SamePepperKey)
         } else {
             Ok(self)
         }
@@ -262,21 +263,6 @@ impl TokenScheme {
     }
 }
 
-/// Why peppers cannot be used together.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum SchemeError {
-    /// Two peppers have the same version, no pepper being a version of its own.
-    #[error("the current and the former peppers must all have different versions")]
-    SameVersion,
-    /// Two peppers have the same key, so that the later one replaces nothing.
-    #[error("two versions of the pepper have the same key: a new version must have a new key")]
-    SameKey,
-    /// There is a current pepper already.
-    #[error("there can be one current pepper: name the other as a former one")]
-    SecondPepper,
-}
-
 #[cold]
 fn peppered(text: &[u8], pepper: &Pepper) -> TokenDigest {
     pepper.apply(&sha256(text))
@@ -344,22 +330,22 @@ mod tests {
     fn no_version_is_named_twice() {
         let scheme = || TokenScheme::default().pepper(pepper(2)).unwrap();
         let former = || scheme().former_pepper(pepper(1)).unwrap();
-        assert_eq!(former().former_pepper(pepper(1)).unwrap_err(), SchemeError::SameVersion);
+        assert_eq!(former().former_pepper(pepper(1)).unwrap_err(), ConfigError::SamePepperVersion);
         let before = || former().formerly_without_pepper().unwrap();
-        assert_eq!(before().formerly_without_pepper().unwrap_err(), SchemeError::SameVersion);
-        assert_eq!(scheme().pepper(pepper(3)).unwrap_err(), SchemeError::SecondPepper);
+        assert_eq!(before().formerly_without_pepper().unwrap_err(), ConfigError::SamePepperVersion);
+        assert_eq!(scheme().pepper(pepper(3)).unwrap_err(), ConfigError::SecondPepper);
     }
 
     #[test]
     fn no_key_has_two_versions() {
         let one_key = |version| Pepper::new(version, &[7; 32]).unwrap();
         let scheme = || TokenScheme::default().pepper(one_key(3)).unwrap();
-        assert_eq!(scheme().former_pepper(one_key(1)).unwrap_err(), SchemeError::SameKey);
+        assert_eq!(scheme().former_pepper(one_key(1)).unwrap_err(), ConfigError::SamePepperKey);
         let former = || scheme().former_pepper(pepper(2)).unwrap();
-        assert_eq!(former().former_pepper(one_key(1)).unwrap_err(), SchemeError::SameKey);
+        assert_eq!(former().former_pepper(one_key(1)).unwrap_err(), ConfigError::SamePepperKey);
         assert!(former().former_pepper(pepper(1)).is_ok());
         let later = TokenScheme::default().former_pepper(one_key(1)).unwrap();
-        assert_eq!(later.pepper(one_key(2)).unwrap_err(), SchemeError::SameKey);
+        assert_eq!(later.pepper(one_key(2)).unwrap_err(), ConfigError::SamePepperKey);
     }
 
     #[test]

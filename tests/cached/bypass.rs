@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use tower_api_token::store::{CacheError, CacheOptions, CachedStore, MemoryStore, WithTimeout};
+use tower_api_token::ConfigError;
+use tower_api_token::store::{CacheOptions, CachedStore, MemoryStore, WithTimeout};
 
 use super::link::{Fate, Hearing};
 use super::sample::holder;
@@ -81,9 +82,9 @@ async fn a_cache_that_is_not_trusted_remembers_nothing() {
 async fn a_bad_option_is_refused() {
     let start = |options| CachedStore::start(MemoryStore::new(), options).map(drop);
     let error = start(CacheOptions::new().accounts(0)).unwrap_err();
-    assert_eq!(error, CacheError::NoRoom);
+    assert_eq!(error, ConfigError::CacheNoRoom);
     let error = start(CacheOptions::new().staleness_bound(Duration::ZERO)).unwrap_err();
-    assert_eq!(error, CacheError::ShortBound);
+    assert_eq!(error, ConfigError::CacheShortBound);
     start(CacheOptions::new()).unwrap();
 }
 
@@ -91,5 +92,5 @@ async fn a_bad_option_is_refused() {
 fn a_cache_cannot_be_started_without_a_runtime() {
     let store = WithTimeout::new(MemoryStore::new());
     let error = CachedStore::start(store, CacheOptions::new()).unwrap_err();
-    assert_eq!(error, CacheError::NoRuntime);
+    assert_eq!(error, ConfigError::CacheNoRuntime);
 }

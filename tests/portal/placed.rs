@@ -3,9 +3,10 @@
 use axum::Router;
 use axum::extract::State;
 use axum::routing::get;
+use tower_api_token::ConfigError;
 use tower_api_token::TokenManager;
 use tower_api_token::manage::Confirmation;
-use tower_api_token::portal::{Portal, PortalError};
+use tower_api_token::portal::Portal;
 use tower_api_token::store::MemoryStore;
 
 use crate::world::{ALICE, ROOT, Session, World};
@@ -58,6 +59,6 @@ async fn a_path_that_cannot_be_one_is_refused() {
     let manager = builder.confirmation(Confirmation::ByCaller).build().await.unwrap();
     for bad in ["", "tokens", "//", "/a/", "/a//b", "/..", "/a b", "/{a}", "/?"] {
         let refused = Portal::new(manager.clone()).at(bad).map(drop);
-        assert_eq!(refused.unwrap_err(), PortalError::Path, "{bad:?}");
+        assert_eq!(refused.unwrap_err(), ConfigError::PortalPath, "{bad:?}");
     }
 }

@@ -232,16 +232,17 @@ async fn nodes_with_one_form_key_take_each_others_forms() {
 
 #[tokio::test]
 async fn what_cannot_be_configured_is_refused() {
-    use tower_api_token::portal::{Portal, PortalError};
+    use tower_api_token::ConfigError;
+    use tower_api_token::portal::Portal;
     let world = World::new().await;
     let portal = || Portal::new(world.manager.clone());
     for path in ["", "//", "tokens", "/tokens/", "//tokens", "/a b", "/{id}", "/a/../b", "/é"] {
-        assert_eq!(portal().at(path).unwrap_err(), PortalError::Path, "{path}");
+        assert_eq!(portal().at(path).unwrap_err(), ConfigError::PortalPath, "{path}");
     }
     for address in ["", "sign-in", "//evil.example", "javascript:alert(1)", "/a\nb", "/a?b"] {
-        assert_eq!(portal().sign_in(address).unwrap_err(), PortalError::Address, "{address}");
+        assert_eq!(portal().sign_in(address).unwrap_err(), ConfigError::PortalAddress, "{address}");
     }
-    assert_eq!(portal().home("data:text/html,x").unwrap_err(), PortalError::Address);
-    assert_eq!(portal().form_key([0; 31]).unwrap_err(), PortalError::ShortKey);
+    assert_eq!(portal().home("data:text/html,x").unwrap_err(), ConfigError::PortalAddress);
+    assert_eq!(portal().form_key([0; 31]).unwrap_err(), ConfigError::FormKeyTooShort);
     assert!(portal().at("/account/api-tokens").is_ok());
 }

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use serde::Deserialize;
-use tower_api_token::rotation::{Policy, PolicyError};
+use tower_api_token::ConfigError;
+use tower_api_token::rotation::Policy;
 
 use super::{SettingsError, Time};
 
@@ -28,7 +29,7 @@ const RESEND_INTERVAL: Time = Time(Duration::from_secs(60));
 const GUARD_WINDOW: Time = Time(Duration::from_secs(24 * 3_600));
 const USAGE_INTERVAL: Time = Time(Duration::from_secs(10));
 
-type Setter = fn(Policy, Duration) -> Result<Policy, PolicyError>;
+type Setter = fn(Policy, Duration) -> Result<Policy, ConfigError>;
 
 impl PolicySettings {
     /// How often last uses are written.

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use http::HeaderName;
 use http::header::AUTHORIZATION;
 use serde::Deserialize;
-use tower_api_token::credentials::{CredentialSource, CredentialSourceError};
+use tower_api_token::ConfigError;
+use tower_api_token::credentials::CredentialSource;
 use tower_api_token::forward_auth::{ForwardAuth, IdentityHeaders, Profile};
 use tower_api_token::store::{CacheOptions, MemoryStore};
 use tracing_subscriber::EnvFilter;
@@ -43,7 +44,7 @@ impl RequestSettings {
 
 fn source(text: &str) -> Result<CredentialSource, SettingsError> {
     let bad = |problem: &str| SettingsError::bad("requests.sources", problem);
-    let source = text.parse().map_err(|error: CredentialSourceError| bad(&error.to_string()))?;
+    let source = text.parse().map_err(|error: ConfigError| bad(&error.to_string()))?;
     match &source {
         CredentialSource::Header(name) if has_other_meaning(name) => {
             Err(bad("this header cannot hold a token: it has another meaning for a gateway, for \

@@ -1,5 +1,6 @@
 //! The server that takes the mail.
 
+use crate::ConfigError;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
@@ -16,7 +17,7 @@ use lettre::transport::smtp::{SUBMISSION_PORT, SUBMISSIONS_PORT};
 ///
 /// # let password = "from a secret store";
 /// let server = SmtpServer::tls("mail.example.com")?.credentials("api", password);
-/// # Ok::<(), tower_api_token::notify::SmtpServerError>(())
+/// # Ok::<(), tower_api_token::ConfigError>(())
 /// ```
 #[derive(Clone)]
 pub struct SmtpServer {
@@ -41,8 +42,8 @@ impl SmtpServer {
     ///
     /// # Errors
     ///
-    /// [`SmtpServerError`] if this is not the name or the address of a host.
-    pub fn tls(host: &str) -> Result<Self, SmtpServerError> {
+    /// [`ConfigError`] if this is not the name or the address of a host.
+    pub fn tls(host: &str) -> Result<Self, ConfigError> {
         let security = Security::Tls(trusted(host, &[])?);
         Ok(Self::new(host, SUBMISSIONS_PORT, security))
     }
@@ -55,8 +56,8 @@ impl SmtpServer {
     ///
     /// # Errors
     ///
-    /// [`SmtpServerError`] if this is not the name or the address of a host.
-    pub fn starttls(host: &str) -> Result<Self, SmtpServerError> {
+    /// [`ConfigError`] if this is not the name or the address of a host.
+    pub fn starttls(host: &str) -> Result<Self, ConfigError> {
         let security = Security::StartTls(trusted(host, &[])?);
         Ok(Self::new(host, SUBMISSION_PORT, security))
     }
@@ -91,10 +92,10 @@ impl SmtpServer {
     ///
     /// # Errors
     ///
-    /// [`SmtpServerError::Host`] if this is not the name of a host.
-    pub fn hello_name(mut self, name: &str) -> Result<Self, SmtpServerError> {
+    /// [`ConfigError::MailServerHost`] if this is not the name of a host.
+    pub fn hello_name(mut self, name: &str) -> Result<Self, ConfigError> {
         if !crate::notify::link::is_host_name(name) {
-            return Err(SmtpServerError::Host);
+            return Err(ConfigError::MailServerHost);
         }
         self.hello_name = Some(ClientId::Domain(name.to_owned()));
         Ok(self)
@@ -106,12 +107,12 @@ impl SmtpServer {
     ///
     /// # Errors
     ///
-    /// [`SmtpServerError::Certificate`] if there is none in it, or one that
+    /// [`ConfigError::MailServerCertificate`] if there is none in it, or one that
     /// cannot be read.
-    pub fn trust_authorities(mut self, pem: &[u8]) -> Result<Self, SmtpServerError> {
+    pub fn trust_authorities(mut self, pem: &[u8]) -> Result<Self, ConfigError> {
         let is_any = pem.windows(PEM_START.len()).any(|window| window == PEM_START);
         let roots = Certificate::from_pem(pem).ok().filter(|_| is_any);
-        self.roots.push(roots.ok_or(SmtpServerError::Certificate)?);
+        self.roots.push(roots.ok_or(ConfigError::MailServerCertificate)?);
         let trusted = trusted(&self.host, &self.roots)?;
         self.security = match self.security {
             Security::Tls(_) => Security::Tls(trusted),
@@ -147,14 +148,14 @@ const PEM_START: &[u8] = b"-----BEGIN CERTIFICATE-----";
 /// time for the next one of the same name.
 pub(super) const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 
-fn trusted(host: &str, roots: &[Certificate]) -> Result<TlsParameters, SmtpServerError> {
+fn trusted(host: &str, roots: &[Certificate]) -> Result<TlsParameters, ConfigError> {
     if host.parse::<IpAddr>().is_err() && !crate::notify::link::is_host_name(host) {
-        return Err(SmtpServerError::Host);
+        return Err(ConfigError::MailServerHost);
     }
     let parameters = TlsParameters::builder(host.to_owned());
     let add = |parameters: lettre::transport::smtp::client::TlsParametersBuilder,
                root: &Certificate| { parameters.add_root_certificate(root.clone()) };
-    roots.iter().fold(parameters, add).build().map_err(|_| SmtpServerError::Certificate)
+    roots.iter().fold(parameters, add).build().map_err(|_| ConfigError::MailServerCertificate)
 }
 
 impl fmt::Debug for SmtpServer {
@@ -173,18 +174,6 @@ impl fmt::Debug for SmtpServer {
     }
 }
 
-/// Why a mail server cannot be spoken to like that.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum SmtpServerError {
-    /// It is not the name or the address of a host.
-    #[error("a mail server must be the name or the address of a host")]
-    Host,
-    /// There is no certificate in the text, or one that cannot be read.
-    #[error("the certificates cannot be read")]
-    Certificate,
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -192,16 +181,16 @@ mod tests {
     #[test]
     fn a_server_names_the_rule_it_breaks() {
         for bad in ["", "a b", "mail.example.com\r\nQUIT", "smtps://mail.example.com", "a:25"] {
-            assert_eq!(SmtpServer::tls(bad).unwrap_err(), SmtpServerError::Host, "{bad:?}");
-            assert_eq!(SmtpServer::starttls(bad).unwrap_err(), SmtpServerError::Host);
+            assert_eq!(SmtpServer::tls(bad).unwrap_err(), ConfigError::MailServerHost, "{bad:?}");
+            assert_eq!(SmtpServer::starttls(bad).unwrap_err(), ConfigError::MailServerHost);
             let hello = SmtpServer::loopback(25).hello_name(bad);
-            assert_eq!(hello.unwrap_err(), SmtpServerError::Host);
+            assert_eq!(hello.unwrap_err(), ConfigError::MailServerHost);
         }
         for good in ["mail.example.com", "192.0.2.1", "::1", "localhost"] {
             let server = SmtpServer::tls(good).unwrap();
             for bad in ["", "no certificate", "-----BEGIN CERTIFICATE-----\nAAAA\n"] {
                 let error = server.clone().trust_authorities(bad.as_bytes()).unwrap_err();
-                assert_eq!(error, SmtpServerError::Certificate, "{bad}");
+                assert_eq!(error, ConfigError::MailServerCertificate, "{bad}");
             }
         }
     }

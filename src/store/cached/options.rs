@@ -1,9 +1,8 @@
 //! How large, how fresh and how careful a cache is.
 
+use crate::ConfigError;
 use std::sync::Arc;
 use std::time::Duration;
-
-use thiserror::Error;
 
 use super::clock::{MonotonicClock, Ticker};
 
@@ -124,60 +123,33 @@ impl CacheOptions {
     ///
     /// # Errors
     ///
-    /// [`CacheError`] names the bound that one of them is beyond.
-    pub fn check(&self) -> Result<(), CacheError> {
+    /// [`ConfigError`] names the bound that one of them is beyond.
+    pub fn check(&self) -> Result<(), ConfigError> {
         let sizes = [self.accounts, self.negative_entries];
         if sizes.contains(&0) {
-            return Err(CacheError::NoRoom);
+            return Err(ConfigError::CacheNoRoom);
         }
         if sizes.iter().any(|entries| *entries > MOST_ENTRIES) {
-            return Err(CacheError::TooMuchRoom);
+            return Err(ConfigError::CacheTooMuchRoom);
         }
         if self.bypass_loads == 0 {
-            return Err(CacheError::NoBypassLoads);
+            return Err(ConfigError::CacheNoBypassLoads);
         }
         self.check_bound()
     }
 
-    fn check_bound(&self) -> Result<(), CacheError> {
+    fn check_bound(&self) -> Result<(), ConfigError> {
         if self.bound < SHORTEST_BOUND {
-            return Err(CacheError::ShortBound);
+            return Err(ConfigError::CacheShortBound);
         }
         if self.bound > LONGEST_BOUND {
-            return Err(CacheError::LongBound);
+            return Err(ConfigError::CacheLongBound);
         }
         match self.margin {
-            Some(margin) if margin > self.bound / 2 => Err(CacheError::GreatMargin),
+            Some(margin) if margin > self.bound / 2 => Err(ConfigError::CacheGreatMargin),
             _ => Ok(()),
         }
     }
-}
-
-/// Why a cache could not be started.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[non_exhaustive]
-pub enum CacheError {
-    /// No room for any account, or for any negative entry.
-    #[error("a cache must have room for at least one account and one negative entry")]
-    NoRoom,
-    /// Room for more than 2³⁰ accounts or negative entries.
-    #[error("a cache has room for at most 2^30 accounts and as many negative entries")]
-    TooMuchRoom,
-    /// No look-up would be possible while the cache is not trusted.
-    #[error("at least one look-up must be possible while a cache is not trusted")]
-    NoBypassLoads,
-    /// A staleness bound under 20 ms; without a cache it is zero.
-    #[error("a staleness bound must be at least 20 ms")]
-    ShortBound,
-    /// A staleness bound over one minute.
-    #[error("a staleness bound must be at most one minute")]
-    LongBound,
-    /// A margin over half the staleness bound.
-    #[error("a margin must be at most half the staleness bound")]
-    GreatMargin,
-    /// Not called within a tokio runtime, whose tasks follow the feed.
-    #[error("a cache must be started within a tokio runtime")]
-    NoRuntime,
 }
 
 #[cfg(test)]
@@ -190,13 +162,13 @@ mod tests {
         let half = Duration::from_millis(2_501);
         let cases = [
             (new(), Ok(())),
-            (new().accounts(0), Err(CacheError::NoRoom)),
-            (new().negative_entries(0), Err(CacheError::NoRoom)),
-            (new().accounts(usize::MAX), Err(CacheError::TooMuchRoom)),
-            (new().bypass_loads(0), Err(CacheError::NoBypassLoads)),
-            (new().staleness_bound(Duration::ZERO), Err(CacheError::ShortBound)),
-            (new().staleness_bound(Duration::MAX), Err(CacheError::LongBound)),
-            (new().margin(half), Err(CacheError::GreatMargin)),
+            (new().accounts(0), Err(ConfigError::CacheNoRoom)),
+            (new().negative_entries(0), Err(ConfigError::CacheNoRoom)),
+            (new().accounts(usize::MAX), Err(ConfigError::CacheTooMuchRoom)),
+            (new().bypass_loads(0), Err(ConfigError::CacheNoBypassLoads)),
+            (new().staleness_bound(Duration::ZERO), Err(ConfigError::CacheShortBound)),
+            (new().staleness_bound(Duration::MAX), Err(ConfigError::CacheLongBound)),
+            (new().margin(half), Err(ConfigError::CacheGreatMargin)),
         ];
         for (options, expected) in cases {
             assert_eq!(options.check(), expected, "{options:?}");

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use tower_api_token::ConfigError;
 use tower_api_token::store::{
-    CacheError, CacheOptions, CachedStore, SuspendAwareClock, TokenStore, WithMetrics, WithTimeout,
+    CacheOptions, CachedStore, SuspendAwareClock, TokenStore, WithMetrics, WithTimeout,
 };
 
 use super::List;
@@ -21,7 +22,7 @@ pub(super) async fn show(life: &Life, list: &mut List) {
     list.add("CacheOptions", &options);
     list.add("CacheStatistics", &cache.statistics());
     list.add("CachedStore", &cache);
-    list.add("CacheError", &CacheError::NoRoom);
+    list.add("ConfigError", &ConfigError::CacheNoRoom);
     list.add("SuspendAwareClock", &SuspendAwareClock::default());
     list.add("WithTimeout", &WithTimeout::new(Arc::clone(&life.store)));
     list.add("WithMetrics", &WithMetrics::new(Arc::clone(&life.store)));

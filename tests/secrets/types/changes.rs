@@ -1,5 +1,6 @@
 //! The manager, what it answers, and what it tells users.
 
+use tower_api_token::ConfigError;
 use tower_api_token::Tokens;
 use tower_api_token::account::Slot;
 use tower_api_token::audit::Event;
@@ -10,8 +11,8 @@ use tower_api_token::manage::{
     TokenManager,
 };
 use tower_api_token::notify::{
-    ConfirmationMessage, DirectoryError, DirectoryNotifier, LinkBase, LinkBaseError, Mailbox,
-    Notice, Notifier, NotifyError, NotifyFn, SmtpError, SmtpNotifier, SmtpServer,
+    ConfirmationMessage, DirectoryError, DirectoryNotifier, LinkBase, Mailbox, Notice, Notifier,
+    NotifyError, NotifyFn, SmtpError, SmtpNotifier, SmtpServer,
 };
 use tower_api_token::reveal::SealingKey;
 use tower_api_token::store::PageSize;
@@ -51,7 +52,7 @@ async fn manager(life: &Life, list: &mut List) {
     let key = SealingKey::new(1, &key).unwrap();
     list.add("RevealError", &life.manager.reveal(&user, alice, life.generated.id).await);
     list.add("SealingKeyId", &key.id());
-    list.add("SealingKeyError", &SealingKey::new(1, b"short").err());
+    list.add("ConfigError", &SealingKey::new(1, b"short").err());
     list.add("SealingKey", &key);
     list.add("AtRevision", &life.manager.at_revision(tower_api_token::account::Revision::ABSENT));
     list.add("GeneratePrimary", &life.manager.generate_primary(&user, alice));
@@ -88,7 +89,7 @@ async fn messages(life: &Life, list: &mut List) {
     let base = LinkBase::new("https://example.com/verify").unwrap();
     list.add("ConfirmationLink", &base.link(&life.code));
     list.add("LinkBase", &base);
-    list.add("LinkBaseError", &LinkBaseError::Query);
+    list.add("ConfigError", &ConfigError::LinkQuery);
     mail(life, base, list).await;
     list.add("DirectoryNotifier", &DirectoryNotifier::new(directory.path()));
     list.add("DirectoryError", &DirectoryError::Missing);
@@ -110,7 +111,7 @@ async fn mail(life: &Life, base: LinkBase, list: &mut List) {
     list.add("SmtpError", cause);
     list.add("SmtpNotifier", &notifier);
     list.add("SmtpServer", &server);
-    list.add("SmtpServerError", &SmtpServer::tls(password).err());
+    list.add("ConfigError", &SmtpServer::tls(password).err());
     list.add("Mailbox", &sender);
     list.add("MailboxError", &Mailbox::new(password).err());
 }

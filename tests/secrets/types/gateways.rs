@@ -4,8 +4,9 @@ use bytes::Bytes;
 use http::Request;
 use http_body_util::Full;
 use tower::Service;
+use tower_api_token::ConfigError;
 use tower_api_token::ext_authz::ExtAuthz;
-use tower_api_token::forward_auth::{ForwardAuth, IdentityHeaders, IdentityHeadersError, Profile};
+use tower_api_token::forward_auth::{ForwardAuth, IdentityHeaders, Profile};
 
 use super::List;
 use crate::life::Life;
@@ -24,7 +25,7 @@ pub(super) async fn show(life: &Life, list: &mut List) {
     list.add("ForwardAuthBody", denied.body());
     list.add("ForwardAuth", &forward);
     list.add("IdentityHeaders", &IdentityHeaders::default());
-    list.add("IdentityHeadersError", &IdentityHeadersError::Same);
+    list.add("ConfigError", &ConfigError::SameIdentityHeaders);
     let mut authz = ExtAuthz::new(life.store.clone());
     list.add("ExtAuthzFuture", &authz.call(request(live)));
     list.add("ExtAuthz", &authz);

@@ -6,9 +6,10 @@ use futures_util::FutureExt;
 use http::{HeaderName, Request, Response};
 use http_body_util::Full;
 use tower::{Layer, Service, ServiceExt, service_fn};
+use tower_api_token::ConfigError;
 use tower_api_token::authenticate::Authenticator;
 use tower_api_token::credentials::CredentialSource;
-use tower_api_token::denial::{Denial, DenialKind, RealmError, RequestFault};
+use tower_api_token::denial::{Denial, DenialKind, RequestFault};
 use tower_api_token::extract::IdentityRejection;
 use tower_api_token::middleware::Anonymous;
 use tower_api_token::{Identity, TokenAuthLayer};
@@ -55,10 +56,10 @@ pub(super) async fn show(life: &Life, list: &mut List) {
     list.add("Authenticator", &Authenticator::new(life.store.clone()));
     let header = HeaderName::from_static("x-api-key");
     list.add("CredentialSource", &CredentialSource::Header(header));
-    list.add("CredentialSourceError", &"digest".parse::<CredentialSource>().unwrap_err());
+    list.add("ConfigError", &"digest".parse::<CredentialSource>().unwrap_err());
     list.add("DenialKind", &DenialKind::InvalidToken);
     list.add("RequestFault", &RequestFault::MalformedCredential);
-    list.add("RealmError", &RealmError::Empty);
+    list.add("ConfigError", &ConfigError::RealmEmpty);
     list.add("IdentityRejection", &rejection(anonymous.extensions().clone()));
 }
 

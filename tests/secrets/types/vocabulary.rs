@@ -2,19 +2,18 @@
 
 use std::time::Duration;
 
+use tower_api_token::ConfigError;
 use tower_api_token::account::{
     Account, AccountError, Confirmed, Ending, Pending, Place, Revision, Slot,
 };
 use tower_api_token::audit::{AccountErased, Event};
 use tower_api_token::identity::{Actor, UserIdError};
 use tower_api_token::method::MethodError;
-use tower_api_token::rotation::{
-    Command, Facts, NewToken, Policy, PolicyError, RotationError, apply,
-};
+use tower_api_token::rotation::{Command, Facts, NewToken, Policy, RotationError, apply};
 use tower_api_token::time::{ManualClock, SystemClock, Timestamp};
 use tower_api_token::token::{
-    Pepper, PepperChecks, PepperError, PrefixError, RandomError, SchemeError, SealedToken,
-    SystemRandom, TokenError, TokenForm, TokenPrefix, TokenScheme,
+    Pepper, PepperChecks, RandomError, SealedToken, SystemRandom, TokenError, TokenForm,
+    TokenPrefix, TokenScheme,
 };
 use tower_api_token::usage::{ClientLabel, ClientLabelError, TokenUsage, TokenUse};
 
@@ -56,11 +55,11 @@ fn tokens(life: &Life, list: &mut List) {
     list.add("PepperCheck", &pepper.check_value());
     let checks = PepperChecks::new(scheme.pepper_checks().collect());
     list.add("PepperChecks", &checks);
-    list.add("PepperError", &PepperError::ShortKey);
+    list.add("ConfigError", &ConfigError::PepperKeyTooShort);
     list.add("TokenScheme", &scheme);
-    list.add("SchemeError", &SchemeError::SameVersion);
+    list.add("ConfigError", &ConfigError::SamePepperVersion);
     list.add("TokenPrefix", &TokenPrefix::standard());
-    list.add("PrefixError", &PrefixError::Length);
+    list.add("ConfigError", &ConfigError::PrefixLength);
     list.add("TokenForm", &TokenForm::Generated);
     list.add("ConfirmationCode", &life.code);
     list.add("CodeDigest", &life.code.digest(&life.alice));
@@ -116,6 +115,6 @@ fn rules(life: &Life, list: &mut List) {
     list.add("Transition", &transition.expect("she has other methods"));
     list.add("Facts", &Facts::new(Timestamp::default(), &Policy::default()));
     list.add("Policy", &Policy::default());
-    list.add("PolicyError", &PolicyError::TooShort { shortest: Duration::ZERO });
+    list.add("ConfigError", &ConfigError::TimeTooShort { shortest: Duration::ZERO });
     list.add("RotationError", &RotationError::UnknownCode);
 }

@@ -1,0 +1,170 @@
+//! The errors of values: what a host configures, and what it is handed.
+
+use std::time::Duration;
+
+use crate::notify::LinkBase;
+
+/// Why something cannot be configured so: a mistake of whoever writes or runs
+/// the program, found at its start.
+///
+/// Each variant begins with what is wrong, and its message says what would be
+/// right. One function that starts a program needs no other type for them:
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use tower_api_token::ConfigError;
+/// use tower_api_token::notify::LinkBase;
+/// use tower_api_token::rotation::Policy;
+/// use tower_api_token::token::{Pepper, TokenScheme};
+///
+/// fn configured(key: &[u8]) -> Result<(TokenScheme, Policy, LinkBase), ConfigError> {
+///     Ok((
+///         TokenScheme::default().pepper(Pepper::new(1, key)?)?,
+///         Policy::default().token_lifetime(Duration::from_secs(90 * 24 * 3600))?,
+///         LinkBase::new("https://api.example/tokens/verify")?,
+///     ))
+/// }
+///
+/// assert_eq!(configured(b"short").unwrap_err(), ConfigError::PepperKeyTooShort);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// A time of a [`Policy`](crate::rotation::Policy) is shorter than it may be.
+    #[error("this time must be at least {}", words(*.shortest))]
+    TimeTooShort {
+        /// The shortest that it may be.
+        shortest: Duration,
+    },
+    /// A time of a [`Policy`](crate::rotation::Policy) is longer than a hundred
+    /// years.
+    #[error("this time must not be longer than a hundred years")]
+    TimeTooLong,
+    /// A pepper has version 0, which stands for "no pepper".
+    #[error("a pepper's version must be 1 or greater")]
+    PepperVersionZero,
+    /// A pepper's key is shorter than 32 bytes.
+    #[error("a pepper's key must be at least 32 bytes long")]
+    PepperKeyTooShort,
+    /// Two peppers have the same version, no pepper being a version of its own.
+    #[error("the current and the former peppers must all have different versions")]
+    SamePepperVersion,
+    /// Two peppers have the same key, so that the later one replaces nothing.
+    #[error("two versions of the pepper have the same key: a new version must have a new key")]
+    SamePepperKey,
+    /// A scheme has a current pepper already.
+    #[error("there can be one current pepper: name the other as a former one")]
+    SecondPepper,
+    /// A token prefix is empty or longer than 8 bytes.
+    #[error("a token prefix must be 1 to 8 characters long")]
+    PrefixLength,
+    /// A token prefix holds something else than `a` to `z` and `0` to `9`.
+    #[error("a token prefix must consist of a to z and 0 to 9")]
+    PrefixCharacter,
+    /// A token prefix is `tac`, the prefix of confirmation codes.
+    #[error("the prefix tac is reserved for confirmation codes")]
+    PrefixReserved,
+    /// A text names no [`CredentialSource`](crate::credentials::CredentialSource).
+    #[error("a source is bearer, tok, basic or header:NAME, where NAME is the name of a header")]
+    CredentialSource,
+    /// A sealing key is shorter or longer than 32 bytes.
+    #[error("a sealing key must be exactly 32 bytes long")]
+    SealingKeyLength,
+    /// Every byte of a sealing key is the same, so it comes from no generator.
+    #[error("a sealing key of one repeated byte is a placeholder")]
+    SealingKeyPlaceholder,
+    /// A realm is empty.
+    #[error("a realm must not be empty")]
+    RealmEmpty,
+    /// A realm is longer than 100 bytes.
+    #[error("a realm must not be longer than 100 bytes")]
+    RealmTooLong,
+    /// A realm holds something else than printable ASCII, or a quotation mark or
+    /// backslash.
+    #[error("a realm must be printable ASCII without quotation marks and backslashes")]
+    RealmCharacter,
+    /// The identity headers of the user and of the slot are the same.
+    #[error("the headers of the user and of the slot must differ")]
+    SameIdentityHeaders,
+    /// An identity header means something else to HTTP or to a gateway.
+    #[error("an identity header must not be one that HTTP or a gateway gives another meaning")]
+    IdentityHeaderReserved,
+    /// A cache has no room for any account, or for any negative entry.
+    #[error("a cache must have room for at least one account and one negative entry")]
+    CacheNoRoom,
+    /// A cache has room for more than 2³⁰ accounts or negative entries.
+    #[error("a cache has room for at most 2^30 accounts and as many negative entries")]
+    CacheTooMuchRoom,
+    /// No look-up would be possible while a cache is not trusted.
+    #[error("at least one look-up must be possible while a cache is not trusted")]
+    CacheNoBypassLoads,
+    /// A staleness bound is under 20 ms; without a cache it is zero.
+    #[error("a staleness bound must be at least 20 ms")]
+    CacheShortBound,
+    /// A staleness bound is over one minute.
+    #[error("a staleness bound must be at most one minute")]
+    CacheLongBound,
+    /// A margin is over half the staleness bound.
+    #[error("a margin must be at most half the staleness bound")]
+    CacheGreatMargin,
+    /// A cache is not started within a tokio runtime, whose tasks follow the feed.
+    #[error("a cache must be started within a tokio runtime")]
+    CacheNoRuntime,
+    /// A link's address is longer than [`LinkBase::MAX_LENGTH`] bytes.
+    #[error("a link's address must not be longer than {} bytes", LinkBase::MAX_LENGTH)]
+    LinkTooLong,
+    /// A link's address does not begin with `https://` or `http://`.
+    #[error("a link's address must begin with https:// or http://")]
+    LinkScheme,
+    /// A link would carry the code in the clear over a network.
+    #[error("a link's address must be https, unless it leads to this machine itself")]
+    LinkNotEncrypted,
+    /// A link's address holds a user name or a password.
+    #[error("a link's address must not hold a user name or a password")]
+    LinkCredentials,
+    /// The host of a link's address is neither a name (a non-ASCII one in its
+    /// ASCII form) nor an address.
+    #[error("a link's address must hold the name or the address of a host")]
+    LinkHost,
+    /// What follows the host of a link's address is no port.
+    #[error("a port must be a number from 1 to 65535")]
+    LinkPort,
+    /// The path of a link's address holds something else than letters, digits,
+    /// `-._~/` and percent-encoded bytes.
+    #[error("a link's path must be of letters, digits, -._~/ and percent-encoded bytes")]
+    LinkPath,
+    /// A link's address has a query, which is the code's place.
+    #[error("a link's address must not have a query")]
+    LinkQuery,
+    /// A link's address has a fragment, which would swallow the code.
+    #[error("a link's address must not have a fragment")]
+    LinkFragment,
+    /// A mail server is not the name or the address of a host.
+    #[error("a mail server must be the name or the address of a host")]
+    MailServerHost,
+    /// There is no certificate in a mail server's authorities, or one that cannot be read.
+    #[error("the certificates cannot be read")]
+    MailServerCertificate,
+    /// A portal's path cannot be served, or not be linked to.
+    #[error(
+        "a portal's path must be / or segments of letters, digits and -._~, each after a slash"
+    )]
+    PortalPath,
+    /// An address that a portal leads to cannot be linked to, or not be redirected to.
+    #[error("an address must begin with /, https:// or http://, and fit where it is used")]
+    PortalAddress,
+    /// A portal's form key is too short to keep anybody from finding it.
+    #[error("a form key must have at least 32 bytes")]
+    FormKeyTooShort,
+}
+
+/// A time in the greatest unit that it is whole in: `90d`, `1s`.
+fn words(time: Duration) -> String {
+    let seconds = time.as_secs();
+    if seconds >= 86_400 && seconds.is_multiple_of(86_400) {
+        format!("{}d", seconds / 86_400)
+    } else {
+        format!("{seconds}s")
+    }
+}
