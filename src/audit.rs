@@ -3,6 +3,31 @@
 //! Nothing here holds a secret: tokens are named by their ids.
 //! [`AccountErased`] is no [`Event`], since an account that was erased has no
 //! history.
+//!
+//! # In a store of the host's own
+//!
+//! With the feature `serde` an [`Event`] and an [`AuditEntry`] are written to and
+//! read from JSON and other formats that describe themselves, in the form that
+//! the built-in stores keep events in:
+//!
+//! ```json
+//! {"user":"alice","revision":7,"at":"2026-01-02T03:04:05.678Z","actor":"administrator root",
+//!  "event":"backup_deleted","id":1}
+//! ```
+//!
+//! `event` is the event's [name](Event::name), and beside it stands each of its
+//! fields: ids as numbers, methods as a list, the time `expired_at` in
+//! milliseconds since 1970. The event alone has the last two members of these.
+//! The form only ever grows.
+//!
+//! A history may hold what a newer version of this crate has written: during a
+//! rolling upgrade, or after going back. A further member of a known event is
+//! passed over. An event of an unknown name is an error when it is read, and the
+//! store answers [`StoreErrorKind::Corrupt`](crate::store::StoreErrorKind::Corrupt)
+//! as the built-in ones do: the entry stays as it is, and a newer version reads
+//! it. Do not leave the entry out, since a history with a gap looks whole, and do
+//! not write another in its place. Requests are not concerned, since they read no
+//! history, and neither are changes, except one whose outcome is in doubt.
 
 use crate::account::{Revision, Slot};
 use crate::identity::{Actor, UserId};

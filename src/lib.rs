@@ -23,6 +23,8 @@ pub mod audit;
 pub mod authenticate;
 pub mod credentials;
 pub mod denial;
+#[cfg(feature = "serde")]
+mod encoding;
 mod error;
 pub mod events;
 #[cfg(feature = "ext-authz")]

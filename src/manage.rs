@@ -111,6 +111,8 @@ mod at_revision;
 mod builder;
 mod change;
 mod claims;
+#[cfg(feature = "serde")]
+mod encoding;
 mod erase;
 mod error;
 mod follow;
