@@ -1,4 +1,5 @@
-//! The [`Identity`] of a request as an argument of axum handlers.
+//! The [`Identity`] of a request as an argument of axum handlers, and a
+//! [`Problem`] as their answer.
 //!
 //! ```
 //! use axum::{Router, routing::get};
@@ -25,6 +26,7 @@ use http::StatusCode;
 use http::request::Parts;
 
 use crate::identity::Identity;
+use crate::manage::Problem;
 use crate::middleware::Anonymous;
 #[cfg(doc)]
 use crate::middleware::TokenAuthLayer;
@@ -63,6 +65,16 @@ impl IntoResponse for IdentityRejection {
                 (status, text).into_response()
             }
         }
+    }
+}
+
+/// As [`to_response`](Problem::to_response); the problem itself is in the
+/// response's extensions.
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let mut response = self.to_response().map(Body::from);
+        response.extensions_mut().insert(self);
+        response
     }
 }
 

@@ -122,6 +122,7 @@ mod options;
 mod outcome;
 mod peppers;
 mod preview;
+mod problem;
 #[cfg(feature = "reveal")]
 mod reveal;
 #[cfg_attr(not(feature = "reveal"), path = "manage/no_sealing.rs")]
@@ -141,6 +142,7 @@ pub use self::generate::{GeneratePrimary, ResendConfirmation};
 pub use self::import::{ImportError, ImportItem, ImportedToken};
 pub use self::options::{Confirmation, Guard};
 pub use self::outcome::{Delivery, GeneratedPrimary, IssuedToken, ResentConfirmation};
+pub use self::problem::Problem;
 #[cfg(feature = "reveal")]
 pub use self::reveal::RevealError;
 use self::sealing::Sealing;

@@ -11,13 +11,14 @@ use http_body_util::BodyExt;
 use tower::ServiceExt;
 use tower_api_token::account::{Account, TokenRecord};
 use tower_api_token::denial::{Denial, DenialKind};
-use tower_api_token::identity::UserId;
+use tower_api_token::identity::{Actor, UserId};
+use tower_api_token::manage::{Confirmation, Problem};
 use tower_api_token::method::MethodSet;
 use tower_api_token::store::MemoryStore;
 use tower_api_token::time::Timestamp;
 use tower_api_token::token::{Token, TokenHint, TokenId, TokenScheme};
 use tower_api_token::usage::UsageRecorder;
-use tower_api_token::{Identity, TokenAuthLayer};
+use tower_api_token::{Identity, TokenAuthLayer, TokenManager};
 
 #[path = "support/generated.rs"]
 mod generated;
@@ -45,6 +46,27 @@ fn layer(token: &str) -> TokenAuthLayer {
     let store = MemoryStore::new();
     store.insert(alice.build().unwrap()).unwrap();
     TokenAuthLayer::new(store)
+}
+
+/// A change that the rules refuse, as a host's own handler answers it.
+async fn change() -> Result<(), Problem> {
+    let builder = TokenManager::builder(MemoryStore::new()).confirmation(Confirmation::ByCaller);
+    let manager = builder.build().await.unwrap();
+    manager.issue(&Actor::User, &UserId::new("nobody").unwrap()).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_refused_change_is_a_problem_document() {
+    let router = Router::new().route("/change", get(change));
+    let request = Request::builder().uri("/change").body(Body::empty()).unwrap();
+    let answer = router.oneshot(request).await.unwrap();
+    assert_eq!(answer.status(), StatusCode::FORBIDDEN);
+    assert_eq!(answer.headers()["content-type"], "application/problem+json");
+    assert_eq!(answer.extensions().get::<Problem>().unwrap().code(), "no_access");
+    let body = answer.into_body().collect().await.unwrap().to_bytes();
+    let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
+    assert_eq!(body["type"], "urn:problem-type:tower-api-token:no_access");
 }
 
 struct Answer {

@@ -4,11 +4,12 @@
 //! that is about tokens which are no longer there is stale.
 
 use super::Shared;
-use super::refusal::Refusal;
 use super::session::PortalUser;
 use crate::account::Revision;
 use crate::identity::{Actor, UserId};
-use crate::manage::{AccountView, GeneratedPrimary, Guard, ManageError, ResentConfirmation};
+use crate::manage::{
+    AccountView, GeneratedPrimary, Guard, ManageError, Problem, ResentConfirmation,
+};
 use crate::method::MethodSet;
 use crate::rotation::RotationError;
 use crate::token::{ConfirmationCode, TokenId};
@@ -43,10 +44,10 @@ impl Shared {
         owner: &PortalUser,
         primary: Option<TokenId>,
         replacing_backup: Option<TokenId>,
-    ) -> Result<GeneratedPrimary, Refusal> {
+    ) -> Result<GeneratedPrimary, Problem> {
         let user = owner.user();
         let mut shown = self.generated_beside(user, primary).await?;
-        self.limits.generate.take(user).map_err(Refusal::limited)?;
+        self.limits.generate.take(user).map_err(Problem::limited)?;
         for _ in 0..ATTEMPTS {
             let generate = self.manager.generate_primary(&Actor::User, user).if_revision(shown);
             let generate = match replacing_backup {
@@ -61,14 +62,14 @@ impl Shared {
                 Err(error) if error.refusal() == Some(RotationError::Stale) => {
                     let now = self.generated_beside(user, primary).await?;
                     if now == shown {
-                        return Err(Refusal::STALE);
+                        return Err(Problem::STALE);
                     }
                     shown = now;
                 }
                 generated => return Ok(generated?),
             }
         }
-        Err(Refusal::STALE)
+        Err(Problem::STALE)
     }
 
     /// The revision at which `primary` is the user's primary, or none is.
@@ -76,18 +77,18 @@ impl Shared {
         &self,
         user: &UserId,
         primary: Option<TokenId>,
-    ) -> Result<Revision, Refusal> {
+    ) -> Result<Revision, Problem> {
         let view = self.manager.view(user).await?;
-        if Shown::of(&view).primary == primary { Ok(view.revision) } else { Err(Refusal::STALE) }
+        if Shown::of(&view).primary == primary { Ok(view.revision) } else { Err(Problem::STALE) }
     }
 
     pub(super) async fn resend(
         &self,
         owner: &PortalUser,
         id: TokenId,
-    ) -> Result<ResentConfirmation, Refusal> {
+    ) -> Result<ResentConfirmation, Problem> {
         let user = owner.user();
-        self.limits.resend.take(user).map_err(Refusal::limited)?;
+        self.limits.resend.take(user).map_err(Problem::limited)?;
         let resend = self.manager.resend_confirmation(&Actor::User, user, id);
         let resend = match owner.client() {
             Some(client) => resend.from_client(client.clone()),
@@ -101,21 +102,21 @@ impl Shared {
     pub(super) async fn confirm(
         &self,
         user: &UserId,
-        code: Result<ConfirmationCode, Refusal>,
-    ) -> Result<(), Refusal> {
-        self.limits.verify.take(user).map_err(Refusal::limited)?;
+        code: Result<ConfirmationCode, Problem>,
+    ) -> Result<(), Problem> {
+        self.limits.verify.take(user).map_err(Problem::limited)?;
         let confirmed = match code {
             Ok(code) => self.manager.confirm(&Actor::User, user, &code).await.map_err(Into::into),
             Err(refusal) => Err(refusal),
         };
-        let is_wrong = |refusal: &Refusal| refusal.code == Refusal::UNKNOWN_CODE.code;
+        let is_wrong = |refusal: &Problem| refusal.code == Problem::UNKNOWN_CODE.code;
         if !confirmed.as_ref().is_err_and(is_wrong) {
             self.limits.verify.give_back(user);
         }
         confirmed.map(drop)
     }
 
-    pub(super) async fn cancel(&self, user: &UserId, id: TokenId) -> Result<(), Refusal> {
+    pub(super) async fn cancel(&self, user: &UserId, id: TokenId) -> Result<(), Problem> {
         done(self.manager.cancel_pending(&Actor::User, user, id).await)
     }
 
@@ -124,7 +125,7 @@ impl Shared {
         user: &UserId,
         id: TokenId,
         guard: Guard,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), Problem> {
         done(self.manager.delete_backup(&Actor::User, user, id, guard).await)
     }
 
@@ -133,7 +134,7 @@ impl Shared {
         user: &UserId,
         give_up: TokenId,
         guard: Guard,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), Problem> {
         done(self.manager.roll_back(&Actor::User, user, give_up, guard).await)
     }
 
@@ -143,7 +144,7 @@ impl Shared {
         actor: &Actor,
         user: &UserId,
         shown: Shown,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), Problem> {
         for _ in 0..ATTEMPTS {
             let view = self.manager.view(user).await?;
             let now = Shown::of(&view);
@@ -151,14 +152,14 @@ impl Shared {
                 return Ok(());
             }
             if now != shown {
-                return Err(Refusal::STALE);
+                return Err(Problem::STALE);
             }
             match self.manager.at_revision(view.revision).revoke_all(actor, user).await {
                 Err(error) if error.refusal() == Some(RotationError::Stale) => {}
                 revoked => return done(revoked),
             }
         }
-        Err(Refusal::STALE)
+        Err(Problem::STALE)
     }
 
     /// Grants exactly these methods, as long as the account is the one that was
@@ -169,14 +170,14 @@ impl Shared {
         user: &UserId,
         methods: MethodSet,
         shown: Option<Revision>,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), Problem> {
         let manager = self.manager.at_revision(shown.unwrap_or(Revision::ABSENT));
         match done(manager.grant(actor, user, methods.clone()).await) {
-            Err(refusal) if refusal.code == Refusal::STALE.code => {
+            Err(refusal) if refusal.code == Problem::STALE.code => {
                 // The same form may have been sent twice.
                 let now = self.manager.summary(user).await?;
                 let granted = now.map(|account| account.methods).unwrap_or_default();
-                if granted == methods { Ok(()) } else { Err(Refusal::STALE) }
+                if granted == methods { Ok(()) } else { Err(Problem::STALE) }
             }
             granted => granted,
         }
@@ -188,13 +189,13 @@ impl Shared {
         actor: &Actor,
         user: &UserId,
         shown: Revision,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), Problem> {
         done(self.manager.at_revision(shown).erase(actor, user).await)
     }
 }
 
 /// A change that was made, now or before.
-fn done<T>(changed: Result<T, ManageError>) -> Result<(), Refusal> {
+fn done<T>(changed: Result<T, ManageError>) -> Result<(), Problem> {
     match changed {
         Err(error) if error.refusal() != Some(RotationError::AlreadyDone) => Err(error.into()),
         _ => Ok(()),

@@ -10,9 +10,9 @@ use http::StatusCode;
 use http::request::Parts;
 
 use super::Shared;
-use super::refusal::Refusal;
 use super::session::{PortalUser, SignedIn};
 use crate::identity::UserId;
+use crate::manage::Problem;
 use crate::store::PageSize;
 use crate::token::{ConfirmationCode, TokenId};
 
@@ -24,11 +24,11 @@ pub(super) struct Fields(Vec<(String, String)>);
 
 impl Fields {
     /// The one value of a field; `None` if it is not there.
-    pub(super) fn text(&self, name: &str) -> Result<Option<&str>, Refusal> {
+    pub(super) fn text(&self, name: &str) -> Result<Option<&str>, Problem> {
         let mut values = self.all(name);
         match (values.next(), values.next()) {
             (value, None) => Ok(value),
-            _ => Err(Refusal::bad_request(format!("The field {name} is there twice."))),
+            _ => Err(Problem::bad_request(format!("The field {name} is there twice."))),
         }
     }
 
@@ -44,41 +44,41 @@ impl Fields {
     }
 
     /// A token's id; an empty field is none.
-    pub(super) fn token(&self, name: &str) -> Result<Option<TokenId>, Refusal> {
+    pub(super) fn token(&self, name: &str) -> Result<Option<TokenId>, Problem> {
         Ok(self.number(name)?.map(TokenId::from_u64))
     }
 
     /// A number; an empty field is none.
-    pub(super) fn number<T: FromStr>(&self, name: &str) -> Result<Option<T>, Refusal> {
+    pub(super) fn number<T: FromStr>(&self, name: &str) -> Result<Option<T>, Problem> {
         let text = self.text(name)?.filter(|text| !text.is_empty());
         let number = text.map(str::parse).transpose();
-        number.map_err(|_| Refusal::bad_request(format!("The field {name} must be a number.")))
+        number.map_err(|_| Problem::bad_request(format!("The field {name} must be a number.")))
     }
 
     /// How long a page shall be: 1 to 1 000, 100 if nobody says.
-    pub(super) fn size(&self) -> Result<PageSize, Refusal> {
+    pub(super) fn size(&self) -> Result<PageSize, Problem> {
         let Some(size) = self.number("size")? else { return Ok(PageSize::default()) };
         if (1..=PageSize::MAX.get()).contains(&size) {
             Ok(PageSize::clamped(size))
         } else {
-            Err(Refusal::bad_request("The field size must be a number from 1 to 1000."))
+            Err(Problem::bad_request("The field size must be a number from 1 to 1000."))
         }
     }
 
     /// The user that a field names, unless it looks like a secret.
-    pub(super) fn user(&self, name: &str) -> Result<Option<UserId>, Refusal> {
+    pub(super) fn user(&self, name: &str) -> Result<Option<UserId>, Problem> {
         self.text(name)?.map(user_id).transpose()
     }
 }
 
 /// A user's name, as it is: one with a space before it is another user's.
-pub(super) fn user_id(text: &str) -> Result<UserId, Refusal> {
-    if looks_secret(text) { Err(Refusal::LOOKS_SECRET) } else { Ok(UserId::new(text)?) }
+pub(super) fn user_id(text: &str) -> Result<UserId, Problem> {
+    if looks_secret(text) { Err(Problem::LOOKS_SECRET) } else { Ok(UserId::new(text)?) }
 }
 
 /// A confirmation code that was clicked on or typed.
-pub(super) fn code(text: &str) -> Result<ConfirmationCode, Refusal> {
-    ConfirmationCode::parse(text.trim()).ok_or(Refusal::UNKNOWN_CODE)
+pub(super) fn code(text: &str) -> Result<ConfirmationCode, Problem> {
+    ConfirmationCode::parse(text.trim()).ok_or(Problem::UNKNOWN_CODE)
 }
 
 /// Whether a text holds something of the form of a generated token or a code: a
@@ -96,12 +96,12 @@ fn looks_secret(text: &str) -> bool {
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Fields {
-    type Rejection = Refusal;
+    type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Refusal> {
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         match Query::try_from_uri(&parts.uri) {
             Ok(Query(fields)) => Ok(Self(fields)),
-            Err(_) => Err(Refusal::bad_request("The address has fields that cannot be read.")),
+            Err(_) => Err(Problem::bad_request("The address has fields that cannot be read.")),
         }
     }
 }
@@ -113,9 +113,9 @@ pub(super) struct Sent {
 }
 
 impl FromRequest<Arc<Shared>> for Sent {
-    type Rejection = Refusal;
+    type Rejection = Problem;
 
-    async fn from_request(request: Request, portal: &Arc<Shared>) -> Result<Self, Refusal> {
+    async fn from_request(request: Request, portal: &Arc<Shared>) -> Result<Self, Problem> {
         let (mut parts, body) = request.into_parts();
         let SignedIn(user) = SignedIn::from_request_parts(&mut parts, portal).await?;
         let request = Request::from_parts(parts, body);
@@ -125,16 +125,16 @@ impl FromRequest<Arc<Shared>> for Sent {
         if portal.key.made(token, user.user()) {
             Ok(Self { user, fields })
         } else {
-            Err(Refusal::FORGED_FORM)
+            Err(Problem::FORGED_FORM)
         }
     }
 }
 
-fn unreadable(rejection: &FormRejection) -> Refusal {
+fn unreadable(rejection: &FormRejection) -> Problem {
     if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
-        Refusal::TOO_LARGE
+        Problem::TOO_LARGE
     } else {
-        Refusal::bad_request("This is not a form of these pages. Nothing has changed.")
+        Problem::bad_request("This is not a form of these pages. Nothing has changed.")
     }
 }
 

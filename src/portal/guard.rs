@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use axum::Json;
+use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
@@ -13,14 +13,13 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use serde_json::json;
 
 use super::Shared;
 use super::layout::{Layout, Page};
 use super::pages::Refused;
-use super::refusal::Refusal;
 use super::router::BODY_LIMIT;
 use super::session::PortalUser;
+use crate::manage::Problem;
 
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; \
                       form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
@@ -37,14 +36,14 @@ pub(super) async fn pages(
     let Some(user) = user else {
         let response = match portal.sign_in.as_deref().filter(|_| reading) {
             Some(sign_in) => to_sign_in(sign_in, &path),
-            None => page_of(&Refusal::NOT_SIGNED_IN, &portal, None),
+            None => page_of(&Problem::NOT_SIGNED_IN, &portal, None),
         };
         return secured(response);
     };
     let response = pass(request, next).await;
-    let refusal = response.extensions().get::<Refusal>().cloned();
-    secured(match refusal {
-        Some(refusal) => with_headers_of(&response, page_of(&refusal, &portal, Some(&user))),
+    let refused = response.extensions().get::<Problem>().cloned();
+    secured(match refused {
+        Some(refused) => with_headers_of(&response, page_of(&refused, &portal, Some(&user))),
         None => response,
     })
 }
@@ -52,12 +51,12 @@ pub(super) async fn pages(
 /// Around the JSON operations.
 pub(super) async fn api(request: Request, next: Next) -> Response {
     if request.extensions().get::<PortalUser>().is_none() {
-        return secured(problem(&Refusal::NOT_SIGNED_IN.for_programs()));
+        return secured(problem(&Problem::NOT_SIGNED_IN));
     }
     let response = pass(request, next).await;
-    let refusal = response.extensions().get::<Refusal>().cloned();
-    secured(match refusal {
-        Some(refusal) => with_headers_of(&response, problem(&refusal.for_programs())),
+    let refused = response.extensions().get::<Problem>().cloned();
+    secured(match refused {
+        Some(refused) => with_headers_of(&response, problem(&refused)),
         None => response,
     })
 }
@@ -66,9 +65,9 @@ async fn pass(request: Request, next: Next) -> Response {
     if request.method().is_safe() {
         next.run(request).await
     } else if !is_same_origin(&request) {
-        Refusal::CROSS_ORIGIN.into_response()
+        Problem::CROSS_ORIGIN.into_response()
     } else if announces_too_much(request.headers()) {
-        Refusal::TOO_LARGE.into_response()
+        Problem::TOO_LARGE.into_response()
     } else {
         next.run(request).await
     }
@@ -115,35 +114,28 @@ fn to_sign_in(sign_in: &str, path: &str) -> Response {
     Redirect::to(&format!("{sign_in}?return_to={path}")).into_response()
 }
 
-fn page_of(refusal: &Refusal, portal: &Shared, user: Option<&PortalUser>) -> Response {
-    let layout = Layout::new(portal, user, refusal.title);
-    let mut response = Page(Refused { layout, refusal }).into_response();
-    dress(&mut response, refusal);
-    response
-}
-
-fn problem(refusal: &Refusal) -> Response {
-    let body = json!({
-        "type": format!("urn:problem-type:tower-api-token:{}", refusal.code),
-        "title": refusal.title,
-        "status": refusal.status.as_u16(),
-        "detail": refusal.detail,
-    });
-    let mut response = Json(body).into_response();
-    let problem_type = HeaderValue::from_static("application/problem+json");
-    response.headers_mut().insert(CONTENT_TYPE, problem_type);
-    dress(&mut response, refusal);
-    response
-}
-
-fn dress(response: &mut Response, refusal: &Refusal) {
-    *response.status_mut() = refusal.status;
-    if let Some(wait) = refusal.retry_after {
+fn page_of(problem: &Problem, portal: &Shared, user: Option<&PortalUser>) -> Response {
+    let problem = problem.for_people();
+    let layout = Layout::new(portal, user, problem.title);
+    let mut response = Page(Refused { layout, problem: &problem }).into_response();
+    *response.status_mut() = problem.status;
+    if let Some(wait) = problem.retry_after {
         response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(wait.as_secs()));
     }
-    // RFC 9110 section 15.5.2 wants a challenge; a session has no scheme of its
-    // own that a browser would act on.
-    if refusal.status == StatusCode::UNAUTHORIZED {
+    challenge(&mut response);
+    response
+}
+
+fn problem(problem: &Problem) -> Response {
+    let mut response = problem.for_programs().to_response().map(Body::from);
+    challenge(&mut response);
+    response
+}
+
+/// RFC 9110 section 15.5.2 wants a challenge; a session has no scheme of its own
+/// that a browser would act on.
+fn challenge(response: &mut Response) {
+    if response.status() == StatusCode::UNAUTHORIZED {
         let challenge = HeaderValue::from_static("Session realm=\"api tokens\"");
         response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
     }

@@ -4,9 +4,9 @@ use askama::Template;
 use axum::response::{Html, IntoResponse, Response};
 
 use super::Shared;
-use super::refusal::Refusal;
 use super::session::PortalUser;
 use crate::identity::UserId;
+use crate::manage::Problem;
 
 /// The frame of a page: what it is headed with, and for whom it is.
 pub(super) struct Layout<'a> {
@@ -67,7 +67,7 @@ impl<T: Template> IntoResponse for Page<T> {
         match self.0.render() {
             Ok(page) => Html(page).into_response(),
             // Writing to a string does not fail; if it does, nothing is shown.
-            Err(_) => Refusal::NOT_FOUND.into_response(),
+            Err(_) => Problem::NOT_FOUND.into_response(),
         }
     }
 }

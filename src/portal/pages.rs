@@ -15,9 +15,9 @@ use axum::response::Redirect;
 use super::Shared;
 use super::fields::Fields;
 use super::layout::Layout;
-use super::refusal::Refusal;
 use super::show::{Happened, sentence};
 use crate::identity::UserId;
+use crate::manage::Problem;
 use crate::store::PageSize;
 use crate::time::Timestamp;
 
@@ -32,7 +32,7 @@ const FRESH: u64 = 120;
 #[template(path = "portal/refused.html")]
 pub(super) struct Refused<'a> {
     pub(super) layout: Layout<'a>,
-    pub(super) refusal: &'a Refusal,
+    pub(super) problem: &'a Problem,
 }
 
 /// To where a change shows, so that a reload repeats nothing.
@@ -49,7 +49,7 @@ async fn recent(
     now: Timestamp,
     fields: &Fields,
     called: &str,
-) -> Result<(Vec<Happened>, Option<String>), Refusal> {
+) -> Result<(Vec<Happened>, Option<String>), Problem> {
     let history = portal.manager.history(user, None, PageSize::clamped(RECENT)).await?;
     let fresh = |at| now.since(at).as_secs() < FRESH;
     let last = history.entries.first().filter(|entry| fresh(entry.at));

@@ -1,31 +1,15 @@
-//! Why a request was not done, for a page and for a problem document alike.
+//! What the portal refuses by itself, and what its pages say of a problem.
 
 use std::borrow::Cow;
 use std::time::Duration;
 
-use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 
-use crate::events;
 use crate::identity::UserIdError;
-use crate::manage::ManageError;
+use crate::manage::Problem;
 use crate::method::MethodError;
-use crate::rotation::RotationError;
-use crate::store::{StoreError, StoreErrorKind};
 
-/// A refusal. As a response it is empty and carries itself in its extensions:
-/// the [guard](super::guard) makes a page or a problem document of it.
-#[derive(Clone, Debug)]
-pub(super) struct Refusal {
-    pub(super) status: StatusCode,
-    /// The last part of the problem's type.
-    pub(super) code: &'static str,
-    pub(super) title: &'static str,
-    pub(super) detail: Cow<'static, str>,
-    pub(super) retry_after: Option<Duration>,
-}
-
-impl Refusal {
+impl Problem {
     pub(super) const NOT_SIGNED_IN: Self = Self::new(
         StatusCode::UNAUTHORIZED,
         "not_signed_in",
@@ -74,20 +58,6 @@ impl Refusal {
         "Not JSON",
         "The request must be sent as application/json. Nothing has changed.",
     );
-    pub(super) const STALE: Self = Self::new(
-        StatusCode::CONFLICT,
-        "stale",
-        "This page was out of date",
-        "The tokens have changed since it was opened, in another window or by somebody else. \
-         Nothing was done: look at what there is now, and decide again.",
-    );
-    pub(super) const UNKNOWN_CODE: Self = Self::new(
-        StatusCode::NOT_FOUND,
-        "unknown_code",
-        "This code is not known",
-        "No token of yours waits for it. It may have been made for another user, been replaced \
-         by a newer one, or been used. Nothing has changed.",
-    );
     pub(super) const LOOKS_SECRET: Self = Self::new(
         StatusCode::BAD_REQUEST,
         "looks_secret",
@@ -95,7 +65,6 @@ impl Refusal {
         "It was not searched for and is not shown here. If it was typed into the wrong place, \
          treat it as leaked.",
     );
-
     pub(super) const NOTHING_PENDING: Self = Self::new(
         StatusCode::NOT_FOUND,
         "nothing_pending",
@@ -122,150 +91,56 @@ impl Refusal {
         "Your new token still waits. Have the mail sent again in a minute.",
     );
 
-    pub(super) const fn new(
-        status: StatusCode,
-        code: &'static str,
-        title: &'static str,
-        detail: &'static str,
-    ) -> Self {
-        Self { status, code, title, detail: Cow::Borrowed(detail), retry_after: None }
-    }
-
     /// A request that cannot be understood.
     pub(super) fn bad_request(detail: impl Into<Cow<'static, str>>) -> Self {
-        let refusal =
-            Self::new(StatusCode::BAD_REQUEST, "bad_request", "This cannot be understood", "");
-        Self { detail: detail.into(), ..refusal }
+        let title = "This cannot be understood";
+        Self::new(StatusCode::BAD_REQUEST, "bad_request", title, "").because(detail)
     }
 
     /// A user has done this too often.
     pub(super) fn limited(retry_after: Duration) -> Self {
-        let refusal = Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many", "Too often", "");
-        refusal.after(retry_after)
+        Self::too_many("too_many", "Too often", retry_after)
     }
 
-    fn after(self, wait: Duration) -> Self {
-        let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
-        let unit = if seconds == 1 { "second" } else { "seconds" };
-        let detail = format!("Please try again in {seconds} {unit}. Nothing has changed.").into();
-        Self { detail, retry_after: Some(Duration::from_secs(seconds)), ..self }
-    }
-}
-
-impl From<RotationError> for Refusal {
-    fn from(error: RotationError) -> Self {
-        let conflict = |code, title, detail| Self::new(StatusCode::CONFLICT, code, title, detail);
-        match error {
-            RotationError::NoAccess => Self::new(
-                StatusCode::FORBIDDEN,
-                "no_access",
-                "You have no API access",
-                "An administrator grants it. Until then there are no tokens to see or to generate.",
+    /// The same problem in the words of the pages.
+    pub(super) fn for_people(&self) -> Self {
+        let words = match self.code {
+            "no_access" => Self::YOU_HAVE_NO_ACCESS,
+            "stale" => (
+                "This page was out of date",
+                "The tokens have changed since it was opened, in another window or by somebody \
+                 else. Nothing was done: look at what there is now, and decide again.",
             ),
-            RotationError::UnknownCode => Self::UNKNOWN_CODE,
-            RotationError::ExpiredCode => Self::new(
-                StatusCode::GONE,
-                "expired_code",
+            "expired_code" => (
                 "This code has run out",
                 "Have another one sent from your profile, or generate the token anew. Nothing has \
                  changed.",
             ),
-            RotationError::AlreadyConfirmed { id } => Self {
-                detail: format!("Token {id} is active already. There is nothing left to do.")
-                    .into(),
-                ..Self::new(StatusCode::GONE, "already_confirmed", "This is already done", "")
-            },
-            RotationError::TooSoon { retry_after } => {
-                let refusal = Self::limited(retry_after);
-                Self { code: "too_soon", title: "A mail was sent moments ago", ..refusal }
-            }
-            RotationError::BackupExists { .. } => conflict(
-                "backup_exists",
-                "There is a backup",
-                "Delete it first, or agree that the new token's activation ends it. Nothing has \
-                 changed.",
-            ),
-            RotationError::InUse { id, .. } => Self {
-                detail: format!("Token {id} was used lately. Nothing has changed.").into(),
-                ..conflict("in_use", "This token is still in use", "")
-            },
-            RotationError::NoLivePrimary => conflict(
-                "only_token",
-                "This is the only token left",
-                "There is no other that works. Nothing has changed.",
-            ),
-            RotationError::NoLiveBackup => conflict(
-                "no_backup",
-                "There is no backup",
-                "There is no token to go back to. Nothing has changed.",
-            ),
-            RotationError::AlreadyDone => {
-                conflict("already_done", "This is already done", "There is nothing left to do.")
-            }
-            _ => Self::STALE,
-        }
+            _ => return self.clone(),
+        };
+        self.in_words(words)
     }
-}
 
-impl From<StoreError> for Refusal {
-    fn from(error: StoreError) -> Self {
-        events::store_failed(&error);
-        if error.kind() == StoreErrorKind::Corrupt {
-            Self::new(
-                StatusCode::INTERNAL_SERVER_ERROR,
-                "unreadable_record",
-                "This account cannot be read",
-                "An administrator of the system has to look into it.",
-            )
-        } else {
-            unavailable()
-        }
-    }
-}
-
-fn unavailable() -> Refusal {
-    let refusal = Refusal::new(
-        StatusCode::SERVICE_UNAVAILABLE,
-        "unavailable",
-        "Not available just now",
-        "The tokens cannot be read or changed for the moment. Your tokens are not to blame: keep \
-         them, and look again before you repeat a change.",
+    /// Whoever is signed in asks for themselves.
+    pub(super) const YOU_HAVE_NO_ACCESS: (&'static str, &'static str) = (
+        "You have no API access",
+        "An administrator grants it. Until then there are no tokens to see or to generate.",
     );
-    Refusal { retry_after: Some(Duration::from_secs(1)), ..refusal }
-}
 
-impl From<ManageError> for Refusal {
-    fn from(error: ManageError) -> Self {
-        match error {
-            ManageError::Refused(error) => error.into(),
-            ManageError::Store(error) => error.into(),
-            ManageError::NoNotifier => Self::new(
-                StatusCode::INTERNAL_SERVER_ERROR,
-                "no_notifier",
-                "No mail can be sent",
-                "The system has not been told how to. Nothing has changed.",
-            ),
-            _ => unavailable(),
-        }
+    /// The same problem with another title and detail.
+    pub(super) fn in_words(&self, (title, detail): (&'static str, &'static str)) -> Self {
+        Self { title, detail: Cow::Borrowed(detail), ..self.clone() }
     }
 }
 
-impl From<UserIdError> for Refusal {
+impl From<UserIdError> for Problem {
     fn from(error: UserIdError) -> Self {
         Self::bad_request(format!("There can be no such user: {error}."))
     }
 }
 
-impl From<MethodError> for Refusal {
+impl From<MethodError> for Problem {
     fn from(error: MethodError) -> Self {
         Self::bad_request(format!("These methods cannot be granted: {error}. Nothing has changed."))
-    }
-}
-
-impl IntoResponse for Refusal {
-    fn into_response(self) -> Response {
-        let mut response = self.status.into_response();
-        response.extensions_mut().insert(self);
-        response
     }
 }

@@ -1,20 +1,19 @@
 //! Showing a token once more.
 
 use super::Shared;
-use super::refusal::Refusal;
 use crate::identity::{Actor, UserId};
-use crate::manage::RevealError;
+use crate::manage::{Problem, RevealError};
 use crate::token::{Token, TokenId};
 
 impl Shared {
     /// The token itself, where the host keeps tokens sealed. The history keeps
     /// that it was shown.
-    pub(super) async fn reveal(&self, user: &UserId, id: TokenId) -> Result<Token, Refusal> {
-        self.limits.reveal.take(user).map_err(Refusal::limited)?;
+    pub(super) async fn reveal(&self, user: &UserId, id: TokenId) -> Result<Token, Problem> {
+        self.limits.reveal.take(user).map_err(Problem::limited)?;
         match self.manager.reveal(&Actor::User, user, id).await {
             Ok(token) => Ok(token),
             Err(RevealError::Manage(error)) => Err(error.into()),
-            Err(_) => Err(Refusal::NOT_KEPT),
+            Err(_) => Err(Problem::NOT_KEPT),
         }
     }
 }

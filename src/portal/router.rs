@@ -8,8 +8,8 @@ use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::Redirect;
 use axum::routing::{MethodRouter, any, get, post};
 
-use super::refusal::Refusal;
 use super::{Shared, api, guard, pages};
+use crate::manage::Problem;
 
 /// The greatest body of a request in bytes.
 pub(super) const BODY_LIMIT: u64 = 16 * 1_024;
@@ -45,7 +45,7 @@ fn pages_of(portal: &Shared) -> Routes {
         .route(&at("/admin/revoke"), get(pages::admin::ask).post(pages::admin::revoke))
         .route(&at("/admin/erase"), get(pages::admin::ask_erase).post(pages::admin::erase))
         .route(&at("/{*rest}"), nothing())
-        .method_not_allowed_fallback(async || Refusal::METHOD)
+        .method_not_allowed_fallback(async || Problem::METHOD)
 }
 
 fn api_of(path: &str) -> Routes {
@@ -68,7 +68,7 @@ fn api_of(path: &str) -> Routes {
         .route(&at("admin/revoke-all"), post(api::admin::revoke_all))
         .route(&at("admin/erase"), post(api::admin::erase))
         .route(&at("{*rest}"), nothing())
-        .method_not_allowed_fallback(async || Refusal::METHOD)
+        .method_not_allowed_fallback(async || Problem::METHOD)
 }
 
 /// The same for everybody, so for those who have not signed in, too.
@@ -85,5 +85,5 @@ fn assets_of(portal: &Shared) -> Routes {
 }
 
 fn nothing() -> MethodRouter<Arc<Shared>> {
-    any(async || Refusal::NOT_FOUND)
+    any(async || Problem::NOT_FOUND)
 }

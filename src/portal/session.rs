@@ -4,8 +4,8 @@ use axum::extract::FromRequestParts;
 use http::header::USER_AGENT;
 use http::request::Parts;
 
-use super::refusal::Refusal;
 use crate::identity::{Actor, UserId};
+use crate::manage::Problem;
 use crate::usage::ClientLabel;
 
 /// The person whom the host has signed in: its session layer puts one into the
@@ -68,11 +68,11 @@ impl PortalUser {
 pub(super) struct SignedIn(pub(super) PortalUser);
 
 impl<S: Sync> FromRequestParts<S> for SignedIn {
-    type Rejection = Refusal;
+    type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Refusal> {
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         let user = parts.extensions.get::<PortalUser>().cloned();
-        let mut user = user.ok_or(Refusal::NOT_SIGNED_IN)?;
+        let mut user = user.ok_or(Problem::NOT_SIGNED_IN)?;
         if user.client.is_none() {
             let agent = parts.headers.get(USER_AGENT);
             user.client = agent.and_then(|agent| ClientLabel::of_user_agent(agent.as_bytes()));
@@ -91,10 +91,10 @@ impl Administrator {
 }
 
 impl<S: Sync> FromRequestParts<S> for Administrator {
-    type Rejection = Refusal;
+    type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refusal> {
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let SignedIn(user) = SignedIn::from_request_parts(parts, state).await?;
-        if user.is_admin { Ok(Self(user)) } else { Err(Refusal::NOT_ADMINISTRATOR) }
+        if user.is_admin { Ok(Self(user)) } else { Err(Problem::NOT_ADMINISTRATOR) }
     }
 }

@@ -14,11 +14,11 @@ use super::own::token;
 use super::show;
 use crate::account::Revision;
 use crate::identity::UserId;
+use crate::manage::Problem;
 use crate::method::MethodSet;
 use crate::portal::Shared;
 use crate::portal::act::Shown;
 use crate::portal::fields::{Fields, user_id};
-use crate::portal::refusal::Refusal;
 use crate::portal::session::Administrator;
 use crate::rotation::RotationError;
 use crate::store::PageSize;
@@ -27,7 +27,7 @@ pub(in crate::portal) async fn users(
     State(portal): State<Arc<Shared>>,
     _: Administrator,
     fields: Fields,
-) -> Result<Json<Value>, Refusal> {
+) -> Result<Json<Value>, Problem> {
     let after = fields.user("after")?;
     let size = fields.size()?;
     let page = portal.manager.list(after.as_ref(), size).await?;
@@ -41,10 +41,10 @@ pub(in crate::portal) async fn user(
     State(portal): State<Arc<Shared>>,
     _: Administrator,
     fields: Fields,
-) -> Result<Json<Value>, Refusal> {
+) -> Result<Json<Value>, Problem> {
     let user = fields.user("user")?;
-    let user = user.ok_or_else(|| Refusal::bad_request("Say which user is meant."))?;
-    let account = portal.manager.summary(&user).await?.ok_or(Refusal::NO_ACCOUNT)?;
+    let user = user.ok_or_else(|| Problem::bad_request("Say which user is meant."))?;
+    let account = portal.manager.summary(&user).await?.ok_or(Problem::NO_ACCOUNT)?;
     let view = match portal.manager.view(&user).await {
         Err(error) if error.refusal() == Some(RotationError::NoAccess) => None,
         view => Some(view?),
@@ -72,7 +72,7 @@ pub(in crate::portal) async fn grant(
     State(portal): State<Arc<Shared>>,
     admin: Administrator,
     Body(Methods { user, methods, revision }): Body<Methods>,
-) -> Result<StatusCode, Refusal> {
+) -> Result<StatusCode, Problem> {
     let (user, methods) = (user_id(&user)?, MethodSet::new(methods)?);
     let shown = revision.map(|Integer(revision)| Revision::from_u64(revision));
     portal.grant(&admin.actor(), &user, methods, shown).await?;
@@ -93,7 +93,7 @@ pub(in crate::portal) async fn revoke_all(
     State(portal): State<Arc<Shared>>,
     admin: Administrator,
     Body(All { user, primary, backup, pending }): Body<All>,
-) -> Result<StatusCode, Refusal> {
+) -> Result<StatusCode, Problem> {
     let [primary, backup, pending] = [primary, backup, pending].map(token);
     let shown = Shown { primary, backup, pending };
     portal.revoke_all(&admin.actor(), &user_id(&user)?, shown).await?;
@@ -113,7 +113,7 @@ pub(in crate::portal) async fn erase(
     State(portal): State<Arc<Shared>>,
     admin: Administrator,
     Body(Erased { user, revision: Integer(revision) }): Body<Erased>,
-) -> Result<StatusCode, Refusal> {
+) -> Result<StatusCode, Problem> {
     portal.erase(&admin.actor(), &user_id(&user)?, Revision::from_u64(revision)).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -6,36 +6,36 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use serde::de::DeserializeOwned;
 
-use crate::portal::refusal::Refusal;
+use crate::manage::Problem;
 
 /// A body of that form. Its type refuses unknown and repeated members; the
 /// parser refuses what is nested deeper than 128.
 pub(in crate::portal) struct Body<T>(pub(super) T);
 
 impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
-    type Rejection = Refusal;
+    type Rejection = Problem;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Refusal> {
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
         if !is_json(request.headers()) {
-            return Err(Refusal::NOT_JSON);
+            return Err(Problem::NOT_JSON);
         }
         let read = Bytes::from_request(request, state).await;
         let body = read.map_err(|rejection| match rejection.status() {
-            StatusCode::PAYLOAD_TOO_LARGE => Refusal::TOO_LARGE,
-            _ => Refusal::bad_request("The body could not be read. Nothing has changed."),
+            StatusCode::PAYLOAD_TOO_LARGE => Problem::TOO_LARGE,
+            _ => Problem::bad_request("The body could not be read. Nothing has changed."),
         })?;
         // A list would be taken for the members in their order.
         let what = "The body is not the JSON object that this operation takes";
         if !body.trim_ascii_start().starts_with(b"{") {
-            return Err(Refusal::bad_request(format!("{what}.")));
+            return Err(Problem::bad_request(format!("{what}.")));
         }
         // The parser's message could repeat what was sent, a secret in the wrong
         // place among it: only the place is told.
         serde_json::from_slice(&body).map(Self).map_err(|error| {
             let (line, column) = (error.line(), error.column());
             match member(&error) {
-                Some(problem) => Refusal::bad_request(format!("{what}: {problem}.")),
-                None => Refusal::bad_request(format!("{what}, at line {line}, column {column}.")),
+                Some(problem) => Problem::bad_request(format!("{what}: {problem}.")),
+                None => Problem::bad_request(format!("{what}, at line {line}, column {column}.")),
             }
         })
     }

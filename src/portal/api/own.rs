@@ -13,18 +13,17 @@ use super::number::Integer;
 use super::show;
 use crate::account::Revision;
 use crate::identity::Actor;
-use crate::manage::{Delivery, Guard};
+use crate::manage::{Delivery, Guard, Problem};
 use crate::portal::Shared;
 use crate::portal::act::Shown;
 use crate::portal::fields::{Fields, code};
-use crate::portal::refusal::Refusal;
 use crate::portal::session::SignedIn;
 use crate::token::TokenId;
 
 pub(in crate::portal) async fn tokens(
     State(portal): State<Arc<Shared>>,
     SignedIn(user): SignedIn,
-) -> Result<Json<Value>, Refusal> {
+) -> Result<Json<Value>, Problem> {
     Ok(Json(show::view(&portal.manager.view(user.user()).await?)))
 }
 
@@ -32,7 +31,7 @@ pub(in crate::portal) async fn history(
     State(portal): State<Arc<Shared>>,
     SignedIn(user): SignedIn,
     fields: Fields,
-) -> Result<Json<Value>, Refusal> {
+) -> Result<Json<Value>, Problem> {
     // Without access there is nothing to see, as everywhere.
     portal.manager.view(user.user()).await?;
     let before = fields.number("before")?.map(Revision::from_u64);
@@ -54,7 +53,7 @@ pub(in crate::portal) async fn generate(
     State(portal): State<Arc<Shared>>,
     SignedIn(user): SignedIn,
     Body(body): Body<Generate>,
-) -> Result<(StatusCode, Json<Value>), Refusal> {
+) -> Result<(StatusCode, Json<Value>), Problem> {
     let [primary, backup] = [body.primary, body.replacing_backup].map(token);
     let generated = portal.generate(&user, primary, backup).await?;
     let (delivery, code) = delivered(&generated.delivery);
@@ -80,7 +79,7 @@ pub(in crate::portal) async fn resend(
     State(portal): State<Arc<Shared>>,
     SignedIn(user): SignedIn,
     Body(body): Body<Named>,
-) -> Result<Json<Value>, Refusal> {
+) -> Result<Json<Value>, Problem> {
     let resent = portal.resend(&user, TokenId::from_u64(body.id.0)).await?;
     let (delivery, code) = delivered(&resent.delivery);
     Ok(Json(json!({
@@ -103,7 +102,7 @@ pub(in crate::portal) async fn confirm(
     State(portal): State<Arc<Shared>>,
     SignedIn(user): SignedIn,
     Body(body): Body<Confirm>,
-) -> Result<StatusCode, Refusal> {
+) -> Result<StatusCode, Problem> {
     portal.confirm(user.user(), code(&body.code)).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -112,7 +111,7 @@ pub(in crate::portal) async fn cancel(
     State(portal): State<Arc<Shared>>,
     SignedIn(user): SignedIn,
     Body(body): Body<Named>,
-) -> Result<StatusCode, Refusal> {
+) -> Result<StatusCode, Problem> {
     portal.cancel(user.user(), TokenId::from_u64(body.id.0)).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -137,7 +136,7 @@ pub(in crate::portal) async fn delete_backup(
     State(portal): State<Arc<Shared>>,
     SignedIn(user): SignedIn,
     Body(body): Body<End>,
-) -> Result<StatusCode, Refusal> {
+) -> Result<StatusCode, Problem> {
     let (id, guard) = body.parts();
     portal.delete_backup(user.user(), id, guard).await?;
     Ok(StatusCode::NO_CONTENT)
@@ -147,7 +146,7 @@ pub(in crate::portal) async fn roll_back(
     State(portal): State<Arc<Shared>>,
     SignedIn(user): SignedIn,
     Body(body): Body<End>,
-) -> Result<StatusCode, Refusal> {
+) -> Result<StatusCode, Problem> {
     let (id, guard) = body.parts();
     portal.roll_back(user.user(), id, guard).await?;
     Ok(StatusCode::NO_CONTENT)
@@ -157,7 +156,7 @@ pub(in crate::portal) async fn reveal(
     State(portal): State<Arc<Shared>>,
     SignedIn(user): SignedIn,
     Body(body): Body<Named>,
-) -> Result<Json<Value>, Refusal> {
+) -> Result<Json<Value>, Problem> {
     let token = portal.reveal(user.user(), TokenId::from_u64(body.id.0)).await?;
     Ok(Json(json!({ "id": body.id.0, "token": token.expose_secret() })))
 }
@@ -175,7 +174,7 @@ pub(in crate::portal) async fn revoke_all(
     State(portal): State<Arc<Shared>>,
     SignedIn(user): SignedIn,
     Body(All { primary, backup, pending }): Body<All>,
-) -> Result<StatusCode, Refusal> {
+) -> Result<StatusCode, Problem> {
     let [primary, backup, pending] = [primary, backup, pending].map(token);
     let shown = Shown { primary, backup, pending };
     portal.revoke_all(&Actor::User, user.user(), shown).await?;

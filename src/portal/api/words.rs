@@ -1,13 +1,12 @@
-//! What a refusal says to a program, which has no page, form or button.
+//! What a problem says to a program, which has no page, form or button.
 
-use std::borrow::Cow;
+use crate::manage::Problem;
 
-use crate::portal::refusal::Refusal;
-
-impl Refusal {
-    /// The same refusal in the words of the JSON operations.
+impl Problem {
+    /// The same problem in the words of the JSON operations.
     pub(in crate::portal) fn for_programs(&self) -> Self {
         let words = match self.code {
+            "no_access" => Self::YOU_HAVE_NO_ACCESS,
             "not_signed_in" => (
                 "Not signed in",
                 "The request carries no session of a user who has signed in. An API token is none.",
@@ -49,10 +48,10 @@ impl Refusal {
             ),
             "in_use" => {
                 let detail = format!("{} Say even_if_in_use to end it anyway.", self.detail);
-                return Self { detail: Cow::Owned(detail), ..self.clone() };
+                return self.clone().because(detail);
             }
             _ => return self.clone(),
         };
-        Self { title: words.0, detail: Cow::Borrowed(words.1), ..self.clone() }
+        self.in_words(words)
     }
 }

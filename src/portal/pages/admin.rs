@@ -14,12 +14,11 @@ use super::profile::Tokens;
 use super::{recent, saved};
 use crate::account::Revision;
 use crate::identity::UserId;
-use crate::manage::{AccountSummary, AccountView};
+use crate::manage::{AccountSummary, AccountView, Problem};
 use crate::method::MethodSet;
 use crate::portal::Shared;
 use crate::portal::fields::{Fields, Sent, user_id};
 use crate::portal::layout::{Layout, Page};
-use crate::portal::refusal::Refusal;
 use crate::portal::session::{Administrator, PortalUser};
 use crate::portal::show::Happened;
 use crate::rotation::RotationError;
@@ -73,7 +72,7 @@ pub(in crate::portal) async fn list(
     State(portal): State<Arc<Shared>>,
     admin: Administrator,
     fields: Fields,
-) -> Result<Response, Refusal> {
+) -> Result<Response, Problem> {
     let find = fields.user("find")?;
     let after = fields.user("after")?;
     let exact = match &find {
@@ -101,7 +100,7 @@ pub(in crate::portal) async fn find(
     State(portal): State<Arc<Shared>>,
     _: Administrator,
     sent: Sent,
-) -> Result<Response, Refusal> {
+) -> Result<Response, Problem> {
     let query = match sent.fields.text("find")?.unwrap_or_default().trim() {
         "" => String::new(),
         typed => format!("?find={}", encoded(&user_id(typed)?)),
@@ -113,7 +112,7 @@ pub(in crate::portal) async fn user(
     State(portal): State<Arc<Shared>>,
     admin: Administrator,
     fields: Fields,
-) -> Result<Response, Refusal> {
+) -> Result<Response, Problem> {
     let user = named(&fields)?;
     let account = portal.manager.summary(&user).await?;
     let view = view(&portal, &user).await?;
@@ -143,7 +142,7 @@ pub(in crate::portal) async fn grant(
     State(portal): State<Arc<Shared>>,
     admin: Administrator,
     sent: Sent,
-) -> Result<Response, Refusal> {
+) -> Result<Response, Problem> {
     let fields = &sent.fields;
     let user = named(fields)?;
     let typed = fields.text("other_methods")?.unwrap_or_default();
@@ -163,7 +162,7 @@ pub(in crate::portal) async fn ask(
     State(portal): State<Arc<Shared>>,
     admin: Administrator,
     fields: Fields,
-) -> Result<Response, Refusal> {
+) -> Result<Response, Problem> {
     let user = named(&fields)?;
     end_of_tokens(&portal, &admin.0, &user, None).await
 }
@@ -172,7 +171,7 @@ pub(in crate::portal) async fn revoke(
     State(portal): State<Arc<Shared>>,
     admin: Administrator,
     sent: Sent,
-) -> Result<Response, Refusal> {
+) -> Result<Response, Problem> {
     let user = named(&sent.fields)?;
     if !sent.fields.ticked("agree") {
         return end_of_tokens(&portal, &sent.user, &user, Some(NOT_AGREED)).await;
@@ -185,9 +184,9 @@ pub(in crate::portal) async fn ask_erase(
     State(portal): State<Arc<Shared>>,
     admin: Administrator,
     fields: Fields,
-) -> Result<Response, Refusal> {
+) -> Result<Response, Problem> {
     let user = named(&fields)?;
-    let account = portal.manager.summary(&user).await?.ok_or(Refusal::NO_ACCOUNT)?;
+    let account = portal.manager.summary(&user).await?.ok_or(Problem::NO_ACCOUNT)?;
     erasure(&portal, &admin.0, &user, account.revision, None).await
 }
 
@@ -195,7 +194,7 @@ pub(in crate::portal) async fn erase(
     State(portal): State<Arc<Shared>>,
     admin: Administrator,
     sent: Sent,
-) -> Result<Response, Refusal> {
+) -> Result<Response, Problem> {
     let user = named(&sent.fields)?;
     let shown = sent.fields.number("revision")?.map_or(Revision::ABSENT, Revision::from_u64);
     if !sent.fields.ticked("agree") {
@@ -213,7 +212,7 @@ async fn erasure(
     user: &UserId,
     shown: Revision,
     problem: Option<&'static str>,
-) -> Result<Response, Refusal> {
+) -> Result<Response, Problem> {
     let view = view(portal, user).await?;
     let plan = Plan::erase(user, view.as_ref())
         .with("user", user.as_str())
@@ -228,7 +227,7 @@ async fn revocation(
     user: &UserId,
     shown: Option<Revision>,
     problem: Option<&'static str>,
-) -> Result<Response, Refusal> {
+) -> Result<Response, Problem> {
     let view = view(portal, user).await?;
     let revision = shown.map(|shown| shown.as_u64().to_string()).unwrap_or_default();
     let plan = Plan::revoke_access(user, view.as_ref())
@@ -244,7 +243,7 @@ async fn end_of_tokens(
     admin: &PortalUser,
     user: &UserId,
     problem: Option<&'static str>,
-) -> Result<Response, Refusal> {
+) -> Result<Response, Problem> {
     let view = portal.manager.view(user).await?;
     let mut plan = Plan::revoke_all(&view)?.with("user", user.as_str());
     plan.heading = format!("Revoke every token of {user}");
@@ -281,12 +280,12 @@ impl Row {
     }
 }
 
-fn named(fields: &Fields) -> Result<UserId, Refusal> {
-    fields.user("user")?.ok_or_else(|| Refusal::bad_request("Say which user is meant."))
+fn named(fields: &Fields) -> Result<UserId, Problem> {
+    fields.user("user")?.ok_or_else(|| Problem::bad_request("Say which user is meant."))
 }
 
 /// What there is to see of a user; `None` without access.
-async fn view(portal: &Shared, user: &UserId) -> Result<Option<AccountView>, Refusal> {
+async fn view(portal: &Shared, user: &UserId) -> Result<Option<AccountView>, Problem> {
     match portal.manager.view(user).await {
         Err(error) if error.refusal() == Some(RotationError::NoAccess) => Ok(None),
         view => Ok(Some(view?)),

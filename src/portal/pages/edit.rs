@@ -12,12 +12,11 @@ use super::profile::Tokens;
 use super::saved;
 use super::verify::activation;
 use crate::identity::Actor;
-use crate::manage::{AccountView, Delivery, GeneratedPrimary, Guard, TokenView};
+use crate::manage::{AccountView, Delivery, GeneratedPrimary, Guard, Problem, TokenView};
 use crate::portal::Shared;
 use crate::portal::act::Shown;
 use crate::portal::fields::{Fields, Sent};
 use crate::portal::layout::{Layout, Page};
-use crate::portal::refusal::Refusal;
 use crate::portal::session::{PortalUser, SignedIn};
 use crate::portal::show::Moment;
 use crate::token::TokenId;
@@ -54,19 +53,19 @@ enum Action {
 }
 
 impl Action {
-    fn named(name: &str) -> Result<Self, Refusal> {
+    fn named(name: &str) -> Result<Self, Problem> {
         match name {
             "generate" => Ok(Self::Generate),
             "delete-backup" => Ok(Self::DeleteBackup),
             "roll-back" => Ok(Self::RollBack),
             "cancel-pending" => Ok(Self::CancelPending),
             "revoke-all" => Ok(Self::RevokeAll),
-            _ => Err(Refusal::NOT_FOUND),
+            _ => Err(Problem::NOT_FOUND),
         }
     }
 
     /// What it would do now.
-    fn plan(self, view: &AccountView) -> Result<Plan, Refusal> {
+    fn plan(self, view: &AccountView) -> Result<Plan, Problem> {
         let in_use = |token: &Option<TokenView>| token.as_ref().is_some_and(|token| token.in_use);
         match self {
             Self::Generate => Ok(Plan::generate(view)),
@@ -78,9 +77,9 @@ impl Action {
     }
 
     /// Does it, unless it has been done.
-    async fn run(self, portal: &Shared, sent: &Sent) -> Result<Done, Refusal> {
+    async fn run(self, portal: &Shared, sent: &Sent) -> Result<Done, Problem> {
         let (user, fields) = (sent.user.user(), &sent.fields);
-        let id = || fields.token("id").and_then(|id| id.ok_or(Refusal::STALE));
+        let id = || fields.token("id").and_then(|id| id.ok_or(Problem::STALE));
         let waived = fields.ticked("even_if_in_use");
         let guard = if waived { Guard::EvenIfInUse } else { Guard::UnlessInUse };
         match self {
@@ -105,7 +104,7 @@ enum Done {
 }
 
 /// The tokens that a form was about.
-pub(super) fn shown_in(fields: &Fields) -> Result<Shown, Refusal> {
+pub(super) fn shown_in(fields: &Fields) -> Result<Shown, Problem> {
     Ok(Shown {
         primary: fields.token("primary")?,
         backup: fields.token("backup")?,
@@ -116,7 +115,7 @@ pub(super) fn shown_in(fields: &Fields) -> Result<Shown, Refusal> {
 pub(in crate::portal) async fn choose(
     State(portal): State<Arc<Shared>>,
     SignedIn(user): SignedIn,
-) -> Result<Response, Refusal> {
+) -> Result<Response, Problem> {
     let view = portal.manager.view(user.user()).await?;
     let tokens = Tokens::of(&view);
     let layout = Layout::of(&portal, &user, "Edit", "profile");
@@ -127,7 +126,7 @@ pub(in crate::portal) async fn ask(
     State(portal): State<Arc<Shared>>,
     SignedIn(user): SignedIn,
     Path(name): Path<String>,
-) -> Result<Response, Refusal> {
+) -> Result<Response, Problem> {
     page(&portal, &user, &name, None).await
 }
 
@@ -135,7 +134,7 @@ pub(in crate::portal) async fn save(
     State(portal): State<Arc<Shared>>,
     Path(name): Path<String>,
     sent: Sent,
-) -> Result<Response, Refusal> {
+) -> Result<Response, Problem> {
     let action = Action::named(&name)?;
     if !sent.fields.ticked("agree") {
         return page(&portal, &sent.user, &name, Some(NOT_AGREED)).await;
@@ -154,11 +153,11 @@ pub(in crate::portal) async fn save(
 pub(in crate::portal) async fn resend(
     State(portal): State<Arc<Shared>>,
     sent: Sent,
-) -> Result<Response, Refusal> {
-    let id = sent.fields.token("id")?.ok_or(Refusal::STALE)?;
+) -> Result<Response, Problem> {
+    let id = sent.fields.token("id")?.ok_or(Problem::STALE)?;
     match portal.resend(&sent.user, id).await?.delivery {
         Delivery::Sent => Ok(saved(&portal, "?saved").into_response()),
-        Delivery::NotSent(_) => Err(Refusal::NOT_SENT),
+        Delivery::NotSent(_) => Err(Problem::NOT_SENT),
         Delivery::ToCaller(code) => activation(&portal, &sent.user, &code).await,
     }
 }
@@ -168,7 +167,7 @@ async fn page(
     user: &PortalUser,
     name: &str,
     problem: Option<&'static str>,
-) -> Result<Response, Refusal> {
+) -> Result<Response, Problem> {
     let action = Action::named(name)?;
     let view = portal.manager.view(user.user()).await?;
     let mut plan = action.plan(&view)?;

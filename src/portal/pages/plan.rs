@@ -1,9 +1,8 @@
 //! What a change will do to what is running, in words.
 
 use crate::identity::UserId;
-use crate::manage::{AccountView, TokenView};
+use crate::manage::{AccountView, Problem, TokenView};
 use crate::portal::act::Shown;
-use crate::portal::refusal::Refusal;
 use crate::portal::show::{Moment, PendingCard, TokenCard};
 use crate::rotation::RotationError;
 use crate::token::TokenId;
@@ -97,8 +96,8 @@ impl Plan {
         }
     }
 
-    pub(super) fn delete_backup(view: &AccountView) -> Result<Self, Refusal> {
-        let backup = view.backup.as_ref().ok_or(Refusal::STALE)?;
+    pub(super) fn delete_backup(view: &AccountView) -> Result<Self, Problem> {
+        let backup = view.backup.as_ref().ok_or(Problem::STALE)?;
         let plan = Self::new("Delete Backup", format!("Delete the backup, {}.", name(backup)))
             .hide("id", Some(backup.id))
             .effect(format!(
@@ -115,8 +114,8 @@ impl Plan {
         })
     }
 
-    pub(super) fn roll_back(view: &AccountView) -> Result<Self, Refusal> {
-        let primary = view.primary.as_ref().ok_or(Refusal::STALE)?;
+    pub(super) fn roll_back(view: &AccountView) -> Result<Self, Problem> {
+        let primary = view.primary.as_ref().ok_or(Problem::STALE)?;
         let backup = view.backup.as_ref().ok_or(RotationError::NoLiveBackup)?;
         let agree = format!("Give up {} and go back to {}.", name(primary), name(backup));
         Ok(Self::new("Make the backup primary again", agree)
@@ -133,8 +132,8 @@ impl Plan {
             )))
     }
 
-    pub(super) fn cancel_pending(view: &AccountView) -> Result<Self, Refusal> {
-        let pending = view.pending.as_ref().ok_or(Refusal::STALE)?;
+    pub(super) fn cancel_pending(view: &AccountView) -> Result<Self, Problem> {
+        let pending = view.pending.as_ref().ok_or(Problem::STALE)?;
         let card = PendingCard::new(pending, view.now);
         let plan = Self::new("Cancel the new token", format!("Drop token {}.", card.id))
             .hide("id", Some(pending.id))
@@ -147,7 +146,7 @@ impl Plan {
         Ok(Self { ends_something: false, ..plan })
     }
 
-    pub(super) fn revoke_all(view: &AccountView) -> Result<Self, Refusal> {
+    pub(super) fn revoke_all(view: &AccountView) -> Result<Self, Problem> {
         let shown = Shown::of(view);
         if shown == Shown::default() {
             return Err(RotationError::AlreadyDone.into());

@@ -7,11 +7,10 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 
 use super::recent;
-use crate::manage::AccountView;
+use crate::manage::{AccountView, Problem};
 use crate::portal::Shared;
 use crate::portal::fields::Fields;
 use crate::portal::layout::{Layout, Page};
-use crate::portal::refusal::Refusal;
 use crate::portal::session::SignedIn;
 use crate::portal::show::{Happened, PendingCard, TokenCard};
 use crate::rotation::RotationError;
@@ -70,7 +69,7 @@ pub(in crate::portal) async fn show(
     State(portal): State<Arc<Shared>>,
     SignedIn(user): SignedIn,
     fields: Fields,
-) -> Result<Response, Refusal> {
+) -> Result<Response, Problem> {
     let layout = Layout::of(&portal, &user, "Profile", "profile");
     let view = match portal.manager.view(user.user()).await {
         Err(error) if error.refusal() == Some(RotationError::NoAccess) => {

@@ -6,10 +6,10 @@ use askama::Template;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 
+use crate::manage::Problem;
 use crate::portal::Shared;
 use crate::portal::fields::Sent;
 use crate::portal::layout::{Layout, Page};
-use crate::portal::refusal::Refusal;
 use crate::token::TokenId;
 
 #[derive(Template)]
@@ -23,8 +23,8 @@ struct Revealed<'a> {
 pub(in crate::portal) async fn show(
     State(portal): State<Arc<Shared>>,
     sent: Sent,
-) -> Result<Response, Refusal> {
-    let id = sent.fields.token("id")?.ok_or(Refusal::STALE)?;
+) -> Result<Response, Problem> {
+    let id = sent.fields.token("id")?.ok_or(Problem::STALE)?;
     let token = portal.reveal(sent.user.user(), id).await?;
     let layout = Layout::of(&portal, &sent.user, "Your token", "profile");
     Ok(Page(Revealed { layout, token: token.expose_secret(), id }).into_response())

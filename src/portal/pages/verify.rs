@@ -12,11 +12,10 @@ use axum::response::{IntoResponse, Response};
 
 use super::saved;
 use crate::audit::Event;
-use crate::manage::AccountView;
+use crate::manage::{AccountView, Problem};
 use crate::portal::Shared;
 use crate::portal::fields::{Fields, Sent, code};
 use crate::portal::layout::{Layout, Page};
-use crate::portal::refusal::Refusal;
 use crate::portal::session::{PortalUser, SignedIn};
 use crate::portal::show::PendingCard;
 use crate::rotation::{Command, RotationError};
@@ -35,7 +34,7 @@ pub(in crate::portal) async fn show(
     State(portal): State<Arc<Shared>>,
     SignedIn(user): SignedIn,
     fields: Fields,
-) -> Result<Response, Refusal> {
+) -> Result<Response, Problem> {
     match fields.text("code")? {
         None => typing(&portal, &user).await,
         Some(text) => {
@@ -53,7 +52,7 @@ pub(in crate::portal) async fn show(
 pub(in crate::portal) async fn confirm(
     State(portal): State<Arc<Shared>>,
     sent: Sent,
-) -> Result<Response, Refusal> {
+) -> Result<Response, Problem> {
     let text = sent.fields.text("code")?.unwrap_or_default();
     portal.confirm(sent.user.user(), code(text)).await?;
     Ok(saved(&portal, "?saved").into_response())
@@ -64,7 +63,7 @@ pub(super) async fn activation(
     portal: &Shared,
     user: &PortalUser,
     code: &ConfirmationCode,
-) -> Result<Response, Refusal> {
+) -> Result<Response, Problem> {
     let confirm = Command::Confirm { code: code.digest(user.user()) };
     let event = portal.manager.preview(user.user(), confirm).await?;
     let view = portal.manager.view(user.user()).await?;
@@ -80,9 +79,9 @@ fn unseen(portal: &Shared, user: &PortalUser, code: &ConfirmationCode) -> Respon
 }
 
 /// The page that asks for a code.
-async fn typing(portal: &Shared, user: &PortalUser) -> Result<Response, Refusal> {
+async fn typing(portal: &Shared, user: &PortalUser) -> Result<Response, Problem> {
     let view = portal.manager.view(user.user()).await?;
-    let Some(pending) = &view.pending else { return Err(Refusal::NOTHING_PENDING) };
+    let Some(pending) = &view.pending else { return Err(Problem::NOTHING_PENDING) };
     let card = PendingCard::new(pending, view.now);
     if card.is_expired {
         return Err(RotationError::ExpiredCode.into());

@@ -40,6 +40,7 @@ async fn manager(life: &Life, list: &mut List) {
     list.add("Tokens", &built.expect("tokens"));
     list.add("StartError", &StartError::NoNotifier);
     list.add("ManageError", &ManageError::RepeatedToken);
+    list.add("Problem", &tower_api_token::manage::Problem::from(ManageError::RepeatedToken));
     list.add("Confirmation", &Confirmation::ByCaller);
     list.add("Guard", &Guard::EvenIfInUse);
     list.add("TokenView", &view.primary);
