@@ -17,6 +17,7 @@
 //! | `ERROR` | `store unusable` | the same, of a store that is not set up or refuses: somebody has to look |
 //! | `ERROR` | `unreadable record` | a request was answered 500 |
 //! | `WARN` | `tokens in use are not recognised: …` | a manager has started over a store with tokens that are refused |
+//! | `ERROR` | `sealer failed` | a request was answered 503, since a token could not be sealed or opened |
 //! | `ERROR` | `another node has another pepper of this version` | the key of one of them is wrong |
 //! | `DEBUG` | `denied` | a request was denied; `reason` tells what the answer does not, such as that the token has expired |
 
@@ -31,8 +32,8 @@ pub use self::audit::{EventSink, Events};
 #[cfg(feature = "cache")]
 pub(crate) use self::log::cache_trust_changed;
 pub(crate) use self::log::{
-    denied, host_panicked, notice_not_sent, pepper_differs, store_failed, tokens_unrecognised,
-    uses_never_written,
+    denied, host_panicked, notice_not_sent, pepper_differs, sealer_failed, store_failed,
+    tokens_unrecognised, uses_never_written,
 };
 #[cfg(feature = "tokio")]
 pub(crate) use self::log::{dropped_unclosed, erasure_unknown, outcome_unknown};

@@ -13,7 +13,7 @@
 //! | [`credentials`], [`token`] | where a token may stand, and what it looks like |
 //! | `portal` | the pages on which users and administrators do it (feature `portal`) |
 //! | [`usage`], [`events`], [`notify`] | last uses, audit, messages to users |
-//! | `reveal` | tokens that can be shown again (feature `reveal`) |
+//! | [`sealing`] | tokens that can be shown again |
 //! | [`authenticate`] | the decision without the layer |
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -40,9 +40,8 @@ pub mod middleware;
 pub mod notify;
 #[cfg(feature = "portal")]
 pub mod portal;
-#[cfg(feature = "reveal")]
-pub mod reveal;
 pub mod rotation;
+pub mod sealing;
 pub mod store;
 pub mod time;
 pub mod token;

@@ -123,10 +123,7 @@ mod outcome;
 mod peppers;
 mod preview;
 mod problem;
-#[cfg(feature = "reveal")]
 mod reveal;
-#[cfg_attr(not(feature = "reveal"), path = "manage/no_sealing.rs")]
-mod sealing;
 #[cfg_attr(not(feature = "tokio"), path = "manage/no_tasks.rs")]
 mod tasks;
 mod view;
@@ -143,9 +140,7 @@ pub use self::import::{ImportError, ImportItem, ImportedToken};
 pub use self::options::{Confirmation, Guard};
 pub use self::outcome::{Delivery, GeneratedPrimary, IssuedToken, ResentConfirmation};
 pub use self::problem::Problem;
-#[cfg(feature = "reveal")]
 pub use self::reveal::RevealError;
-use self::sealing::Sealing;
 use self::tasks::Tasks;
 pub use self::view::{AccountSummary, AccountView, PendingView, SummaryPage, TokenView};
 use crate::audit::AuditEntry;
@@ -154,6 +149,7 @@ use crate::identity::{Actor, UserId};
 use crate::method::MethodSet;
 use crate::notify::Notifier;
 use crate::rotation::{Command, Policy};
+use crate::sealing::Sealer;
 use crate::store::{AccountStore, StoreError};
 use crate::token::{ConfirmationCode, RandomSource, TokenId, TokenScheme};
 use crate::usage::UsageRecorder;
@@ -214,7 +210,7 @@ struct Inner {
     events: Events,
     usage: Option<UsageRecorder>,
     random: Box<dyn RandomSource>,
-    sealing: Sealing,
+    sealer: Option<Box<dyn Sealer>>,
     claims: Arc<Claims>,
     tasks: Tasks,
 }

@@ -88,8 +88,6 @@ mod layout;
 mod limit;
 mod pages;
 mod refusal;
-#[cfg_attr(not(feature = "reveal"), path = "portal/no_reveal.rs")]
-mod reveal;
 mod router;
 mod session;
 mod show;

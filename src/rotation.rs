@@ -103,6 +103,18 @@ pub enum Command {
     },
 }
 
+impl Command {
+    /// The token that it brings into the account, if it does.
+    pub(crate) const fn new_token(&mut self) -> Option<&mut NewToken> {
+        match self {
+            Self::GeneratePrimary { token, .. }
+            | Self::Issue { token }
+            | Self::Import { token, .. } => Some(token),
+            _ => None,
+        }
+    }
+}
+
 /// What an account learns of a token that it is to keep.
 #[derive(Clone, Debug)]
 #[non_exhaustive]

@@ -21,9 +21,8 @@ use crate::events::{dropped_unclosed, store_failed};
 use crate::manage::{Confirmation, StartError, TokenManager, TokenManagerBuilder};
 use crate::middleware::TokenAuthLayer;
 use crate::notify::Notifier;
-#[cfg(feature = "reveal")]
-use crate::reveal::SealingKey;
 use crate::rotation::Policy;
+use crate::sealing::Sealer;
 use crate::store::{AccountStore, StoreError};
 use crate::time::{Clock, SystemClock};
 use crate::token::TokenScheme;
@@ -263,11 +262,11 @@ impl TokensBuilder {
         self
     }
 
-    /// Keeps every token from now on sealed with this key, so that it can be
-    /// [revealed](TokenManager::reveal). Default: none is kept.
-    #[cfg(feature = "reveal")]
-    pub fn sealing_key(mut self, key: SealingKey) -> Self {
-        self.manager = self.manager.sealing_key(key);
+    /// What keeps every token from now on sealed, so that it can be
+    /// [revealed](TokenManager::reveal); a later one takes the place of an earlier
+    /// one. Default: none is kept.
+    pub fn sealer(mut self, sealer: impl Sealer) -> Self {
+        self.manager = self.manager.sealer(sealer);
         self
     }
 

@@ -3,7 +3,7 @@
 use std::error::Error;
 
 use tower_api_token::TokensBuilder;
-use tower_api_token::reveal::SealingKey;
+use tower_api_token::sealing::SealingKey;
 
 use crate::Options;
 
@@ -13,5 +13,5 @@ pub(crate) fn kept(
     options: &Options,
 ) -> Result<TokensBuilder, Box<dyn Error>> {
     let Some(file) = &options.sealing_key else { return Ok(builder) };
-    Ok(builder.sealing_key(SealingKey::new(1, &std::fs::read(file)?)?))
+    Ok(builder.sealer(SealingKey::new(1, &std::fs::read(file)?)?))
 }

@@ -24,8 +24,8 @@ pub struct TokenRecord {
     /// When it became usable: confirmed, issued or imported. For a pending
     /// token the same as `made_at`.
     pub active_since: Timestamp,
-    /// The token itself, encrypted, if the host has chosen to keep it; see the
-    /// module `reveal` (feature of that name). A store keeps it as it is.
+    /// The token itself, encrypted, if the host has chosen to keep it; see
+    /// [`sealing`](crate::sealing). A store keeps it as it is.
     pub sealed: Option<SealedToken>,
 }
 

@@ -8,6 +8,7 @@ use crate::audit::AccountErased;
 use crate::audit::AuditEntry;
 use crate::denial::Denial;
 use crate::notify::NotifyError;
+use crate::sealing::SealerError;
 use crate::store::{StoreError, StoreErrorKind};
 use crate::token::{PepperVersion, TokenPrefix};
 
@@ -26,6 +27,12 @@ pub(crate) fn store_failed(error: &StoreError) {
             tracing::error!(target: TARGET, %error, source, "store unusable");
         }
     }
+}
+
+/// A token could not be sealed or opened, and a request was answered so.
+pub(crate) fn sealer_failed(error: &SealerError) {
+    let source = error.source().map(tracing::field::display);
+    tracing::error!(target: TARGET, %error, source, "sealer failed");
 }
 
 /// A request was denied.

@@ -3,12 +3,12 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::sealing::Sealing;
 use super::tasks::Tasks;
 use super::{Confirmation, Inner, TokenManager, peppers};
 use crate::events::Events;
 use crate::notify::Notifier;
 use crate::rotation::Policy;
+use crate::sealing::Sealer;
 use crate::store::{AccountStore, StoreError};
 use crate::token::{PepperVersion, RandomSource, SystemRandom, TokenScheme};
 use crate::usage::UsageRecorder;
@@ -45,7 +45,7 @@ impl TokenManagerBuilder {
             events: Events::default(),
             usage: None,
             random: Box::new(SystemRandom),
-            sealing: Sealing::none(),
+            sealer: None,
             claims: Arc::default(),
             tasks: Tasks::none(),
         })
@@ -97,7 +97,15 @@ impl TokenManagerBuilder {
         self
     }
 
-    /// What tokens, codes and nonces are made from. Default: [`SystemRandom`].
+    /// What keeps every token from now on sealed, so that it can be
+    /// [revealed](TokenManager::reveal); a later one takes the place of an earlier
+    /// one, and what that has sealed is not revealed. Default: none is kept.
+    pub fn sealer(mut self, sealer: impl Sealer) -> Self {
+        self.0.sealer = Some(Box::new(sealer));
+        self
+    }
+
+    /// What tokens and codes are made from. Default: [`SystemRandom`].
     ///
     /// Dangerous: from a source that anyone can predict come tokens that anyone
     /// can guess. It is for tests that need a certain token.

@@ -11,7 +11,7 @@ use crate::identity::{Actor, UserId};
 use crate::rotation::{self, Command, Facts, RotationError};
 use crate::store::{PageSize, Replacement, StoreError, StoreErrorKind};
 use crate::time::Timestamp;
-use crate::token::TokenId;
+use crate::token::{Token, TokenId};
 use crate::usage::UsageRecorder;
 
 /// How often a change is tried before others win for good.
@@ -34,7 +34,7 @@ impl Inner {
         command: &Command,
         code: Option<&NewCode>,
     ) -> Result<Changed, ManageError> {
-        self.change_by(None, actor, user, |_| Ok(command.clone()), code).await
+        self.change_by(None, actor, user, command, None, code).await
     }
 
     /// Makes the change if the account still has the revision `expected`.
@@ -45,19 +45,20 @@ impl Inner {
         user: &UserId,
         command: &Command,
     ) -> Result<Changed, ManageError> {
-        self.change_by(Some(expected), actor, user, |_| Ok(command.clone()), None).await
+        self.change_by(Some(expected), actor, user, command, None, None).await
     }
 
-    /// Makes the change that `command` makes of the account as it is, if it has
-    /// the revision `expected` where one is given: again if others were faster,
-    /// and once only. `code` is that of the token which is
-    /// pending after it, where the change makes a new one.
+    /// Makes the change of the account as it is, if it has the revision `expected`
+    /// where one is given: again if others were faster, and once only. `token` is
+    /// the one that the command brings, where it is known, to be kept sealed; `code`
+    /// that of the token which is pending after it, where the change makes a new one.
     pub(super) async fn change_by(
         self: &Arc<Self>,
         expected: Option<Revision>,
         actor: &Actor,
         user: &UserId,
-        command: impl Fn(&Account) -> Result<Command, ManageError> + Send,
+        command: &Command,
+        token: Option<&Token>,
         code: Option<&NewCode>,
     ) -> Result<Changed, ManageError> {
         let mut conflicted = None;
@@ -65,13 +66,16 @@ impl Inner {
             let loaded = self.store.load(user).await?;
             has_revision(loaded.revision(), expected)?;
             let before = loaded.account_or_absent(user);
-            let command = command(&before)?;
-            // Nobody has changed the account, so it was the digest.
-            if brings_token(&command) && conflicted == Some(before.revision()) {
-                return Err(RotationError::DigestInUse.into());
+            let mut command = command.clone();
+            let facts = self.facts(user, &command, loaded.now).await?;
+            if let Some(new) = command.new_token() {
+                // Nobody has changed the account, so it was the digest.
+                if conflicted == Some(before.revision()) {
+                    return Err(RotationError::DigestInUse.into());
+                }
+                self.seal(new, token, &before).await?;
             }
             conflicted = Some(before.revision());
-            let facts = self.facts(user, &command, loaded.now).await?;
             let replacement = replacement(&before, loaded.revision(), actor, command, &facts)?;
             if let Some(changed) = self.write(replacement, code).await? {
                 return Ok(changed);
@@ -185,11 +189,4 @@ pub(super) fn has_revision(
         Some(expected) if now.unwrap_or(Revision::ABSENT) != expected => Err(RotationError::Stale),
         _ => Ok(()),
     }
-}
-
-const fn brings_token(command: &Command) -> bool {
-    matches!(
-        command,
-        Command::GeneratePrimary { .. } | Command::Issue { .. } | Command::Import { .. }
-    )
 }

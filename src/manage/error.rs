@@ -4,6 +4,7 @@ use super::change::ATTEMPTS;
 use super::generate::GENERATIONS;
 use super::import::ImportError;
 use crate::rotation::RotationError;
+use crate::sealing::SealerError;
 use crate::store::StoreError;
 use crate::token::RandomError;
 
@@ -24,6 +25,10 @@ pub enum ManageError {
     /// There was no randomness for a new token. Nothing has changed.
     #[error(transparent)]
     Random(#[from] RandomError),
+    /// The new token could not be sealed, or a sealed one not be opened for the
+    /// time being. Nothing has changed.
+    #[error(transparent)]
+    Sealer(#[from] SealerError),
     /// The random generator gave known tokens only. Nothing has changed.
     #[error("the random generator gave {GENERATIONS} tokens in a row that are already known")]
     RepeatedToken,

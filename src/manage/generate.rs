@@ -8,10 +8,10 @@ use super::change::Changed;
 use super::follow::NewCode;
 use super::outcome::{GeneratedPrimary, IssuedToken, ResentConfirmation};
 use super::{Confirmation, Inner, ManageError, TokenManager};
-use crate::account::{Account, Revision};
+use crate::account::Revision;
 use crate::identity::{Actor, UserId};
 use crate::rotation::{Command, NewToken, RotationError};
-use crate::token::{ConfirmationCode, RandomError, Token, TokenId};
+use crate::token::{ConfirmationCode, Token, TokenId};
 use crate::usage::ClientLabel;
 
 /// How often a token is generated before the generator counts as broken.
@@ -260,27 +260,12 @@ impl Inner {
                 continue;
             }
             let new = NewToken::new(digests.stored, self.scheme.hint(&token));
-            let command = |before: &Account| {
-                self.sealed(new.clone(), Some(&token), before).map(&command).map_err(Into::into)
-            };
-            match self.change_by(expected, actor, user, command, code).await {
+            let command = command(new);
+            match self.change_by(expected, actor, user, &command, Some(&token), code).await {
                 Err(ManageError::Refused(RotationError::DigestInUse)) => {}
                 changed => return Ok((token, changed?)),
             }
         }
         Err(ManageError::RepeatedToken)
-    }
-
-    /// The token as the next one of that account keeps it: sealed, if there is a
-    /// key and the token itself is known.
-    pub(super) fn sealed(
-        &self,
-        new: NewToken,
-        token: Option<&Token>,
-        before: &Account,
-    ) -> Result<NewToken, RandomError> {
-        let (user, id) = (before.user(), TokenId::from_u64(before.next_token()));
-        let seal = |token| self.sealing.seal(token, user, id, &*self.random);
-        Ok(NewToken { sealed: token.map(seal).transpose()?.flatten(), ..new })
     }
 }

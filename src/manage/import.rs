@@ -66,11 +66,9 @@ impl TokenManager {
         let (actor, user, token) = (actor.clone(), user.clone(), token.clone());
         let import = |inner: Arc<Inner>| async move {
             let new = inner.importable(&user, slot, &token).await?;
-            let command = |before: &Account| {
-                let token = inner.sealed(new.clone(), token.plain(), before)?;
-                Ok(Command::Import { slot, token, made_at })
-            };
-            Ok(inner.change_by(None, &actor, &user, command, None).await?.entry)
+            let command = Command::Import { slot, token: new, made_at };
+            let change = inner.change_by(None, &actor, &user, &command, token.plain(), None);
+            Ok(change.await?.entry)
         };
         self.run(import).await
     }

@@ -46,8 +46,8 @@ use crate::store::{StoreError, StoreErrorKind};
 ///
 /// With the feature `axum` it is a response by itself, and is found again in that
 /// response's extensions. It holds no secret, and nothing of a failure's cause:
-/// the conversion from an error writes a failure of the store to the log, as the
-/// layer does.
+/// the conversion from an error writes a failure of the store or the sealer to the
+/// log, as the layer does.
 ///
 /// | error | status | code |
 /// |---|---|---|
@@ -185,6 +185,10 @@ impl From<ManageError> for Problem {
             ManageError::Import(error) => error.into(),
             ManageError::Store(error) => error.into(),
             ManageError::NoNotifier => Self::NO_NOTIFIER,
+            ManageError::Sealer(error) => {
+                events::sealer_failed(&error);
+                Self::UNAVAILABLE
+            }
             ManageError::Random(_) | ManageError::RepeatedToken | ManageError::Contended => {
                 Self::UNAVAILABLE
             }

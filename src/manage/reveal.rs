@@ -1,31 +1,19 @@
-//! Showing a token once more.
+//! Keeping tokens sealed, where the host has a sealer, and showing them once more.
 
 use std::sync::Arc;
 
-use super::sealing::Sealing;
-use super::{Inner, ManageError, TokenManager, TokenManagerBuilder};
+use super::{Inner, ManageError, TokenManager};
 use crate::account::{Account, TokenRecord};
 use crate::identity::{Actor, UserId};
-use crate::reveal::{OpenError, SealingKey, SealingKeyId};
-use crate::rotation::Command;
+use crate::rotation::{Command, NewToken};
+use crate::sealing::{Sealer, SealerError};
 use crate::store::StoreError;
-use crate::token::{Token, TokenId};
-
-impl TokenManagerBuilder {
-    /// Keeps every token from now on sealed with this key, so that it can be
-    /// [revealed](TokenManager::reveal). There is one key: a later one takes the place
-    /// of an earlier one, and what that has sealed is not revealed. Default: none is
-    /// kept.
-    pub fn sealing_key(mut self, key: SealingKey) -> Self {
-        self.0.sealing = Sealing(Some(key));
-        self
-    }
-}
+use crate::token::{SealedToken, Token, TokenId};
 
 impl TokenManager {
     /// The token `id` itself: the primary, the backup or the pending token of a
     /// user with API access. `revealable` in a [view](Self::view) says for which
-    /// of them a key is at hand.
+    /// of them it can be done.
     ///
     /// Each call is an [event](crate::audit::Event::TokenRevealed) in the
     /// account's history with its actor, and raises the account's revision. The
@@ -54,34 +42,61 @@ fn holder(account: &Account, id: TokenId) -> Result<&TokenRecord, RevealError> {
 }
 
 impl Inner {
+    /// Seals the token as the next one of that account, if there is a sealer and
+    /// the token itself is known.
+    pub(super) async fn seal(
+        &self,
+        new: &mut NewToken,
+        token: Option<&Token>,
+        before: &Account,
+    ) -> Result<(), SealerError> {
+        let (Some(sealer), Some(token)) = (&self.sealer, token) else { return Ok(()) };
+        let id = TokenId::from_u64(before.next_token());
+        let sealed = sealer.seal(token, before.user(), id).await?;
+        if sealed.as_bytes().len() > SealedToken::MAX_LENGTH {
+            return Err(SealerError::TooLong);
+        }
+        new.sealed = Some(sealed);
+        Ok(())
+    }
+
+    /// Whether the token can be shown again, as far as can be told without asking.
+    pub(super) fn is_revealable(&self, token: &TokenRecord) -> bool {
+        let sealed = token.sealed.as_ref();
+        self.sealer.as_ref().zip(sealed).is_some_and(|(sealer, sealed)| sealer.can_open(sealed))
+    }
+
     async fn reveal(
         self: &Arc<Self>,
         actor: &Actor,
         user: &UserId,
         id: TokenId,
     ) -> Result<Token, RevealError> {
-        let key = self.sealing.0.as_ref().ok_or(RevealError::NoKey)?;
+        let sealer = self.sealer.as_deref().ok_or(RevealError::NoSealer)?;
         let account = self.store.load(user).await?.account;
         // What cannot be shown shall not be in the history as shown. Whether it
         // may be shown is the rules' decision.
         let record = account.as_deref().and_then(|account| account.token(id));
-        let opened = record.map(|record| self.open(key, user, record)).transpose()?;
+        let opened = match record {
+            Some(record) => Some(self.open(sealer, user, record).await?),
+            None => None,
+        };
         let changed = self.change(actor, user, &Command::Reveal { id }, None).await?;
         match opened {
             Some(token) => Ok(token),
             // Made between the two.
-            None => self.open(key, user, holder(&changed.account, id)?),
+            None => self.open(sealer, user, holder(&changed.account, id)?).await,
         }
     }
 
-    fn open(
+    async fn open(
         &self,
-        key: &SealingKey,
+        sealer: &dyn Sealer,
         user: &UserId,
         record: &TokenRecord,
     ) -> Result<Token, RevealError> {
         let sealed = record.sealed.as_ref().ok_or(RevealError::NotSealed)?;
-        let token = key.open(sealed, user, record.id)?;
+        let token = sealer.open(sealed, user, record.id).await?;
         // Whoever can write to the store must not choose what a user is shown.
         let is_its_own = self.scheme.digests_of(&token).all().any(|it| it == record.digest);
         if is_its_own { Ok(token) } else { Err(RevealError::Unreadable) }
@@ -92,13 +107,14 @@ impl Inner {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RevealError {
-    /// It may not be shown, or the store could not keep that it was.
+    /// It may not be shown, the store could not keep that it was, or the sealer
+    /// could not be asked.
     #[error(transparent)]
     Manage(#[from] ManageError),
-    /// The manager has no sealing key.
-    #[error("there is no key to open sealed tokens with")]
-    NoKey,
-    /// The token is not kept: it is older than the first key, or was imported
+    /// The manager has no sealer.
+    #[error("there is no sealer to open sealed tokens with")]
+    NoSealer,
+    /// The token is not kept: it is older than the first sealer, or was imported
     /// by its digest.
     #[error("the token was not kept, so it cannot be shown again")]
     NotSealed,
@@ -106,10 +122,10 @@ pub enum RevealError {
     #[error("the token is sealed with key {id}, which is not the present one")]
     OtherKey {
         /// The key that would open it.
-        id: SealingKeyId,
+        id: String,
     },
     /// What is kept cannot be opened in this place, or is not this token: it was
-    /// damaged, or the key's id belongs to another key.
+    /// damaged, or the key's name belongs to another key.
     #[error("what is kept of the token cannot be opened")]
     Unreadable,
 }
@@ -120,11 +136,12 @@ impl From<StoreError> for RevealError {
     }
 }
 
-impl From<OpenError> for RevealError {
-    fn from(error: OpenError) -> Self {
+impl From<SealerError> for RevealError {
+    fn from(error: SealerError) -> Self {
         match error {
-            OpenError::OtherKey(id) => Self::OtherKey { id },
-            OpenError::Unreadable => Self::Unreadable,
+            SealerError::OtherKey { id } => Self::OtherKey { id },
+            SealerError::Unreadable => Self::Unreadable,
+            error => Self::Manage(error.into()),
         }
     }
 }

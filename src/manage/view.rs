@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 
-use super::sealing::Sealing;
 use super::{Inner, ManageError, TokenManager};
 use crate::account::{Account, Pending, Revision, TokenRecord};
 use crate::identity::UserId;
@@ -133,7 +132,7 @@ impl Inner {
             primary: rest.primary().map(token),
             backup: rest.backup().map(token),
             expired: expired.filter_map(|id| account.token(id)).map(token).collect(),
-            pending: rest.pending().map(|it| PendingView::of(it, backup, &self.sealing)),
+            pending: rest.pending().map(|it| self.seen_pending(it, backup)),
             revision: account.revision(),
             now,
         }
@@ -180,7 +179,19 @@ impl Inner {
             last_used_at: used,
             client: usage.and_then(|usage| usage.client.clone()),
             in_use: is_live && self.policy.is_in_use(token.active_since, used, now),
-            revealable: is_live && self.sealing.can_open(token),
+            revealable: is_live && self.is_revealable(token),
+        }
+    }
+
+    fn seen_pending(&self, pending: &Pending, backup: Option<TokenId>) -> PendingView {
+        PendingView {
+            id: pending.token.id,
+            hint: pending.token.hint.clone(),
+            made_at: pending.token.made_at,
+            expires_at: pending.expires_at,
+            code_expires_at: pending.code_expires_at,
+            replacing_backup: pending.replacing_backup.filter(|id| backup == Some(*id)),
+            revealable: self.is_revealable(&pending.token),
         }
     }
 }
@@ -208,8 +219,8 @@ pub struct TokenView {
     /// [`Guard::EvenIfInUse`](super::Guard::EvenIfInUse). Of last uses those
     /// count that are in the store. Never of a token that has expired.
     pub in_use: bool,
-    /// Whether the manager holds the key that the token is kept sealed with, so
-    /// that it can be revealed; never without the feature `reveal`.
+    /// Whether the token is kept sealed, and the manager's sealer has the key, so
+    /// that it can be revealed.
     pub revealable: bool,
 }
 
@@ -231,20 +242,6 @@ pub struct PendingView {
     pub replacing_backup: Option<TokenId>,
     /// As [`TokenView::revealable`].
     pub revealable: bool,
-}
-
-impl PendingView {
-    fn of(pending: &Pending, backup: Option<TokenId>, sealing: &Sealing) -> Self {
-        Self {
-            id: pending.token.id,
-            hint: pending.token.hint.clone(),
-            made_at: pending.token.made_at,
-            expires_at: pending.expires_at,
-            code_expires_at: pending.code_expires_at,
-            replacing_backup: pending.replacing_backup.filter(|id| backup == Some(*id)),
-            revealable: sealing.can_open(&pending.token),
-        }
-    }
 }
 
 /// An account in a list, as the next change will find it.

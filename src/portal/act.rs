@@ -8,11 +8,11 @@ use super::session::PortalUser;
 use crate::account::Revision;
 use crate::identity::{Actor, UserId};
 use crate::manage::{
-    AccountView, GeneratedPrimary, Guard, ManageError, Problem, ResentConfirmation,
+    AccountView, GeneratedPrimary, Guard, ManageError, Problem, ResentConfirmation, RevealError,
 };
 use crate::method::MethodSet;
 use crate::rotation::RotationError;
-use crate::token::{ConfirmationCode, TokenId};
+use crate::token::{ConfirmationCode, Token, TokenId};
 
 /// The tokens that a user was shown when they decided.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
@@ -180,6 +180,17 @@ impl Shared {
                 if granted == methods { Ok(()) } else { Err(Problem::STALE) }
             }
             granted => granted,
+        }
+    }
+
+    /// The token itself, where the host keeps tokens sealed. The history keeps
+    /// that it was shown.
+    pub(super) async fn reveal(&self, user: &UserId, id: TokenId) -> Result<Token, Problem> {
+        self.limits.reveal.take(user).map_err(Problem::limited)?;
+        match self.manager.reveal(&Actor::User, user, id).await {
+            Ok(token) => Ok(token),
+            Err(RevealError::Manage(error)) => Err(error.into()),
+            Err(_) => Err(Problem::NOT_KEPT),
         }
     }
 

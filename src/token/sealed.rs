@@ -2,10 +2,10 @@
 
 use std::fmt;
 
-/// A token as the feature `reveal` has encrypted it. What the bytes mean is
-/// known to that feature alone; a store keeps them as they are, in every build.
+/// A token as a [`Sealer`](crate::sealing::Sealer) has encrypted it. What the
+/// bytes mean is known to that alone; a store keeps them as they are.
 ///
-/// They are of no use without the host's key. `Debug` does not show them.
+/// They are of no use without its key. `Debug` does not show them.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SealedToken(Box<Bytes>);
 
@@ -15,6 +15,10 @@ pub struct SealedToken(Box<Bytes>);
 struct Bytes(Box<[u8]>);
 
 impl SealedToken {
+    /// The most bytes that a manager keeps of a token: an account has three of them
+    /// in one record.
+    pub const MAX_LENGTH: usize = 1024;
+
     /// Takes a sealed token back from where a store has kept it.
     #[must_use]
     pub fn from_bytes(bytes: impl Into<Box<[u8]>>) -> Self {

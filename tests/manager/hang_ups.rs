@@ -16,8 +16,8 @@ use tower_api_token::audit::{AuditEntry, Event};
 use tower_api_token::events::Events;
 use tower_api_token::identity::UserId;
 use tower_api_token::manage::{Confirmation, TokenManager};
-use tower_api_token::reveal::SealingKey;
 use tower_api_token::rotation::Policy;
+use tower_api_token::sealing::SealingKey;
 use tower_api_token::store::{AccountStore, PageSize};
 use tower_api_token::token::TokenScheme;
 
@@ -90,13 +90,13 @@ impl World {
             .scheme(foreign())
             .policy(policy.clone())
             .confirmation(Confirmation::ByCaller)
-            .sealing_key(key());
+            .sealer(key());
         let manager = TokenManager::builder(place.around(&store))
             .scheme(foreign())
             .policy(policy)
             .notifier(Postman(Arc::clone(&post)))
             .events(Events::to(Recorder(Arc::clone(&log))))
-            .sealing_key(key());
+            .sealer(key());
         let (quiet, manager) = (quiet.build().await.unwrap(), manager.build().await.unwrap());
         Self { place, store, quiet, manager, post, log }
     }

@@ -66,6 +66,7 @@ mod races;
 mod redis_server;
 #[cfg(feature = "reveal")]
 mod reveal;
+mod sealers;
 mod secrets;
 mod sends;
 #[cfg(all(

@@ -8,8 +8,8 @@ use tower_api_token::identity::{Actor, UserId};
 use tower_api_token::manage::{
     Guard, ImportItem, ImportedToken, ManageError, RevealError, TokenManagerBuilder,
 };
-use tower_api_token::reveal::SealingKey;
 use tower_api_token::rotation::RotationError;
+use tower_api_token::sealing::SealingKey;
 use tower_api_token::store::{AccountStore, Replacement, StoreErrorKind};
 use tower_api_token::token::{Pepper, SealedToken, Token, TokenId, TokenScheme};
 
@@ -39,7 +39,7 @@ fn key(id: u32) -> SealingKey {
 }
 
 fn sealing(id: u32) -> impl FnOnce(TokenManagerBuilder) -> TokenManagerBuilder {
-    move |builder| builder.sealing_key(key(id))
+    move |builder| builder.sealer(key(id))
 }
 
 /// The same store, with a manager that has that key.
@@ -240,7 +240,7 @@ async fn without_a_key_nothing_is_kept(world: World) {
     assert!(tokens.into_iter().all(|token| token.sealed.is_none()));
     assert_eq!(revealable(&world).await, [Some(false), None, Some(false)]);
     let error = reveal(&world, alice(), primary.id).await.unwrap_err();
-    assert!(matches!(error, RevealError::NoKey), "{error}");
+    assert!(matches!(error, RevealError::NoSealer), "{error}");
     // Nor does a key that comes later bring it back.
     let world = with_key(world, 1).await;
     let error = reveal(&world, alice(), primary.id).await.unwrap_err();
@@ -255,7 +255,7 @@ async fn another_key_shows_nothing_of_the_former(world: World) {
     assert_eq!(revealable(&world).await, [Some(false), None, Some(true)]);
     let error = reveal(&world, alice(), old.id).await.unwrap_err();
     let RevealError::OtherKey { id } = error else { panic!("{error}") };
-    assert_eq!(id, key(1).id());
+    assert_eq!(id, key(1).id().to_string());
     shows(&world, new.id, &new.token).await;
     // The old token works on, and the old key opens it.
     assert_eq!(world.auth(&old.token, "GET").await, Ok(Slot::Primary));
@@ -263,7 +263,7 @@ async fn another_key_shows_nothing_of_the_former(world: World) {
     shows(&world, old.id, &old.token).await;
     // Another key under the same id opens nothing, and says so.
     let impostor = SealingKey::new(1, b"another key of thirty-two bytes!").unwrap();
-    let world = world.again(TokenScheme::default(), |b| b.sealing_key(impostor)).await;
+    let world = world.again(TokenScheme::default(), |b| b.sealer(impostor)).await;
     let error = reveal(&world, alice(), old.id).await.unwrap_err();
     assert!(matches!(error, RevealError::Unreadable), "{error}");
     assert_eq!(world.history().await.iter().filter(|name| **name == "token_revealed").count(), 2);

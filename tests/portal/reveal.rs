@@ -2,18 +2,24 @@
 
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use tower_api_token::TokenManager;
+use tower_api_token::identity::UserId;
 use tower_api_token::manage::Confirmation;
 use tower_api_token::portal::Portal;
-use tower_api_token::reveal::SealingKey;
+use tower_api_token::sealing::{Sealer, SealerError, SealingKey};
+use tower_api_token::token::{SealedToken, Token, TokenId};
 
 use crate::world::{ALICE, BOB, World};
 
 /// A world whose manager has a sealing key.
 async fn sealed() -> World {
+    sealed_by(SealingKey::new(1, &random_key()).unwrap()).await
+}
+
+async fn sealed_by(sealer: impl Sealer) -> World {
     let mut world = World::new().await;
-    let builder = TokenManager::builder(Arc::clone(&world.store));
-    let builder = builder.sealing_key(SealingKey::new(1, &random_key()).unwrap());
+    let builder = TokenManager::builder(Arc::clone(&world.store)).sealer(sealer);
     let manager = builder.confirmation(Confirmation::ByCaller).build().await.unwrap();
     world.router = Portal::new(manager).into_router();
     world
@@ -74,4 +80,31 @@ async fn showing_again_is_limited_per_user() {
     assert_eq!(limited.status, 429);
     assert!(limited.header("retry-after").parse::<u64>().unwrap() <= 60);
     assert_eq!(world.api(BOB, "reveal", "{\"id\":1}").await.problem(), "stale", "bob may ask");
+}
+
+/// A service that is gone once it has sealed.
+struct Gone;
+
+#[async_trait]
+impl Sealer for Gone {
+    async fn seal(&self, _: &Token, _: &UserId, _: TokenId) -> Result<SealedToken, SealerError> {
+        Ok(SealedToken::from_bytes(*b"sealed"))
+    }
+
+    async fn open(&self, _: &SealedToken, _: &UserId, _: TokenId) -> Result<Token, SealerError> {
+        Err(SealerError::unavailable("the service does not answer"))
+    }
+
+    fn can_open(&self, _: &SealedToken) -> bool {
+        true
+    }
+}
+
+#[tokio::test]
+async fn an_outage_of_the_sealer_looks_like_one() {
+    let world = sealed_by(Gone).await;
+    let page = world.submit(ALICE, "/tokens/edit/generate", &[("agree", "yes")]).await;
+    world.send_form(ALICE, &page, &[]).await;
+    let refused = world.api(ALICE, "reveal", "{\"id\":1}").await;
+    assert_eq!((refused.status.as_u16(), refused.problem().as_str()), (503, "unavailable"));
 }

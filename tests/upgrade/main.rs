@@ -20,8 +20,8 @@ use std::sync::Arc;
 use tower_api_token::account::Slot;
 use tower_api_token::identity::{Actor, UserId};
 use tower_api_token::manage::{Confirmation, Guard, ManageError, TokenManager};
-use tower_api_token::reveal::SealingKey;
 use tower_api_token::rotation::RotationError;
+use tower_api_token::sealing::SealingKey;
 use tower_api_token::store::{AccountStore, Erasure, PageSize};
 use tower_api_token::token::{ConfirmationCode, TokenId, TokenScheme};
 
@@ -37,7 +37,7 @@ const VERSIONS: [&str; 1] = ["b65aa2a"];
 
 async fn manager(store: &Store, fixture: &Fixture) -> TokenManager {
     let builder = TokenManager::builder(Arc::clone(store)).scheme(fixture.scheme());
-    let builder = builder.sealing_key(SealingKey::new(1, fixture.sealing_key()).unwrap());
+    let builder = builder.sealer(SealingKey::new(1, fixture.sealing_key()).unwrap());
     builder.confirmation(Confirmation::ByCaller).build().await.unwrap()
 }
 

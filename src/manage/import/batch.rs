@@ -64,7 +64,7 @@ impl<'a> Batch<'a> {
         place: usize,
         item: &ImportItem,
     ) -> Result<AuditEntry, ManageError> {
-        let token = self.inner.importable(&item.user, item.slot, &item.token).await?;
+        let mut token = self.inner.importable(&item.user, item.slot, &item.token).await?;
         let digest = token.digest.digest;
         let loaded = self.load(&item.user).await?;
         let before = loaded.account_or_absent(&item.user);
@@ -74,7 +74,7 @@ impl<'a> Batch<'a> {
                 if is_there { RotationError::AlreadyDone } else { RotationError::DigestInUse };
             return Err(why.into());
         }
-        let token = self.inner.sealed(token, item.token.plain(), &before)?;
+        self.inner.seal(&mut token, item.token.plain(), &before).await?;
         let change = self.change(&before, &loaded, item, token)?;
         let entry = change.entry.clone();
         self.tokens.insert(digest);

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::method::{MAX_EXTENSION_METHODS, MAX_METHOD_LENGTH};
 use crate::rotation::Policy;
-use crate::token::{MAX_TOKEN_LENGTH, SealedToken};
+use crate::token::SealedToken;
 
 /// Those of [`full_account`], which programs of every version read.
 const ENDINGS: [Ending; 7] = [
@@ -227,9 +227,6 @@ fn an_account_with_an_expired_token_has_a_version_of_its_own_and_reads_back() {
     }
 }
 
-/// What a sealed token has before its text: layout, key, nonce and tag.
-const BEFORE_SEALED_TEXT: usize = 1 + 4 + 24 + 16;
-
 /// As many tokens of each kind as an account remembers, the longest name,
 /// methods, peppers and sealed tokens, and numbers that no account reaches.
 #[test]
@@ -239,7 +236,7 @@ fn no_account_is_larger_than_16_kib() {
     let token = |number| TokenRecord {
         active_since: Timestamp::from_unix_millis(u64::MAX >> 1),
         expires_at: Some(at),
-        sealed: Some(SealedToken::from_bytes([7; BEFORE_SEALED_TEXT + MAX_TOKEN_LENGTH])),
+        sealed: Some(SealedToken::from_bytes([7; SealedToken::MAX_LENGTH])),
         ..TokenRecord::new(
             TokenId::from_u64(first + number),
             any_digest(number, pepper),

@@ -14,7 +14,7 @@ use tower_api_token::notify::{
     ConfirmationMessage, DirectoryError, DirectoryNotifier, LinkBase, Mailbox, Notice, Notifier,
     NotifyError, NotifyFn, SmtpError, SmtpNotifier, SmtpServer,
 };
-use tower_api_token::reveal::SealingKey;
+use tower_api_token::sealing::{SealerError, SealingKey};
 use tower_api_token::store::PageSize;
 use tower_api_token::time::Timestamp;
 
@@ -52,7 +52,7 @@ async fn manager(life: &Life, list: &mut List) {
     let key: [u8; 32] = std::array::from_fn(|place| place as u8);
     let key = SealingKey::new(1, &key).unwrap();
     list.add("RevealError", &life.manager.reveal(&user, alice, life.generated.id).await);
-    list.add("SealingKeyId", &key.id());
+    list.add("SealerError", &SealerError::OtherKey { id: key.id().to_string() });
     list.add("ConfigError", &SealingKey::new(1, b"short").err());
     list.add("SealingKey", &key);
     list.add("AtRevision", &life.manager.at_revision(tower_api_token::account::Revision::ABSENT));

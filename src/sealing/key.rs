@@ -1,55 +1,18 @@
-//! Tokens that their owner can see again: kept encrypted beside their digest,
-//! with a key that the host holds and no store sees.
-//!
-//! Without a key nothing is kept, and a lost token can only be replaced: that is
-//! the safer way, and the default. With one, whoever holds both the store's data
-//! and the key holds every token, so the key belongs into a place of its own.
-//!
-//! ```
-//! use tower_api_token::identity::{Actor, UserId};
-//! use tower_api_token::manage::{Confirmation, TokenManager};
-//! # use tower_api_token::method::MethodSet;
-//! use tower_api_token::reveal::SealingKey;
-//! use tower_api_token::store::MemoryStore;
-//!
-//! # #[tokio::main(flavor = "current_thread")]
-//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! # let key = std::array::from_fn::<u8, 32, _>(|place| place as u8);
-//! let manager = TokenManager::builder(MemoryStore::new())
-//!     .sealing_key(SealingKey::new(1, &key)?)
-//! #   .confirmation(Confirmation::ByCaller)
-//!     .build()
-//!     .await?;
-//! # let root = Actor::administrator("root")?;
-//! # let alice = UserId::new("alice")?;
-//! # manager.grant(&root, &alice, MethodSet::new(["GET"])?).await?;
-//! let issued = manager.issue(&Actor::User, &alice).await?;
-//! // Later, when alice asks for it. The history keeps that she did.
-//! let token = manager.reveal(&Actor::User, &alice, issued.id).await?;
-//! assert_eq!(token.expose_secret(), issued.token.expose_secret());
-//! # Ok(())
-//! # }
-//! ```
-//!
-//! # What is kept
-//!
-//! Every token that the manager generates, issues or imports as a plain text
-//! while it has a key: XChaCha20-Poly1305 under a random nonce of 24 bytes, with
-//! the key's id, the user and the token's id as associated data, so that sealed
-//! bytes open in the place that they were made for and nowhere else. They are
-//! dropped in the change that retires the token. A token of the time before the
-//! key, or imported by its digest, is not kept and cannot be shown.
+//! Tokens sealed with a key in this process: XChaCha20-Poly1305 under a random
+//! nonce, with the key's id, the user and the token's id as associated data.
 
 use std::fmt;
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use chacha20poly1305::aead::inout::InOutBuf;
 use chacha20poly1305::{AeadInOut, KeyInit, Tag, XChaCha20Poly1305, XNonce};
 use zeroize::Zeroizing;
 
+use super::{Sealer, SealerError};
 use crate::ConfigError;
 use crate::identity::UserId;
-use crate::token::{RandomError, RandomSource, SealedToken, Token, TokenId};
+use crate::token::{RandomSource, SealedToken, SystemRandom, Token, TokenId};
 
 /// The layout of sealed bytes: this number, the key's id (4 bytes, most
 /// significant first), the nonce, the tag, the encrypted text.
@@ -63,38 +26,40 @@ const TAG_LENGTH: usize = 16;
 /// something else, too, opens nothing of it here.
 const PURPOSE: &[u8] = b"tower-api-token sealed token\0";
 
-/// Which key a token is sealed with: a number of the host's choice.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct SealingKeyId(u32);
-
-impl SealingKeyId {
-    /// The id as a number.
-    #[must_use]
-    pub const fn as_u32(self) -> u32 {
-        self.0
-    }
-}
-
-impl fmt::Display for SealingKeyId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
 /// The key that tokens are kept encrypted with.
 ///
-/// Its memory is wiped when its last clone is dropped, and `Debug` shows its id
-/// only.
+/// A token is sealed by XChaCha20-Poly1305 under a random nonce of 24 bytes, with
+/// the key's id, the user and the token's id as associated data. The key's memory
+/// is wiped when its last clone is dropped, and `Debug` shows its id only.
 ///
 /// ```
-/// use tower_api_token::ConfigError;
-/// use tower_api_token::reveal::SealingKey;
+/// use tower_api_token::identity::{Actor, UserId};
+/// use tower_api_token::manage::{Confirmation, TokenManager};
+/// # use tower_api_token::method::MethodSet;
+/// use tower_api_token::sealing::SealingKey;
+/// use tower_api_token::store::MemoryStore;
 ///
-/// assert_eq!(SealingKey::new(1, b"too short").unwrap_err(), ConfigError::SealingKeyLength);
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let key = std::array::from_fn::<u8, 32, _>(|place| place as u8);
+/// let manager = TokenManager::builder(MemoryStore::new())
+///     .sealer(SealingKey::new(1, &key)?)
+/// #   .confirmation(Confirmation::ByCaller)
+///     .build()
+///     .await?;
+/// # let root = Actor::administrator("root")?;
+/// # let alice = UserId::new("alice")?;
+/// # manager.grant(&root, &alice, MethodSet::new(["GET"])?).await?;
+/// let issued = manager.issue(&Actor::User, &alice).await?;
+/// // Later, when alice asks for it. The history keeps that she did.
+/// let token = manager.reveal(&Actor::User, &alice, issued.id).await?;
+/// assert_eq!(token.expose_secret(), issued.token.expose_secret());
+/// # Ok(())
+/// # }
 /// ```
 #[derive(Clone)]
 pub struct SealingKey {
-    id: SealingKeyId,
+    id: u32,
     cipher: Arc<XChaCha20Poly1305>,
 }
 
@@ -111,61 +76,89 @@ impl SealingKey {
     /// # Errors
     ///
     /// [`ConfigError`] names the rule that the key breaks.
+    ///
+    /// ```
+    /// use tower_api_token::ConfigError;
+    /// use tower_api_token::sealing::SealingKey;
+    ///
+    /// assert_eq!(SealingKey::new(1, b"too short").unwrap_err(), ConfigError::SealingKeyLength);
+    /// ```
     pub fn new(id: u32, key: &[u8]) -> Result<Self, ConfigError> {
         let cipher =
             XChaCha20Poly1305::new_from_slice(key).map_err(|_| ConfigError::SealingKeyLength)?;
         if key.iter().all(|byte| *byte == key[0]) {
             return Err(ConfigError::SealingKeyPlaceholder);
         }
-        Ok(Self { id: SealingKeyId(id), cipher: Arc::new(cipher) })
+        Ok(Self { id, cipher: Arc::new(cipher) })
     }
 
     /// The number that every sealed token names its key by.
     #[must_use]
-    pub const fn id(&self) -> SealingKeyId {
+    pub const fn id(&self) -> u32 {
         self.id
     }
 
-    pub(crate) fn seal(
+    fn encrypt(
         &self,
         token: &Token,
         user: &UserId,
         id: TokenId,
-        random: &dyn RandomSource,
-    ) -> Result<SealedToken, RandomError> {
+    ) -> Result<SealedToken, SealerError> {
         let mut nonce = XNonce::default();
-        random.fill(&mut nonce)?;
+        SystemRandom.fill(&mut nonce).map_err(SealerError::unavailable)?;
         let mut text = Zeroizing::new(token.expose_secret().as_bytes().to_vec());
         let data = associated_data(self.id, user, id);
         let tag = self
             .cipher
             .encrypt_inout_detached(&nonce, &data, InOutBuf::from(text.as_mut_slice()))
             .expect("a token is shorter than what one nonce can encrypt");
-        let key_id = self.id.0.to_be_bytes();
+        let key_id = self.id.to_be_bytes();
         Ok(SealedToken::from_bytes([&[LAYOUT], &key_id[..], &nonce, &tag, &text].concat()))
     }
 
-    pub(crate) fn open(
+    fn decrypt(
         &self,
         sealed: &SealedToken,
         user: &UserId,
         id: TokenId,
-    ) -> Result<Token, OpenError> {
-        let Parts { key_id, nonce, tag, text } = Parts::of(sealed).ok_or(OpenError::Unreadable)?;
+    ) -> Result<Token, SealerError> {
+        let Parts { key_id, nonce, tag, text } =
+            Parts::of(sealed).ok_or(SealerError::Unreadable)?;
         if key_id != self.id {
-            return Err(OpenError::OtherKey(key_id));
+            return Err(SealerError::OtherKey { id: key_id.to_string() });
         }
         let mut text = Zeroizing::new(text.to_vec());
         let data = associated_data(key_id, user, id);
         self.cipher
             .decrypt_inout_detached(&nonce, &data, InOutBuf::from(text.as_mut_slice()), &tag)
-            .map_err(|_| OpenError::Unreadable)?;
-        let text = std::str::from_utf8(&text).map_err(|_| OpenError::Unreadable)?;
-        Token::parse(text).map_err(|_| OpenError::Unreadable)
+            .map_err(|_| SealerError::Unreadable)?;
+        let text = std::str::from_utf8(&text).map_err(|_| SealerError::Unreadable)?;
+        Token::parse(text).map_err(|_| SealerError::Unreadable)
+    }
+}
+
+#[async_trait]
+impl Sealer for SealingKey {
+    async fn seal(
+        &self,
+        token: &Token,
+        user: &UserId,
+        id: TokenId,
+    ) -> Result<SealedToken, SealerError> {
+        self.encrypt(token, user, id)
+    }
+
+    async fn open(
+        &self,
+        sealed: &SealedToken,
+        user: &UserId,
+        id: TokenId,
+    ) -> Result<Token, SealerError> {
+        self.decrypt(sealed, user, id)
     }
 
     /// Whether these bytes say that they were sealed with this key.
-    pub(crate) fn has_sealed(&self, sealed: &SealedToken) -> bool {
+    fn can_open(&self, sealed: &SealedToken) -> bool {
         Parts::of(sealed).is_some_and(|parts| parts.key_id == self.id)
     }
 }
@@ -176,15 +169,8 @@ impl fmt::Debug for SealingKey {
     }
 }
 
-/// Why sealed bytes do not open.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum OpenError {
-    OtherKey(SealingKeyId),
-    Unreadable,
-}
-
 struct Parts<'a> {
-    key_id: SealingKeyId,
+    key_id: u32,
     nonce: XNonce,
     tag: Tag,
     text: &'a [u8],
@@ -196,15 +182,15 @@ impl<'a> Parts<'a> {
         let (key_id, bytes) = bytes.split_first_chunk::<KEY_ID_LENGTH>()?;
         let (nonce, bytes) = bytes.split_first_chunk::<NONCE_LENGTH>()?;
         let (tag, text) = bytes.split_first_chunk::<TAG_LENGTH>()?;
-        let key_id = SealingKeyId(u32::from_be_bytes(*key_id));
+        let key_id = u32::from_be_bytes(*key_id);
         Some(Self { key_id, nonce: (*nonce).into(), tag: (*tag).into(), text })
     }
 }
 
 /// All but the last part have a fixed length, so that no two places have the
 /// same.
-fn associated_data(key: SealingKeyId, user: &UserId, id: TokenId) -> Vec<u8> {
-    let (key, id) = (key.0.to_be_bytes(), id.as_u64().to_be_bytes());
+fn associated_data(key: u32, user: &UserId, id: TokenId) -> Vec<u8> {
+    let (key, id) = (key.to_be_bytes(), id.as_u64().to_be_bytes());
     [PURPOSE, &[LAYOUT], &key, &id, user.as_str().as_bytes()].concat()
 }
 
@@ -213,7 +199,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::token::SystemRandom;
 
     fn key(id: u32, first: u8) -> SealingKey {
         let mut bytes = [7; SealingKey::LENGTH];
@@ -226,7 +211,11 @@ mod tests {
     }
 
     fn sealed(key: &SealingKey, token: &Token) -> SealedToken {
-        key.seal(token, &user("alice"), TokenId::from_u64(1), &SystemRandom).unwrap()
+        key.encrypt(token, &user("alice"), TokenId::from_u64(1)).unwrap()
+    }
+
+    const fn is_unreadable(opened: &Result<Token, SealerError>) -> bool {
+        matches!(opened, Err(SealerError::Unreadable))
     }
 
     #[test]
@@ -241,7 +230,7 @@ mod tests {
             let error = SealingKey::new(1, &[byte; 32]).unwrap_err();
             assert_eq!(error, ConfigError::SealingKeyPlaceholder);
         }
-        assert_eq!(format!("{:?}", key(5, 0)), "SealingKey { id: SealingKeyId(5), .. }");
+        assert_eq!(format!("{:?}", key(5, 0)), "SealingKey { id: 5, .. }");
     }
 
     #[test]
@@ -250,11 +239,11 @@ mod tests {
         for length in [1, 42, crate::token::MAX_TOKEN_LENGTH] {
             let token = Token::parse("a".repeat(length)).unwrap();
             let sealed = sealed(&key, &token);
-            let open = |name: &str, id| key.open(&sealed, &user(name), TokenId::from_u64(id));
+            let open = |name: &str, id| key.decrypt(&sealed, &user(name), TokenId::from_u64(id));
             assert_eq!(open("alice", 1).unwrap().expose_secret(), token.expose_secret());
-            assert_eq!(open("alice", 2).unwrap_err(), OpenError::Unreadable);
-            assert_eq!(open("alice\u{301}", 1).unwrap_err(), OpenError::Unreadable);
-            assert_eq!(open("bob", 1).unwrap_err(), OpenError::Unreadable);
+            assert!(is_unreadable(&open("alice", 2)));
+            assert!(is_unreadable(&open("alice\u{301}", 1)));
+            assert!(is_unreadable(&open("bob", 1)));
         }
     }
 
@@ -263,10 +252,10 @@ mod tests {
         let token = Token::parse("a-token").unwrap();
         let (user, id) = (user("alice"), TokenId::from_u64(1));
         let sealed = sealed(&key(1, 0), &token);
-        let renamed = key(2, 0).open(&sealed, &user, id).unwrap_err();
-        assert_eq!(renamed, OpenError::OtherKey(SealingKeyId(1)));
-        let same_id = key(1, 1).open(&sealed, &user, id).unwrap_err();
-        assert_eq!(same_id, OpenError::Unreadable);
+        let renamed = key(2, 0).decrypt(&sealed, &user, id);
+        assert!(matches!(renamed, Err(SealerError::OtherKey { id }) if id == "1"));
+        let same_id = key(1, 1).decrypt(&sealed, &user, id);
+        assert!(is_unreadable(&same_id));
     }
 
     #[test]
@@ -274,7 +263,7 @@ mod tests {
         let (key, token) = (key(1, 0), Token::parse("a-token").unwrap());
         let bytes = sealed(&key, &token).as_bytes().to_vec();
         let open = |bytes: &[u8]| {
-            key.open(&SealedToken::from_bytes(bytes), &user("alice"), TokenId::from_u64(1))
+            key.decrypt(&SealedToken::from_bytes(bytes), &user("alice"), TokenId::from_u64(1))
         };
         assert!(open(&bytes).is_ok());
         for place in 0..bytes.len() {
@@ -296,7 +285,7 @@ mod tests {
                 bytes[..5].copy_from_slice(&[LAYOUT, 0, 0, 0, 1]);
             }
             let sealed = SealedToken::from_bytes(bytes);
-            let opened = key(1, 0).open(&sealed, &user("alice"), TokenId::from_u64(1));
+            let opened = key(1, 0).decrypt(&sealed, &user("alice"), TokenId::from_u64(1));
             prop_assert!(opened.is_err());
         }
     }
