@@ -2,6 +2,7 @@
 //!
 //! ```sh
 //! cargo bench --bench contention
+//! cargo bench --features metrics --bench contention   # with a Prometheus recorder
 //! ```
 
 mod support {
@@ -36,6 +37,10 @@ fn main() {
         println!("contention ratio: not measured, there is one processor only");
         return;
     }
+    #[cfg(feature = "metrics")]
+    metrics_exporter_prometheus::PrometheusBuilder::new()
+        .install_recorder()
+        .expect("there is no other recorder");
     head();
     let around = layer().layer(service_fn(keep));
     let hot = contend("this layer, one hot token", &processors, Tokens::OneHot, |_| around.clone());
@@ -53,6 +58,16 @@ fn main() {
         request
     });
     contend("a shared counter, for comparison", &processors, Tokens::OneHot, |_| counting.clone());
+    #[cfg(feature = "metrics")]
+    {
+        let counter = metrics::counter!("requests");
+        let counting = service_fn(keep).map_request(move |request: Request<Body>| {
+            counter.increment(1);
+            request
+        });
+        let name = "a counter of the recorder, for comparison";
+        contend(name, &processors, Tokens::OneHot, |_| counting.clone());
+    }
     close("contention ratio", hot);
 }
 

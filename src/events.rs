@@ -43,7 +43,7 @@ pub(crate) use self::meter::{flushed, interval_ended, passed};
 #[cfg(feature = "metrics")]
 use self::metrics as meter;
 #[cfg(feature = "metrics")]
-pub(crate) use self::metrics::{Operation, store_answered};
+pub(crate) use self::metrics::{store_answered, store_measured};
 #[cfg(not(feature = "metrics"))]
 use self::unmeasured as meter;
 

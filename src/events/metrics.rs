@@ -35,12 +35,21 @@
 //!
 //! # When they move
 //!
-//! Requests count in cells that no two threads share. These are handed to the
+//! Decisions count in words that no two threads share. These are handed to the
 //! recorder by [`report`], which every
 //! [flush of last uses](crate::usage::UsageRecorder::flush) calls; a host
 //! without a `UsageRecorder`, or one that wants figures of this very moment
 //! when they are read, calls it itself. A cache tells its own four times per
-//! staleness bound.
+//! staleness bound. All else goes to the recorder at once.
+//!
+//! Every counter is there from the start, at 0, so that its first rise shows:
+//! [`describe`] and each [`report`] see to it. Those of a store are there if a
+//! [`WithMetrics`](crate::store::WithMetrics) is, those of a cache if one has
+//! started.
+//!
+//! A histogram has the ranges that the recorder was given for its name. With
+//! Prometheus give it some: what it makes without them cannot be added up over
+//! several nodes.
 //!
 //! Calls of the store are measured where a
 //! [`WithMetrics`](crate::store::WithMetrics) stands around it. Several caches in
@@ -57,17 +66,19 @@
 
 #[cfg(feature = "cache")]
 mod cache;
-mod cells;
 mod decisions;
 mod store;
 
-use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, histogram};
+use metrics::{
+    Counter, Unit, counter, describe_counter, describe_gauge, describe_histogram, histogram,
+};
 
 #[cfg(feature = "cache")]
 pub(crate) use self::cache::CacheMeter;
 pub(super) use self::decisions::denied;
 pub(crate) use self::decisions::passed;
-pub(crate) use self::store::{Operation, store_answered};
+pub(crate) use self::store::{store_answered, store_measured};
+use crate::audit::AccountErased;
 
 const DECISIONS: &str = "tower_api_token_decisions_total";
 const STORE_SECONDS: &str = "tower_api_token_store_seconds";
@@ -82,16 +93,36 @@ const FLUSH_SIZE: &str = "tower_api_token_usage_flush_size";
 const FLUSH_ERRORS: &str = "tower_api_token_usage_flush_errors_total";
 const EVENTS: &str = "tower_api_token_events_total";
 
+/// The names of all events that [`EVENTS`] counts.
+pub(crate) const EVENT_NAMES: [&str; 16] = [
+    "access_granted",
+    "access_revoked",
+    "primary_generated",
+    "confirmation_resent",
+    "primary_confirmed",
+    "pending_cancelled",
+    "backup_deleted",
+    "rolled_back",
+    "all_revoked",
+    "token_issued",
+    "token_imported",
+    "token_revealed",
+    "token_expired",
+    "retired_token_used",
+    "confirmation_not_sent",
+    AccountErased::NAME,
+];
+
 /// Hands to the recorder what requests have counted since this was called last.
 pub fn report() {
-    let risen = cells::risen();
-    let (decisions, store) = risen.split_at(cells::STORE);
-    decisions::report(decisions);
-    store::report(store);
+    decisions::report();
+    store::show();
+    EVENT_NAMES.into_iter().for_each(|name| events(name).increment(0));
+    counter!(FLUSH_ERRORS).increment(0);
 }
 
-/// Tells the recorder what each measurement means, and its unit; to be called
-/// once after the recorder is installed.
+/// Tells the recorder what each measurement means, and its unit, and shows the
+/// counters; to be called once after the recorder is installed.
 pub fn describe() {
     describe_counter!(DECISIONS, "requests decided on");
     describe_histogram!(STORE_SECONDS, Unit::Seconds, "how long a call of the store took");
@@ -105,11 +136,16 @@ pub fn describe() {
     describe_histogram!(FLUSH_SIZE, Unit::Count, "tokens whose last use one flush wrote");
     describe_counter!(FLUSH_ERRORS, "flushes of last uses that failed");
     describe_counter!(EVENTS, "changes of accounts, and notable uses");
+    report();
 }
 
 /// An audit event of that name.
 pub(super) fn happened(event: &'static str) {
-    counter!(EVENTS, "event" => event).increment(1);
+    events(event).increment(1);
+}
+
+fn events(name: &'static str) -> Counter {
+    counter!(EVENTS, "event" => name)
 }
 
 /// The last uses of so many tokens were written, or could not be.

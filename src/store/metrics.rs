@@ -11,7 +11,7 @@ use super::{
     Replacement, StoreError, TokenStore,
 };
 use crate::account::{Account, Revision};
-use crate::events::{Operation, store_answered};
+use crate::events::{store_answered, store_measured};
 use crate::identity::UserId;
 use crate::token::{PepperCheck, PepperChecks, PepperVersion, TokenDigest, TokenPrefix};
 use crate::usage::{TokenUsage, TokenUse};
@@ -36,7 +36,8 @@ pub struct WithMetrics<S> {
 impl<S> WithMetrics<S> {
     /// Measures `store`.
     #[must_use]
-    pub const fn new(store: S) -> Self {
+    pub fn new(store: S) -> Self {
+        store_measured();
         Self { inner: store }
     }
 
@@ -48,7 +49,7 @@ impl<S> WithMetrics<S> {
 }
 
 async fn measured<T>(
-    operation: Operation,
+    operation: &'static str,
     work: impl Future<Output = Result<T, StoreError>> + Send,
 ) -> Result<T, StoreError> {
     let begun = Instant::now();
@@ -71,7 +72,7 @@ impl<S: TokenStore> TokenStore for WithMetrics<S> {
     }
 
     async fn find(&self, digest: &TokenDigest) -> Result<Option<Arc<Account>>, StoreError> {
-        measured(Operation::Find, self.inner.find(digest)).await
+        measured("find", self.inner.find(digest)).await
     }
 }
 
@@ -79,11 +80,11 @@ impl<S: TokenStore> TokenStore for WithMetrics<S> {
 #[deny(clippy::missing_trait_methods)]
 impl<S: AccountStore> AccountStore for WithMetrics<S> {
     async fn load(&self, user: &UserId) -> Result<Loaded, StoreError> {
-        measured(Operation::Load, self.inner.load(user)).await
+        measured("load", self.inner.load(user)).await
     }
 
     async fn replace(&self, replacement: Replacement) -> Result<(), StoreError> {
-        measured(Operation::Replace, self.inner.replace(replacement)).await
+        measured("replace", self.inner.replace(replacement)).await
     }
 
     /// One call; of its replacements those that conflict are not counted.
@@ -91,7 +92,7 @@ impl<S: AccountStore> AccountStore for WithMetrics<S> {
         &self,
         replacements: Vec<Replacement>,
     ) -> Result<Vec<Result<(), StoreError>>, StoreError> {
-        measured(Operation::ReplaceMany, self.inner.replace_many(replacements)).await
+        measured("replace_many", self.inner.replace_many(replacements)).await
     }
 
     async fn list(
@@ -99,15 +100,15 @@ impl<S: AccountStore> AccountStore for WithMetrics<S> {
         after: Option<&UserId>,
         size: PageSize,
     ) -> Result<AccountPage, StoreError> {
-        measured(Operation::List, self.inner.list(after, size)).await
+        measured("list", self.inner.list(after, size)).await
     }
 
     async fn record_usage(&self, batch: &[TokenUse]) -> Result<(), StoreError> {
-        measured(Operation::RecordUsage, self.inner.record_usage(batch)).await
+        measured("record_usage", self.inner.record_usage(batch)).await
     }
 
     async fn usage(&self, user: &UserId) -> Result<Vec<TokenUsage>, StoreError> {
-        measured(Operation::Usage, self.inner.usage(user)).await
+        measured("usage", self.inner.usage(user)).await
     }
 
     async fn history(
@@ -116,27 +117,27 @@ impl<S: AccountStore> AccountStore for WithMetrics<S> {
         before: Option<Revision>,
         size: PageSize,
     ) -> Result<HistoryPage, StoreError> {
-        measured(Operation::History, self.inner.history(user, before, size)).await
+        measured("history", self.inner.history(user, before, size)).await
     }
 
     async fn changes(&self) -> Result<Feed, StoreError> {
-        measured(Operation::Changes, self.inner.changes()).await
+        measured("changes", self.inner.changes()).await
     }
 
     async fn heartbeat(&self, id: HeartbeatId) -> Result<(), StoreError> {
-        measured(Operation::Heartbeat, self.inner.heartbeat(id)).await
+        measured("heartbeat", self.inner.heartbeat(id)).await
     }
 
     async fn pepper_versions(&self) -> Result<Vec<(PepperVersion, u64)>, StoreError> {
-        measured(Operation::PepperVersions, self.inner.pepper_versions()).await
+        measured("pepper_versions", self.inner.pepper_versions()).await
     }
 
     async fn prefixes(&self) -> Result<Vec<(Option<TokenPrefix>, u64)>, StoreError> {
-        measured(Operation::Prefixes, self.inner.prefixes()).await
+        measured("prefixes", self.inner.prefixes()).await
     }
 
     async fn pepper_checks(&self) -> Result<PepperChecks, StoreError> {
-        measured(Operation::PepperChecks, self.inner.pepper_checks()).await
+        measured("pepper_checks", self.inner.pepper_checks()).await
     }
 
     async fn keep_pepper_check(
@@ -145,10 +146,10 @@ impl<S: AccountStore> AccountStore for WithMetrics<S> {
         check: PepperCheck,
     ) -> Result<PepperCheck, StoreError> {
         let kept = self.inner.keep_pepper_check(version, check);
-        measured(Operation::KeepPepperCheck, kept).await
+        measured("keep_pepper_check", kept).await
     }
 
     async fn erase(&self, erasure: Erasure) -> Result<(), StoreError> {
-        measured(Operation::Erase, self.inner.erase(erasure)).await
+        measured("erase", self.inner.erase(erasure)).await
     }
 }

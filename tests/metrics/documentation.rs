@@ -78,3 +78,50 @@ async fn everything() {
     store.find(&digest(1)).await.unwrap_err();
     super::flush::fail().await;
 }
+
+/// A counter that is born with its first rise shows none to whoever looks at how
+/// counters rise.
+#[tokio::test]
+async fn counters_are_there_before_anything_has_happened() {
+    let recorded = Recorded::start();
+    let named = |name: &str, label: &str| {
+        let start = format!("{name}{{{label}=\"");
+        let series = recorded.handed_on();
+        let rows = series.lines().filter_map(|line| line.strip_prefix(&start)?.split_once('"'));
+        let rows = rows.inspect(|(value, rest)| assert!(rest.ends_with(" 0"), "{value}{rest}"));
+        rows.map(|(value, _)| value.to_owned()).collect::<std::collections::BTreeSet<_>>()
+    };
+    let outcomes = [
+        "internal-error",
+        "invalid-request",
+        "invalid-token",
+        "method-not-granted",
+        "missing-credential",
+        "pass",
+        "privilege-missing",
+        "store-unavailable",
+    ];
+    let shown = named("tower_api_token_decisions_total", "outcome");
+    assert!(shown.iter().eq(&outcomes), "{shown:?}");
+    let events = named("tower_api_token_events_total", "event");
+    assert_eq!(events.len(), 16, "{events:?}");
+    let errors = "tower_api_token_usage_flush_errors_total";
+    assert_eq!(recorded.series().get(errors), Some(&0.0));
+}
+
+/// The layer and the store are there before the recorder is.
+#[tokio::test]
+async fn a_recorder_that_is_installed_late_gets_everything() {
+    let world = World::new().await;
+    let (layer, token) = (world.layer(), bearer(&world.user("alice").await));
+    let store = WithMetrics::new(std::sync::Arc::clone(&world.store));
+    let recorded = Recorded::start();
+    assert_eq!(send(&layer, "GET", &token).await, StatusCode::OK);
+    store.find(&digest(1)).await.unwrap();
+    let passed = recorded.risen("tower_api_token_decisions_total");
+    assert_eq!(passed, [("outcome=pass,slot=primary".to_owned(), 1.0)]);
+    let found = "tower_api_token_store_seconds_count{operation=\"find\"}";
+    assert_eq!(recorded.value(found), 1.0);
+    let failures = "tower_api_token_store_errors_total{operation=\"find\",kind=\"corrupt\"}";
+    assert_eq!(recorded.series().get(failures), Some(&0.0));
+}

@@ -17,11 +17,20 @@ pub(crate) struct Recorded {
 
 impl Recorded {
     pub(crate) fn start() -> Self {
+        Self::by(PrometheusBuilder::new())
+    }
+
+    /// With histograms of these ranges.
+    pub(crate) fn with_ranges(ranges: &[f64]) -> Self {
+        Self::by(PrometheusBuilder::new().set_buckets(ranges).unwrap())
+    }
+
+    fn by(recorder: PrometheusBuilder) -> Self {
         static ALONE: Mutex<()> = Mutex::new(());
         let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
         // What a test before this one has counted goes to nobody.
         report();
-        let recorder = Box::leak(Box::new(PrometheusBuilder::new().build_recorder()));
+        let recorder = Box::leak(Box::new(recorder.build_recorder()));
         let handle = recorder.handle();
         let recording = metrics::set_default_local_recorder(recorder);
         describe();

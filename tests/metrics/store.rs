@@ -14,6 +14,9 @@ use super::sample::{change, digest, holder, user};
 
 const ERRORS: &str = "tower_api_token_store_errors_total";
 
+const KINDS: [&str; 6] =
+    ["conflict", "corrupt", "unavailable", "not_set_up", "newer_schema", "refused"];
+
 fn measured() -> (WithMetrics<Link>, Link) {
     let link = Link::to(Arc::new(MemoryStore::new()));
     (WithMetrics::new(link.clone()), link)
@@ -66,6 +69,12 @@ async fn every_call_is_measured_under_its_own_name() {
         "erase",
     ] {
         assert_eq!(calls(&recorded, operation), 1.0, "{operation}");
+        // There before the first failure, so that it shows as a rise.
+        for kind in KINDS {
+            let labels = format!("operation=\"{operation}\",kind=\"{kind}\"");
+            let errors = format!("{ERRORS}{{{labels}}}");
+            assert_eq!(recorded.series().get(&errors), Some(&0.0), "{errors}");
+        }
     }
     assert_eq!(recorded.risen(ERRORS), []);
 }
@@ -125,4 +134,19 @@ async fn a_call_that_takes_too_long_counts_as_failed() {
     store.find(&digest(1)).await.unwrap_err();
     let counted: f64 = recorded.risen(ERRORS).iter().map(|(_, count)| count).sum();
     assert_eq!((counted, calls(&recorded, "find")), (1.0, 1.0));
+}
+
+#[tokio::test]
+async fn a_time_falls_into_the_ranges_of_the_recorder() {
+    const RANGES: [f64; 3] = [0.0, 1e-9, 3_600.0];
+    let recorded = Recorded::with_ranges(&RANGES);
+    let (store, _) = measured();
+    for _ in 0..3 {
+        store.find(&digest(1)).await.unwrap();
+    }
+    let within = |range| {
+        let labels = format!("operation=\"find\",le=\"{range}\"");
+        recorded.value(&format!("tower_api_token_store_seconds_bucket{{{labels}}}"))
+    };
+    assert_eq!((within("0"), within("3600"), within("+Inf")), (0.0, 3.0, 3.0));
 }

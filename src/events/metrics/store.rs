@@ -1,33 +1,14 @@
 //! Calls of a store: how long they took, and which failed.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use metrics::{counter, histogram};
 
-use super::{STORE_ERRORS, STORE_SECONDS, cells};
+use super::{STORE_ERRORS, STORE_SECONDS};
 use crate::store::StoreErrorKind;
 
-/// A call of a store.
-#[derive(Clone, Copy)]
-pub(crate) enum Operation {
-    Find,
-    Load,
-    Replace,
-    ReplaceMany,
-    List,
-    RecordUsage,
-    Usage,
-    History,
-    Changes,
-    Heartbeat,
-    PepperVersions,
-    Prefixes,
-    PepperChecks,
-    KeepPepperCheck,
-    Erase,
-}
-
-/// Their labels, in the order in which they are declared.
+/// The methods of a store, by which its calls are told apart.
 const OPERATIONS: [&str; 15] = [
     "find",
     "load",
@@ -46,98 +27,56 @@ const OPERATIONS: [&str; 15] = [
     "erase",
 ];
 
-const ERRORS: [&str; 6] =
-    ["conflict", "corrupt", "unavailable", "not_set_up", "newer_schema", "refused"];
+const ERRORS: [StoreErrorKind; 6] = [
+    StoreErrorKind::Conflict,
+    StoreErrorKind::Corrupt,
+    StoreErrorKind::Unavailable,
+    StoreErrorKind::NotSetUp,
+    StoreErrorKind::NewerSchema,
+    StoreErrorKind::Refused,
+];
 
-/// Each power of two has four ranges, so a time is told to within a quarter.
-const RANGES: usize = 4;
-/// From 2^10 ns, about a microsecond, to 2^36 ns, about a minute.
-const SHORTEST: u32 = 10;
-const LONGEST: u32 = 36;
-const TIMES: usize = RANGES * (LONGEST - SHORTEST) as usize;
+const fn label(kind: StoreErrorKind) -> &'static str {
+    match kind {
+        StoreErrorKind::Conflict => "conflict",
+        StoreErrorKind::Corrupt => "corrupt",
+        StoreErrorKind::Unavailable => "unavailable",
+        StoreErrorKind::NotSetUp => "not_set_up",
+        StoreErrorKind::NewerSchema => "newer_schema",
+        StoreErrorKind::Refused => "refused",
+    }
+}
 
-/// The cells of one operation: its times, then its errors.
-const EACH: usize = TIMES + ERRORS.len();
-pub(super) const CELLS: usize = EACH * OPERATIONS.len();
+/// Whether a store is measured in this process.
+static MEASURED: AtomicBool = AtomicBool::new(false);
+
+/// Calls of a store are measured from now on.
+pub(crate) fn store_measured() {
+    MEASURED.store(true, Ordering::Relaxed);
+    show();
+}
+
+/// Shows every count of failures, also those that have not risen.
+pub(super) fn show() {
+    if MEASURED.load(Ordering::Relaxed) {
+        for operation in OPERATIONS {
+            ERRORS.into_iter().for_each(|kind| failed(operation, kind, 0));
+        }
+    }
+}
 
 /// A store has answered, with an error of that kind or without one.
-pub(crate) fn store_answered(operation: Operation, took: Duration, error: Option<StoreErrorKind>) {
-    let first = cells::STORE + EACH * operation as usize;
-    cells::raise(first + range(took));
+pub(crate) fn store_answered(
+    operation: &'static str,
+    took: Duration,
+    error: Option<StoreErrorKind>,
+) {
+    histogram!(STORE_SECONDS, "operation" => operation).record(took.as_secs_f64());
     if let Some(kind) = error {
-        cells::raise(
-            first
-                + TIMES
-                + match kind {
-                    StoreErrorKind::Conflict => 0,
-                    StoreErrorKind::Corrupt => 1,
-                    StoreErrorKind::Unavailable => 2,
-                    StoreErrorKind::NotSetUp => 3,
-                    StoreErrorKind::NewerSchema => 4,
-                    StoreErrorKind::Refused => 5,
-                },
-        );
+        failed(operation, kind, 1);
     }
 }
 
-/// In which range a time lies; one outside of all counts to the nearest.
-fn range(took: Duration) -> usize {
-    let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
-    let nanos = nanos.clamp(1 << SHORTEST, (1 << LONGEST) - 1);
-    let power = nanos.ilog2();
-    let quarter = (nanos >> (power - 2)) as usize % RANGES;
-    RANGES * (power - SHORTEST) as usize + quarter
-}
-
-/// The end of a range, in seconds: no time is told shorter than it was, but for
-/// those over a minute.
-fn seconds(range: usize) -> f64 {
-    let (power, quarter) = (range / RANGES, range % RANGES);
-    let nanos = (1_u64 << (SHORTEST as usize + power - 2)) * (RANGES + quarter + 1) as u64;
-    nanos as f64 / 1e9
-}
-
-/// Hands on what has risen.
-pub(super) fn report(risen: &[u64]) {
-    for (operation, risen) in OPERATIONS.into_iter().zip(risen.chunks(EACH)) {
-        let (times, errors) = risen.split_at(TIMES);
-        for (range, rise) in times.iter().enumerate().filter(|(_, rise)| **rise > 0) {
-            let histogram = histogram!(STORE_SECONDS, "operation" => operation);
-            histogram.record_many(seconds(range), usize::try_from(*rise).unwrap_or(usize::MAX));
-        }
-        for (kind, rise) in ERRORS.into_iter().zip(errors).filter(|(_, rise)| **rise > 0) {
-            counter!(STORE_ERRORS, "operation" => operation, "kind" => kind).increment(*rise);
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_time_is_told_to_within_a_quarter_and_never_as_less() {
-        for nanos in (1_025..70_000_000_000_u64).step_by(123_456_789).chain(1_025..5_000) {
-            if nanos < 1 << LONGEST {
-                let (told, real) =
-                    (seconds(range(Duration::from_nanos(nanos))), nanos as f64 / 1e9);
-                assert!(told > real && told <= real * 1.25, "{nanos} ns told as {told} s");
-            }
-        }
-    }
-
-    #[test]
-    fn no_time_is_outside_of_the_ranges() {
-        assert_eq!((range(Duration::ZERO), range(Duration::MAX)), (0, TIMES - 1));
-        assert!((68.0..69.0).contains(&seconds(TIMES - 1)));
-    }
-
-    #[test]
-    fn each_operation_has_its_label() {
-        let label = |operation: Operation| OPERATIONS[operation as usize];
-        assert_eq!(label(Operation::Find), "find");
-        assert_eq!(label(Operation::RecordUsage), "record_usage");
-        assert_eq!(label(Operation::PepperVersions), "pepper_versions");
-        assert_eq!(label(Operation::Erase), "erase");
-    }
+fn failed(operation: &'static str, kind: StoreErrorKind, times: u64) {
+    counter!(STORE_ERRORS, "operation" => operation, "kind" => label(kind)).increment(times);
 }

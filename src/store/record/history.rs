@@ -93,6 +93,8 @@ mod tests {
             let json: serde_json::Value = serde_json::from_str(&text).unwrap();
             assert_eq!(json["event"], event.name());
             assert_eq!(decode_event(&text).unwrap(), event);
+            #[cfg(feature = "metrics")]
+            assert!(crate::events::metrics::EVENT_NAMES.contains(&event.name()), "{text}");
         }
     }
 
