@@ -14,7 +14,7 @@ mod token;
 
 use subtle::ConstantTimeEq;
 
-pub use self::builder::{AccountBuilder, AccountError};
+pub use self::builder::AccountBuilder;
 pub(crate) use self::mark::UseMark;
 pub use self::pending::{Confirmed, Pending};
 pub use self::retired::{Ending, Retired};

@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
+use crate::identity::UserId;
+use crate::method::{MAX_EXTENSION_METHODS, MAX_METHOD_LENGTH};
 use crate::notify::LinkBase;
+use crate::token::MAX_TOKEN_LENGTH;
+use crate::usage::ClientLabel;
 
 /// Why something cannot be configured so: a mistake of whoever writes or runs
 /// the program, found at its start.
@@ -157,6 +161,113 @@ pub enum ConfigError {
     /// A portal's form key is too short to keep anybody from finding it.
     #[error("a form key must have at least 32 bytes")]
     FormKeyTooShort,
+    /// A value among what is configured is none.
+    #[error(transparent)]
+    Value(#[from] ValueError),
+}
+
+/// Why something is not what it would be made into: a text that is no name, no
+/// method, no token, no label or no address, or parts that are no account.
+///
+/// It is about a value that comes from outside, so whoever sent it can be told:
+/// no message repeats the value.
+///
+/// ```
+/// use tower_api_token::ValueError;
+/// use tower_api_token::identity::UserId;
+/// use tower_api_token::method::MethodSet;
+///
+/// fn asked_for(user: &str, methods: &[&str]) -> Result<(UserId, MethodSet), ValueError> {
+///     Ok((UserId::new(user)?, MethodSet::new(methods)?))
+/// }
+///
+/// assert_eq!(asked_for("alice", &["get"]).unwrap_err(), ValueError::MethodCase);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ValueError {
+    /// The name of a user, an administrator or a program is empty.
+    #[error("a name must not be empty")]
+    NameEmpty,
+    /// A name is longer than [`UserId::MAX_LENGTH`] bytes.
+    #[error("a name must not be longer than {} bytes", UserId::MAX_LENGTH)]
+    NameTooLong,
+    /// A name holds a control character (Unicode category Cc).
+    #[error("a name must not hold control characters")]
+    NameControlCharacter,
+    /// A method is empty.
+    #[error("a method must not be empty")]
+    MethodEmpty,
+    /// A method is longer than [`MAX_METHOD_LENGTH`] bytes.
+    #[error("a method must not be longer than {MAX_METHOD_LENGTH} bytes")]
+    MethodTooLong,
+    /// A method is not a `token` of RFC 9110 section 5.6.2.
+    #[error("a method must be a token of RFC 9110 section 5.6.2")]
+    MethodSyntax,
+    /// TRACE and CONNECT can never be granted.
+    #[error("TRACE and CONNECT can never be granted")]
+    MethodNeverGranted,
+    /// A method is that of a standard method but for its case, so the grant
+    /// would not mean what it says.
+    #[error("methods are case-sensitive: a standard method is written in capitals")]
+    MethodCase,
+    /// `*` would read as "all" but mean a method of that name.
+    #[error("there is no wildcard: name each method")]
+    MethodWildcard,
+    /// A set has more than [`MAX_EXTENSION_METHODS`] extension methods.
+    #[error("a set must not hold more than {MAX_EXTENSION_METHODS} extension methods")]
+    TooManyMethods,
+    /// A token is empty.
+    #[error("a token must not be empty")]
+    TokenEmpty,
+    /// A token is longer than [`MAX_TOKEN_LENGTH`] bytes.
+    #[error("a token must not be longer than {MAX_TOKEN_LENGTH} bytes")]
+    TokenTooLong,
+    /// A token is not a `b64token` of RFC 6750 section 2.1.
+    #[error("a token must be letters, digits and -._~+/ followed by any number of =")]
+    TokenSyntax,
+    /// A client label is empty.
+    #[error("a client label must not be empty")]
+    ClientLabelEmpty,
+    /// A client label is longer than [`ClientLabel::MAX_CHARACTERS`].
+    #[error("a client label must not be longer than {} characters", ClientLabel::MAX_CHARACTERS)]
+    ClientLabelTooLong,
+    /// A client label holds a character that prints nothing or turns the text
+    /// around.
+    #[error("a client label must be printable")]
+    ClientLabelUnprintable,
+    /// A mail address is not one address.
+    #[error("a mail address must be one plain address such as alice@example.com, in ASCII")]
+    MailAddress,
+    /// The name or the domain of a mail address is not ASCII.
+    #[error(
+        "not supported: only ASCII addresses; a domain can be written in its ASCII form (xn--...)"
+    )]
+    MailAddressNotAscii,
+    /// A mail address, or the name beside it, is too long.
+    #[error("a mail address and its name must not be longer than 254 bytes")]
+    MailAddressTooLong,
+    /// The name beside a mail address holds a control character, such as the end of a line.
+    #[error("a name beside a mail address must not hold control characters")]
+    MailNameControlCharacter,
+    /// An account has revision 0, that of an account that does not exist.
+    #[error("an account's revision must be 1 or greater")]
+    AccountRevisionZero,
+    /// An account has a backup and no primary.
+    #[error("an account with a backup must have a primary")]
+    BackupWithoutPrimary,
+    /// Two tokens of an account have one id.
+    #[error("every token of an account must have an id of its own")]
+    RepeatedTokenId,
+    /// The next token of an account would have an id that was given out.
+    #[error("an account's next token number must be greater than every id in it")]
+    UsedTokenId,
+    /// A number of an account is so great that it could not count on.
+    #[error("an account's numbers must leave room for more")]
+    AccountExhausted,
+    /// Two places of an account name one digest.
+    #[error("an account must name a digest once only")]
+    RepeatedDigest,
 }
 
 /// A time in the greatest unit that it is whole in: `90d`, `1s`.

@@ -5,6 +5,7 @@ use std::fmt;
 
 use compact_str::CompactString;
 
+use crate::ValueError;
 use crate::account::Slot;
 use crate::method::MethodSet;
 use crate::token::TokenId;
@@ -16,11 +17,11 @@ use crate::token::TokenId;
 /// bytes are kept without a heap allocation.
 ///
 /// ```
-/// use tower_api_token::identity::{UserId, UserIdError};
+/// use tower_api_token::identity::UserId;
 ///
 /// assert_eq!(UserId::new("alice")?.as_str(), "alice");
-/// assert_eq!(UserId::new("a\nb").unwrap_err(), UserIdError::ControlCharacter);
-/// # Ok::<(), UserIdError>(())
+/// assert_eq!(UserId::new("a\nb").unwrap_err(), ValueError::NameControlCharacter);
+/// # Ok::<(), ValueError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct UserId(CompactString);
@@ -33,12 +34,12 @@ impl UserId {
     ///
     /// # Errors
     ///
-    /// [`UserIdError`] names the rule that the text breaks.
-    pub fn new(text: impl AsRef<str>) -> Result<Self, UserIdError> {
+    /// [`ValueError`] names the rule that the text breaks.
+    pub fn new(text: impl AsRef<str>) -> Result<Self, ValueError> {
         match text.as_ref() {
-            "" => Err(UserIdError::Empty),
-            text if text.len() > Self::MAX_LENGTH => Err(UserIdError::TooLong),
-            text if text.chars().any(char::is_control) => Err(UserIdError::ControlCharacter),
+            "" => Err(ValueError::NameEmpty),
+            text if text.len() > Self::MAX_LENGTH => Err(ValueError::NameTooLong),
+            text if text.chars().any(char::is_control) => Err(ValueError::NameControlCharacter),
             text => Ok(Self(text.into())),
         }
     }
@@ -58,26 +59,11 @@ impl fmt::Display for UserId {
 }
 
 impl std::str::FromStr for UserId {
-    type Err = UserIdError;
+    type Err = ValueError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         Self::new(text)
     }
-}
-
-/// Why a text cannot name a user, an administrator or a program.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum UserIdError {
-    /// The text is empty.
-    #[error("a name must not be empty")]
-    Empty,
-    /// The text is longer than [`UserId::MAX_LENGTH`] bytes.
-    #[error("a name must not be longer than {} bytes", UserId::MAX_LENGTH)]
-    TooLong,
-    /// The text holds a control character (Unicode category Cc).
-    #[error("a name must not hold control characters")]
-    ControlCharacter,
 }
 
 /// Who asks for a change. Every audit entry names one.
@@ -100,8 +86,8 @@ impl Actor {
     ///
     /// # Errors
     ///
-    /// [`UserIdError`] names the rule that the name breaks.
-    pub fn administrator(name: &str) -> Result<Self, UserIdError> {
+    /// [`ValueError`] names the rule that the name breaks.
+    pub fn administrator(name: &str) -> Result<Self, ValueError> {
         UserId::new(name).map(Self::Administrator)
     }
 
@@ -109,8 +95,8 @@ impl Actor {
     ///
     /// # Errors
     ///
-    /// [`UserIdError`] names the rule that the name breaks.
-    pub fn program(name: &str) -> Result<Self, UserIdError> {
+    /// [`ValueError`] names the rule that the name breaks.
+    pub fn program(name: &str) -> Result<Self, ValueError> {
         UserId::new(name).map(Self::Program)
     }
 }
@@ -174,10 +160,10 @@ mod tests {
 
     #[test]
     fn a_user_id_names_the_rule_it_breaks() {
-        assert_eq!(UserId::new("").unwrap_err(), UserIdError::Empty);
-        assert_eq!(UserId::new("a".repeat(256)).unwrap_err(), UserIdError::TooLong);
+        assert_eq!(UserId::new("").unwrap_err(), ValueError::NameEmpty);
+        assert_eq!(UserId::new("a".repeat(256)).unwrap_err(), ValueError::NameTooLong);
         for bad in ["a\0", "\r\n", "a\u{7f}", "a\u{85}"] {
-            assert_eq!(UserId::new(bad).unwrap_err(), UserIdError::ControlCharacter);
+            assert_eq!(UserId::new(bad).unwrap_err(), ValueError::NameControlCharacter);
         }
         assert!(UserId::new("a".repeat(255)).is_ok());
     }

@@ -48,7 +48,7 @@ pub mod token;
 mod tokens;
 pub mod usage;
 
-pub use self::error::ConfigError;
+pub use self::error::{ConfigError, ValueError};
 pub use self::identity::Identity;
 pub use self::manage::TokenManager;
 pub use self::middleware::TokenAuthLayer;

@@ -1,5 +1,6 @@
 //! Which HTTP methods a user may perform.
 
+use crate::ValueError;
 use std::fmt;
 
 use compact_str::CompactString;
@@ -36,7 +37,7 @@ const OPTIONS: u8 = 1 << 6;
 /// let methods = MethodSet::new(["GET", "PURGE"])?;
 /// assert!(methods.allows("HEAD") && methods.allows("PURGE"));
 /// assert!(!methods.allows("get") && !methods.allows("POST"));
-/// # Ok::<(), tower_api_token::method::MethodError>(())
+/// # Ok::<(), tower_api_token::ValueError>(())
 /// ```
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct MethodSet {
@@ -61,9 +62,9 @@ impl MethodSet {
     ///
     /// # Errors
     ///
-    /// [`MethodError`] names the rule that a method breaks; no set is made
+    /// [`ValueError`] names the rule that a method breaks; no set is made
     /// then.
-    pub fn new<I>(methods: I) -> Result<Self, MethodError>
+    pub fn new<I>(methods: I) -> Result<Self, ValueError>
     where
         I: IntoIterator<Item: AsRef<str>>,
     {
@@ -78,7 +79,7 @@ impl MethodSet {
         extensions.sort_unstable();
         extensions.dedup();
         if extensions.len() > MAX_EXTENSION_METHODS {
-            return Err(MethodError::TooMany);
+            return Err(ValueError::TooManyMethods);
         }
         let extensions = (!extensions.is_empty()).then(|| Box::new(Extensions(extensions)));
         Ok(Self { standard, extensions })
@@ -184,15 +185,15 @@ fn standard_bit(method: &str) -> Option<u8> {
     Some(1 << place)
 }
 
-fn extension(method: &str) -> Result<CompactString, MethodError> {
+fn extension(method: &str) -> Result<CompactString, ValueError> {
     let is = |name: &&str| method.eq_ignore_ascii_case(name);
     match method {
-        "" => Err(MethodError::Empty),
-        "*" => Err(MethodError::Wildcard),
-        _ if method.len() > MAX_METHOD_LENGTH => Err(MethodError::TooLong),
-        _ if !is_http_token(method.as_bytes()) => Err(MethodError::Syntax),
-        _ if ["TRACE", "CONNECT"].iter().any(is) => Err(MethodError::NeverGranted),
-        _ if STANDARD.iter().any(is) => Err(MethodError::Case),
+        "" => Err(ValueError::MethodEmpty),
+        "*" => Err(ValueError::MethodWildcard),
+        _ if method.len() > MAX_METHOD_LENGTH => Err(ValueError::MethodTooLong),
+        _ if !is_http_token(method.as_bytes()) => Err(ValueError::MethodSyntax),
+        _ if ["TRACE", "CONNECT"].iter().any(is) => Err(ValueError::MethodNeverGranted),
+        _ if STANDARD.iter().any(is) => Err(ValueError::MethodCase),
         _ => Ok(method.into()),
     }
 }
@@ -202,34 +203,6 @@ pub(crate) fn is_http_token(text: &[u8]) -> bool {
     let punctuation = b"!#$%&'*+-.^_`|~";
     let allowed = |byte: &u8| byte.is_ascii_alphanumeric() || punctuation.contains(byte);
     !text.is_empty() && text.iter().all(allowed)
-}
-
-/// Why a name cannot be granted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum MethodError {
-    /// The name is empty.
-    #[error("a method must not be empty")]
-    Empty,
-    /// The name is longer than [`MAX_METHOD_LENGTH`] bytes.
-    #[error("a method must not be longer than {MAX_METHOD_LENGTH} bytes")]
-    TooLong,
-    /// The name is not a `token` of RFC 9110 section 5.6.2.
-    #[error("a method must be a token of RFC 9110 section 5.6.2")]
-    Syntax,
-    /// TRACE and CONNECT can never be granted.
-    #[error("TRACE and CONNECT can never be granted")]
-    NeverGranted,
-    /// The name is that of a standard method but for its case, so the grant
-    /// would not mean what it says.
-    #[error("methods are case-sensitive: a standard method is written in capitals")]
-    Case,
-    /// `*` would read as "all" but mean a method of that name.
-    #[error("there is no wildcard: name each method")]
-    Wildcard,
-    /// More than [`MAX_EXTENSION_METHODS`] extension methods.
-    #[error("a set must not hold more than {MAX_EXTENSION_METHODS} extension methods")]
-    TooMany,
 }
 
 #[cfg(test)]
@@ -261,20 +234,20 @@ mod tests {
     #[test]
     fn a_bad_name_is_refused_with_its_rule() {
         let cases = [
-            ("", MethodError::Empty),
-            ("*", MethodError::Wildcard),
-            ("GE T", MethodError::Syntax),
-            ("GÉT", MethodError::Syntax),
-            ("get", MethodError::Case),
-            ("Trace", MethodError::NeverGranted),
-            ("CONNECT", MethodError::NeverGranted),
+            ("", ValueError::MethodEmpty),
+            ("*", ValueError::MethodWildcard),
+            ("GE T", ValueError::MethodSyntax),
+            ("GÉT", ValueError::MethodSyntax),
+            ("get", ValueError::MethodCase),
+            ("Trace", ValueError::MethodNeverGranted),
+            ("CONNECT", ValueError::MethodNeverGranted),
         ];
         for (name, error) in cases {
             assert_eq!(MethodSet::new(["GET", name]).unwrap_err(), error, "{name}");
         }
-        assert_eq!(MethodSet::new(["A".repeat(33)]).unwrap_err(), MethodError::TooLong);
+        assert_eq!(MethodSet::new(["A".repeat(33)]).unwrap_err(), ValueError::MethodTooLong);
         let many = (0..=MAX_EXTENSION_METHODS).map(|number| format!("M{number}"));
-        assert_eq!(MethodSet::new(many).unwrap_err(), MethodError::TooMany);
+        assert_eq!(MethodSet::new(many).unwrap_err(), ValueError::TooManyMethods);
     }
 
     #[test]

@@ -25,9 +25,7 @@ pub use self::directory::{DirectoryError, DirectoryNotifier};
 pub use self::function::NotifyFn;
 pub use self::link::{ConfirmationLink, LinkBase};
 #[cfg(feature = "smtp")]
-pub use self::smtp::{
-    MailDirectory, Mailbox, MailboxError, SmtpError, SmtpErrorKind, SmtpNotifier, SmtpServer,
-};
+pub use self::smtp::{MailDirectory, Mailbox, SmtpError, SmtpErrorKind, SmtpNotifier, SmtpServer};
 use crate::audit::Event;
 use crate::identity::{Actor, UserId};
 use crate::time::Timestamp;

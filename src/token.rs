@@ -13,6 +13,7 @@ mod random;
 mod scheme;
 mod sealed;
 
+use crate::ValueError;
 use std::fmt;
 
 use zeroize::Zeroizing;
@@ -73,7 +74,7 @@ fn strange(byte: u8) -> u8 {
 ///
 /// let token = Token::parse("c0ffee00-1234-4abc-9def-0123456789ab")?;
 /// assert_eq!(format!("{token:?}"), "Token(..)");
-/// # Ok::<(), tower_api_token::token::TokenError>(())
+/// # Ok::<(), tower_api_token::ValueError>(())
 /// ```
 #[derive(Clone)]
 pub struct Token(Zeroizing<String>);
@@ -83,15 +84,15 @@ impl Token {
     ///
     /// # Errors
     ///
-    /// [`TokenError`] names the rule that the text breaks: it must be 1 to
+    /// [`ValueError`] names the rule that the text breaks: it must be 1 to
     /// [`MAX_TOKEN_LENGTH`] bytes of the `b64token` syntax of RFC 6750
     /// section 2.1, since no other text can be sent as a Bearer credential.
-    pub fn parse(text: impl Into<String>) -> Result<Self, TokenError> {
+    pub fn parse(text: impl Into<String>) -> Result<Self, ValueError> {
         let text = Zeroizing::new(text.into());
         match text.len() {
-            0 => Err(TokenError::Empty),
-            length if length > MAX_TOKEN_LENGTH => Err(TokenError::TooLong),
-            _ if !is_b64token(text.as_bytes()) => Err(TokenError::Syntax),
+            0 => Err(ValueError::TokenEmpty),
+            length if length > MAX_TOKEN_LENGTH => Err(ValueError::TokenTooLong),
+            _ if !is_b64token(text.as_bytes()) => Err(ValueError::TokenSyntax),
             _ => Ok(Self(text)),
         }
     }
@@ -141,21 +142,6 @@ impl fmt::Debug for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Token(..)")
     }
-}
-
-/// Why a text is not a token.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum TokenError {
-    /// The text is empty.
-    #[error("a token must not be empty")]
-    Empty,
-    /// The text is longer than [`MAX_TOKEN_LENGTH`] bytes.
-    #[error("a token must not be longer than {MAX_TOKEN_LENGTH} bytes")]
-    TooLong,
-    /// The text is not a `b64token` of RFC 6750 section 2.1.
-    #[error("a token must be letters, digits and -._~+/ followed by any number of =")]
-    Syntax,
 }
 
 /// The public name of one token, unique within its account and never reused.
@@ -257,10 +243,10 @@ mod tests {
 
     #[test]
     fn parse_names_the_rule() {
-        assert_eq!(Token::parse("").unwrap_err(), TokenError::Empty);
-        assert_eq!(Token::parse("a b").unwrap_err(), TokenError::Syntax);
+        assert_eq!(Token::parse("").unwrap_err(), ValueError::TokenEmpty);
+        assert_eq!(Token::parse("a b").unwrap_err(), ValueError::TokenSyntax);
         let long = "a".repeat(MAX_TOKEN_LENGTH + 1);
-        assert_eq!(Token::parse(long).unwrap_err(), TokenError::TooLong);
+        assert_eq!(Token::parse(long).unwrap_err(), ValueError::TokenTooLong);
         assert!(Token::parse("a".repeat(MAX_TOKEN_LENGTH)).is_ok());
     }
 

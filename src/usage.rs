@@ -11,7 +11,7 @@ mod recorder;
 mod task;
 
 pub(crate) use self::adoption::UnverifiedPepper;
-pub use self::client::{ClientLabel, ClientLabelError};
+pub use self::client::ClientLabel;
 pub use self::recorder::UsageRecorder;
 use crate::identity::UserId;
 use crate::time::Timestamp;

@@ -4,9 +4,9 @@ use std::error::Error;
 use std::io;
 use std::path::PathBuf;
 
-use tower_api_token::identity::{UserId, UserIdError};
+use tower_api_token::ValueError;
+use tower_api_token::identity::UserId;
 use tower_api_token::manage::{ManageError, StartError};
-use tower_api_token::method::MethodError;
 use tower_api_token::rotation::RotationError;
 use tower_api_token::store::{SchemaError, SqliteBackupError, StoreError, StoreErrorKind};
 
@@ -53,9 +53,9 @@ pub(crate) enum Failure {
     #[error(transparent)]
     Settings(#[from] SettingsError),
     #[error("{what}: {source}")]
-    Name { what: &'static str, source: UserIdError },
+    Name { what: &'static str, source: ValueError },
     #[error(transparent)]
-    Method(#[from] MethodError),
+    Method(#[from] ValueError),
     #[error(transparent)]
     Secret(#[from] SecretError),
     #[error("this is not a confirmation code")]

@@ -1,6 +1,7 @@
 //! Putting an account together from its parts.
 
 use super::{Account, Confirmed, Pending, Retired, Revision, TokenRecord};
+use crate::ValueError;
 use crate::identity::UserId;
 use crate::method::MethodSet;
 use crate::token::TokenId;
@@ -75,8 +76,8 @@ impl AccountBuilder {
     ///
     /// # Errors
     ///
-    /// [`AccountError`] names the rule that the parts break.
-    pub fn build(self) -> Result<Account, AccountError> {
+    /// [`ValueError`] names the rule that the parts break.
+    pub fn build(self) -> Result<Account, ValueError> {
         let Self(mut account) = self;
         if account.next_token == 0 {
             account.next_token = after_last(&account);
@@ -90,27 +91,27 @@ impl Account {
     /// Whether its parts fit together. A store asks for every account that it
     /// reads: one list is sorted twice, so that it costs little and grows
     /// little with the number of tokens.
-    pub(crate) fn check(&self) -> Result<(), AccountError> {
+    pub(crate) fn check(&self) -> Result<(), ValueError> {
         let mut tokens = tokens(self);
         if self.revision == Revision::ABSENT {
-            return Err(AccountError::ZeroRevision);
+            return Err(ValueError::AccountRevisionZero);
         }
         if self.revision.as_u64().max(self.next_token) > GREATEST {
-            return Err(AccountError::Exhausted);
+            return Err(ValueError::AccountExhausted);
         }
         if self.backup.is_some() && self.primary.is_none() {
-            return Err(AccountError::BackupWithoutPrimary);
+            return Err(ValueError::BackupWithoutPrimary);
         }
         tokens.sort_unstable_by_key(|(id, _)| *id);
         if tokens.windows(2).any(|pair| pair[0].0 == pair[1].0) {
-            return Err(AccountError::RepeatedId);
+            return Err(ValueError::RepeatedTokenId);
         }
         if tokens.last().is_some_and(|(id, _)| self.next_token <= id.as_u64()) {
-            return Err(AccountError::UsedId);
+            return Err(ValueError::UsedTokenId);
         }
         tokens.sort_unstable_by_key(|(_, digest)| *digest);
         if tokens.windows(2).any(|pair| pair[0].1 == pair[1].1) {
-            return Err(AccountError::RepeatedDigest);
+            return Err(ValueError::RepeatedDigest);
         }
         Ok(())
     }
@@ -129,30 +130,6 @@ fn tokens(account: &Account) -> Vec<(TokenId, &[u8; 32])> {
     let retired = account.retired.iter();
     tokens.extend(retired.map(|retired| (retired.id, retired.digest.digest.as_bytes())));
     tokens
-}
-
-/// Why parts do not make an account.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum AccountError {
-    /// Revision 0 is that of an account that does not exist.
-    #[error("an account's revision must be 1 or greater")]
-    ZeroRevision,
-    /// A backup implies a primary.
-    #[error("an account with a backup must have a primary")]
-    BackupWithoutPrimary,
-    /// Two tokens have one id.
-    #[error("every token of an account must have an id of its own")]
-    RepeatedId,
-    /// The next token would have an id that was given out.
-    #[error("an account's next token number must be greater than every id in it")]
-    UsedId,
-    /// A number is so great that the account could not count on.
-    #[error("an account's numbers must leave room for more")]
-    Exhausted,
-    /// Two places name one digest.
-    #[error("an account must name a digest once only")]
-    RepeatedDigest,
 }
 
 #[cfg(test)]
@@ -174,13 +151,13 @@ mod tests {
     #[test]
     fn build_names_the_rule_that_is_broken() {
         let cases = [
-            (builder().revision(Revision::ABSENT), AccountError::ZeroRevision),
-            (builder().backup(record(1, 1)), AccountError::BackupWithoutPrimary),
-            (builder().primary(record(1, 1)).backup(record(1, 2)), AccountError::RepeatedId),
-            (builder().primary(record(1, 1)).backup(record(2, 1)), AccountError::RepeatedDigest),
-            (builder().primary(record(2, 1)).next_token(2), AccountError::UsedId),
-            (builder().primary(record(u64::MAX, 1)), AccountError::Exhausted),
-            (builder().revision(Revision::from_u64(u64::MAX)), AccountError::Exhausted),
+            (builder().revision(Revision::ABSENT), ValueError::AccountRevisionZero),
+            (builder().backup(record(1, 1)), ValueError::BackupWithoutPrimary),
+            (builder().primary(record(1, 1)).backup(record(1, 2)), ValueError::RepeatedTokenId),
+            (builder().primary(record(1, 1)).backup(record(2, 1)), ValueError::RepeatedDigest),
+            (builder().primary(record(2, 1)).next_token(2), ValueError::UsedTokenId),
+            (builder().primary(record(u64::MAX, 1)), ValueError::AccountExhausted),
+            (builder().revision(Revision::from_u64(u64::MAX)), ValueError::AccountExhausted),
         ];
         for (parts, error) in cases {
             assert_eq!(parts.build().unwrap_err(), error);
@@ -199,9 +176,9 @@ mod tests {
             assert!(with(retired(100, 100)).is_ok());
             for number in 1..=count {
                 let same_id = with(retired(number.into(), 100)).unwrap_err();
-                assert_eq!(same_id, AccountError::RepeatedId);
+                assert_eq!(same_id, ValueError::RepeatedTokenId);
                 let same_digest = with(retired(100, number)).unwrap_err();
-                assert_eq!(same_digest, AccountError::RepeatedDigest);
+                assert_eq!(same_digest, ValueError::RepeatedDigest);
             }
         }
     }

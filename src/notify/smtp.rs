@@ -22,11 +22,12 @@ use zeroize::Zeroizing;
 
 pub use self::directory::MailDirectory;
 pub use self::error::{SmtpError, SmtpErrorKind};
-pub use self::mailbox::{Mailbox, MailboxError};
+pub use self::mailbox::Mailbox;
 pub use self::server::SmtpServer;
 use self::session::{Parcel, deliver};
 use self::text::Text;
 use super::{ConfirmationMessage, LinkBase, Notice, Notifier, NotifyError};
+use crate::ValueError;
 use crate::identity::UserId;
 use crate::token::{RandomSource, SystemRandom};
 
@@ -159,20 +160,26 @@ impl Notifier for SmtpNotifier {
 /// A message in the form of RFC 5322, as secret as what it holds.
 type Letter = Zeroizing<Vec<u8>>;
 
+/// What it means that the directory failed.
+fn no_address(cause: Box<dyn Error + Send + Sync>) -> SmtpError {
+    let kind = match cause.downcast_ref() {
+        Some(
+            ValueError::MailAddress
+            | ValueError::MailAddressNotAscii
+            | ValueError::MailAddressTooLong
+            | ValueError::MailNameControlCharacter,
+        ) => SmtpErrorKind::Address,
+        _ => SmtpErrorKind::Directory,
+    };
+    SmtpError::new(kind).with_source(cause)
+}
+
 impl Office {
     async fn send<W>(&self, user: &UserId, write: W) -> Result<(), SmtpError>
     where
         W: FnOnce(&Self, &Mailbox) -> Result<Letter, SmtpError>,
     {
-        let unknown = |cause: Box<dyn Error + Send + Sync>| {
-            SmtpError::new(SmtpErrorKind::Directory).with_source(cause)
-        };
-        let to = self.directory.address(user).await.map_err(|cause| {
-            match cause.downcast::<MailboxError>() {
-                Ok(cause) => SmtpError::new(SmtpErrorKind::Address).with_source(cause),
-                Err(cause) => unknown(cause),
-            }
-        })?;
+        let to = self.directory.address(user).await.map_err(no_address)?;
         let to = to.ok_or(SmtpError::new(SmtpErrorKind::NoAddress))?;
         let letter = write(self, &to)?;
         let (from, to) = (self.sender.envelope(), to.envelope());

@@ -73,7 +73,11 @@ impl Fields {
 
 /// A user's name, as it is: one with a space before it is another user's.
 pub(super) fn user_id(text: &str) -> Result<UserId, Problem> {
-    if looks_secret(text) { Err(Problem::LOOKS_SECRET) } else { Ok(UserId::new(text)?) }
+    if looks_secret(text) {
+        Err(Problem::LOOKS_SECRET)
+    } else {
+        UserId::new(text).map_err(Problem::no_such_user)
+    }
 }
 
 /// A confirmation code that was clicked on or typed.

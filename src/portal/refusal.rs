@@ -5,9 +5,8 @@ use std::time::Duration;
 
 use http::StatusCode;
 
-use crate::identity::UserIdError;
+use crate::ValueError;
 use crate::manage::Problem;
-use crate::method::MethodError;
 
 impl Problem {
     pub(super) const NOT_SIGNED_IN: Self = Self::new(
@@ -97,6 +96,16 @@ impl Problem {
         Self::new(StatusCode::BAD_REQUEST, "bad_request", title, "").because(detail)
     }
 
+    /// A name that no user can have.
+    pub(super) fn no_such_user(error: ValueError) -> Self {
+        Self::bad_request(format!("There can be no such user: {error}."))
+    }
+
+    /// Methods that nobody can be granted.
+    pub(super) fn no_methods(error: ValueError) -> Self {
+        Self::bad_request(format!("These methods cannot be granted: {error}. Nothing has changed."))
+    }
+
     /// A user has done this too often.
     pub(super) fn limited(retry_after: Duration) -> Self {
         Self::too_many("too_many", "Too often", retry_after)
@@ -130,17 +139,5 @@ impl Problem {
     /// The same problem with another title and detail.
     pub(super) fn in_words(&self, (title, detail): (&'static str, &'static str)) -> Self {
         Self { title, detail: Cow::Borrowed(detail), ..self.clone() }
-    }
-}
-
-impl From<UserIdError> for Problem {
-    fn from(error: UserIdError) -> Self {
-        Self::bad_request(format!("There can be no such user: {error}."))
-    }
-}
-
-impl From<MethodError> for Problem {
-    fn from(error: MethodError) -> Self {
-        Self::bad_request(format!("These methods cannot be granted: {error}. Nothing has changed."))
     }
 }

@@ -17,7 +17,7 @@ use crate::usage::ClientLabel;
 ///
 /// let root = PortalUser::administrator(UserId::new("root")?);
 /// assert!(root.is_admin() && !PortalUser::new(UserId::new("alice")?).is_admin());
-/// # Ok::<(), tower_api_token::identity::UserIdError>(())
+/// # Ok::<(), tower_api_token::ValueError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PortalUser {

@@ -14,11 +14,10 @@ use serde::{Deserialize, Serialize};
 pub(crate) use self::history::{decode_actor, decode_event, encode_actor, encode_event};
 use self::sealed::SealedForm;
 use super::{StoreError, StoreErrorKind};
-use crate::account::{
-    Account, AccountError, Confirmed, Ending, Pending, Retired, Revision, TokenRecord,
-};
-use crate::identity::{UserId, UserIdError};
-use crate::method::{MethodError, MethodSet};
+use crate::ValueError;
+use crate::account::{Account, Confirmed, Ending, Pending, Retired, Revision, TokenRecord};
+use crate::identity::UserId;
+use crate::method::MethodSet;
 use crate::time::Timestamp;
 use crate::token::{CodeDigest, PepperVersion, StoredDigest, TokenDigest, TokenHint, TokenId};
 
@@ -109,11 +108,11 @@ pub(crate) enum RecordError {
     #[error("the record holds a digest that is not 32 bytes long")]
     DigestLength,
     #[error("the record names no user")]
-    User(#[from] UserIdError),
+    User(#[source] ValueError),
     #[error("the record grants a method that cannot be granted")]
-    Method(#[from] MethodError),
+    Method(#[source] ValueError),
     #[error("the record is no account")]
-    Account(#[from] AccountError),
+    Account(#[source] ValueError),
     #[error("the history holds an event that cannot be read")]
     Event(#[from] serde_json::Error),
     #[error("the history names no actor")]
@@ -158,9 +157,9 @@ impl<'a> AccountForm<'a> {
     fn account(self) -> Result<Account, RecordError> {
         let retired: Result<_, _> = self.retired.iter().map(RetiredForm::retired).collect();
         let account = Account {
-            user: UserId::new(self.user)?,
+            user: UserId::new(self.user).map_err(RecordError::User)?,
             revision: Revision::from_u64(self.revision),
-            methods: self.methods.methods()?,
+            methods: self.methods.methods().map_err(RecordError::Method)?,
             primary: self.primary.map(|primary| primary.record()).transpose()?,
             backup: self.backup.map(|backup| backup.record().map(Box::new)).transpose()?,
             pending: self.pending.map(|pending| pending.pending()).transpose()?,
@@ -168,7 +167,7 @@ impl<'a> AccountForm<'a> {
             confirmed: self.confirmed.map(|confirmed| confirmed.confirmed()).transpose()?,
             next_token: self.next_token,
         };
-        account.check()?;
+        account.check().map_err(RecordError::Account)?;
         Ok(account)
     }
 }
@@ -196,7 +195,7 @@ impl<'a> MethodsForm<'a> {
         form
     }
 
-    fn methods(&self) -> Result<MethodSet, MethodError> {
+    fn methods(&self) -> Result<MethodSet, ValueError> {
         let usual = USUAL_METHODS.iter().enumerate();
         let usual = usual.filter(|(place, _)| self.usual & (1 << place) != 0);
         MethodSet::new(usual.map(|(_, method)| method).chain(&self.others))

@@ -1,5 +1,6 @@
 //! What used a token, as far as a host can tell.
 
+use crate::ValueError;
 use std::fmt;
 
 use compact_str::CompactString;
@@ -19,15 +20,15 @@ impl ClientLabel {
     ///
     /// # Errors
     ///
-    /// [`ClientLabelError`] names the rule that the text breaks.
-    pub fn new(text: impl AsRef<str>) -> Result<Self, ClientLabelError> {
+    /// [`ValueError`] names the rule that the text breaks.
+    pub fn new(text: impl AsRef<str>) -> Result<Self, ValueError> {
         let text = text.as_ref();
         if text.is_empty() {
-            Err(ClientLabelError::Empty)
+            Err(ValueError::ClientLabelEmpty)
         } else if text.chars().count() > Self::MAX_CHARACTERS {
-            Err(ClientLabelError::TooLong)
+            Err(ValueError::ClientLabelTooLong)
         } else if text.chars().any(is_unprintable) {
-            Err(ClientLabelError::Unprintable)
+            Err(ValueError::ClientLabelUnprintable)
         } else {
             Ok(Self(text.into()))
         }
@@ -56,21 +57,6 @@ impl fmt::Display for ClientLabel {
     }
 }
 
-/// Why a text cannot label a client.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum ClientLabelError {
-    /// The text is empty.
-    #[error("a client label must not be empty")]
-    Empty,
-    /// The text is longer than [`ClientLabel::MAX_CHARACTERS`].
-    #[error("a client label must not be longer than {} characters", ClientLabel::MAX_CHARACTERS)]
-    TooLong,
-    /// The text holds a character that prints nothing or turns the text around.
-    #[error("a client label must be printable")]
-    Unprintable,
-}
-
 /// Control characters, and those that are invisible or change the direction of
 /// what is around them.
 fn is_unprintable(character: char) -> bool {
@@ -94,10 +80,10 @@ mod tests {
 
     #[test]
     fn a_label_names_the_rule_it_breaks() {
-        assert_eq!(ClientLabel::new("").unwrap_err(), ClientLabelError::Empty);
-        assert_eq!(ClientLabel::new("é".repeat(65)).unwrap_err(), ClientLabelError::TooLong);
+        assert_eq!(ClientLabel::new("").unwrap_err(), ValueError::ClientLabelEmpty);
+        assert_eq!(ClientLabel::new("é".repeat(65)).unwrap_err(), ValueError::ClientLabelTooLong);
         for bad in ["a\n", "a\u{202e}b", "\u{200b}", "a\u{2028}"] {
-            assert_eq!(ClientLabel::new(bad).unwrap_err(), ClientLabelError::Unprintable);
+            assert_eq!(ClientLabel::new(bad).unwrap_err(), ValueError::ClientLabelUnprintable);
         }
         assert!(ClientLabel::new("é".repeat(64)).is_ok());
     }

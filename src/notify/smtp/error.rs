@@ -22,7 +22,7 @@ pub enum SmtpErrorKind {
     /// The directory has no address of this user.
     NoAddress,
     /// The user has an address that mail cannot be sent to: the directory failed
-    /// with a [`MailboxError`](crate::notify::MailboxError), the
+    /// with the [`ValueError`](crate::ValueError) of a mail address, the
     /// [`source`](Error::source) of this.
     Address,
     /// The directory could not tell the address.

@@ -1,5 +1,6 @@
 //! One address that mail can be sent to.
 
+use crate::ValueError;
 use std::fmt;
 
 use lettre::Address;
@@ -12,12 +13,12 @@ use lettre::Address;
 /// not ASCII is written in its ASCII form.
 ///
 /// ```
-/// use tower_api_token::notify::{Mailbox, MailboxError};
+/// use tower_api_token::notify::Mailbox;
 ///
 /// let mailbox = Mailbox::new("alice@example.com")?.name("Alice \"Al\" Smith")?;
 /// assert_eq!(mailbox.address(), "alice@example.com");
-/// assert_eq!(Mailbox::new("a@b,c@d").unwrap_err(), MailboxError::Address);
-/// # Ok::<(), MailboxError>(())
+/// assert_eq!(Mailbox::new("a@b,c@d").unwrap_err(), ValueError::MailAddress);
+/// # Ok::<(), ValueError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mailbox {
@@ -36,19 +37,19 @@ impl Mailbox {
     ///
     /// # Errors
     ///
-    /// [`MailboxError`] names the rule that the address breaks.
-    pub fn new(address: &str) -> Result<Self, MailboxError> {
+    /// [`ValueError`] names the rule that the address breaks.
+    pub fn new(address: &str) -> Result<Self, ValueError> {
         if address.len() > Self::MAX_LENGTH {
-            return Err(MailboxError::TooLong);
+            return Err(ValueError::MailAddressTooLong);
         }
-        let (local, domain) = address.split_once('@').ok_or(MailboxError::Address)?;
+        let (local, domain) = address.split_once('@').ok_or(ValueError::MailAddress)?;
         if is_one_of_others(local, domain) {
-            return Err(MailboxError::NotAscii);
+            return Err(ValueError::MailAddressNotAscii);
         }
         if !is_dot_atom(local) || !is_domain(domain) || local.len() > Self::MAX_LOCAL_LENGTH {
-            return Err(MailboxError::Address);
+            return Err(ValueError::MailAddress);
         }
-        let address = Address::new(local, domain).map_err(|_| MailboxError::Address)?;
+        let address = Address::new(local, domain).map_err(|_| ValueError::MailAddress)?;
         Ok(Self { address, name: None })
     }
 
@@ -56,13 +57,13 @@ impl Mailbox {
     ///
     /// # Errors
     ///
-    /// [`MailboxError`] names the rule that the name breaks.
-    pub fn name(mut self, name: &str) -> Result<Self, MailboxError> {
+    /// [`ValueError`] names the rule that the name breaks.
+    pub fn name(mut self, name: &str) -> Result<Self, ValueError> {
         if name.len() > Self::MAX_LENGTH {
-            return Err(MailboxError::TooLong);
+            return Err(ValueError::MailAddressTooLong);
         }
         if name.chars().any(char::is_control) {
-            return Err(MailboxError::ControlCharacter);
+            return Err(ValueError::MailNameControlCharacter);
         }
         self.name = (!name.is_empty()).then(|| name.to_owned());
         Ok(self)
@@ -96,7 +97,7 @@ impl fmt::Display for Mailbox {
 }
 
 impl std::str::FromStr for Mailbox {
-    type Err = MailboxError;
+    type Err = ValueError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         Self::new(text)
@@ -127,26 +128,6 @@ fn is_domain(text: &str) -> bool {
     text.split('.').all(is_label) && crate::notify::link::is_host_name(text)
 }
 
-/// Why a text is no address for mail, or no name for one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum MailboxError {
-    /// It is not one address.
-    #[error("a mail address must be one plain address such as alice@example.com, in ASCII")]
-    Address,
-    /// Its name or its domain is not ASCII.
-    #[error(
-        "not supported: only ASCII addresses; a domain can be written in its ASCII form (xn--...)"
-    )]
-    NotAscii,
-    /// It is longer than [`Mailbox::MAX_LENGTH`] bytes.
-    #[error("a mail address and its name must not be longer than {} bytes", Mailbox::MAX_LENGTH)]
-    TooLong,
-    /// The name holds a control character, such as the end of a line.
-    #[error("a name beside a mail address must not hold control characters")]
-    ControlCharacter,
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -161,7 +142,9 @@ mod tests {
             assert_eq!(mailbox.envelope().to_string(), good);
         }
         let long = format!("{}@example.com", "a".repeat(10_000));
-        assert_eq!(Mailbox::new(&long).unwrap_err(), MailboxError::TooLong);
+        let error = Mailbox::new(&long).unwrap_err();
+        assert_eq!(error, ValueError::MailAddressTooLong);
+        assert!(error.to_string().contains(&format!(" {} bytes", Mailbox::MAX_LENGTH)), "{error}");
         for bad in [
             "",
             "@",
@@ -192,14 +175,18 @@ mod tests {
             &format!("{}@b", "a".repeat(65)),
             &format!("a@{}.example", "b".repeat(64)),
         ] {
-            assert_eq!(Mailbox::new(bad).unwrap_err(), MailboxError::Address, "{bad:?}");
+            assert_eq!(Mailbox::new(bad).unwrap_err(), ValueError::MailAddress, "{bad:?}");
         }
     }
 
     #[test]
     fn an_address_that_is_not_ascii_is_told_apart_from_none() {
         for other in ["user@m\u{fc}ller.de", "\u{fc}ser@example.com", "\u{7528}@\u{4f8b}.test"] {
-            assert_eq!(Mailbox::new(other).unwrap_err(), MailboxError::NotAscii, "{other}");
+            assert_eq!(
+                Mailbox::new(other).unwrap_err(),
+                ValueError::MailAddressNotAscii,
+                "{other}"
+            );
         }
         assert!(Mailbox::new("user@xn--mller-kva.de").is_ok());
     }
@@ -224,10 +211,10 @@ mod tests {
         let mailbox = Mailbox::new("a@b").unwrap();
         for bad in ["x\r\nBcc: y@z", "x\ny", "x\0"] {
             let error = mailbox.clone().name(bad).unwrap_err();
-            assert_eq!(error, MailboxError::ControlCharacter);
+            assert_eq!(error, ValueError::MailNameControlCharacter);
         }
         let error = mailbox.clone().name(&"x".repeat(255)).unwrap_err();
-        assert_eq!(error, MailboxError::TooLong);
+        assert_eq!(error, ValueError::MailAddressTooLong);
         assert!(mailbox.name("\"Bob\" <x@y>, evil@z").is_ok());
     }
 }

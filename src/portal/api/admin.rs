@@ -73,7 +73,7 @@ pub(in crate::portal) async fn grant(
     admin: Administrator,
     Body(Methods { user, methods, revision }): Body<Methods>,
 ) -> Result<StatusCode, Problem> {
-    let (user, methods) = (user_id(&user)?, MethodSet::new(methods)?);
+    let (user, methods) = (user_id(&user)?, MethodSet::new(methods).map_err(Problem::no_methods)?);
     let shown = revision.map(|Integer(revision)| Revision::from_u64(revision));
     portal.grant(&admin.actor(), &user, methods, shown).await?;
     Ok(StatusCode::NO_CONTENT)

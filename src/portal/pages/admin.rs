@@ -147,7 +147,7 @@ pub(in crate::portal) async fn grant(
     let user = named(fields)?;
     let typed = fields.text("other_methods")?.unwrap_or_default();
     let typed = typed.split([' ', ',', '\t', '\r', '\n']).filter(|method| !method.is_empty());
-    let methods = MethodSet::new(fields.all("method").chain(typed))?;
+    let methods = MethodSet::new(fields.all("method").chain(typed)).map_err(Problem::no_methods)?;
     let shown = fields.number("revision")?.map(Revision::from_u64);
     let revokes = methods.is_empty() && portal.manager.summary(&user).await?.is_some();
     if revokes && !fields.ticked("agree") {

@@ -6,6 +6,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::*;
+use crate::ValueError;
 use crate::method::{MAX_EXTENSION_METHODS, MAX_METHOD_LENGTH};
 use crate::rotation::Policy;
 use crate::token::SealedToken;
@@ -332,7 +333,7 @@ fn a_record_that_breaks_a_rule_names_the_rule_and_no_content() {
     account.primary = None;
     let error = decode(&encode(&account)).unwrap_err();
     let cause = error.source().unwrap().source().unwrap();
-    let cause = cause.downcast_ref::<AccountError>();
-    assert_eq!(cause, Some(&AccountError::BackupWithoutPrimary));
+    let cause = cause.downcast_ref::<ValueError>();
+    assert_eq!(cause, Some(&ValueError::BackupWithoutPrimary));
     assert!(!format!("{error:?}").contains("alice"));
 }

@@ -114,5 +114,5 @@ async fn mail(life: &Life, base: LinkBase, list: &mut List) {
     list.add("SmtpServer", &server);
     list.add("ConfigError", &SmtpServer::tls(password).err());
     list.add("Mailbox", &sender);
-    list.add("MailboxError", &Mailbox::new(password).err());
+    list.add("ValueError", &Mailbox::new(password).err());
 }

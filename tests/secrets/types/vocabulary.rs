@@ -3,19 +3,17 @@
 use std::time::Duration;
 
 use tower_api_token::ConfigError;
-use tower_api_token::account::{
-    Account, AccountError, Confirmed, Ending, Pending, Place, Revision, Slot,
-};
+use tower_api_token::ValueError;
+use tower_api_token::account::{Account, Confirmed, Ending, Pending, Place, Revision, Slot};
 use tower_api_token::audit::{AccountErased, Event};
-use tower_api_token::identity::{Actor, UserIdError};
-use tower_api_token::method::MethodError;
+use tower_api_token::identity::Actor;
 use tower_api_token::rotation::{Command, Facts, NewToken, Policy, RotationError, apply};
 use tower_api_token::time::{ManualClock, SystemClock, Timestamp};
 use tower_api_token::token::{
-    Pepper, PepperChecks, RandomError, SealedToken, SystemRandom, TokenError, TokenForm,
-    TokenPrefix, TokenScheme,
+    Pepper, PepperChecks, RandomError, SealedToken, SystemRandom, TokenForm, TokenPrefix,
+    TokenScheme,
 };
-use tower_api_token::usage::{ClientLabel, ClientLabelError, TokenUsage, TokenUse};
+use tower_api_token::usage::{ClientLabel, TokenUsage, TokenUse};
 
 use super::List;
 use crate::life::Life;
@@ -25,10 +23,10 @@ pub(super) fn show(life: &Life, list: &mut List) {
     accounts(life, list);
     rules(life, list);
     list.add("UserId", &life.alice);
-    list.add("UserIdError", &UserIdError::Empty);
+    list.add("ValueError", &ValueError::NameEmpty);
     list.add("Actor", &life.entries[0].actor);
     list.add("MethodSet", life.account.methods());
-    list.add("MethodError", &MethodError::Wildcard);
+    list.add("ValueError", &ValueError::MethodWildcard);
     list.add("AuditEntry", &life.entries);
     let at = Timestamp::default();
     list.add("AccountErased", &AccountErased::new(life.account.user(), at, &Actor::User));
@@ -45,7 +43,7 @@ fn tokens(life: &Life, list: &mut List) {
     let pepper = Pepper::new(1, life.issued.token.expose_secret().as_bytes()).unwrap();
     let scheme = TokenScheme::default().pepper(pepper.clone()).unwrap();
     list.add("Token", &life.issued.token);
-    list.add("TokenError", &TokenError::Syntax);
+    list.add("ValueError", &ValueError::TokenSyntax);
     list.add("TokenId", &life.issued.id);
     list.add("TokenHint", &life.account.primary().expect("a primary").hint);
     list.add("TokenDigest", &stored.digest);
@@ -78,7 +76,7 @@ fn accounts(life: &Life, list: &mut List) {
         .confirmed(*confirmed);
     list.add("Account", account);
     list.add("AccountBuilder", &builder);
-    list.add("AccountError", &AccountError::RepeatedDigest);
+    list.add("ValueError", &ValueError::RepeatedDigest);
     list.add("TokenRecord", account.primary().expect("a primary"));
     list.add("Pending", pending);
     list.add("Retired", account.retired().first().expect("a retired token"));
@@ -90,7 +88,7 @@ fn accounts(life: &Life, list: &mut List) {
     let client = ClientLabel::new("curl/8.5.0").unwrap();
     let usage = TokenUsage::new(life.issued.id, Timestamp::default(), Some(client.clone()));
     list.add("ClientLabel", &client);
-    list.add("ClientLabelError", &ClientLabelError::Empty);
+    list.add("ValueError", &ValueError::ClientLabelEmpty);
     list.add("TokenUse", &TokenUse::new(life.alice.clone(), usage.clone()));
     list.add("TokenUsage", &usage);
 }

@@ -4,11 +4,12 @@ use std::path::Path;
 
 use serde::Deserialize;
 use serde_json::Value;
+use tower_api_token::ValueError;
 use tower_api_token::account::Slot;
-use tower_api_token::identity::{UserId, UserIdError};
+use tower_api_token::identity::UserId;
 use tower_api_token::manage::{ImportItem, ImportedToken};
-use tower_api_token::method::{MethodError, MethodSet};
-use tower_api_token::token::{Token, TokenError};
+use tower_api_token::method::MethodSet;
+use tower_api_token::token::Token;
 
 use super::Format;
 use super::csv::Fields;
@@ -35,13 +36,11 @@ pub(super) enum RowError {
     #[error("the user's name begins or ends with a blank: write it without")]
     Blank,
     #[error("the user: {0}")]
-    User(#[from] UserIdError),
-    #[error(transparent)]
-    Method(#[from] MethodError),
+    User(#[source] ValueError),
     #[error("a slot is primary or backup")]
     Slot,
     #[error(transparent)]
-    Token(#[from] TokenError),
+    Value(#[from] ValueError),
     #[error("a SHA-256 is 64 hexadecimal digits without anything before them")]
     Sha256,
     #[error("a line has a token or a SHA-256, and not both")]
@@ -140,7 +139,7 @@ impl Row {
     }
 
     fn item(self) -> Result<ImportItem, RowError> {
-        let user = UserId::new(&self.user)?;
+        let user = UserId::new(&self.user).map_err(RowError::User)?;
         let slot = self.slot.map(|slot| slot.trim().to_ascii_lowercase());
         let slot = match slot.as_deref() {
             None | Some("primary") => Slot::Primary,
