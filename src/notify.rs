@@ -21,7 +21,7 @@ use std::error::Error;
 
 use async_trait::async_trait;
 
-pub use self::directory::{DirectoryError, DirectoryNotifier};
+pub use self::directory::DirectoryNotifier;
 pub use self::function::NotifyFn;
 pub use self::link::{ConfirmationLink, LinkBase};
 #[cfg(feature = "smtp")]

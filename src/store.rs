@@ -73,7 +73,6 @@ pub use self::redis::{RedisOpenError, RedisOptions, RedisStore};
 #[cfg(feature = "sqlite")]
 pub use self::sqlite::{
     Durability, SchemaError, SqliteBackupError, SqliteOpenError, SqliteOptions, SqliteStore,
-    Synchronous,
 };
 #[cfg(feature = "tokio")]
 pub use self::timeout::WithTimeout;

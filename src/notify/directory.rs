@@ -1,7 +1,7 @@
 //! Messages as files, for development.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
@@ -53,14 +53,24 @@ impl DirectoryNotifier {
     ///
     /// # Errors
     ///
-    /// [`DirectoryError`] if there is no such directory.
-    pub fn new(directory: impl Into<PathBuf>) -> Result<Self, DirectoryError> {
+    /// [`io::Error`] if there is no such directory, of kind
+    /// [`NotFound`](ErrorKind::NotFound) if there is nothing of that name and of
+    /// kind [`NotADirectory`](ErrorKind::NotADirectory) if it is something else.
+    pub fn new(directory: impl Into<PathBuf>) -> io::Result<Self> {
         let directory = directory.into();
         match fs::metadata(&directory) {
             Ok(found) if found.is_dir() => Ok(Self { directory, link_base: None }),
-            Ok(_) => Err(DirectoryError::NotADirectory),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(DirectoryError::Missing),
-            Err(error) => Err(DirectoryError::Unreadable(error)),
+            Ok(_) => Err(io::Error::new(
+                ErrorKind::NotADirectory,
+                "the path for messages is not a directory",
+            )),
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                Err(io::Error::new(error.kind(), "the directory for messages does not exist"))
+            }
+            Err(error) => Err(io::Error::new(
+                error.kind(),
+                format!("the directory for messages cannot be read: {error}"),
+            )),
         }
     }
 
@@ -141,19 +151,4 @@ fn create_private(path: &Path) -> io::Result<File> {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     options.open(path)
-}
-
-/// Why messages cannot be written to a directory.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum DirectoryError {
-    /// There is nothing of that name.
-    #[error("the directory for messages does not exist")]
-    Missing,
-    /// There is something else of that name.
-    #[error("the path for messages is not a directory")]
-    NotADirectory,
-    /// It cannot even be looked at.
-    #[error("the directory for messages cannot be read")]
-    Unreadable(#[source] io::Error),
 }

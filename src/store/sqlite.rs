@@ -28,7 +28,7 @@ use tokio::runtime::Handle;
 
 pub use self::backup::SqliteBackupError;
 use self::connection::Connections;
-pub use self::durability::{Durability, Synchronous};
+pub use self::durability::Durability;
 use self::failure::{Failure, unavailable};
 use self::feed::Feeds;
 use self::file::{OpenFile, Replaced};

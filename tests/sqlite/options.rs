@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tower_api_token::store::{SqliteOpenError, SqliteOptions, SqliteStore, Synchronous};
+use tower_api_token::store::{SqliteOpenError, SqliteOptions, SqliteStore};
 
 use super::support::Place;
 
@@ -18,7 +18,7 @@ async fn store_015_the_version_of_sqlite_is_free_of_the_defect_of_the_write_ahea
 async fn the_writer_waits_for_the_disk_and_enforces_references() {
     let place = Place::new();
     let durability = place.store().await.durability().await.unwrap();
-    assert_eq!(durability.synchronous, Synchronous::Full);
+    assert_eq!(durability.synchronous, "full");
     assert_eq!(durability.synchronous.to_string(), "full");
     assert_eq!(durability.journal_mode, "wal");
     assert!(durability.foreign_keys);

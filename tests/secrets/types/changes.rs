@@ -11,8 +11,8 @@ use tower_api_token::manage::{
     TokenManager,
 };
 use tower_api_token::notify::{
-    ConfirmationMessage, DirectoryError, DirectoryNotifier, LinkBase, Mailbox, Notice, Notifier,
-    NotifyError, NotifyFn, SmtpError, SmtpNotifier, SmtpServer,
+    ConfirmationMessage, DirectoryNotifier, LinkBase, Mailbox, Notice, Notifier, NotifyError,
+    NotifyFn, SmtpError, SmtpNotifier, SmtpServer,
 };
 use tower_api_token::sealing::{SealerError, SealingKey};
 use tower_api_token::store::PageSize;
@@ -93,7 +93,6 @@ async fn messages(life: &Life, list: &mut List) {
     list.add("ConfigError", &ConfigError::LinkQuery);
     mail(life, base, list).await;
     list.add("DirectoryNotifier", &DirectoryNotifier::new(directory.path()));
-    list.add("DirectoryError", &DirectoryError::Missing);
     list.add("Events", &Events::default());
     list.add("UsageRecorder", &life.usage);
 }

@@ -55,7 +55,6 @@ async fn sqlite(replacement: &Replacement, list: &mut List) {
     let conflict = store.replace(replacement.clone()).await.expect_err("it is there already");
     let durability = store.durability().await.unwrap();
     list.add("SqliteStore", &(&store, unmigrated, conflict));
-    list.add("Synchronous", &durability.synchronous);
     list.add("Durability", &durability);
     list.add("SqliteOptions", &SqliteOptions::new());
     list.add("SqliteOpenError", &SqliteStore::open(":memory:").err().map(|it: SqliteOpenError| it));
