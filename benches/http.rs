@@ -41,7 +41,7 @@ use tokio::task::JoinSet;
 use tower::layer::layer_fn;
 use tower::{Layer, Service};
 use tower_api_token::TokenAuthLayer;
-use tower_api_token::middleware::SameBodyLayer;
+use tower_api_token::middleware::SameBody;
 use tower_api_token::usage::UsageRecorder;
 
 use self::support::bootstrap::bootstrap;
@@ -223,7 +223,7 @@ impl Server {
 impl Servers {
     async fn start(
         tasks: &mut JoinSet<io::Result<()>>,
-        layer: &SameBodyLayer,
+        layer: &SameBody<TokenAuthLayer>,
         table: &Arc<FloorTable>,
     ) -> Self {
         let floor = |inner| Floor::<_, false>::new(inner, Arc::clone(table));

@@ -37,7 +37,6 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::Response;
 
-pub use self::service::ExtAuthzFuture;
 use crate::ConfigError;
 use crate::authenticate::Authenticator;
 use crate::denial::Realm;

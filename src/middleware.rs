@@ -35,7 +35,7 @@ mod service;
 pub use self::body::ResponseBody;
 pub use self::future::ResponseFuture;
 pub use self::layer::TokenAuthLayer;
-pub use self::same_body::{SameBody, SameBodyFuture, SameBodyLayer};
+pub use self::same_body::SameBody;
 pub use self::service::{Anonymous, TokenAuth};
 
 #[cfg(test)]
@@ -76,11 +76,11 @@ mod tests {
         shared::<Authenticator>();
         shared::<TokenAuthLayer>();
         shared::<TokenAuth<Inner>>();
-        shared::<SameBodyLayer>();
-        shared::<SameBody<Inner>>();
+        shared::<SameBody<TokenAuthLayer>>();
+        shared::<SameBody<TokenAuth<Inner>>>();
         shared::<Anonymous>();
         sent::<ResponseFuture<Inner, Bytes>>();
-        sent::<SameBodyFuture<Inner, Bytes>>();
+        sent::<SameBody<ResponseFuture<Inner, Bytes>>>();
         sent::<ResponseBody<Bytes>>();
     }
 }

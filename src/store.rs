@@ -54,9 +54,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 #[cfg(feature = "cache")]
-pub use self::cached::{
-    CacheOptions, CacheStatistics, CachedStore, MonotonicClock, SuspendAwareClock,
-};
+pub use self::cached::{CacheOptions, CacheStatistics, CachedStore, MonotonicClock};
 pub use self::erasure::Erasure;
 pub use self::error::{StoreError, StoreErrorKind};
 pub use self::feed::{Change, Feed, FeedItem, HeartbeatId};

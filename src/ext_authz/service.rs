@@ -2,7 +2,6 @@
 
 use std::convert::Infallible;
 use std::error::Error;
-use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -40,21 +39,21 @@ where
 {
     type Response = http::Response<Body>;
     type Error = Infallible;
-    type Future = ExtAuthzFuture;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: http::Request<B>) -> ExtAuthzFuture {
+    fn call(&mut self, request: http::Request<B>) -> Self::Future {
         let settings = Arc::clone(&self.settings);
-        ExtAuthzFuture(Box::pin(async move {
-            if request.uri().path() == CHECK {
+        Box::pin(async move {
+            Ok(if request.uri().path() == CHECK {
                 answer(settings, request).await
             } else {
                 Status::unimplemented("there is no such method").into_http()
-            }
-        }))
+            })
+        })
     }
 }
 
@@ -121,24 +120,5 @@ impl Settings {
         let sources = self.gate.authenticator.enabled_sources();
         let names = self.strip_credentials.then(|| sources.names());
         names.into_iter().flatten().map(|name| name.as_str().to_owned()).collect()
-    }
-}
-
-/// The future of an answer of [`ExtAuthz`].
-///
-/// It may be dropped at any point.
-pub struct ExtAuthzFuture(Pin<Box<dyn Future<Output = http::Response<Body>> + Send>>);
-
-impl Future for ExtAuthzFuture {
-    type Output = Result<http::Response<Body>, Infallible>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.0.as_mut().poll(cx).map(Ok)
-    }
-}
-
-impl fmt::Debug for ExtAuthzFuture {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ExtAuthzFuture").finish_non_exhaustive()
     }
 }

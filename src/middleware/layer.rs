@@ -10,7 +10,7 @@ use tower_layer::Layer;
 use super::respond::{Responder, Statuses};
 use super::room::Room;
 use super::service::Settings;
-use super::{SameBodyLayer, TokenAuth};
+use super::{SameBody, TokenAuth};
 use crate::ConfigError;
 use crate::authenticate::Authenticator;
 use crate::credentials::CredentialSource;
@@ -385,8 +385,8 @@ impl TokenAuthLayer {
     /// axum::serve(listener, ServiceExt::<Request>::into_make_service(service)).await
     /// # }
     /// ```
-    pub const fn same_body(self) -> SameBodyLayer {
-        SameBodyLayer(self)
+    pub const fn same_body(self) -> SameBody<Self> {
+        SameBody::new(self)
     }
 
     fn rendered(

@@ -21,7 +21,7 @@ use async_trait::async_trait;
 use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 
-pub use self::clock::{MonotonicClock, SuspendAwareClock};
+pub use self::clock::MonotonicClock;
 pub use self::counters::CacheStatistics;
 pub use self::options::CacheOptions;
 use self::shared::Shared;

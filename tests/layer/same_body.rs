@@ -106,5 +106,5 @@ fn its_future_says_how_far_it_has_come() {
         .layer(service_fn(async |_: Request<String>| Ok::<_, ()>(Response::new(Bytes::new()))));
     assert!(service.poll_ready(&mut Context::from_waker(Waker::noop())) == Poll::Ready(Ok(())));
     let running = service.call(world.get());
-    assert_eq!(format!("{running:?}"), "SameBodyFuture(ResponseFuture(\"running\"))");
+    assert_eq!(format!("{running:?}"), "SameBody { inner: ResponseFuture(\"running\") }");
 }

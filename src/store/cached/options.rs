@@ -106,8 +106,16 @@ impl CacheOptions {
         self
     }
 
-    /// The clock that trust runs out by: by default
-    /// [`SuspendAwareClock`](super::SuspendAwareClock).
+    /// The clock that trust runs out by: by default the operating system's that
+    /// goes on while the machine is suspended.
+    ///
+    /// On Linux and Android that is `CLOCK_BOOTTIME`, which counts the time for
+    /// which a virtual machine or a laptop was suspended. Elsewhere it is
+    /// [`Instant`](std::time::Instant): that counts suspended time on Windows, but
+    /// not on macOS and some others. A host that may be suspended *there* can serve
+    /// an answer that was revoked meanwhile for as long after it wakes as its lease
+    /// had left, at most the staleness bound of its own waking time, unless it
+    /// gives a better clock here.
     #[must_use]
     pub fn clock(mut self, clock: impl MonotonicClock) -> Self {
         self.clock = Ticker::Other(Arc::new(clock));

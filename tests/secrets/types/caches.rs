@@ -3,9 +3,7 @@
 use std::sync::Arc;
 
 use tower_api_token::ConfigError;
-use tower_api_token::store::{
-    CacheOptions, CachedStore, SuspendAwareClock, TokenStore, WithMetrics, WithTimeout,
-};
+use tower_api_token::store::{CacheOptions, CachedStore, TokenStore, WithMetrics, WithTimeout};
 
 use super::List;
 use crate::life::Life;
@@ -23,7 +21,6 @@ pub(super) async fn show(life: &Life, list: &mut List) {
     list.add("CacheStatistics", &cache.statistics());
     list.add("CachedStore", &cache);
     list.add("ConfigError", &ConfigError::CacheNoRoom);
-    list.add("SuspendAwareClock", &SuspendAwareClock::default());
     list.add("WithTimeout", &WithTimeout::new(Arc::clone(&life.store)));
     list.add("WithMetrics", &WithMetrics::new(Arc::clone(&life.store)));
 }

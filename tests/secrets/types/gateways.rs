@@ -26,7 +26,6 @@ pub(super) async fn show(life: &Life, list: &mut List) {
     list.add("ForwardAuth", &forward);
     list.add("IdentityHeaders", &IdentityHeaders::default());
     list.add("ConfigError", &ConfigError::SameIdentityHeaders);
-    let mut authz = ExtAuthz::new(life.store.clone());
-    list.add("ExtAuthzFuture", &authz.call(request(live)));
+    let authz = ExtAuthz::new(life.store.clone());
     list.add("ExtAuthz", &authz);
 }

@@ -48,8 +48,8 @@ pub(super) async fn show(life: &Life, list: &mut List) {
     let same_body = layer.clone().same_body();
     let mut service = same_body.layer(service_fn(handle));
     let same_body_future = service.call(request("GET", Some(token)));
-    list.add("SameBodyFuture", &same_body_future);
-    list.add("SameBodyLayer", &same_body);
+    list.add("SameBody", &same_body_future);
+    list.add("SameBody", &same_body);
     list.add("SameBody", &same_body.layer("inner"));
     list.add("TokenAuthLayer", &layer);
     list.add("TokenAuth", &layer.layer("inner"));
