@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tower_api_token::account::Slot;
 
-use crate::world::{ALICE, ROOT, Session, World};
+use crate::world::{ALICE, BOB, ROOT, Session, World};
 
 #[tokio::test]
 async fn the_whole_procedure_as_operations() {
@@ -166,6 +166,44 @@ async fn the_description_names_every_operation_and_each_answers() {
         assert!(paths.contains_key(&format!("/{name}")), "{name} is not described");
     }
     assert_eq!(routes.len(), paths.len());
+}
+
+/// What every operation answers when it is done, in an order in which each can be.
+/// The answers are held against the description where they are received.
+#[tokio::test]
+async fn every_operation_is_done_as_described() {
+    let world = World::new().await;
+    world.rotate(ALICE).await;
+    world.rotate(ALICE).await;
+    let mut done = vec![world.api(ALICE, "roll-back", r#"{"id":2,"even_if_in_use":true}"#).await];
+    done.push(world.api(ALICE, "generate", r#"{"primary":1}"#).await);
+    world.wait(Duration::from_secs(60));
+    done.push(world.api(ALICE, "resend", r#"{"id":3}"#).await);
+    let confirm = json!({ "code": world.last_code() }).to_string();
+    done.push(world.api(ALICE, "confirm", &confirm).await);
+    world.generate(BOB).await;
+    done.push(world.get(ALICE, "/tokens/api/tokens").await);
+    done.push(world.get(ALICE, "/tokens/api/history?size=2").await);
+    done.push(world.get(ROOT, "/tokens/api/admin/users?size=1").await);
+    done.push(world.get(ROOT, "/tokens/api/admin/user?user=alice").await);
+    done.push(world.api(ALICE, "delete-backup", r#"{"id":1,"even_if_in_use":true}"#).await);
+    done.push(world.api(BOB, "cancel-pending", r#"{"id":1}"#).await);
+    done.push(world.api(ALICE, "revoke-all", r#"{"primary":3}"#).await);
+    done.push(world.api(ROOT, "admin/revoke-all", r#"{"user":"bob"}"#).await);
+    let carol = r#"{"user":"carol","methods":["GET"],"revision":null}"#;
+    done.push(world.api(ROOT, "admin/methods", carol).await);
+    done.push(world.api(ROOT, "admin/erase", r#"{"user":"carol","revision":1}"#).await);
+    for answer in &done {
+        assert!(answer.status.is_success(), "{} {}", answer.status, answer.text);
+    }
+    // Those not among them are the description and the reveal, which have tests of
+    // their own.
+    let document = world.get(ALICE, "/tokens/api/openapi.json").await.json();
+    assert_eq!(document["paths"].as_object().unwrap().len(), done.len() + 2);
+    assert_eq!(document["openapi"], "3.1.0");
+    let strict = &document["components"]["schemas"]["Tokens"];
+    assert_eq!(strict["additionalProperties"], false, "a member that is not described is seen");
+    assert_eq!(strict["required"].as_array().unwrap().len(), 8);
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ mod admin;
 mod api;
 mod cases;
 mod cors;
+mod described;
 mod expiry;
 mod forms;
 mod links;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Method, Request, StatusCode};
+use serde_json::Value;
 use tower::ServiceExt;
 use tower_api_token::TokenManager;
 use tower_api_token::account::Slot;
@@ -19,6 +20,8 @@ use tower_api_token::store::{AccountStore, MemoryStore};
 use tower_api_token::time::{ManualClock, Timestamp};
 use tower_api_token::token::TokenId;
 use tower_api_token::usage::{ClientLabel, TokenUsage, TokenUse};
+
+use crate::described;
 
 /// Who is signed in.
 #[derive(Clone, Copy, Debug)]
@@ -92,7 +95,21 @@ impl World {
         let (parts, body) = response.into_parts();
         let body = to_bytes(body, 1 << 20).await.unwrap();
         let text = String::from_utf8(body.to_vec()).unwrap();
-        Answer { status: parts.status, headers: parts.headers, text }
+        let answer = Answer { status: parts.status, headers: parts.headers, text };
+        if let Some(operation) = path.strip_prefix("/tokens/api") {
+            described::hold(&self.description().await, method, operation, &answer);
+        }
+        answer
+    }
+
+    /// The OpenAPI document; none of a portal at another path.
+    async fn description(&self) -> Value {
+        let mut request = Request::new(Body::empty());
+        *request.uri_mut() = "/tokens/api/openapi.json".parse().unwrap();
+        request.extensions_mut().insert(PortalUser::new(user("alice")));
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        let body = to_bytes(response.into_body(), 1 << 20).await.unwrap();
+        serde_json::from_slice(&body).unwrap_or_default()
     }
 
     pub(crate) async fn get(&self, session: Session, path: &str) -> Answer {

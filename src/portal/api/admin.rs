@@ -6,14 +6,14 @@ use axum::Json;
 use axum::extract::State;
 use http::StatusCode;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use utoipa::ToSchema;
 
+use super::answer::{Account, AccountWithHistory, Accounts, History, Tokens};
 use super::body::Body;
+use super::description::{OfChanging, OfLooking, Problem as Described};
 use super::number::Integer;
 use super::own::token;
-use super::show;
 use crate::account::Revision;
-use crate::identity::UserId;
 use crate::manage::Problem;
 use crate::method::MethodSet;
 use crate::portal::Shared;
@@ -23,25 +23,54 @@ use crate::portal::session::Administrator;
 use crate::rotation::RotationError;
 use crate::store::PageSize;
 
+/// Accounts in the byte order of their users
+#[utoipa::path(
+    get,
+    path = "/admin/users",
+    tag = "Administration",
+    params(
+        ("after" = Option<String>, Query, description = "The user after whom to go on"),
+        (
+            "size" = Option<u16>,
+            Query,
+            description = "Accounts on a page; 100 if not said",
+            minimum = 1,
+            maximum = 1000,
+        ),
+    ),
+    responses((status = 200, description = "A page of accounts", body = Accounts), OfLooking),
+)]
 pub(in crate::portal) async fn users(
     State(portal): State<Arc<Shared>>,
     _: Administrator,
     fields: Fields,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Json<Accounts>, Problem> {
     let after = fields.user("after")?;
     let size = fields.size()?;
     let page = portal.manager.list(after.as_ref(), size).await?;
-    Ok(Json(json!({
-        "users": page.accounts.iter().map(show::summary).collect::<Vec<_>>(),
-        "next": page.next.as_ref().map(UserId::as_str),
-    })))
+    Ok(Json(Accounts::of(&page)))
 }
 
+/// One account with its history
+#[utoipa::path(
+    get,
+    path = "/admin/user",
+    tag = "Administration",
+    params(
+        ("user" = String, Query, description = "Whose account"),
+        ("before" = Option<u64>, Query, description = "Entries with a smaller revision"),
+    ),
+    responses(
+        (status = 200, description = "The account", body = AccountWithHistory),
+        (status = 404, response = Described),
+        OfLooking,
+    ),
+)]
 pub(in crate::portal) async fn user(
     State(portal): State<Arc<Shared>>,
     _: Administrator,
     fields: Fields,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Json<AccountWithHistory>, Problem> {
     let user = fields.user("user")?;
     let user = user.ok_or_else(|| Problem::bad_request("Say which user is meant."))?;
     let account = portal.manager.summary(&user).await?.ok_or(Problem::NO_ACCOUNT)?;
@@ -51,23 +80,34 @@ pub(in crate::portal) async fn user(
     };
     let before = fields.number("before")?.map(Revision::from_u64);
     let history = portal.manager.history(&user, before, PageSize::default()).await?;
-    Ok(Json(json!({
-        "account": show::summary(&account),
-        "tokens": view.as_ref().map(show::view),
-        "history": show::history(&history),
-    })))
+    Ok(Json(AccountWithHistory {
+        account: Account::of(&account),
+        tokens: view.as_ref().map(Tokens::of),
+        history: History::of(&history),
+    }))
 }
 
 /// The methods that a user shall be granted.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::portal) struct Methods {
     user: String,
+    /// HTTP methods. Naming one twice makes no difference; TRACE, CONNECT, * and
+    /// standard methods in lower case are refused; at most 32 beyond the standard
+    /// ones.
     methods: Vec<String>,
-    /// The account's revision that the caller has seen; none for no account.
+    /// The account's revision as the caller knows it; null if there is no account.
     revision: Option<Integer>,
 }
 
+/// Grant exactly these methods; none ends the user's access and every token
+#[utoipa::path(
+    post,
+    path = "/admin/methods",
+    tag = "Administration",
+    request_body = Methods,
+    responses((status = 204, description = "Done, now or before"), OfChanging),
+)]
 pub(in crate::portal) async fn grant(
     State(portal): State<Arc<Shared>>,
     admin: Administrator,
@@ -80,19 +120,31 @@ pub(in crate::portal) async fn grant(
 }
 
 /// A user's tokens, as the caller has seen them.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(in crate::portal) struct All {
+pub(in crate::portal) struct AllOf {
     user: String,
+    /// The primary as the caller knows it; null if there is none.
     primary: Option<Integer>,
+    /// The backup as the caller knows it; null if there is none.
     backup: Option<Integer>,
+    /// The pending token as the caller knows it; null if there is none.
     pending: Option<Integer>,
 }
 
+/// End every token of a user, if they are those that the caller has seen
+#[utoipa::path(
+    post,
+    path = "/admin/revoke-all",
+    operation_id = "revokeAllOf",
+    tag = "Administration",
+    request_body = AllOf,
+    responses((status = 204, description = "Done, now or before"), OfChanging),
+)]
 pub(in crate::portal) async fn revoke_all(
     State(portal): State<Arc<Shared>>,
     admin: Administrator,
-    Body(All { user, primary, backup, pending }): Body<All>,
+    Body(AllOf { user, primary, backup, pending }): Body<AllOf>,
 ) -> Result<StatusCode, Problem> {
     let [primary, backup, pending] = [primary, backup, pending].map(token);
     let shown = Shown { primary, backup, pending };
@@ -101,7 +153,7 @@ pub(in crate::portal) async fn revoke_all(
 }
 
 /// A user to erase, as the caller has seen them.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::portal) struct Erased {
     user: String,
@@ -109,6 +161,14 @@ pub(in crate::portal) struct Erased {
     revision: Integer,
 }
 
+/// Erase a user for good, with tokens, history and last uses, if the account is as the caller has seen it
+#[utoipa::path(
+    post,
+    path = "/admin/erase",
+    tag = "Administration",
+    request_body = Erased,
+    responses((status = 204, description = "Done, now or before"), OfChanging),
+)]
 pub(in crate::portal) async fn erase(
     State(portal): State<Arc<Shared>>,
     admin: Administrator,

@@ -3,10 +3,12 @@
 
 use serde::de::{Deserialize, Deserializer, Error};
 use serde_json::Number;
+use utoipa::ToSchema;
 
 /// An integer that is not negative. `5.0` and `5e0` are 5: JSON has one kind of
 /// number (RFC 8259 section 6), and some programs write every one so.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ToSchema)]
+#[schema(value_type = u64)]
 pub(super) struct Integer(pub(super) u64);
 
 /// 2^48. Below it what a parser of floating-point numbers rounds never leads

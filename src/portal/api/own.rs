@@ -6,98 +6,148 @@ use axum::Json;
 use axum::extract::State;
 use http::StatusCode;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use utoipa::ToSchema;
 
+use super::answer::{Generated, History, Resent, Revealed, Tokens};
 use super::body::Body;
+use super::description::{OfChanging, OfLooking, Problem as Described};
 use super::number::Integer;
-use super::show;
 use crate::account::Revision;
 use crate::identity::Actor;
-use crate::manage::{Delivery, Guard, Problem};
+use crate::manage::{Guard, Problem};
 use crate::portal::Shared;
 use crate::portal::act::Shown;
 use crate::portal::fields::{Fields, code};
 use crate::portal::session::SignedIn;
 use crate::token::TokenId;
 
+/// Both tokens and the pending one
+#[utoipa::path(
+    get,
+    path = "/tokens",
+    tag = "The user's own tokens",
+    responses((status = 200, description = "What there is", body = Tokens), OfLooking),
+)]
 pub(in crate::portal) async fn tokens(
     State(portal): State<Arc<Shared>>,
     SignedIn(user): SignedIn,
-) -> Result<Json<Value>, Problem> {
-    Ok(Json(show::view(&portal.manager.view(user.user()).await?)))
+) -> Result<Json<Tokens>, Problem> {
+    Ok(Json(Tokens::of(&portal.manager.view(user.user()).await?)))
 }
 
+/// What has happened, the latest first
+#[utoipa::path(
+    get,
+    path = "/history",
+    tag = "The user's own tokens",
+    params(
+        ("before" = Option<u64>, Query, description = "Entries with a smaller revision"),
+        (
+            "size" = Option<u16>,
+            Query,
+            description = "Entries on a page; 100 if not said",
+            minimum = 1,
+            maximum = 1000,
+        ),
+    ),
+    responses((status = 200, description = "A page of entries", body = History), OfLooking),
+)]
 pub(in crate::portal) async fn history(
     State(portal): State<Arc<Shared>>,
     SignedIn(user): SignedIn,
     fields: Fields,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Json<History>, Problem> {
     // Without access there is nothing to see, as everywhere.
     portal.manager.view(user.user()).await?;
     let before = fields.number("before")?.map(Revision::from_u64);
     let size = fields.size()?;
-    Ok(Json(show::history(&portal.manager.history(user.user(), before, size).await?)))
+    Ok(Json(History::of(&portal.manager.history(user.user(), before, size).await?)))
 }
 
 /// The tokens that the caller has seen.
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::portal) struct Generate {
+    /// The primary as the caller knows it; null if there is none.
     #[serde(default)]
     primary: Option<Integer>,
+    /// The backup that the confirmation shall end.
     #[serde(default)]
     replacing_backup: Option<Integer>,
 }
 
+/// Generate a new primary, which works when its code is confirmed
+#[utoipa::path(
+    post,
+    path = "/generate",
+    tag = "The user's own tokens",
+    request_body = Generate,
+    responses(
+        (status = 201, description = "The token, this once", body = Generated),
+        (status = 429, response = Described),
+        OfChanging,
+    ),
+)]
 pub(in crate::portal) async fn generate(
     State(portal): State<Arc<Shared>>,
     SignedIn(user): SignedIn,
     Body(body): Body<Generate>,
-) -> Result<(StatusCode, Json<Value>), Problem> {
+) -> Result<(StatusCode, Json<Generated>), Problem> {
     let [primary, backup] = [body.primary, body.replacing_backup].map(token);
     let generated = portal.generate(&user, primary, backup).await?;
-    let (delivery, code) = delivered(&generated.delivery);
-    let answer = json!({
-        "token": generated.token.expose_secret(),
-        "id": generated.id.as_u64(),
-        "expires_at": generated.expires_at.to_string(),
-        "code_expires_at": generated.code_expires_at.to_string(),
-        "delivery": delivery,
-        "code": code,
-    });
-    Ok((StatusCode::CREATED, Json(answer)))
+    Ok((StatusCode::CREATED, Json(Generated::of(&generated))))
 }
 
 /// One token, by its public name.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::portal) struct Named {
     id: Integer,
 }
 
+/// Send another code for the pending token
+#[utoipa::path(
+    post,
+    path = "/resend",
+    tag = "The user's own tokens",
+    request_body = Named,
+    responses(
+        (status = 200, description = "What became of it", body = Resent),
+        (status = 410, response = Described),
+        (status = 429, response = Described),
+        OfChanging,
+    ),
+)]
 pub(in crate::portal) async fn resend(
     State(portal): State<Arc<Shared>>,
     SignedIn(user): SignedIn,
     Body(body): Body<Named>,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Json<Resent>, Problem> {
     let resent = portal.resend(&user, TokenId::from_u64(body.id.0)).await?;
-    let (delivery, code) = delivered(&resent.delivery);
-    Ok(Json(json!({
-        "id": resent.id.as_u64(),
-        "expires_at": resent.expires_at.to_string(),
-        "code_expires_at": resent.code_expires_at.to_string(),
-        "delivery": delivery,
-        "code": code,
-    })))
+    Ok(Json(Resent::of(&resent)))
 }
 
 /// The code of a pending token.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::portal) struct Confirm {
     code: String,
 }
 
+/// Activate the pending token of this code
+#[utoipa::path(
+    post,
+    path = "/confirm",
+    tag = "The user's own tokens",
+    request_body = Confirm,
+    responses(
+        (status = 204, description = "Done, now or before"),
+        (status = 404, response = Described),
+        (status = 410, response = Described),
+        (status = 429, response = Described),
+        OfChanging,
+    ),
+)]
 pub(in crate::portal) async fn confirm(
     State(portal): State<Arc<Shared>>,
     SignedIn(user): SignedIn,
@@ -107,6 +157,15 @@ pub(in crate::portal) async fn confirm(
     Ok(StatusCode::NO_CONTENT)
 }
 
+/// Give up the pending token
+#[utoipa::path(
+    post,
+    path = "/cancel-pending",
+    operation_id = "cancelPending",
+    tag = "The user's own tokens",
+    request_body = Named,
+    responses((status = 204, description = "Done, now or before"), OfChanging),
+)]
 pub(in crate::portal) async fn cancel(
     State(portal): State<Arc<Shared>>,
     SignedIn(user): SignedIn,
@@ -117,10 +176,11 @@ pub(in crate::portal) async fn cancel(
 }
 
 /// A token that shall end, perhaps although it is in use.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::portal) struct End {
     id: Integer,
+    /// End it although it was used lately.
     #[serde(default)]
     even_if_in_use: bool,
 }
@@ -132,6 +192,15 @@ impl End {
     }
 }
 
+/// End the backup
+#[utoipa::path(
+    post,
+    path = "/delete-backup",
+    operation_id = "deleteBackup",
+    tag = "The user's own tokens",
+    request_body = End,
+    responses((status = 204, description = "Done, now or before"), OfChanging),
+)]
 pub(in crate::portal) async fn delete_backup(
     State(portal): State<Arc<Shared>>,
     SignedIn(user): SignedIn,
@@ -142,6 +211,15 @@ pub(in crate::portal) async fn delete_backup(
     Ok(StatusCode::NO_CONTENT)
 }
 
+/// End the primary `id` and make the backup the primary again
+#[utoipa::path(
+    post,
+    path = "/roll-back",
+    operation_id = "rollBack",
+    tag = "The user's own tokens",
+    request_body = End,
+    responses((status = 204, description = "Done, now or before"), OfChanging),
+)]
 pub(in crate::portal) async fn roll_back(
     State(portal): State<Arc<Shared>>,
     SignedIn(user): SignedIn,
@@ -152,24 +230,48 @@ pub(in crate::portal) async fn roll_back(
     Ok(StatusCode::NO_CONTENT)
 }
 
+/// Show a token once more, where the host keeps tokens sealed; the history keeps that it was
+#[utoipa::path(
+    post,
+    path = "/reveal",
+    tag = "The user's own tokens",
+    request_body = Named,
+    responses(
+        (status = 200, description = "The token", body = Revealed),
+        (status = 429, response = Described),
+        OfChanging,
+    ),
+)]
 pub(in crate::portal) async fn reveal(
     State(portal): State<Arc<Shared>>,
     SignedIn(user): SignedIn,
     Body(body): Body<Named>,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Json<Revealed>, Problem> {
     let token = portal.reveal(user.user(), TokenId::from_u64(body.id.0)).await?;
-    Ok(Json(json!({ "id": body.id.0, "token": token.expose_secret() })))
+    Ok(Json(Revealed::of(body.id.0, &token)))
 }
 
 /// Every token that there is, as the caller has seen them.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::portal) struct All {
+    /// The primary as the caller knows it; null if there is none.
     primary: Option<Integer>,
+    /// The backup as the caller knows it; null if there is none.
     backup: Option<Integer>,
+    /// The pending token as the caller knows it; null if there is none.
     pending: Option<Integer>,
 }
 
+/// End every token, if they are those that the caller has seen
+#[utoipa::path(
+    post,
+    path = "/revoke-all",
+    operation_id = "revokeAll",
+    tag = "The user's own tokens",
+    request_body = All,
+    responses((status = 204, description = "Done, now or before"), OfChanging),
+)]
 pub(in crate::portal) async fn revoke_all(
     State(portal): State<Arc<Shared>>,
     SignedIn(user): SignedIn,
@@ -183,13 +285,4 @@ pub(in crate::portal) async fn revoke_all(
 
 pub(super) fn token(id: Option<Integer>) -> Option<TokenId> {
     id.map(|Integer(id)| TokenId::from_u64(id))
-}
-
-/// What became of a code; the code itself only where the host does not mail it.
-fn delivered(delivery: &Delivery) -> (&'static str, Option<&str>) {
-    match delivery {
-        Delivery::Sent => ("sent", None),
-        Delivery::NotSent(_) => ("not_sent", None),
-        Delivery::ToCaller(code) => ("to_caller", Some(code.expose_secret())),
-    }
 }
