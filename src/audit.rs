@@ -29,6 +29,8 @@
 //! not write another in its place. Requests are not concerned, since they read no
 //! history, and neither are changes, except one whose outcome is in doubt.
 
+use std::fmt;
+
 use crate::account::{Revision, Slot};
 use crate::identity::{Actor, UserId};
 use crate::method::MethodSet;
@@ -175,6 +177,60 @@ impl Event {
             | Self::RetiredTokenUsed { id, .. }
             | Self::ConfirmationNotSent { id } => Some(*id),
         }
+    }
+}
+
+/// The event for people, as a sentence without its full stop: on pages, in mail
+/// and on a terminal.
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::AccessGranted { methods } => write!(f, "API access granted: {methods}"),
+            Self::AccessRevoked => f.write_str("API access revoked, and every token with it"),
+            Self::PrimaryGenerated { id, superseded } => {
+                write!(f, "Token {id} generated, waiting for confirmation")?;
+                also(f, *superseded, |id| format!("in place of token {id}"))
+            }
+            Self::ConfirmationResent { id } => write!(f, "Confirmation of token {id} sent again"),
+            Self::PrimaryConfirmed { id, backup, replaced } => {
+                write!(f, "Token {id} confirmed as the primary")?;
+                also(f, *backup, |id| format!("token {id} is the backup"))?;
+                also(f, *replaced, |id| format!("token {id}, the former backup, ended"))
+            }
+            Self::PendingCancelled { id } => {
+                write!(f, "Token {id} cancelled before its confirmation")
+            }
+            Self::BackupDeleted { id } => write!(f, "Backup deleted: token {id}"),
+            Self::RolledBack { given_up, primary } => {
+                write!(f, "Token {primary} made the primary again, token {given_up} given up")
+            }
+            Self::AllRevoked => f.write_str("Every token revoked"),
+            Self::TokenIssued { id } => write!(f, "First token issued: token {id}"),
+            Self::TokenImported { id, slot } => write!(f, "Token {id} imported as the {slot}"),
+            Self::TokenRevealed { id } => write!(f, "Token {id} shown again"),
+            Self::TokenExpired { id, promoted, .. } => {
+                write!(f, "Token {id} expired")?;
+                also(f, *promoted, |id| format!("token {id} made the primary in its place"))
+            }
+            Self::RetiredTokenUsed { id, .. } => {
+                write!(f, "Token {id}, which has ended, was tried")
+            }
+            Self::ConfirmationNotSent { id } => {
+                write!(f, "Mail for token {id} could not be sent")
+            }
+        }
+    }
+}
+
+/// What became of another token by the same event, if there is one.
+fn also(
+    f: &mut fmt::Formatter<'_>,
+    other: Option<TokenId>,
+    text: impl Fn(TokenId) -> String,
+) -> fmt::Result {
+    match other {
+        Some(id) => write!(f, ", {}", text(id)),
+        None => Ok(()),
     }
 }
 

@@ -98,7 +98,7 @@ impl World {
 
     /// Tells of a change that was made.
     pub(crate) fn changed(&self, entry: &AuditEntry) -> Result<(), Failure> {
-        let text = format!("{}: {}", Safe(entry.user.as_str()), event::text(&entry.event));
+        let text = format!("{}: {}", Safe(entry.user.as_str()), entry.event);
         self.output.done(text, &event::entry_value(entry))
     }
 }

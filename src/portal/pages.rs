@@ -15,7 +15,7 @@ use axum::response::Redirect;
 use super::Shared;
 use super::fields::Fields;
 use super::layout::Layout;
-use super::show::{Happened, sentence};
+use super::show::Happened;
 use crate::identity::UserId;
 use crate::manage::Problem;
 use crate::store::PageSize;
@@ -54,7 +54,7 @@ async fn recent(
     let fresh = |at| now.since(at).as_secs() < FRESH;
     let last = history.entries.first().filter(|entry| fresh(entry.at));
     let last = last.filter(|_| fields.all("saved").next().is_some());
-    let notice = last.map(|entry| sentence(&entry.event));
+    let notice = last.map(|entry| entry.event.to_string());
     let recent = history.entries.iter().map(|entry| Happened::new(entry, now, called));
     Ok((recent.collect(), notice))
 }

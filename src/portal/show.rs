@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::audit::{AuditEntry, Event};
+use crate::audit::AuditEntry;
 use crate::identity::Actor;
 use crate::manage::{PendingView, TokenView};
 use crate::time::Timestamp;
@@ -123,45 +123,12 @@ impl Happened {
     pub(super) fn new(entry: &AuditEntry, now: Timestamp, user: &str) -> Self {
         Self {
             at: Moment::new(entry.at, now),
-            what: sentence(&entry.event),
+            what: entry.event.to_string(),
             by: match &entry.actor {
                 Actor::User => user.to_owned(),
                 other => other.to_string(),
             },
         }
-    }
-}
-
-/// What has happened, as a sentence without its full stop.
-pub(super) fn sentence(event: &Event) -> String {
-    match event {
-        Event::AccessGranted { methods } => format!("API access granted: {methods}"),
-        Event::AccessRevoked => "API access revoked, and every token with it".to_owned(),
-        Event::PrimaryGenerated { id, .. } => {
-            format!("Token {id} generated, waiting for confirmation")
-        }
-        Event::ConfirmationResent { id } => format!("Confirmation of token {id} sent again"),
-        Event::PrimaryConfirmed { id, backup: Some(backup), .. } => {
-            format!("Token {id} confirmed as the primary, token {backup} is the backup")
-        }
-        Event::PrimaryConfirmed { id, .. } => format!("Token {id} confirmed as the primary"),
-        Event::PendingCancelled { id } => format!("Token {id} cancelled before its confirmation"),
-        Event::BackupDeleted { id } => format!("Backup deleted: token {id}"),
-        Event::RolledBack { given_up, primary } => {
-            format!("Token {primary} made the primary again, token {given_up} given up")
-        }
-        Event::AllRevoked => "Every token revoked".to_owned(),
-        Event::TokenIssued { id } => format!("First token issued: token {id}"),
-        Event::TokenImported { id, slot } => format!("Token {id} imported as the {slot}"),
-        Event::RetiredTokenUsed { id, .. } => format!("Token {id}, which has ended, was tried"),
-        Event::TokenRevealed { id } => format!("Token {id} shown again"),
-        Event::TokenExpired { id, promoted: None, .. } => format!("Token {id} expired"),
-        Event::TokenExpired { id, promoted: Some(backup), .. } => {
-            format!("Token {id} expired, token {backup} made the primary in its place")
-        }
-        Event::ConfirmationNotSent { id } => format!("Mail for token {id} could not be sent"),
-        #[expect(unreachable_patterns, reason = "an event added later")]
-        _ => event.name().replace('_', " "),
     }
 }
 

@@ -106,8 +106,8 @@ async fn each_notice_tells_what_happened_and_holds_no_secret() {
     ];
     assert_eq!(subjects, expected);
     assert!(notices[0].text().contains("By: the administrator root"), "{}", notices[0].text());
-    assert!(notices[0].text().contains("Token 1 is the backup"), "{}", notices[0].text());
-    assert!(notices[1].text().contains("Token 1, the former backup, works no more"));
+    assert!(notices[0].text().contains("token 1 is the backup"), "{}", notices[0].text());
+    assert!(notices[1].text().contains("token 1, the former backup, ended"));
     for notice in &notices {
         assert_eq!(notice.recipients(), ["alice@users.example"]);
         assert!(!notice.text().contains("://") && !notice.html().contains("href"));

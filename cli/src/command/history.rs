@@ -53,10 +53,5 @@ pub(crate) async fn run(arguments: &HistoryArguments, world: &World) -> Result<(
 
 fn row(entry: &AuditEntry) -> Vec<String> {
     let actor = Safe(entry.actor.to_string()).to_string();
-    vec![
-        entry.revision.as_u64().to_string(),
-        entry.at.to_string(),
-        actor,
-        event::text(&entry.event),
-    ]
+    vec![entry.revision.as_u64().to_string(), entry.at.to_string(), actor, entry.event.to_string()]
 }

@@ -76,7 +76,7 @@ fn what_has_expired_is_shown_apart_and_stands_in_nobodys_way() {
     run(&place, &["token", "issue", "alice"]).succeeded();
     let history = run(&place, &["history", "alice"]).succeeded().out;
     assert!(history.contains("program expiry"), "{history}");
-    assert!(history.contains("token 1 expired"), "{history}");
+    assert!(history.contains("Token 1 expired"), "{history}");
     let history = run(&place, &["history", "alice", "--json"]).succeeded().json();
     let ended = history.iter().find(|entry| entry["event"] == "token_expired").unwrap();
     assert!(ended["expired_at"].is_string() && ended["promoted"].is_null(), "{ended}");

@@ -74,7 +74,7 @@ fn a_code_is_asked_for_and_not_shown() {
     let ran = on_a_terminal(&place, CONFIRM, "confirmation code: ", &format!("{code}\n"));
     let ran = ran.succeeded();
     assert!(ran.out.contains("confirmation code: ") && !ran.out.contains(&code), "{ran:?}");
-    assert!(ran.out.contains("token 2 confirmed"), "{ran:?}");
+    assert!(ran.out.contains("Token 2 confirmed"), "{ran:?}");
 }
 
 #[test]

@@ -18,7 +18,7 @@ fn users_are_granted_listed_shown_and_revoked() {
         "USER  METHODS           PRIMARY  BACKUP  PENDING\n\
                           bob   GET, POST, PURGE  -        -       -\n"
     );
-    place.run(&["user", "revoke", "bob"]).succeeded().says("bob: access revoked");
+    place.run(&["user", "revoke", "bob"]).succeeded().says("bob: API access revoked");
     let shown = place.run(&["user", "show", "bob"]).succeeded();
     assert_eq!(shown.out, "user      bob\nmethods   none\nno tokens\n");
     place.run(&["user", "revoke", "bob"]).exited(4);

@@ -62,7 +62,7 @@ impl<'a> Text<'a> {
 
     /// Tells of a change.
     pub(super) fn notice(service: &str, notice: &Notice) -> Self {
-        let what = what_happened(&notice.event);
+        let what = format!("{}.{}", notice.event, consequence(&notice.event));
         let refusal = "If this was not you or somebody who may do it for you, sign in, revoke \
                        all your tokens at once, change the password of your account, and tell \
                        your administrator.";
@@ -156,44 +156,18 @@ const fn headline(event: &Event) -> &'static str {
     }
 }
 
-fn what_happened(event: &Event) -> String {
+/// What follows from the event for its user.
+const fn consequence(event: &Event) -> &'static str {
     match event {
-        Event::PrimaryConfirmed { id, backup, replaced } => {
-            let mut text = format!("Token {id} was confirmed and is your primary API token now.");
-            if let Some(backup) = backup {
-                let _ = write!(
-                    text,
-                    " Token {backup} is the backup: it works until it is deleted, or expires if it \
-                     has a lifetime."
-                );
-            }
-            if let Some(replaced) = replaced {
-                let _ = write!(text, " Token {replaced}, the former backup, works no more.");
-            }
-            text
+        Event::PrimaryConfirmed { backup: Some(_), .. } => {
+            " The backup works until it is deleted, or expires if it has a lifetime."
         }
-        Event::BackupDeleted { id } => {
-            format!("Token {id}, your backup API token, was deleted and works no more.")
-        }
-        Event::RolledBack { given_up, primary } => format!(
-            "Token {given_up} was given up and works no more. Token {primary}, the backup, is \
-             your primary API token again."
-        ),
-        Event::AllRevoked => {
-            String::from("All your API tokens were revoked at once. None of them works any more.")
-        }
-        Event::TokenIssued { id } => format!(
-            "Token {id} was issued for your account and is your primary API token now. It works \
-             at once, and whoever issued it has seen it."
-        ),
-        Event::TokenRevealed { id } => {
-            format!("Token {id} of your account was shown again to whoever asked for it.")
-        }
-        Event::AccessRevoked => String::from(
-            "Your access to the API was revoked, and all your tokens with it. None of them works \
-             any more.",
-        ),
-        event => format!("Your API tokens were changed ({}).", event.name()),
+        Event::BackupDeleted { .. } => " It works no more.",
+        Event::RolledBack { .. } => " What was given up works no more.",
+        Event::AllRevoked | Event::AccessRevoked => " None of your tokens works any more.",
+        Event::TokenIssued { .. } => " It works at once, and whoever issued it has seen it.",
+        Event::TokenRevealed { .. } => " Whoever asked for it has seen it.",
+        _ => "",
     }
 }
 
@@ -260,8 +234,10 @@ mod tests {
         ];
         let mut texts: Vec<_> = Vec::new();
         for event in events {
+            let what = format!("{event}.");
             let text = Text::notice("Acme", &notice("alice", event)).plain();
             assert!(text.contains("Account: alice") && text.contains("2026-01-02 03:04 UTC"));
+            assert!(text.starts_with(&what), "{text}");
             assert!(!text.contains("changed ("), "{text}");
             assert!(!texts.contains(&text), "{text}");
             texts.push(text);

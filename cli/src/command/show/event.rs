@@ -1,43 +1,8 @@
-//! What has happened, in words.
+//! What has happened, for machines.
 
 use serde_json::{Value, json};
 use tower_api_token::audit::{AccountErased, AuditEntry, Ended, Event};
 use tower_api_token::token::TokenId;
-
-use super::methods;
-
-/// The event for people.
-pub(crate) fn text(event: &Event) -> String {
-    match event {
-        Event::AccessGranted { methods: granted } => format!("granted {}", methods(granted)),
-        Event::AccessRevoked => "access revoked, and every token with it".to_owned(),
-        Event::PrimaryGenerated { id, superseded: None } => format!("token {id} generated"),
-        Event::PrimaryGenerated { id, superseded: Some(old) } => {
-            format!("token {id} generated in place of pending {old}")
-        }
-        Event::ConfirmationResent { id } => format!("another code made for token {id}"),
-        Event::PrimaryConfirmed { id, backup, replaced } => {
-            let mut text = format!("token {id} confirmed");
-            text.extend(backup.map(|id| format!(", {id} is the backup")));
-            text.extend(replaced.map(|id| format!(", former backup {id} ended")));
-            text
-        }
-        Event::PendingCancelled { id } => format!("pending token {id} cancelled"),
-        Event::BackupDeleted { id } => format!("backup {id} deleted"),
-        Event::RolledBack { given_up, primary } => {
-            format!("token {given_up} given up, {primary} is the primary again")
-        }
-        Event::AllRevoked => "every token revoked".to_owned(),
-        Event::TokenIssued { id } => format!("token {id} issued"),
-        Event::TokenImported { id, slot } => format!("token {id} imported as the {slot}"),
-        Event::TokenRevealed { id } => format!("token {id} shown again"),
-        Event::TokenExpired { id, promoted: None, .. } => format!("token {id} expired"),
-        Event::TokenExpired { id, promoted: Some(backup), .. } => {
-            format!("token {id} expired, former backup {backup} is the primary")
-        }
-        event => event.name().replace('_', " "),
-    }
-}
 
 /// The entry for machines.
 pub(crate) fn entry_value(entry: &AuditEntry) -> Value {
