@@ -145,15 +145,18 @@ pub struct Facts<'a> {
     pub primary_used: Option<Timestamp>,
     /// When the backup was last used, if a use of it is recorded.
     pub backup_used: Option<Timestamp>,
+    /// Whether uses are recorded at all. Where they are not, any token may be in
+    /// use.
+    pub uses_are_kept: bool,
     /// The host's choices.
     pub policy: &'a Policy,
 }
 
 impl<'a> Facts<'a> {
-    /// The time `now`, no recorded use.
+    /// The time `now`, no use of those that are recorded.
     #[must_use]
     pub const fn new(now: Timestamp, policy: &'a Policy) -> Self {
-        Self { now, primary_used: None, backup_used: None, policy }
+        Self { now, primary_used: None, backup_used: None, uses_are_kept: true, policy }
     }
 }
 
@@ -196,13 +199,13 @@ pub enum RotationError {
         /// How long to wait.
         retry_after: Duration,
     },
-    /// The token was used within the guard window, or is so new that a use of
-    /// it may not be recorded yet.
+    /// The token was used within the guard window, or nobody can tell: it is so new
+    /// that a use of it may not be recorded yet, or none is ever recorded.
     #[error("token {id} is in use")]
     InUse {
         /// The token.
         id: TokenId,
-        /// Its last recorded use; `None` if it is only too new to tell.
+        /// Its last recorded use; `None` if nobody can tell.
         last_used_at: Option<Timestamp>,
     },
     /// There is no live primary beside which a backup could stand.

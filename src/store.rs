@@ -15,19 +15,22 @@
 //! [`AccountStore`] is what the manager needs: it only loads an account and
 //! replaces it if its revision is still the one that was read, so that every
 //! rule of a token's life stands in [`rotation`](crate::rotation) and no two
-//! stores can disagree.
+//! stores can disagree. What not every host has is a capability beside it:
+//! [`ChangeFeed`] and [`LastUses`].
 
 mod arc;
 #[cfg(feature = "cache")]
 mod cached;
 #[cfg(feature = "conformance")]
 pub mod conformance;
+mod counting;
 #[cfg(any(feature = "postgres", feature = "redis"))]
 mod detached;
 mod erasure;
 mod error;
 mod feed;
 mod hashing;
+mod last_uses;
 #[cfg(feature = "tokio")]
 mod late;
 #[cfg(any(feature = "postgres", feature = "redis"))]
@@ -44,6 +47,7 @@ mod postgres;
 pub(crate) mod record;
 #[cfg(feature = "redis")]
 mod redis;
+mod replacement;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 #[cfg(feature = "tokio")]
@@ -57,7 +61,8 @@ use async_trait::async_trait;
 pub use self::cached::{CacheOptions, CacheStatistics, CachedStore, MonotonicClock};
 pub use self::erasure::Erasure;
 pub use self::error::{StoreError, StoreErrorKind};
-pub use self::feed::{Change, Feed, FeedItem, HeartbeatId};
+pub use self::feed::{Change, ChangeFeed, Feed, FeedItem, HeartbeatId};
+pub use self::last_uses::LastUses;
 #[cfg(feature = "tokio")]
 pub(crate) use self::late::{LateWrite, NotBegun};
 pub use self::memory::MemoryStore;
@@ -68,6 +73,7 @@ pub use self::page::{AccountPage, HistoryPage, PageSize};
 pub use self::postgres::PostgresStore;
 #[cfg(feature = "redis")]
 pub use self::redis::{RedisOpenError, RedisOptions, RedisStore};
+pub use self::replacement::{Loaded, Replacement};
 #[cfg(feature = "sqlite")]
 pub use self::sqlite::{
     Durability, SchemaError, SqliteBackupError, SqliteOpenError, SqliteOptions, SqliteStore,
@@ -75,11 +81,8 @@ pub use self::sqlite::{
 #[cfg(feature = "tokio")]
 pub use self::timeout::WithTimeout;
 use crate::account::{Account, Revision};
-use crate::audit::AuditEntry;
 use crate::identity::UserId;
-use crate::time::Timestamp;
 use crate::token::{PepperCheck, PepperChecks, PepperVersion, TokenDigest, TokenPrefix};
-use crate::usage::{TokenUsage, TokenUse};
 
 /// Finds the account that names a token digest: all that the layer needs.
 ///
@@ -134,90 +137,20 @@ pub trait TokenStore: Send + Sync + 'static {
     async fn find(&self, digest: &TokenDigest) -> Result<Option<Arc<Account>>, StoreError>;
 }
 
-/// An account as a store has it, and the time by that store's clock.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct Loaded {
-    /// The account; `None` if the user has none.
-    pub account: Option<Arc<Account>>,
-    /// The store's time: what codes and pending tokens expire by.
-    pub now: Timestamp,
-    /// The greatest number that an account which was [erased](AccountStore::erase)
-    /// had given to a revision or a token; 0 if none was erased.
-    pub erased_up_to: u64,
-}
-
-impl Loaded {
-    /// What a store has, at the store's time `now`.
-    #[must_use]
-    pub const fn new(account: Option<Arc<Account>>, now: Timestamp) -> Self {
-        Self { account, now, erased_up_to: 0 }
-    }
-
-    /// The same, where erased accounts have reached this number.
-    #[must_use]
-    pub const fn with_erased_up_to(mut self, number: u64) -> Self {
-        self.erased_up_to = number;
-        self
-    }
-
-    /// The account of `user`, who is the one asked for, or the one to begin with
-    /// if there is none.
-    #[must_use]
-    pub fn account_or_absent(&self, user: &UserId) -> Arc<Account> {
-        let absent = || Account::absent_above(user.clone(), self.erased_up_to);
-        self.account.clone().unwrap_or_else(|| Arc::new(absent()))
-    }
-
-    /// What a [`Replacement`] of it expects: the revision, or that there is no
-    /// account.
-    #[must_use]
-    pub fn revision(&self) -> Option<Revision> {
-        self.account.as_ref().map(|account| account.revision())
-    }
-}
-
-/// A change to write: the account as it shall be, the revision that was read,
-/// and what to keep in the history.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct Replacement {
-    /// The account as it shall be.
-    pub account: Account,
-    /// The revision that it replaces; `None`: the user must have no account.
-    pub expected: Option<Revision>,
-    /// What to keep in the history.
-    pub entry: AuditEntry,
-    /// What to keep before it, the earliest first: the entries of changes that
-    /// this one was made one with.
-    pub earlier: Vec<AuditEntry>,
-}
-
-impl Replacement {
-    /// `account` in place of revision `expected`, with `entry` in the history.
-    #[must_use]
-    pub const fn new(account: Account, expected: Option<Revision>, entry: AuditEntry) -> Self {
-        Self { account, expected, entry, earlier: Vec::new() }
-    }
-
-    /// Makes one change of this one and `next`, which was made of this one's
-    /// account: both are written or neither is.
-    pub(crate) fn append(&mut self, next: Self) {
-        let Self { account, entry, earlier, .. } = next;
-        self.account = account;
-        // Growing by itself, a vector would make room for four, and batches are long.
-        self.earlier.reserve_exact(1 + earlier.len());
-        self.earlier.push(std::mem::replace(&mut self.entry, entry));
-        self.earlier.extend(earlier);
-    }
-
-    /// Everything to keep in the history, the earliest first.
-    pub fn entries(&self) -> impl Iterator<Item = &AuditEntry> {
-        self.earlier.iter().chain([&self.entry])
-    }
-}
-
 /// Keeps accounts: what the manager needs.
+///
+/// A host that keeps accounts in a table of its own writes [`load`](Self::load),
+/// [`replace`](Self::replace), [`list`](Self::list) and [`history`](Self::history).
+/// Everything else has a default:
+///
+/// | method | default |
+/// |---|---|
+/// | [`replace_many`](Self::replace_many) | one change after the other |
+/// | [`pepper_versions`](Self::pepper_versions), [`prefixes`](Self::prefixes) | counted over the whole list |
+/// | [`last_uses`](Self::last_uses) | none: views show no last use, and a token may always be in use |
+/// | [`feed`](Self::feed) | none: a `CachedStore` believes what it was told for a bounded time |
+/// | [`pepper_checks`](Self::pepper_checks), [`keep_pepper_check`](Self::keep_pepper_check) | [`Unsupported`](StoreErrorKind::Unsupported): no manager starts with a pepper |
+/// | [`erase`](Self::erase) | [`Unsupported`](StoreErrorKind::Unsupported): nobody can be erased |
 ///
 /// # The contract
 ///
@@ -226,9 +159,13 @@ impl Replacement {
 ///   [`StoreErrorKind::Conflict`], and nothing has changed.
 /// * A digest is named by at most one place of at most one account. A change
 ///   that would name one twice is a `Conflict` too, and nothing has changed.
+/// * A deadlock or a serialization failure is no `Conflict`, since the account has
+///   not changed: the store tries again, and if that does not help it is
+///   [`Unavailable`](StoreErrorKind::Unavailable).
 /// * A change is *atomic and durable*: when `replace` has returned `Ok`, the
 ///   account, its digests, its entries in the history and the message to the
-///   feed are there, and a crash does not undo them; else none of them is.
+///   feed, if there is one, are there, and a crash does not undo them; else none
+///   of them is.
 /// * When `replace` has returned, `find`, `peek` and `load` of this store
 ///   answer by the new state. A reader during a change sees the old account or
 ///   the new one.
@@ -238,8 +175,13 @@ impl Replacement {
 ///   goes with its token: when the account names it no longer, or is erased.
 /// * What was erased stays apart: its digests are taken as if an account named
 ///   them, for 90 days at least, and no account begins below what it has reached.
+/// * Revisions and token ids are kept exactly up to 2⁶³ − 1, the greatest signed
+///   integer of 64 bits; the manager makes none beyond it.
+/// * A history may be pruned from its earliest entry on. Its latest entry stays for
+///   as long as the account, and every entry for an hour: by them the manager
+///   finds out whether a change was made whose outcome it was not told.
 ///
-/// The module `conformance` (feature of that name) holds a test for each.
+/// The module `conformance` (feature of that name) holds tests of it.
 #[async_trait]
 pub trait AccountStore: TokenStore {
     /// The user's account and the store's time.
@@ -259,21 +201,6 @@ pub trait AccountStore: TokenStore {
     /// load the account to find out.
     async fn replace(&self, replacement: Replacement) -> Result<(), StoreError>;
 
-    /// Writes many changes in few durable transactions, each of them as
-    /// [`replace`](Self::replace) would, and answers for each in their order.
-    /// One that conflicts leaves the others alone.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError`] if the batch as a whole failed: then none was written, or
-    /// for [`StoreErrorKind::Unavailable`] perhaps some or all. A store that
-    /// fails after a part of the batch has been written answers for each change
-    /// instead.
-    async fn replace_many(
-        &self,
-        replacements: Vec<Replacement>,
-    ) -> Result<Vec<Result<(), StoreError>>, StoreError>;
-
     /// The accounts after that of user `after` in the byte order of user ids,
     /// at most `size` of them.
     ///
@@ -282,22 +209,6 @@ pub trait AccountStore: TokenStore {
     /// [`StoreError`] if they cannot be had.
     async fn list(&self, after: Option<&UserId>, size: PageSize)
     -> Result<AccountPage, StoreError>;
-
-    /// Keeps the latest use of each token in the batch; an earlier one than is
-    /// kept makes no difference, and one of an unknown user or token may be
-    /// dropped.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError`] if it could not be written; the caller tries again.
-    async fn record_usage(&self, batch: &[TokenUse]) -> Result<(), StoreError>;
-
-    /// The latest use of each of the user's tokens that has one.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError`] if they cannot be had.
-    async fn usage(&self, user: &UserId) -> Result<Vec<TokenUsage>, StoreError>;
 
     /// The user's history, the latest entry first: entries with a revision
     /// below `before`, at most `size` of them.
@@ -312,44 +223,80 @@ pub trait AccountStore: TokenStore {
         size: PageSize,
     ) -> Result<HistoryPage, StoreError>;
 
-    /// A feed of every change from now on, made by any node or process.
+    /// Writes many changes, each of them as [`replace`](Self::replace) would and in
+    /// their order, and answers for each. One that conflicts leaves the others
+    /// alone. A user or a digest may come more than once: a later change meets what
+    /// an earlier one has written.
+    ///
+    /// By default one is written after the other. A store whose transactions are
+    /// costly writes many of them in one.
     ///
     /// # Errors
     ///
-    /// [`StoreError`] if no feed can be opened.
-    async fn changes(&self) -> Result<Feed, StoreError>;
+    /// [`StoreError`] if the batch as a whole failed: then none was written, or
+    /// for [`StoreErrorKind::Unavailable`] perhaps some or all. A store that
+    /// fails after a part of the batch has been written answers for each change
+    /// instead.
+    async fn replace_many(
+        &self,
+        replacements: Vec<Replacement>,
+    ) -> Result<Vec<Result<(), StoreError>>, StoreError> {
+        let mut answers = Vec::with_capacity(replacements.len());
+        for replacement in replacements {
+            answers.push(self.replace(replacement).await);
+        }
+        Ok(answers)
+    }
 
-    /// Sends a heartbeat through the channel that carries the changes, in order
-    /// with them, to every feed including the sender's own.
+    /// Where last uses are kept, if they are.
     ///
-    /// # Errors
+    /// A store in front of another one answers for that one.
+    fn last_uses(&self) -> Option<&dyn LastUses> {
+        None
+    }
+
+    /// What tells of changes, if anything does.
     ///
-    /// [`StoreError`] if it could not be sent.
-    async fn heartbeat(&self, id: HeartbeatId) -> Result<(), StoreError>;
+    /// A store in front of another one answers for that one.
+    fn feed(&self) -> Option<&dyn ChangeFeed> {
+        None
+    }
 
     /// How many tokens in use (primary, backup, pending) have a digest made
     /// under each pepper version; versions without any are left out.
     ///
+    /// By default they are counted over the whole [`list`](Self::list).
+    ///
     /// # Errors
     ///
     /// [`StoreError`] if it cannot be had.
-    async fn pepper_versions(&self) -> Result<Vec<(PepperVersion, u64)>, StoreError>;
+    async fn pepper_versions(&self) -> Result<Vec<(PepperVersion, u64)>, StoreError> {
+        counting::over(self, |account| account.pepper_versions_in_use().collect()).await
+    }
 
     /// How many tokens in use have each prefix; prefixes without any are left
     /// out. `None` counts those of another form than this crate generates, and
     /// those that were imported by their digest alone.
     ///
+    /// By default they are counted over the whole [`list`](Self::list).
+    ///
     /// # Errors
     ///
     /// [`StoreError`] if it cannot be had.
-    async fn prefixes(&self) -> Result<Vec<(Option<TokenPrefix>, u64)>, StoreError>;
+    async fn prefixes(&self) -> Result<Vec<(Option<TokenPrefix>, u64)>, StoreError> {
+        counting::over(self, |account| account.prefixes_in_use().collect()).await
+    }
 
-    /// The check values of peppers that are kept.
+    /// The check values of peppers that are kept. Asked for only where there is a
+    /// pepper.
     ///
     /// # Errors
     ///
-    /// [`StoreError`] if they cannot be had.
-    async fn pepper_checks(&self) -> Result<PepperChecks, StoreError>;
+    /// [`StoreErrorKind::Unsupported`] by default; [`StoreError`] if they cannot be
+    /// had.
+    async fn pepper_checks(&self) -> Result<PepperChecks, StoreError> {
+        Err(StoreError::unsupported("reading pepper check values"))
+    }
 
     /// Keeps the check value of a pepper version, unless it has one, and answers
     /// with the one that it has from now on. Of several that are offered at the
@@ -357,24 +304,33 @@ pub trait AccountStore: TokenStore {
     ///
     /// # Errors
     ///
-    /// [`StoreError`] if it could not be written.
+    /// [`StoreErrorKind::Unsupported`] by default; [`StoreError`] if it could not be
+    /// written.
     async fn keep_pepper_check(
         &self,
         version: PepperVersion,
         check: PepperCheck,
-    ) -> Result<PepperCheck, StoreError>;
+    ) -> Result<PepperCheck, StoreError> {
+        let _ = (version, check);
+        Err(StoreError::unsupported("keeping a pepper check value"))
+    }
 
     /// Removes an account, its history and its uses, in one durable change.
     ///
     /// From then on the user has no account; a digest that it named leads to
     /// nobody and can be named by no account, for 90 days at least; and an
     /// account is made only with a revision and with token ids above what it has
-    /// [reached](Erasure::reached). The feed carries [`Erasure::change`].
+    /// [reached](Erasure::reached). The feed, if there is one, carries
+    /// [`Erasure::change`].
     ///
     /// # Errors
     ///
+    /// [`StoreErrorKind::Unsupported`] by default: nothing has changed.
     /// [`StoreErrorKind::Conflict`] if there is no account at that revision:
     /// nothing has changed. [`StoreErrorKind::Unavailable`]: it may or may not
     /// be erased; load the account to find out.
-    async fn erase(&self, erasure: Erasure) -> Result<(), StoreError>;
+    async fn erase(&self, erasure: Erasure) -> Result<(), StoreError> {
+        let _ = erasure;
+        Err(StoreError::unsupported("erasing an account"))
+    }
 }

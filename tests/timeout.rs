@@ -13,8 +13,8 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use tokio::time::Instant;
 use tower_api_token::store::{
-    AccountStore, HeartbeatId, MemoryStore, PageSize, StoreError, StoreErrorKind, TokenStore,
-    WithTimeout,
+    AccountStore, ChangeFeed, HeartbeatId, LastUses, MemoryStore, PageSize, StoreError,
+    StoreErrorKind, TokenStore, WithTimeout,
 };
 use tower_api_token::time::Timestamp;
 use tower_api_token::token::TokenId;

@@ -64,6 +64,7 @@ pub(super) fn failed(error: &StoreError) -> DenialKind {
         | StoreErrorKind::Unavailable
         | StoreErrorKind::NotSetUp
         | StoreErrorKind::NewerSchema
-        | StoreErrorKind::Refused => DenialKind::StoreUnavailable,
+        | StoreErrorKind::Refused
+        | StoreErrorKind::Unsupported => DenialKind::StoreUnavailable,
     }
 }

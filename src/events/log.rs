@@ -23,7 +23,10 @@ pub(crate) fn store_failed(error: &StoreError) {
         StoreErrorKind::Conflict | StoreErrorKind::Unavailable => {
             tracing::warn!(target: TARGET, %error, source, "store unavailable");
         }
-        StoreErrorKind::NotSetUp | StoreErrorKind::NewerSchema | StoreErrorKind::Refused => {
+        StoreErrorKind::NotSetUp
+        | StoreErrorKind::NewerSchema
+        | StoreErrorKind::Refused
+        | StoreErrorKind::Unsupported => {
             tracing::error!(target: TARGET, %error, source, "store unusable");
         }
     }

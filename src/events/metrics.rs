@@ -24,9 +24,9 @@
 //!   for an anonymous one; else `none`. A request that passed as anonymous and
 //!   was then denied by its handler counts as both.
 //! * `operation`: the method of [`TokenStore`](crate::store::TokenStore) or
-//!   [`AccountStore`](crate::store::AccountStore). `kind`: `conflict`,
-//!   `corrupt`, `unavailable`, `not_set_up`, `newer_schema` or `refused`, as
-//!   [`StoreErrorKind`](crate::store::StoreErrorKind) says.
+//!   [`AccountStore`](crate::store::AccountStore) or its capabilities. `kind`: `conflict`,
+//!   `corrupt`, `unavailable`, `not_set_up`, `newer_schema`, `refused` or
+//!   `unsupported`, as [`StoreErrorKind`](crate::store::StoreErrorKind) says.
 //! * `answer`: `hit` (an account was remembered), `negative_hit` (that no
 //!   account names the digest was), `miss` (the store was asked), `joined`
 //!   (another request's look-up was waited for) or `refused` (too many look-ups

@@ -12,7 +12,7 @@ use crate::rotation::{self, Command, Facts, RotationError};
 use crate::store::{PageSize, Replacement, StoreError, StoreErrorKind};
 use crate::time::Timestamp;
 use crate::token::{Token, TokenId};
-use crate::usage::UsageRecorder;
+use crate::usage::{TokenUsage, UsageRecorder};
 
 /// How often a change is tried before others win for good.
 pub(super) const ATTEMPTS: usize = 64;
@@ -92,6 +92,7 @@ impl Inner {
         now: Timestamp,
     ) -> Result<Facts<'_>, StoreError> {
         let mut facts = Facts::new(now, &self.policy);
+        facts.uses_are_kept = self.store.last_uses().is_some();
         match *command {
             Command::DeleteBackup { id, even_if_in_use: false } => {
                 facts.backup_used = self.last_use(user, id).await?;
@@ -104,11 +105,19 @@ impl Inner {
         Ok(facts)
     }
 
+    /// The recorded uses of the user's tokens: none where the store keeps none.
+    pub(super) async fn uses(&self, user: &UserId) -> Result<Vec<TokenUsage>, StoreError> {
+        match self.store.last_uses() {
+            Some(uses) => uses.usage(user).await,
+            None => Ok(Vec::new()),
+        }
+    }
+
     async fn last_use(&self, user: &UserId, id: TokenId) -> Result<Option<Timestamp>, StoreError> {
         if let Some(recorder) = &self.usage {
             recorder.write_noted().await?;
         }
-        let usage = self.store.usage(user).await?;
+        let usage = self.uses(user).await?;
         let known = usage.iter().find(|usage| usage.id == id).map(|usage| usage.at);
         Ok(known.max(self.usage.as_ref().and_then(UsageRecorder::left_out)))
     }

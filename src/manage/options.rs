@@ -19,7 +19,8 @@ pub enum Confirmation {
 #[expect(clippy::exhaustive_enums, reason = "a token is in use or not")]
 pub enum Guard {
     /// Refuse with [`RotationError::InUse`](crate::rotation::RotationError::InUse)
-    /// if it was, or if it is so new that nobody can tell yet.
+    /// if it was, if it is so new that nobody can tell yet, or if the store keeps no
+    /// last uses.
     #[default]
     UnlessInUse,
     /// End it all the same.

@@ -42,7 +42,7 @@ impl TokenManager {
     /// [`ManageError::Store`] if the account could not be read.
     pub async fn preview(&self, user: &UserId, command: Command) -> Result<Event, ManageError> {
         let Loaded { account, now, .. } = self.inner.store.load(user).await?;
-        let usage = self.inner.store.usage(user).await?;
+        let usage = self.inner.uses(user).await?;
         let absent = Account::absent(user.clone());
         let account = account.as_deref().unwrap_or(&absent);
         let last_use = |token: Option<&TokenRecord>| {
@@ -50,6 +50,7 @@ impl TokenManager {
             usage.iter().find(of_it).map(|usage| usage.at)
         };
         let mut facts = Facts::new(now, &self.inner.policy);
+        facts.uses_are_kept = self.inner.store.last_uses().is_some();
         facts.primary_used = last_use(account.primary());
         facts.backup_used = last_use(account.backup());
         Ok(rotation::apply(account, command, &facts)?.event)

@@ -44,7 +44,7 @@ impl TokenManager {
         let loaded = self.inner.store.load(user).await?;
         let account = loaded.account.filter(|account| !account.methods().is_empty());
         let account = account.ok_or(RotationError::NoAccess)?;
-        let usage = self.inner.store.usage(user).await?;
+        let usage = self.inner.uses(user).await?;
         Ok(self.inner.seen(&account, &usage, loaded.now))
     }
 
@@ -178,7 +178,7 @@ impl Inner {
             expires_at: token.expires_at,
             last_used_at: used,
             client: usage.and_then(|usage| usage.client.clone()),
-            in_use: is_live && self.policy.is_in_use(token.active_since, used, now),
+            in_use: is_live && self.may_be_in_use(token, used, now),
             revealable: is_live && self.is_revealable(token),
         }
     }
@@ -193,6 +193,11 @@ impl Inner {
             replacing_backup: pending.replacing_backup.filter(|id| backup == Some(*id)),
             revealable: self.is_revealable(&pending.token),
         }
+    }
+
+    fn may_be_in_use(&self, token: &TokenRecord, used: Option<Timestamp>, now: Timestamp) -> bool {
+        let kept = self.store.last_uses().is_some();
+        !kept || self.policy.is_in_use(token.active_since, used, now)
     }
 }
 
@@ -215,7 +220,7 @@ pub struct TokenView {
     /// By which client, as far as the host could tell.
     pub client: Option<ClientLabel>,
     /// Whether it was used within the guard window, or is so new that nobody can
-    /// tell yet: to end it then needs
+    /// tell yet, or the store keeps no last uses: to end it then needs
     /// [`Guard::EvenIfInUse`](super::Guard::EvenIfInUse). Of last uses those
     /// count that are in the store. Never of a token that has expired.
     pub in_use: bool,

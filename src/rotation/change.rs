@@ -273,8 +273,8 @@ impl<'a> Change<'a> {
         token: &TokenRecord,
         used: Option<Timestamp>,
     ) -> Result<(), RotationError> {
-        let Facts { now, policy, .. } = *self.facts;
-        let in_use = policy.is_in_use(token.active_since, used, now);
+        let Facts { now, policy, uses_are_kept, .. } = *self.facts;
+        let in_use = !uses_are_kept || policy.is_in_use(token.active_since, used, now);
         if in_use { Err(RotationError::InUse { id: token.id, last_used_at: used }) } else { Ok(()) }
     }
 

@@ -5,13 +5,12 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::{
-    AccountPage, AccountStore, Erasure, Feed, HeartbeatId, HistoryPage, Loaded, PageSize,
+    AccountPage, AccountStore, ChangeFeed, Erasure, HistoryPage, LastUses, Loaded, PageSize,
     Replacement, StoreError, TokenStore,
 };
 use crate::account::{Account, Revision};
 use crate::identity::UserId;
 use crate::token::{PepperCheck, PepperChecks, PepperVersion, TokenDigest, TokenPrefix};
-use crate::usage::{TokenUsage, TokenUse};
 
 #[async_trait]
 #[deny(clippy::missing_trait_methods)]
@@ -51,14 +50,6 @@ impl<S: AccountStore + ?Sized> AccountStore for Arc<S> {
         (**self).list(after, size).await
     }
 
-    async fn record_usage(&self, batch: &[TokenUse]) -> Result<(), StoreError> {
-        (**self).record_usage(batch).await
-    }
-
-    async fn usage(&self, user: &UserId) -> Result<Vec<TokenUsage>, StoreError> {
-        (**self).usage(user).await
-    }
-
     async fn history(
         &self,
         user: &UserId,
@@ -68,12 +59,12 @@ impl<S: AccountStore + ?Sized> AccountStore for Arc<S> {
         (**self).history(user, before, size).await
     }
 
-    async fn changes(&self) -> Result<Feed, StoreError> {
-        (**self).changes().await
+    fn last_uses(&self) -> Option<&dyn LastUses> {
+        (**self).last_uses()
     }
 
-    async fn heartbeat(&self, id: HeartbeatId) -> Result<(), StoreError> {
-        (**self).heartbeat(id).await
+    fn feed(&self) -> Option<&dyn ChangeFeed> {
+        (**self).feed()
     }
 
     async fn pepper_versions(&self) -> Result<Vec<(PepperVersion, u64)>, StoreError> {

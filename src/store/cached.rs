@@ -27,14 +27,13 @@ pub use self::options::CacheOptions;
 use self::shared::Shared;
 use super::map;
 use super::{
-    AccountPage, AccountStore, Change, Erasure, Feed, HeartbeatId, HistoryPage, Loaded, PageSize,
-    Replacement, StoreError, TokenStore,
+    AccountPage, AccountStore, Change, ChangeFeed, Erasure, HistoryPage, LastUses, Loaded,
+    PageSize, Replacement, StoreError, TokenStore,
 };
 use crate::ConfigError;
 use crate::account::{Account, Revision};
 use crate::identity::UserId;
 use crate::token::{PepperCheck, PepperChecks, PepperVersion, TokenDigest, TokenPrefix};
-use crate::usage::{TokenUsage, TokenUse};
 
 /// Remembers in this process what a store further away has answered.
 ///
@@ -43,7 +42,7 @@ use crate::usage::{TokenUsage, TokenUse};
 /// After a change has returned, on whichever node, no node decides a new
 /// request by the old state later than the
 /// [staleness bound](CacheOptions::staleness_bound) D. What a
-/// [feed](AccountStore::changes) that is live brings takes effect at once; what
+/// [feed](super::ChangeFeed) that is live brings takes effect at once; what
 /// this node changes itself takes effect before the call returns, whatever its
 /// outcome.
 ///
@@ -60,6 +59,12 @@ use crate::usage::{TokenUsage, TokenUse};
 ///   are [`Unavailable`](super::StoreErrorKind::Unavailable) after
 ///   [`CacheOptions::bypass_wait`].
 /// * An error of the store is never remembered, and never taken for an answer.
+///
+/// A store without a feed can have a cache, too: [`start`](Self::start) sees that it
+/// has none, and [`without_feed`](Self::without_feed) is for a [`TokenStore`] alone.
+/// An answer is then believed for as long as it is remembered, less than D from before
+/// the store was asked. What others change takes effect by then, a revoked token as
+/// well as a new one; what is changed through the cache still takes effect at once.
 ///
 /// # What it costs
 ///
@@ -91,7 +96,8 @@ pub struct CachedStore<S> {
 
 impl<S: AccountStore> CachedStore<S> {
     /// A cache in front of `store`, and the two tasks that follow the store's
-    /// feed and send heartbeats through it, until the cache is dropped.
+    /// feed and send heartbeats through it, until the cache is dropped. If the store
+    /// has no feed, the cache is one [without](Self::without_feed).
     ///
     /// The runtime must have its timer enabled.
     ///
@@ -100,15 +106,53 @@ impl<S: AccountStore> CachedStore<S> {
     /// [`ConfigError`] names the rule that an option breaks, or that no runtime
     /// is there.
     pub fn start(store: S, options: CacheOptions) -> Result<Self, ConfigError> {
-        options.check()?;
-        let runtime = Handle::try_current().map_err(|_| ConfigError::CacheNoRuntime)?;
-        let shared = Arc::new(Shared::new(store, options));
+        if store.feed().is_none() {
+            return Self::without_feed(store, options);
+        }
+        let (shared, runtime) = shared(store, options)?;
         let mut tasks = JoinSet::new();
         tasks.spawn_on(follow::follow(Arc::clone(&shared)), &runtime);
         tasks.spawn_on(follow::send_heartbeats(Arc::clone(&shared)), &runtime);
         Ok(Self { shared, _tasks: tasks })
     }
+}
 
+impl<S: TokenStore> CachedStore<S> {
+    /// A cache in front of a store that nothing tells of changes. It believes what it
+    /// was told for less than the [staleness bound](CacheOptions::staleness_bound):
+    /// until then a token that was revoked past the cache may be accepted.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tower_api_token::TokenAuthLayer;
+    /// use tower_api_token::store::{CacheOptions, CachedStore, TokenStore};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let own_table = tower_api_token::store::MemoryStore::new();
+    /// let options = CacheOptions::new().staleness_bound(Duration::from_secs(1));
+    /// let layer = TokenAuthLayer::new(CachedStore::without_feed(own_table, options)?);
+    /// # let _ = layer;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// The runtime must have its timer enabled.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] names the rule that an option breaks, or that no runtime
+    /// is there.
+    pub fn without_feed(store: S, options: CacheOptions) -> Result<Self, ConfigError> {
+        let (shared, runtime) = shared(store, options)?;
+        shared.entries.trust_without_feed();
+        let mut tasks = JoinSet::new();
+        tasks.spawn_on(follow::report(Arc::clone(&shared)), &runtime);
+        Ok(Self { shared, _tasks: tasks })
+    }
+}
+
+impl<S> CachedStore<S> {
     /// The store behind.
     #[must_use]
     pub fn inner(&self) -> &S {
@@ -116,7 +160,7 @@ impl<S: AccountStore> CachedStore<S> {
     }
 
     /// Whether answers may come from memory now. Not so before the first
-    /// heartbeat has come back.
+    /// heartbeat has come back; always so without a feed.
     #[must_use]
     pub fn is_trusted(&self) -> bool {
         self.shared.entries.is_trusted()
@@ -134,6 +178,12 @@ impl<S: AccountStore> CachedStore<S> {
         let changed = |change: &Replacement| Change::between(None, &change.account);
         Forgetting { shared: &self.shared, changes: changes.map(changed).collect() }
     }
+}
+
+fn shared<S>(store: S, options: CacheOptions) -> Result<(Arc<Shared<S>>, Handle), ConfigError> {
+    options.check()?;
+    let runtime = Handle::try_current().map_err(|_| ConfigError::CacheNoRuntime)?;
+    Ok((Arc::new(Shared::new(store, options)), runtime))
 }
 
 struct Forgetting<'a, S> {
@@ -155,7 +205,7 @@ impl<S> fmt::Debug for CachedStore<S> {
 
 #[async_trait]
 #[deny(clippy::missing_trait_methods)]
-impl<S: AccountStore> TokenStore for CachedStore<S> {
+impl<S: TokenStore> TokenStore for CachedStore<S> {
     #[inline]
     fn peek(&self, digest: &TokenDigest, visit: &mut dyn FnMut(Option<&Account>)) -> bool {
         let answered = self.shared.entries.peek(digest, |account| visit(Some(account)));
@@ -198,14 +248,6 @@ impl<S: AccountStore> AccountStore for CachedStore<S> {
         self.shared.inner.list(after, size).await
     }
 
-    async fn record_usage(&self, batch: &[TokenUse]) -> Result<(), StoreError> {
-        self.shared.inner.record_usage(batch).await
-    }
-
-    async fn usage(&self, user: &UserId) -> Result<Vec<TokenUsage>, StoreError> {
-        self.shared.inner.usage(user).await
-    }
-
     async fn history(
         &self,
         user: &UserId,
@@ -215,12 +257,12 @@ impl<S: AccountStore> AccountStore for CachedStore<S> {
         self.shared.inner.history(user, before, size).await
     }
 
-    async fn changes(&self) -> Result<Feed, StoreError> {
-        self.shared.inner.changes().await
+    fn last_uses(&self) -> Option<&dyn LastUses> {
+        self.shared.inner.last_uses()
     }
 
-    async fn heartbeat(&self, id: HeartbeatId) -> Result<(), StoreError> {
-        self.shared.inner.heartbeat(id).await
+    fn feed(&self) -> Option<&dyn ChangeFeed> {
+        self.shared.inner.feed()
     }
 
     async fn pepper_versions(&self) -> Result<Vec<(PepperVersion, u64)>, StoreError> {

@@ -22,8 +22,10 @@
 //! # }
 //! ```
 //!
-//! A store in front of a database has a harness of its own, which keeps alive
-//! what its stores need, and says what else can be tested on them:
+//! A store in front of a database is tested in the form that interrupts it, since
+//! most of what goes wrong there is an outage:
+//! `conformance_suite!(own, OwnDatabases::new(), Migrating + Nodes + Failing + Interrupting)`.
+//! Its harness keeps alive what its stores need, and says what can be done to them:
 //!
 //! | trait | what it adds | its cases |
 //! |---|---|---|
@@ -31,6 +33,7 @@
 //! | [`Migrating`] | stores that nobody has migrated yet | [`migration`] |
 //! | [`Nodes`] | a second store over the same data | [`node`] |
 //! | [`Failing`] | a store that cannot answer | [`outage`] |
+//! | [`Interrupting`] | cuts a store's connections, and mends them | [`interruption`] |
 //!
 //! The extra traits are named after the harness, and no test stands for a trait
 //! that is not:
@@ -65,6 +68,12 @@
 //! # }
 //! ```
 //!
+//! A store that lacks a capability, such as a host's own with the four methods that
+//! [`AccountStore`](super::AccountStore) must have, says so:
+//! `conformance_suite!(own, harness, without Feed + LastUses + PepperChecks + Erasure)`.
+//! The cases that need what is lacking are left out, and the report lists each as ignored
+//! with its reason. The cases of [`without`] hold that it is lacking indeed.
+//!
 //! A case that waits for a feed waits at most half a minute, and every case ends
 //! within five.
 
@@ -78,6 +87,7 @@ pub mod failure;
 pub mod feed;
 mod harness;
 pub mod history;
+pub mod interruption;
 pub mod life;
 mod lives;
 pub mod look_up;
@@ -95,6 +105,7 @@ mod suite;
 pub mod uniqueness;
 pub mod usage;
 mod watch;
+pub mod without;
 
-pub use self::harness::{Behind, Failing, Harness, Migrating, Nodes};
+pub use self::harness::{Behind, Failing, Harness, Interrupting, Migrating, Nodes};
 pub use self::runtime::run;

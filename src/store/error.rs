@@ -33,6 +33,9 @@ pub enum StoreErrorKind {
     /// untrusted certificate, a setting or a pooler that the store cannot work
     /// with. Asking again does not help. A write may or may not have happened.
     Refused,
+    /// The store does not offer what it was asked for, such as to erase an account:
+    /// a host's own store need not. Asking again does not help. Nothing was written.
+    Unsupported,
 }
 
 impl StoreErrorKind {
@@ -59,6 +62,11 @@ impl StoreError {
         Self { kind, doing, source: None }
     }
 
+    /// What a store answers that does not offer it.
+    pub(crate) const fn unsupported(doing: &'static str) -> Self {
+        Self::new(StoreErrorKind::Unsupported, doing)
+    }
+
     /// Adds the error that caused it. It must hold no token, code or digest.
     #[must_use]
     pub fn with_source(mut self, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
@@ -73,6 +81,12 @@ impl StoreError {
     }
 }
 
+/// A capability of a store, or the error that it has none.
+#[cfg(any(feature = "tokio", feature = "metrics"))]
+pub(super) fn supported<T>(capability: Option<T>, doing: &'static str) -> Result<T, StoreError> {
+    capability.ok_or_else(|| StoreError::unsupported(doing))
+}
+
 impl fmt::Display for StoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let kind = match self.kind {
@@ -82,6 +96,7 @@ impl fmt::Display for StoreError {
             StoreErrorKind::NotSetUp => "store not set up",
             StoreErrorKind::NewerSchema => "store of a newer version",
             StoreErrorKind::Refused => "store refused",
+            StoreErrorKind::Unsupported => "not supported by the store",
         };
         write!(f, "{kind} while {}", self.doing)
     }

@@ -7,12 +7,49 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use async_trait::async_trait;
 use futures_core::Stream;
 
 pub(crate) use self::hub::{FeedHub, Sleepers};
 use crate::account::{Account, Revision};
 use crate::identity::UserId;
+use crate::store::StoreError;
 use crate::token::TokenDigest;
+
+/// Tells of every change, whichever node or process makes it: a capability of an
+/// [`AccountStore`](super::AccountStore), by which a `CachedStore` forgets at once
+/// what is no longer true.
+///
+/// # The contract
+///
+/// * Every change reaches every feed that was open before it was made, in the order
+///   of the account's revisions.
+/// * A message never comes before its change can be read: from then on `find` and
+///   `load` of every node answer by it. Where both are made in one transaction,
+///   the message leaves when that has committed.
+/// * A feed that may have missed something says [`FeedItem::Lost`] before anything
+///   that follows: above all when it has connected anew. One that is silent about it
+///   lets a revoked token live in caches.
+/// * A heartbeat travels the way of the changes and in order with them, so that its
+///   echo proves that all before it have come.
+#[async_trait]
+pub trait ChangeFeed: Send + Sync {
+    /// A feed of every change from now on, made by any node or process.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if no feed can be opened.
+    async fn changes(&self) -> Result<Feed, StoreError>;
+
+    /// Sends a heartbeat through the channel that carries the changes, in order
+    /// with them, to every feed including the sender's own. Its number may be any
+    /// of 64 bits.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if it could not be sent.
+    async fn heartbeat(&self, id: HeartbeatId) -> Result<(), StoreError>;
+}
 
 /// One change of one account.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
 use super::feed::FeedHub;
-use super::{AccountStore, Feed, FeedItem, HeartbeatId, StoreError, StoreErrorKind};
+use super::{ChangeFeed, Feed, FeedItem, HeartbeatId, StoreError, StoreErrorKind};
 
 pub(crate) const LISTENING: &str = "listening for changes";
 
@@ -57,7 +57,7 @@ impl LazyListener {
     pub(crate) async fn feed(
         &self,
         listen: Arc<impl Listen>,
-        store: &impl AccountStore,
+        store: &impl ChangeFeed,
     ) -> Result<Feed, StoreError> {
         let mut feed = self.subscribe(listen).await?;
         let probe = HeartbeatId::from_u64(RandomState::new().hash_one(LISTENING));

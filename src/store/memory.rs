@@ -16,8 +16,8 @@ use self::table::Table;
 use super::feed::{FeedHub, Sleepers};
 use super::lock_free::{LockFree, lock_free};
 use super::{
-    AccountPage, AccountStore, Change, Erasure, Feed, FeedItem, HeartbeatId, HistoryPage, Loaded,
-    PageSize, Replacement, StoreError, TokenStore, map,
+    AccountPage, AccountStore, Change, ChangeFeed, Erasure, Feed, FeedItem, HeartbeatId,
+    HistoryPage, LastUses, Loaded, PageSize, Replacement, StoreError, TokenStore, map,
 };
 use crate::account::{Account, Revision};
 use crate::identity::UserId;
@@ -158,27 +158,6 @@ impl AccountStore for MemoryStore {
         Ok(AccountPage::of(accounts.take(size.get() + 1).collect(), size))
     }
 
-    async fn record_usage(&self, batch: &[TokenUse]) -> Result<(), StoreError> {
-        let mut state = self.ledger.state();
-        for TokenUse { user, usage } in batch {
-            if !state.accounts.contains_key(user) {
-                continue;
-            }
-            let user = state.usage.entry(user.clone()).or_default();
-            match user.get(&usage.id) {
-                Some(kept) if kept.at >= usage.at => {}
-                _ => drop(user.insert(usage.id, usage.clone())),
-            }
-        }
-        Ok(())
-    }
-
-    async fn usage(&self, user: &UserId) -> Result<Vec<TokenUsage>, StoreError> {
-        let state = self.ledger.state();
-        let usage = state.usage.get(user).into_iter().flatten();
-        Ok(usage.map(|(_, usage)| usage.clone()).collect())
-    }
-
     async fn history(
         &self,
         user: &UserId,
@@ -191,17 +170,12 @@ impl AccountStore for MemoryStore {
         Ok(HistoryPage::of(entries.take(size.get() + 1).cloned().collect(), size))
     }
 
-    async fn changes(&self) -> Result<Feed, StoreError> {
-        Ok(self.feed.subscribe())
+    fn last_uses(&self) -> Option<&dyn LastUses> {
+        Some(self)
     }
 
-    async fn heartbeat(&self, id: HeartbeatId) -> Result<(), StoreError> {
-        // Under the lock of the changes, so that it stays in order with them.
-        let state = self.ledger.state();
-        let sleepers = self.feed.send(&FeedItem::Heartbeat(id));
-        drop(state);
-        drop(sleepers);
-        Ok(())
+    fn feed(&self) -> Option<&dyn ChangeFeed> {
+        Some(self)
     }
 
     async fn pepper_versions(&self) -> Result<Vec<(PepperVersion, u64)>, StoreError> {
@@ -227,6 +201,46 @@ impl AccountStore for MemoryStore {
 
     async fn erase(&self, erasure: Erasure) -> Result<(), StoreError> {
         self.ledger.erase(&erasure, |change| self.tell(change)).map(drop)
+    }
+}
+
+#[async_trait]
+impl LastUses for MemoryStore {
+    async fn record_usage(&self, batch: &[TokenUse]) -> Result<(), StoreError> {
+        let mut state = self.ledger.state();
+        for TokenUse { user, usage } in batch {
+            if !state.accounts.contains_key(user) {
+                continue;
+            }
+            let user = state.usage.entry(user.clone()).or_default();
+            match user.get(&usage.id) {
+                Some(kept) if kept.at >= usage.at => {}
+                _ => drop(user.insert(usage.id, usage.clone())),
+            }
+        }
+        Ok(())
+    }
+
+    async fn usage(&self, user: &UserId) -> Result<Vec<TokenUsage>, StoreError> {
+        let state = self.ledger.state();
+        let usage = state.usage.get(user).into_iter().flatten();
+        Ok(usage.map(|(_, usage)| usage.clone()).collect())
+    }
+}
+
+#[async_trait]
+impl ChangeFeed for MemoryStore {
+    async fn changes(&self) -> Result<Feed, StoreError> {
+        Ok(self.feed.subscribe())
+    }
+
+    async fn heartbeat(&self, id: HeartbeatId) -> Result<(), StoreError> {
+        // Under the lock of the changes, so that it stays in order with them.
+        let state = self.ledger.state();
+        let sleepers = self.feed.send(&FeedItem::Heartbeat(id));
+        drop(state);
+        drop(sleepers);
+        Ok(())
     }
 }
 

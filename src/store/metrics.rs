@@ -6,9 +6,10 @@ use std::time::Instant;
 
 use async_trait::async_trait;
 
+use super::error::supported;
 use super::{
-    AccountPage, AccountStore, Erasure, Feed, HeartbeatId, HistoryPage, Loaded, PageSize,
-    Replacement, StoreError, TokenStore,
+    AccountPage, AccountStore, ChangeFeed, Erasure, Feed, HeartbeatId, HistoryPage, LastUses,
+    Loaded, PageSize, Replacement, StoreError, TokenStore,
 };
 use crate::account::{Account, Revision};
 use crate::events::{store_answered, store_measured};
@@ -103,14 +104,6 @@ impl<S: AccountStore> AccountStore for WithMetrics<S> {
         measured("list", self.inner.list(after, size)).await
     }
 
-    async fn record_usage(&self, batch: &[TokenUse]) -> Result<(), StoreError> {
-        measured("record_usage", self.inner.record_usage(batch)).await
-    }
-
-    async fn usage(&self, user: &UserId) -> Result<Vec<TokenUsage>, StoreError> {
-        measured("usage", self.inner.usage(user)).await
-    }
-
     async fn history(
         &self,
         user: &UserId,
@@ -120,12 +113,12 @@ impl<S: AccountStore> AccountStore for WithMetrics<S> {
         measured("history", self.inner.history(user, before, size)).await
     }
 
-    async fn changes(&self) -> Result<Feed, StoreError> {
-        measured("changes", self.inner.changes()).await
+    fn last_uses(&self) -> Option<&dyn LastUses> {
+        self.inner.last_uses().map(|_| self as &dyn LastUses)
     }
 
-    async fn heartbeat(&self, id: HeartbeatId) -> Result<(), StoreError> {
-        measured("heartbeat", self.inner.heartbeat(id)).await
+    fn feed(&self) -> Option<&dyn ChangeFeed> {
+        self.inner.feed().map(|_| self as &dyn ChangeFeed)
     }
 
     async fn pepper_versions(&self) -> Result<Vec<(PepperVersion, u64)>, StoreError> {
@@ -151,5 +144,31 @@ impl<S: AccountStore> AccountStore for WithMetrics<S> {
 
     async fn erase(&self, erasure: Erasure) -> Result<(), StoreError> {
         measured("erase", self.inner.erase(erasure)).await
+    }
+}
+
+#[async_trait]
+impl<S: AccountStore> LastUses for WithMetrics<S> {
+    async fn record_usage(&self, batch: &[TokenUse]) -> Result<(), StoreError> {
+        let uses = supported(self.inner.last_uses(), "recording last uses")?;
+        measured("record_usage", uses.record_usage(batch)).await
+    }
+
+    async fn usage(&self, user: &UserId) -> Result<Vec<TokenUsage>, StoreError> {
+        let uses = supported(self.inner.last_uses(), "reading last uses")?;
+        measured("usage", uses.usage(user)).await
+    }
+}
+
+#[async_trait]
+impl<S: AccountStore> ChangeFeed for WithMetrics<S> {
+    async fn changes(&self) -> Result<Feed, StoreError> {
+        let feed = supported(self.inner.feed(), "opening the feed of changes")?;
+        measured("changes", feed.changes()).await
+    }
+
+    async fn heartbeat(&self, id: HeartbeatId) -> Result<(), StoreError> {
+        let feed = supported(self.inner.feed(), "sending a heartbeat")?;
+        measured("heartbeat", feed.heartbeat(id)).await
     }
 }

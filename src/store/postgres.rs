@@ -29,8 +29,8 @@ use self::session::{ByConfig, Connector};
 use super::detached::to_its_end;
 use super::listener::LazyListener;
 use super::{
-    AccountPage, AccountStore, Erasure, Feed, HeartbeatId, HistoryPage, Loaded, PageSize,
-    Replacement, StoreError, TokenStore,
+    AccountPage, AccountStore, ChangeFeed, Erasure, Feed, HeartbeatId, HistoryPage, LastUses,
+    Loaded, PageSize, Replacement, StoreError, TokenStore,
 };
 use crate::account::{Account, Revision};
 use crate::identity::UserId;
@@ -252,15 +252,6 @@ impl AccountStore for PostgresStore {
         read::list(self.lent(read::LIST).await?, after, size).await
     }
 
-    async fn record_usage(&self, batch: &[TokenUse]) -> Result<(), StoreError> {
-        let batch = change::UsageColumns::of(batch);
-        self.write(change::USAGE, BATCH_LIMIT, |lent| change::record_usage(lent, batch)).await
-    }
-
-    async fn usage(&self, user: &UserId) -> Result<Vec<TokenUsage>, StoreError> {
-        read::usage(self.lent(read::USAGE).await?, user).await
-    }
-
     async fn history(
         &self,
         user: &UserId,
@@ -270,16 +261,12 @@ impl AccountStore for PostgresStore {
         read::history(self.lent(read::HISTORY).await?, user, before, size).await
     }
 
-    /// Sends itself a message through the pool and waits until it has come
-    /// back, at most five seconds: a pooler that swallows messages is found
-    /// here.
-    async fn changes(&self) -> Result<Feed, StoreError> {
-        let connector = self.connector.clone().ok_or_else(session::not_configured)?;
-        self.listener.feed(connector, self).await
+    fn last_uses(&self) -> Option<&dyn LastUses> {
+        Some(self)
     }
 
-    async fn heartbeat(&self, id: HeartbeatId) -> Result<(), StoreError> {
-        change::notify(self.lent(change::HEARTBEAT).await?, &message::heartbeat(id)).await
+    fn feed(&self) -> Option<&dyn ChangeFeed> {
+        Some(self)
     }
 
     async fn pepper_versions(&self) -> Result<Vec<(PepperVersion, u64)>, StoreError> {
@@ -304,5 +291,32 @@ impl AccountStore for PostgresStore {
 
     async fn erase(&self, erasure: Erasure) -> Result<(), StoreError> {
         self.write(erase::ERASING, BATCH_LIMIT, |lent| erase::erase(lent, erasure)).await
+    }
+}
+
+#[async_trait]
+impl LastUses for PostgresStore {
+    async fn record_usage(&self, batch: &[TokenUse]) -> Result<(), StoreError> {
+        let batch = change::UsageColumns::of(batch);
+        self.write(change::USAGE, BATCH_LIMIT, |lent| change::record_usage(lent, batch)).await
+    }
+
+    async fn usage(&self, user: &UserId) -> Result<Vec<TokenUsage>, StoreError> {
+        read::usage(self.lent(read::USAGE).await?, user).await
+    }
+}
+
+#[async_trait]
+impl ChangeFeed for PostgresStore {
+    /// Sends itself a message through the pool and waits until it has come
+    /// back, at most five seconds: a pooler that swallows messages is found
+    /// here.
+    async fn changes(&self) -> Result<Feed, StoreError> {
+        let connector = self.connector.clone().ok_or_else(session::not_configured)?;
+        self.listener.feed(connector, self).await
+    }
+
+    async fn heartbeat(&self, id: HeartbeatId) -> Result<(), StoreError> {
+        change::notify(self.lent(change::HEARTBEAT).await?, &message::heartbeat(id)).await
     }
 }

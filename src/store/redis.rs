@@ -26,8 +26,8 @@ use self::session::Subscriber;
 use super::detached::to_its_end;
 use super::listener::LazyListener;
 use super::{
-    AccountPage, AccountStore, Erasure, Feed, HeartbeatId, HistoryPage, Loaded, PageSize,
-    Replacement, StoreError, TokenStore,
+    AccountPage, AccountStore, ChangeFeed, Erasure, Feed, HeartbeatId, HistoryPage, LastUses,
+    Loaded, PageSize, Replacement, StoreError, TokenStore,
 };
 use crate::account::{Account, Revision};
 use crate::identity::UserId;
@@ -194,16 +194,6 @@ impl AccountStore for RedisStore {
         read::list(&self.link, after, size).await
     }
 
-    async fn record_usage(&self, batch: &[TokenUse]) -> Result<(), StoreError> {
-        let recording = change::Recording::of(&self.link, batch).await?;
-        let work = |link: Arc<Link>| async move { recording.make(&link).await };
-        self.write(change::USAGE, work).await
-    }
-
-    async fn usage(&self, user: &UserId) -> Result<Vec<TokenUsage>, StoreError> {
-        read::usage(&self.link, user).await
-    }
-
     async fn history(
         &self,
         user: &UserId,
@@ -213,13 +203,12 @@ impl AccountStore for RedisStore {
         read::history(&self.link, user, before, size).await
     }
 
-    async fn changes(&self) -> Result<Feed, StoreError> {
-        let subscriber = Arc::new(Subscriber::new(&self.link));
-        self.listener.feed(subscriber, self).await
+    fn last_uses(&self) -> Option<&dyn LastUses> {
+        Some(self)
     }
 
-    async fn heartbeat(&self, id: HeartbeatId) -> Result<(), StoreError> {
-        change::heartbeat(&self.link, id).await
+    fn feed(&self) -> Option<&dyn ChangeFeed> {
+        Some(self)
     }
 
     async fn pepper_versions(&self) -> Result<Vec<(PepperVersion, u64)>, StoreError> {
@@ -248,5 +237,30 @@ impl AccountStore for RedisStore {
     async fn erase(&self, erasure: Erasure) -> Result<(), StoreError> {
         let work = |link: Arc<Link>| async move { change::erase(&link, &erasure).await };
         self.write(change::ERASING, work).await
+    }
+}
+
+#[async_trait]
+impl LastUses for RedisStore {
+    async fn record_usage(&self, batch: &[TokenUse]) -> Result<(), StoreError> {
+        let recording = change::Recording::of(&self.link, batch).await?;
+        let work = |link: Arc<Link>| async move { recording.make(&link).await };
+        self.write(change::USAGE, work).await
+    }
+
+    async fn usage(&self, user: &UserId) -> Result<Vec<TokenUsage>, StoreError> {
+        read::usage(&self.link, user).await
+    }
+}
+
+#[async_trait]
+impl ChangeFeed for RedisStore {
+    async fn changes(&self) -> Result<Feed, StoreError> {
+        let subscriber = Arc::new(Subscriber::new(&self.link));
+        self.listener.feed(subscriber, self).await
+    }
+
+    async fn heartbeat(&self, id: HeartbeatId) -> Result<(), StoreError> {
+        change::heartbeat(&self.link, id).await
     }
 }

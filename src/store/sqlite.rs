@@ -38,8 +38,8 @@ pub use self::schema::SchemaError;
 use self::worker::Worker;
 use self::writer::Writer;
 use super::{
-    AccountPage, AccountStore, Erasure, Feed, HeartbeatId, HistoryPage, Loaded, PageSize,
-    Replacement, StoreError, StoreErrorKind, TokenStore,
+    AccountPage, AccountStore, ChangeFeed, Erasure, Feed, HeartbeatId, HistoryPage, LastUses,
+    Loaded, PageSize, Replacement, StoreError, StoreErrorKind, TokenStore,
 };
 use crate::account::{Account, Revision};
 use crate::identity::UserId;
@@ -327,20 +327,6 @@ impl AccountStore for SqliteStore {
         self.read_elsewhere("listing accounts", list).await
     }
 
-    async fn record_usage(&self, batch: &[TokenUse]) -> Result<(), StoreError> {
-        for batch in batch.chunks(USES_AT_ONCE) {
-            let batch = batch.to_vec();
-            let record = move |connection: &Connection| write::record_uses(connection, &batch);
-            self.writer.transaction("recording last uses", record).await?;
-        }
-        Ok(())
-    }
-
-    async fn usage(&self, user: &UserId) -> Result<Vec<TokenUsage>, StoreError> {
-        let user = user.clone();
-        self.read("reading last uses", move |connection| read::usage(connection, &user)).await
-    }
-
     async fn history(
         &self,
         user: &UserId,
@@ -352,16 +338,12 @@ impl AccountStore for SqliteStore {
         self.read_elsewhere("reading a history", history).await
     }
 
-    async fn changes(&self) -> Result<Feed, StoreError> {
-        self.follow_the_path(feed::OPENING).await?;
-        self.feeds.open().await
+    fn last_uses(&self) -> Option<&dyn LastUses> {
+        Some(self)
     }
 
-    async fn heartbeat(&self, id: HeartbeatId) -> Result<(), StoreError> {
-        let beat = move |connection: &Connection| write::heartbeat(connection, id);
-        self.writer.transaction("sending a heartbeat", beat).await?;
-        self.feeds.look();
-        Ok(())
+    fn feed(&self) -> Option<&dyn ChangeFeed> {
+        Some(self)
     }
 
     async fn pepper_versions(&self) -> Result<Vec<(PepperVersion, u64)>, StoreError> {
@@ -389,6 +371,38 @@ impl AccountStore for SqliteStore {
     async fn erase(&self, erasure: Erasure) -> Result<(), StoreError> {
         let erase = move |connection: &Connection| erase::erase(connection, &erasure);
         self.writer.change("erasing an account", erase).await?;
+        self.feeds.look();
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl LastUses for SqliteStore {
+    async fn record_usage(&self, batch: &[TokenUse]) -> Result<(), StoreError> {
+        for batch in batch.chunks(USES_AT_ONCE) {
+            let batch = batch.to_vec();
+            let record = move |connection: &Connection| write::record_uses(connection, &batch);
+            self.writer.transaction("recording last uses", record).await?;
+        }
+        Ok(())
+    }
+
+    async fn usage(&self, user: &UserId) -> Result<Vec<TokenUsage>, StoreError> {
+        let user = user.clone();
+        self.read("reading last uses", move |connection| read::usage(connection, &user)).await
+    }
+}
+
+#[async_trait]
+impl ChangeFeed for SqliteStore {
+    async fn changes(&self) -> Result<Feed, StoreError> {
+        self.follow_the_path(feed::OPENING).await?;
+        self.feeds.open().await
+    }
+
+    async fn heartbeat(&self, id: HeartbeatId) -> Result<(), StoreError> {
+        let beat = move |connection: &Connection| write::heartbeat(connection, id);
+        self.writer.transaction("sending a heartbeat", beat).await?;
         self.feeds.look();
         Ok(())
     }

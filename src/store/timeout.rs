@@ -9,10 +9,11 @@ use tokio::sync::Semaphore;
 use tokio::time::error::Elapsed;
 use tokio::time::{Instant, timeout_at};
 
+use super::error::supported;
 use super::late::{Answer, LateWrite, NotBegun};
 use super::{
-    AccountPage, AccountStore, Erasure, Feed, HeartbeatId, HistoryPage, Loaded, PageSize,
-    Replacement, StoreError, StoreErrorKind, TokenStore,
+    AccountPage, AccountStore, ChangeFeed, Erasure, Feed, HeartbeatId, HistoryPage, LastUses,
+    Loaded, PageSize, Replacement, StoreError, StoreErrorKind, TokenStore,
 };
 use crate::account::{Account, Revision};
 use crate::identity::UserId;
@@ -197,19 +198,6 @@ impl<S: AccountStore> AccountStore for WithTimeout<S> {
         self.read("listing accounts", self.inner.list(after, size)).await
     }
 
-    async fn record_usage(&self, batch: &[TokenUse]) -> Result<(), StoreError> {
-        let batch = batch.to_vec();
-        let work = |store: Arc<S>| async move {
-            let written = store.record_usage(&batch).await;
-            written.map(|()| Vec::new())
-        };
-        self.write("recording last uses", work).await.map(drop)
-    }
-
-    async fn usage(&self, user: &UserId) -> Result<Vec<TokenUsage>, StoreError> {
-        self.read("reading last uses", self.inner.usage(user)).await
-    }
-
     async fn history(
         &self,
         user: &UserId,
@@ -219,12 +207,12 @@ impl<S: AccountStore> AccountStore for WithTimeout<S> {
         self.read("reading a history", self.inner.history(user, before, size)).await
     }
 
-    async fn changes(&self) -> Result<Feed, StoreError> {
-        self.read("opening the feed of changes", self.inner.changes()).await
+    fn last_uses(&self) -> Option<&dyn LastUses> {
+        self.inner.last_uses().map(|_| self as &dyn LastUses)
     }
 
-    async fn heartbeat(&self, id: HeartbeatId) -> Result<(), StoreError> {
-        self.read("sending a heartbeat", self.inner.heartbeat(id)).await
+    fn feed(&self) -> Option<&dyn ChangeFeed> {
+        self.inner.feed().map(|_| self as &dyn ChangeFeed)
     }
 
     async fn pepper_versions(&self) -> Result<Vec<(PepperVersion, u64)>, StoreError> {
@@ -260,5 +248,36 @@ impl<S: AccountStore> AccountStore for WithTimeout<S> {
             erased.map(|()| vec![Ok(())])
         };
         self.write("erasing an account", work).await.map(drop)
+    }
+}
+
+#[async_trait]
+impl<S: AccountStore> LastUses for WithTimeout<S> {
+    async fn record_usage(&self, batch: &[TokenUse]) -> Result<(), StoreError> {
+        const RECORDING: &str = "recording last uses";
+        let batch = batch.to_vec();
+        let work = |store: Arc<S>| async move {
+            let written = supported(store.last_uses(), RECORDING)?.record_usage(&batch).await;
+            written.map(|()| Vec::new())
+        };
+        self.write(RECORDING, work).await.map(drop)
+    }
+
+    async fn usage(&self, user: &UserId) -> Result<Vec<TokenUsage>, StoreError> {
+        const READING: &str = "reading last uses";
+        self.read(READING, supported(self.inner.last_uses(), READING)?.usage(user)).await
+    }
+}
+
+#[async_trait]
+impl<S: AccountStore> ChangeFeed for WithTimeout<S> {
+    async fn changes(&self) -> Result<Feed, StoreError> {
+        const OPENING: &str = "opening the feed of changes";
+        self.read(OPENING, supported(self.inner.feed(), OPENING)?.changes()).await
+    }
+
+    async fn heartbeat(&self, id: HeartbeatId) -> Result<(), StoreError> {
+        const SENDING: &str = "sending a heartbeat";
+        self.read(SENDING, supported(self.inner.feed(), SENDING)?.heartbeat(id)).await
     }
 }

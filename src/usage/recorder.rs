@@ -34,7 +34,8 @@ const UNMARKED: u32 = 0;
 ///
 /// At most about a million tokens' uses wait for a flush, and as many to be
 /// written when flushes fail. Further uses are left out, and for as long as such
-/// a use could matter the manager's guard takes every token for one in use.
+/// a use could matter the manager's guard takes every token for one in use. A
+/// store that keeps no [last uses](crate::store::LastUses) is given none.
 ///
 /// Clones share what they collect: give one to every layer and one to the
 /// manager, and have [`flush`](Self::flush) called once an interval and at
@@ -273,8 +274,9 @@ impl UsageRecorder {
     }
 
     async fn write(&self, batch: &[TokenUse]) -> Result<(), StoreError> {
+        let Some(uses) = self.shared.store.last_uses() else { return Ok(()) };
         for piece in batch.chunks(PIECE) {
-            self.shared.store.record_usage(piece).await?;
+            uses.record_usage(piece).await?;
         }
         Ok(())
     }

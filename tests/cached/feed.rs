@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tower_api_token::account::Revision;
-use tower_api_token::store::{AccountStore, Change, FeedItem, HeartbeatId};
+use tower_api_token::store::{AccountStore, Change, FeedItem, HeartbeatId, LastUses};
 
 use super::link::Hearing;
 use super::sample::{digest, holder, user};
@@ -214,11 +214,12 @@ async fn what_is_not_remembered_is_passed_on() {
     let alice = super::sample::user("alice");
     assert_eq!(node.cache.load(&alice).await.unwrap().account.unwrap().user(), &alice);
     assert_eq!(node.cache.list(None, Default::default()).await.unwrap().accounts.len(), 1);
-    assert_eq!(node.cache.usage(&alice).await.unwrap(), []);
+    assert_eq!(node.cache.last_uses().unwrap().usage(&alice).await.unwrap(), []);
     node.change(holder("alice", 2, TOKEN)).await;
     let history = node.cache.history(&alice, None, Default::default()).await.unwrap();
     assert_eq!(history.entries.len(), 1);
     assert_eq!(node.cache.pepper_versions().await.unwrap().len(), 1);
-    node.cache.heartbeat(HeartbeatId::from_u64(1)).await.unwrap();
-    node.cache.changes().await.unwrap();
+    let feed = node.cache.feed().unwrap();
+    feed.heartbeat(HeartbeatId::from_u64(1)).await.unwrap();
+    feed.changes().await.unwrap();
 }

@@ -12,8 +12,8 @@ use tokio::sync::watch;
 use tower_api_token::account::{Account, Revision};
 use tower_api_token::identity::UserId;
 use tower_api_token::store::{
-    AccountPage, AccountStore, Erasure, Feed, FeedItem, HeartbeatId, HistoryPage, Loaded,
-    MemoryStore, PageSize, Replacement, StoreError, StoreErrorKind, TokenStore,
+    AccountPage, AccountStore, ChangeFeed, Erasure, Feed, FeedItem, HeartbeatId, HistoryPage,
+    LastUses, Loaded, MemoryStore, PageSize, Replacement, StoreError, StoreErrorKind, TokenStore,
 };
 use tower_api_token::token::{PepperCheck, PepperChecks, PepperVersion, TokenDigest, TokenPrefix};
 use tower_api_token::usage::{TokenUsage, TokenUse};
@@ -265,15 +265,6 @@ impl AccountStore for Link {
         self.read().await.list(after, size).await
     }
 
-    async fn record_usage(&self, batch: &[TokenUse]) -> Result<(), StoreError> {
-        Self::wait_until_released(&self.0.write_held).await;
-        self.0.store.record_usage(batch).await
-    }
-
-    async fn usage(&self, user: &UserId) -> Result<Vec<TokenUsage>, StoreError> {
-        self.read().await.usage(user).await
-    }
-
     async fn history(
         &self,
         user: &UserId,
@@ -283,18 +274,12 @@ impl AccountStore for Link {
         self.read().await.history(user, before, size).await
     }
 
-    async fn changes(&self) -> Result<Feed, StoreError> {
-        self.bus().await?;
-        self.0.feeds.lock().unwrap().put.clear();
-        let feed = self.0.store.changes().await?;
-        self.0.opened.fetch_add(1, Ordering::SeqCst);
-        Ok(Feed::new(Wire { link: self.clone(), feed }))
+    fn last_uses(&self) -> Option<&dyn LastUses> {
+        Some(self)
     }
 
-    async fn heartbeat(&self, id: HeartbeatId) -> Result<(), StoreError> {
-        *self.0.last_heartbeat.lock().unwrap() = Some(id);
-        self.bus().await?;
-        self.0.store.heartbeat(id).await
+    fn feed(&self) -> Option<&dyn ChangeFeed> {
+        Some(self)
     }
 
     async fn pepper_versions(&self) -> Result<Vec<(PepperVersion, u64)>, StoreError> {
@@ -327,6 +312,35 @@ impl AccountStore for Link {
         let outcome = self.0.store.erase(erasure).await;
         Self::wait_until_released(&self.0.write_held).await;
         if fate == Fate::LosesItsAnswer { Err(unavailable()) } else { outcome }
+    }
+}
+
+#[async_trait]
+impl LastUses for Link {
+    async fn record_usage(&self, batch: &[TokenUse]) -> Result<(), StoreError> {
+        Self::wait_until_released(&self.0.write_held).await;
+        self.0.store.record_usage(batch).await
+    }
+
+    async fn usage(&self, user: &UserId) -> Result<Vec<TokenUsage>, StoreError> {
+        self.read().await.usage(user).await
+    }
+}
+
+#[async_trait]
+impl ChangeFeed for Link {
+    async fn changes(&self) -> Result<Feed, StoreError> {
+        self.bus().await?;
+        self.0.feeds.lock().unwrap().put.clear();
+        let feed = self.0.store.changes().await?;
+        self.0.opened.fetch_add(1, Ordering::SeqCst);
+        Ok(Feed::new(Wire { link: self.clone(), feed }))
+    }
+
+    async fn heartbeat(&self, id: HeartbeatId) -> Result<(), StoreError> {
+        *self.0.last_heartbeat.lock().unwrap() = Some(id);
+        self.bus().await?;
+        self.0.store.heartbeat(id).await
     }
 }
 

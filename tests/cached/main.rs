@@ -13,4 +13,5 @@ mod room;
 mod sample;
 mod sharing;
 mod staleness;
+mod without_feed;
 mod world;

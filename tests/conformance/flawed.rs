@@ -9,13 +9,14 @@ mod reading;
 mod writing;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use tower_api_token::account::{Account, Revision};
 use tower_api_token::identity::UserId;
 use tower_api_token::store::{
-    AccountPage, AccountStore, Erasure, Feed, FeedItem, HeartbeatId, HistoryPage, Loaded, PageSize,
-    Replacement, StoreError, StoreErrorKind, TokenStore,
+    AccountPage, AccountStore, ChangeFeed, Erasure, Feed, FeedItem, HeartbeatId, HistoryPage,
+    LastUses, Loaded, PageSize, Replacement, StoreError, StoreErrorKind, TokenStore,
 };
 use tower_api_token::time::{Clock, SystemClock, Timestamp};
 use tower_api_token::token::{PepperCheck, PepperChecks, PepperVersion, TokenDigest, TokenPrefix};
@@ -32,23 +33,27 @@ pub(crate) struct Flawed {
     /// Which node of its place it is.
     pub(crate) node: u64,
     /// Whether its driver fails.
-    pub(crate) down: bool,
+    pub(crate) down: AtomicBool,
 }
 
 impl Flawed {
     /// The first node of a new place.
     pub(crate) fn new(flaw: Flaw) -> Self {
-        Self { flaw, place: Arc::default(), node: 0, down: false }
+        Self { flaw, place: Arc::default(), node: 0, down: AtomicBool::new(false) }
     }
 
     pub(crate) fn has(&self, flaw: Flaw) -> bool {
         self.flaw == flaw
     }
 
+    pub(crate) fn is_down(&self) -> bool {
+        self.down.load(Ordering::SeqCst)
+    }
+
     fn outage(&self) -> Result<(), StoreError> {
         let error = StoreError::new(StoreErrorKind::Unavailable, "asking a store that is down");
         match self.flaw {
-            _ if !self.down => Ok(()),
+            _ if !self.is_down() => Ok(()),
             Flaw::SourceForgotten => Err(error),
             _ => Err(error.with_source(std::io::Error::other("the driver is down"))),
         }
@@ -56,7 +61,7 @@ impl Flawed {
 
     /// An answer without content instead of an outage, if that is the flaw.
     fn nothing_instead(&self) -> bool {
-        self.down && self.has(Flaw::OutageAsNone)
+        self.is_down() && self.has(Flaw::OutageAsNone)
     }
 
     /// What `find` and `peek` look at.
@@ -112,6 +117,12 @@ impl Flawed {
                 self.place.pause().await;
                 self.keep(&mut self.place.state(), &replacement)
             }
+            Flaw::FeedBeforeCommit => {
+                self.check_first(&replacement)?;
+                self.tell_beforehand(&replacement)?;
+                self.place.pause().await;
+                self.keep(&mut self.place.state(), &replacement)
+            }
             Flaw::DroppedStaysBusy => {
                 self.place.take()?;
                 self.place.pause().await;
@@ -138,7 +149,7 @@ impl Flawed {
 #[async_trait]
 impl TokenStore for Flawed {
     fn peek(&self, digest: &TokenDigest, visit: &mut dyn FnMut(Option<&Account>)) -> bool {
-        if self.down {
+        if self.is_down() {
             return self.has(Flaw::OutagePeeksNone);
         }
         let found = self.found(digest);
@@ -223,21 +234,6 @@ impl AccountStore for Flawed {
         Ok(page)
     }
 
-    async fn record_usage(&self, batch: &[TokenUse]) -> Result<(), StoreError> {
-        self.outage()?;
-        let mut state = self.place.state();
-        let length = if self.has(Flaw::BatchCutShort) { 100 } else { usize::MAX };
-        batch.iter().take(length).try_for_each(|token_use| self.record(&mut state, token_use))
-    }
-
-    async fn usage(&self, user: &UserId) -> Result<Vec<TokenUsage>, StoreError> {
-        self.outage()?;
-        let state = self.place.state();
-        let user = self.usage_key(user);
-        let own = state.uses.iter().filter(|((name, _), _)| *name == user);
-        Ok(own.map(|(_, usage)| usage.clone()).collect())
-    }
-
     async fn history(
         &self,
         user: &UserId,
@@ -254,19 +250,12 @@ impl AccountStore for Flawed {
         Ok(page)
     }
 
-    async fn changes(&self) -> Result<Feed, StoreError> {
-        self.outage()?;
-        Ok(self.place.subscribe(self))
+    fn last_uses(&self) -> Option<&dyn LastUses> {
+        Some(self)
     }
 
-    async fn heartbeat(&self, id: HeartbeatId) -> Result<(), StoreError> {
-        self.outage()?;
-        let _state = self.place.state();
-        let number = match self.flaw {
-            Flaw::HeartbeatCutShort => id.as_u64() & 0xffff_ffff,
-            _ => id.as_u64(),
-        };
-        self.send(FeedItem::Heartbeat(HeartbeatId::from_u64(number)))
+    fn feed(&self) -> Option<&dyn ChangeFeed> {
+        Some(self)
     }
 
     async fn pepper_versions(&self) -> Result<Vec<(PepperVersion, u64)>, StoreError> {
@@ -320,5 +309,41 @@ impl AccountStore for Flawed {
     async fn erase(&self, erasure: Erasure) -> Result<(), StoreError> {
         self.outage()?;
         self.erase_at_once(&erasure)
+    }
+}
+
+#[async_trait]
+impl LastUses for Flawed {
+    async fn record_usage(&self, batch: &[TokenUse]) -> Result<(), StoreError> {
+        self.outage()?;
+        let mut state = self.place.state();
+        let length = if self.has(Flaw::BatchCutShort) { 100 } else { usize::MAX };
+        batch.iter().take(length).try_for_each(|token_use| self.record(&mut state, token_use))
+    }
+
+    async fn usage(&self, user: &UserId) -> Result<Vec<TokenUsage>, StoreError> {
+        self.outage()?;
+        let state = self.place.state();
+        let user = self.usage_key(user);
+        let own = state.uses.iter().filter(|((name, _), _)| *name == user);
+        Ok(own.map(|(_, usage)| usage.clone()).collect())
+    }
+}
+
+#[async_trait]
+impl ChangeFeed for Flawed {
+    async fn changes(&self) -> Result<Feed, StoreError> {
+        self.outage()?;
+        Ok(self.place.subscribe(self))
+    }
+
+    async fn heartbeat(&self, id: HeartbeatId) -> Result<(), StoreError> {
+        self.outage()?;
+        let _state = self.place.state();
+        let number = match self.flaw {
+            Flaw::HeartbeatCutShort => id.as_u64() & 0xffff_ffff,
+            _ => id.as_u64(),
+        };
+        self.send(FeedItem::Heartbeat(HeartbeatId::from_u64(number)))
     }
 }

@@ -6,7 +6,7 @@ use tower_api_token::identity::Actor;
 use tower_api_token::manage::{GeneratedPrimary, Guard, ImportedToken, ManageError};
 use tower_api_token::method::MethodSet;
 use tower_api_token::rotation::RotationError;
-use tower_api_token::store::{AccountStore, StoreErrorKind};
+use tower_api_token::store::{AccountStore, LastUses, StoreErrorKind};
 use tower_api_token::token::{TokenId, TokenScheme};
 
 use crate::store::{Call, Fault};

@@ -9,7 +9,7 @@ use tokio::sync::Semaphore;
 use tower_api_token::account::{Account, Revision};
 use tower_api_token::identity::UserId;
 use tower_api_token::store::{
-    AccountPage, AccountStore, Erasure, Feed, HeartbeatId, HistoryPage, Loaded, PageSize,
+    AccountPage, AccountStore, ChangeFeed, Erasure, HistoryPage, LastUses, Loaded, PageSize,
     Replacement, StoreError, StoreErrorKind, TokenStore,
 };
 use tower_api_token::token::{PepperCheck, PepperChecks, PepperVersion, TokenDigest, TokenPrefix};
@@ -144,14 +144,6 @@ impl AccountStore for Faulty {
         self.around(Call::List, self.inner.list(after, size)).await
     }
 
-    async fn record_usage(&self, batch: &[TokenUse]) -> Result<(), StoreError> {
-        self.around(Call::RecordUsage, self.inner.record_usage(batch)).await
-    }
-
-    async fn usage(&self, user: &UserId) -> Result<Vec<TokenUsage>, StoreError> {
-        self.around(Call::Usage, self.inner.usage(user)).await
-    }
-
     async fn history(
         &self,
         user: &UserId,
@@ -161,12 +153,12 @@ impl AccountStore for Faulty {
         self.around(Call::History, self.inner.history(user, before, size)).await
     }
 
-    async fn changes(&self) -> Result<Feed, StoreError> {
-        self.inner.changes().await
+    fn last_uses(&self) -> Option<&dyn LastUses> {
+        Some(self)
     }
 
-    async fn heartbeat(&self, id: HeartbeatId) -> Result<(), StoreError> {
-        self.inner.heartbeat(id).await
+    fn feed(&self) -> Option<&dyn ChangeFeed> {
+        self.inner.feed()
     }
 
     async fn pepper_versions(&self) -> Result<Vec<(PepperVersion, u64)>, StoreError> {
@@ -191,5 +183,16 @@ impl AccountStore for Faulty {
 
     async fn erase(&self, erasure: Erasure) -> Result<(), StoreError> {
         self.around(Call::Erase, self.inner.erase(erasure)).await
+    }
+}
+
+#[async_trait]
+impl LastUses for Faulty {
+    async fn record_usage(&self, batch: &[TokenUse]) -> Result<(), StoreError> {
+        self.around(Call::RecordUsage, self.inner.last_uses().unwrap().record_usage(batch)).await
+    }
+
+    async fn usage(&self, user: &UserId) -> Result<Vec<TokenUsage>, StoreError> {
+        self.around(Call::Usage, self.inner.last_uses().unwrap().usage(user)).await
     }
 }

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tower_api_token::store::{
-    AccountStore, Erasure, MemoryStore, StoreErrorKind, TokenStore, WithMetrics, WithTimeout,
+    AccountStore, ChangeFeed, Erasure, LastUses, MemoryStore, StoreErrorKind, TokenStore,
+    WithMetrics, WithTimeout,
 };
 use tower_api_token::token::{PepperCheck, PepperVersion};
 

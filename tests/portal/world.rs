@@ -16,7 +16,7 @@ use tower_api_token::manage::AccountView;
 use tower_api_token::method::MethodSet;
 use tower_api_token::notify::{ConfirmationMessage, NotifyFn};
 use tower_api_token::portal::{Portal, PortalUser};
-use tower_api_token::store::{AccountStore, MemoryStore};
+use tower_api_token::store::{AccountStore, LastUses, MemoryStore};
 use tower_api_token::time::{ManualClock, Timestamp};
 use tower_api_token::token::TokenId;
 use tower_api_token::usage::{ClientLabel, TokenUsage, TokenUse};

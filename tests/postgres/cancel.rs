@@ -13,7 +13,8 @@ use tower_api_token::identity::{Actor, UserId};
 use tower_api_token::manage::{Confirmation, Delivery, Guard};
 use tower_api_token::method::MethodSet;
 use tower_api_token::store::{
-    AccountStore, HeartbeatId, PageSize, PostgresStore, Replacement, TokenStore,
+    AccountStore, ChangeFeed, HeartbeatId, LastUses, PageSize, PostgresStore, Replacement,
+    TokenStore,
 };
 use tower_api_token::time::Timestamp;
 use tower_api_token::token::{ConfirmationCode, TokenId};

@@ -18,7 +18,7 @@ use tower_api_token::identity::Actor;
 use tower_api_token::manage::{Confirmation, Delivery};
 use tower_api_token::method::MethodSet;
 use tower_api_token::rotation::RotationError;
-use tower_api_token::store::{AccountStore, PostgresStore, StoreError, StoreErrorKind};
+use tower_api_token::store::{AccountStore, LastUses, PostgresStore, StoreError, StoreErrorKind};
 use tower_api_token::time::Timestamp;
 use tower_api_token::token::TokenId;
 use tower_api_token::usage::{TokenUsage, TokenUse};

@@ -1,20 +1,22 @@
 //! The conformance suite.
 
+use std::sync::Mutex;
 use std::time::Duration;
 
 use tower_api_token::conformance_suite;
-use tower_api_token::store::conformance::{Failing, Harness, Migrating, Nodes};
+use tower_api_token::store::conformance::{Failing, Harness, Interrupting, Migrating, Nodes};
 use tower_api_token::store::{CacheOptions, CachedStore, PostgresStore, StoreError};
 
 use crate::faults::BOUND;
 use crate::postgres::{Database, Server};
+use crate::relay::{Mode, Relay};
 use crate::server::free_address;
 
-conformance_suite!(postgres, Databases::default(), Migrating + Nodes + Failing);
+conformance_suite!(postgres, Databases::default(), Migrating + Nodes + Failing + Interrupting);
 
 /// A database for each store that is asked for.
 #[derive(Default)]
-struct Databases(std::sync::Mutex<Vec<Database>>);
+struct Databases(Mutex<Vec<Database>>, Mutex<Vec<Relay>>);
 
 impl Databases {
     async fn new_one(&self) -> Database {
@@ -56,6 +58,24 @@ impl Nodes for Databases {
 impl Failing for Databases {
     async fn failing(&self) -> PostgresStore {
         self.new_one().await.through(free_address()).unmigrated()
+    }
+}
+
+impl Interrupting for Databases {
+    async fn interruptible(&self) -> PostgresStore {
+        let database = self.new_one().await;
+        let relay = Relay::to(Server::shared().address()).await;
+        let store = database.through(relay.address).store().await;
+        self.1.lock().unwrap().push(relay);
+        store
+    }
+
+    async fn cut_off(&self, _: &PostgresStore) {
+        self.1.lock().unwrap().iter().for_each(|relay| relay.set(Mode::Cut));
+    }
+
+    async fn reconnect(&self, _: &PostgresStore) {
+        self.1.lock().unwrap().iter().for_each(|relay| relay.set(Mode::Open));
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use tokio_postgres::NoTls;
 use tower_api_token::account::{Account, Ending, Retired, Revision};
 use tower_api_token::store::{
-    AccountStore, Change, FeedItem, HeartbeatId, PostgresStore, StoreErrorKind,
+    AccountStore, Change, ChangeFeed, FeedItem, HeartbeatId, PostgresStore, StoreErrorKind,
 };
 use tower_api_token::time::Timestamp;
 use tower_api_token::token::{PepperVersion, StoredDigest, TokenId};

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use tower_api_token::store::{AccountStore, PageSize, StoreErrorKind, TokenStore};
+use tower_api_token::store::{
+    AccountStore, ChangeFeed, LastUses, PageSize, StoreErrorKind, TokenStore,
+};
 use tower_api_token::time::Timestamp;
 use tower_api_token::token::TokenId;
 use tower_api_token::usage::{TokenUsage, TokenUse};

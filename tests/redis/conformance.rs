@@ -4,13 +4,13 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use tower_api_token::conformance_suite;
-use tower_api_token::store::conformance::{Failing, Harness, Migrating, Nodes};
+use tower_api_token::store::conformance::{Failing, Harness, Interrupting, Migrating, Nodes};
 use tower_api_token::store::{CacheOptions, CachedStore, RedisStore, StoreError};
 
 use crate::redis_server::{Deployment, Server};
 use crate::relay::{Mode, Relay};
 
-conformance_suite!(redis, Deployments::default(), Migrating + Nodes + Failing);
+conformance_suite!(redis, Deployments::default(), Migrating + Nodes + Failing + Interrupting);
 
 conformance_suite!(cached_redis, Cached::default(), Nodes);
 
@@ -18,7 +18,7 @@ conformance_suite!(cached_redis, Cached::default(), Nodes);
 #[derive(Default)]
 struct Deployments {
     last: Mutex<Option<Deployment>>,
-    cut: Mutex<Vec<Relay>>,
+    relays: Mutex<Vec<Relay>>,
 }
 
 impl Deployments {
@@ -65,8 +65,25 @@ impl Failing for Deployments {
         let relay = Relay::to(Server::shared().address()).await;
         let store = self.new_one().through(relay.address).store().await;
         relay.set(Mode::Cut);
-        self.cut.lock().unwrap().push(relay);
+        self.relays.lock().unwrap().push(relay);
         store
+    }
+}
+
+impl Interrupting for Deployments {
+    async fn interruptible(&self) -> RedisStore {
+        let relay = Relay::to(Server::shared().address()).await;
+        let store = self.new_one().through(relay.address).store().await;
+        self.relays.lock().unwrap().push(relay);
+        store
+    }
+
+    async fn cut_off(&self, _: &RedisStore) {
+        self.relays.lock().unwrap().iter().for_each(|relay| relay.set(Mode::Cut));
+    }
+
+    async fn reconnect(&self, _: &RedisStore) {
+        self.relays.lock().unwrap().iter().for_each(|relay| relay.set(Mode::Open));
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tower_api_token::store::{AccountStore, RedisStore, StoreErrorKind, TokenStore};
+use tower_api_token::store::{AccountStore, ChangeFeed, RedisStore, StoreErrorKind, TokenStore};
 
 use crate::redis_server::{DURABLE, Server, client_of, replicated};
 use crate::sample::{account, change, digest, user};

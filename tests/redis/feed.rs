@@ -3,7 +3,9 @@
 use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
-use tower_api_token::store::{AccountStore, FeedItem, HeartbeatId, RedisStore, StoreErrorKind};
+use tower_api_token::store::{
+    AccountStore, ChangeFeed, FeedItem, HeartbeatId, RedisStore, StoreErrorKind,
+};
 
 use crate::redis_server::{DURABLE, Server};
 use crate::relay::{Mode, Relay};

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::timeout;
-use tower_api_token::store::{AccountStore, StoreErrorKind, TokenStore};
+use tower_api_token::store::{AccountStore, ChangeFeed, StoreErrorKind, TokenStore};
 
 use crate::redis_server::{DURABLE, Server};
 use crate::relay::Relay;

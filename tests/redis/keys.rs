@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 
 use tower_api_token::identity::UserId;
-use tower_api_token::store::{AccountStore, HeartbeatId, PageSize, TokenStore};
+use tower_api_token::store::{
+    AccountStore, ChangeFeed, HeartbeatId, LastUses, PageSize, TokenStore,
+};
 use tower_api_token::time::Timestamp;
 use tower_api_token::token::TokenId;
 use tower_api_token::usage::{TokenUsage, TokenUse};

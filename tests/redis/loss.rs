@@ -11,8 +11,8 @@ use tower_api_token::identity::Actor;
 use tower_api_token::manage::Confirmation;
 use tower_api_token::method::MethodSet;
 use tower_api_token::store::{
-    AccountStore, CacheOptions, CachedStore, HeartbeatId, PageSize, RedisStore, StoreError,
-    StoreErrorKind, TokenStore,
+    AccountStore, CacheOptions, CachedStore, ChangeFeed, HeartbeatId, LastUses, PageSize,
+    RedisStore, StoreError, StoreErrorKind, TokenStore,
 };
 use tower_api_token::time::Timestamp;
 use tower_api_token::token::TokenId;

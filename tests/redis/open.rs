@@ -4,7 +4,8 @@ use std::error::Error;
 
 use redis::Client;
 use tower_api_token::store::{
-    AccountStore, Erasure, PageSize, RedisOpenError, RedisOptions, StoreErrorKind, TokenStore,
+    AccountStore, ChangeFeed, Erasure, LastUses, PageSize, RedisOpenError, RedisOptions,
+    StoreErrorKind, TokenStore,
 };
 use tower_api_token::time::Timestamp;
 use tower_api_token::token::TokenId;

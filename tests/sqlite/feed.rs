@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use futures_util::{FutureExt, StreamExt};
-use tower_api_token::store::{AccountStore, Change, FeedItem, HeartbeatId, SqliteOptions};
+use tower_api_token::store::{
+    AccountStore, Change, ChangeFeed, FeedItem, HeartbeatId, SqliteOptions,
+};
 
 use super::support::{Place, account, count, digest, next, step, until, user};
 use tower_api_token::account::Revision;

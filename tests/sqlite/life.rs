@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use tower_api_token::account::{Account, Ending, Retired, Revision};
 use tower_api_token::store::{
-    AccountStore, HeartbeatId, PageSize, SqliteOptions, StoreErrorKind, TokenStore,
+    AccountStore, ChangeFeed, HeartbeatId, LastUses, PageSize, SqliteOptions, StoreErrorKind,
+    TokenStore,
 };
 use tower_api_token::time::{ManualClock, Timestamp};
 use tower_api_token::token::TokenId;

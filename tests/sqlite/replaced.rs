@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 use tower_api_token::store::{
-    AccountStore, Erasure, FeedItem, HeartbeatId, SqliteStore, StoreError, StoreErrorKind,
-    TokenStore,
+    AccountStore, ChangeFeed, Erasure, FeedItem, HeartbeatId, SqliteStore, StoreError,
+    StoreErrorKind, TokenStore,
 };
 use tower_api_token::token::Pepper;
 

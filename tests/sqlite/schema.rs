@@ -5,7 +5,9 @@ use std::fs;
 use std::path::Path;
 use std::thread;
 
-use tower_api_token::store::{AccountStore, SchemaError, SqliteStore, StoreError, TokenStore};
+use tower_api_token::store::{
+    AccountStore, ChangeFeed, SchemaError, SqliteStore, StoreError, TokenStore,
+};
 
 use super::support::{Place, account, assert_sound, block_on, count, digest, step, user};
 

@@ -5,7 +5,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use tower_api_token::store::{
-    AccountStore, FeedItem, SqliteOptions, SqliteStore, StoreError, StoreErrorKind, TokenStore,
+    AccountStore, ChangeFeed, FeedItem, SqliteOptions, SqliteStore, StoreError, StoreErrorKind,
+    TokenStore,
 };
 
 use super::process::{child, parent};

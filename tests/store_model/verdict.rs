@@ -96,13 +96,13 @@ pub(crate) struct Watch(Feed);
 
 impl Watch {
     pub(crate) async fn open(store: &impl AccountStore) -> Self {
-        Self(store.changes().await.unwrap())
+        Self(store.feed().unwrap().changes().await.unwrap())
     }
 
     /// Holds that every change has come through the feed, in its user's order.
     pub(crate) async fn judge(mut self, store: &impl AccountStore, log: &Log) {
         let last = HeartbeatId::from_u64(7);
-        store.heartbeat(last).await.unwrap();
+        store.feed().unwrap().heartbeat(last).await.unwrap();
         let mut changes = Vec::new();
         loop {
             match self.next().await {

@@ -118,14 +118,14 @@ impl<S: AccountStore> Worker<S> {
         let id = TokenId::from_u64(1 + self.below(20));
         let at = self.store.load(user).await.unwrap().now;
         let token_use = TokenUse::new(user.clone(), TokenUsage::new(id, at, None));
-        self.store.record_usage(&[token_use]).await.unwrap();
+        self.store.last_uses().unwrap().record_usage(&[token_use]).await.unwrap();
     }
 
     /// Acts until the store has taken the change or the rules have refused it.
     async fn act(&mut self, user: &UserId) {
         let mut chosen: Option<Act> = None;
         for _ in 0..1_000 {
-            let usage = self.store.usage(user).await.unwrap();
+            let usage = self.store.last_uses().unwrap().usage(user).await.unwrap();
             let loaded = self.store.load(user).await.unwrap();
             let account = loaded.account.as_deref().cloned();
             let account = account.unwrap_or_else(|| Account::absent(user.clone()));

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use tokio::time::timeout;
-use tower_api_token::store::{AccountStore, Change, Feed, FeedItem, HeartbeatId};
+use tower_api_token::store::{Change, ChangeFeed, Feed, FeedItem, HeartbeatId};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -31,7 +31,7 @@ pub(crate) async fn lost(feed: &mut Feed) {
 
 /// Sends heartbeats until one of them has come back, and gives what came before
 /// it.
-pub(crate) async fn echo(store: &impl AccountStore, feed: &mut Feed) -> Vec<FeedItem> {
+pub(crate) async fn echo(store: &impl ChangeFeed, feed: &mut Feed) -> Vec<FeedItem> {
     let mut items = Vec::new();
     for number in 1_000.. {
         let id = HeartbeatId::from_u64(number);

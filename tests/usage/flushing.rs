@@ -4,7 +4,7 @@ use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
 use futures_util::FutureExt;
-use tower_api_token::store::{AccountStore, StoreErrorKind};
+use tower_api_token::store::{AccountStore, LastUses, StoreErrorKind};
 
 use crate::store::Writing;
 use crate::world::{World, uses};

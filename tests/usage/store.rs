@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use tower_api_token::account::{Account, Revision};
 use tower_api_token::identity::UserId;
 use tower_api_token::store::{
-    AccountPage, AccountStore, Erasure, Feed, HeartbeatId, HistoryPage, Loaded, MemoryStore,
+    AccountPage, AccountStore, ChangeFeed, Erasure, HistoryPage, LastUses, Loaded, MemoryStore,
     PageSize, Replacement, StoreError, StoreErrorKind, TokenStore,
 };
 use tower_api_token::token::{PepperCheck, PepperChecks, PepperVersion, TokenDigest, TokenPrefix};
@@ -67,17 +67,6 @@ impl TokenStore for Store {
 
 #[async_trait]
 impl AccountStore for Store {
-    async fn record_usage(&self, batch: &[TokenUse]) -> Result<(), StoreError> {
-        let writing = self.writing.load(Ordering::SeqCst);
-        if writing == Writing::Fails as u8 {
-            return Err(StoreError::new(StoreErrorKind::Unavailable, "writing uses"));
-        } else if writing == Writing::Hangs as u8 {
-            std::future::pending::<()>().await;
-        }
-        self.batches.lock().expect("no panic").push(batch.to_vec());
-        self.accounts.record_usage(batch).await
-    }
-
     async fn load(&self, user: &UserId) -> Result<Loaded, StoreError> {
         self.accounts.load(user).await
     }
@@ -101,10 +90,6 @@ impl AccountStore for Store {
         self.accounts.list(after, size).await
     }
 
-    async fn usage(&self, user: &UserId) -> Result<Vec<TokenUsage>, StoreError> {
-        self.accounts.usage(user).await
-    }
-
     async fn history(
         &self,
         user: &UserId,
@@ -114,12 +99,12 @@ impl AccountStore for Store {
         self.accounts.history(user, before, size).await
     }
 
-    async fn changes(&self) -> Result<Feed, StoreError> {
-        self.accounts.changes().await
+    fn last_uses(&self) -> Option<&dyn LastUses> {
+        Some(self)
     }
 
-    async fn heartbeat(&self, id: HeartbeatId) -> Result<(), StoreError> {
-        self.accounts.heartbeat(id).await
+    fn feed(&self) -> Option<&dyn ChangeFeed> {
+        self.accounts.feed()
     }
 
     async fn pepper_versions(&self) -> Result<Vec<(PepperVersion, u64)>, StoreError> {
@@ -144,5 +129,23 @@ impl AccountStore for Store {
 
     async fn erase(&self, erasure: Erasure) -> Result<(), StoreError> {
         self.accounts.erase(erasure).await
+    }
+}
+
+#[async_trait]
+impl LastUses for Store {
+    async fn record_usage(&self, batch: &[TokenUse]) -> Result<(), StoreError> {
+        let writing = self.writing.load(Ordering::SeqCst);
+        if writing == Writing::Fails as u8 {
+            return Err(StoreError::new(StoreErrorKind::Unavailable, "writing uses"));
+        } else if writing == Writing::Hangs as u8 {
+            std::future::pending::<()>().await;
+        }
+        self.batches.lock().expect("no panic").push(batch.to_vec());
+        self.accounts.record_usage(batch).await
+    }
+
+    async fn usage(&self, user: &UserId) -> Result<Vec<TokenUsage>, StoreError> {
+        self.accounts.usage(user).await
     }
 }

@@ -27,13 +27,14 @@ const OPERATIONS: [&str; 15] = [
     "erase",
 ];
 
-const ERRORS: [StoreErrorKind; 6] = [
+const ERRORS: [StoreErrorKind; 7] = [
     StoreErrorKind::Conflict,
     StoreErrorKind::Corrupt,
     StoreErrorKind::Unavailable,
     StoreErrorKind::NotSetUp,
     StoreErrorKind::NewerSchema,
     StoreErrorKind::Refused,
+    StoreErrorKind::Unsupported,
 ];
 
 const fn label(kind: StoreErrorKind) -> &'static str {
@@ -44,6 +45,7 @@ const fn label(kind: StoreErrorKind) -> &'static str {
         StoreErrorKind::NotSetUp => "not_set_up",
         StoreErrorKind::NewerSchema => "newer_schema",
         StoreErrorKind::Refused => "refused",
+        StoreErrorKind::Unsupported => "unsupported",
     }
 }
 

@@ -10,7 +10,8 @@
 //!   was sent, and for as long as the lease lasts.
 //! * The lease lasts for one term from the moment at which the last heartbeat
 //!   that has come back was sent. A lease that has run out, or was ended by a
-//!   loss, is granted anew only over empty maps, without current look-ups.
+//!   loss, is granted anew only over empty maps, without current look-ups. For a
+//!   store without a feed it never ends.
 
 use std::collections::HashMap;
 use std::ptr;
@@ -227,6 +228,11 @@ impl<K: Clear<Known>, U: Clear<Unknown>> Entries<K, U> {
         for digest in change.digests.iter().chain(&of_user) {
             self.drop_entry(state, digest);
         }
+    }
+
+    /// What is remembered is believed for its term, since no feed will tell of changes.
+    pub(super) fn trust_without_feed(&self) {
+        self.lease.grant(u64::MAX);
     }
 
     /// Changes may have been missed: nothing is believed until a heartbeat that

@@ -1,4 +1,4 @@
-//! The two tasks of a cache: one hears the feed, one sends heartbeats.
+//! The tasks of a cache: one hears the feed, one sends heartbeats.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -9,7 +9,11 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::shared::Shared;
 use crate::events::{CacheMeter, cache_trust_changed, store_failed};
-use crate::store::{AccountStore, Feed, FeedItem, StoreError, StoreErrorKind};
+use crate::store::error::supported;
+use crate::store::{AccountStore, Feed, FeedItem, StoreError, StoreErrorKind, TokenStore};
+
+const OPENING: &str = "opening the feed of changes";
+const SENDING: &str = "sending a heartbeat";
 
 const SHORTEST_PAUSE: Duration = Duration::from_millis(10);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
@@ -41,8 +45,9 @@ pub(super) async fn follow<S: AccountStore>(shared: Arc<Shared<S>>) {
 
 async fn open<S: AccountStore>(shared: &Shared<S>) -> Result<Feed, StoreError> {
     let patience = (shared.term * SILENCE).max(LONGEST_PAUSE);
-    timeout(patience, shared.inner.changes()).await.unwrap_or_else(|elapsed| {
-        let error = StoreError::new(StoreErrorKind::Unavailable, "opening the feed of changes");
+    let feed = supported(shared.inner.feed(), OPENING)?;
+    timeout(patience, feed.changes()).await.unwrap_or_else(|elapsed| {
+        let error = StoreError::new(StoreErrorKind::Unavailable, OPENING);
         Err(error.with_source(elapsed))
     })
 }
@@ -94,11 +99,21 @@ pub(super) async fn send_heartbeats<S: AccountStore>(shared: Arc<Shared<S>>) {
     }
 }
 
+/// Measures a cache that follows no feed.
+pub(super) async fn report<S: TokenStore>(shared: Arc<Shared<S>>) {
+    let mut meter = CacheMeter::default();
+    loop {
+        sleep(shared.term / HEARTBEATS).await;
+        meter.report(|| shared.statistics());
+    }
+}
+
 /// Gives up in time for another before trust runs out.
 async fn heartbeat<S: AccountStore>(shared: &Shared<S>) -> Result<(), StoreError> {
     let id = shared.entries.heartbeat();
-    timeout(shared.term / 2, shared.inner.heartbeat(id)).await.unwrap_or_else(|elapsed| {
-        let error = StoreError::new(StoreErrorKind::Unavailable, "sending a heartbeat");
+    let feed = supported(shared.inner.feed(), SENDING)?;
+    timeout(shared.term / 2, feed.heartbeat(id)).await.unwrap_or_else(|elapsed| {
+        let error = StoreError::new(StoreErrorKind::Unavailable, SENDING);
         Err(error.with_source(elapsed))
     })
 }

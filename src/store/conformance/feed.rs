@@ -1,5 +1,7 @@
 //! Cases: every change reaches every feed.
 
+use std::sync::Arc;
+
 use super::Harness;
 use super::lives::Life;
 use super::sample::{DAY, account, built, change, digest, everywhere, holder, retired, user};
@@ -62,7 +64,7 @@ async fn reported<S: AccountStore>(
     before: &[TokenDigest],
     after: &Account,
 ) {
-    let changes = watch.changes(&*subject.store).await;
+    let changes = watch.changes(subject.feed()).await;
     subject.rule.same(&named(&changes), &vec![(after.user().as_str(), number(after))], "the feed");
     let digests = before.iter().chain(after.digests().map(|stored| &stored.digest));
     let (seen, expected) = (sorted(&*changes[0].digests), sorted(digests));
@@ -79,6 +81,24 @@ fn named(changes: &[Change]) -> Vec<(&str, u64)> {
     changes.iter().map(|change| (change.user.as_str(), change.revision.as_u64())).collect()
 }
 
+/// When the feed tells of a change, that change can be read: no cache that asks
+/// again at once may get the account of before.
+pub async fn a_change_can_be_read_when_the_feed_tells_of_it<H: Harness>(harness: &H) {
+    let rule = "a message does not come before its change can be read";
+    let subject = Subject::new(harness, rule).await;
+    let mut watch = subject.watch().await;
+    for revision in 1..=50 {
+        let account = holder("alice", revision, revision);
+        let (store, next) = (Arc::clone(&subject.store), change(account.clone()));
+        let write = tokio::spawn(async move { store.replace(next).await });
+        subject.rule.same(&named(&[watch.change().await]), &vec![("alice", revision)], "the feed");
+        subject.rule.same(&subject.load(account.user()).await.as_ref(), &Some(&account), "loading");
+        let what = "a digest that the change has added";
+        subject.finds(&digest(revision), Some(&account), what).await;
+        subject.rule.answered(super::concurrency::finished(write).await, "writing the change");
+    }
+}
+
 /// The changes of one account arrive in their order.
 pub async fn changes_of_an_account_arrive_in_order<H: Harness>(harness: &H) {
     let subject = Subject::new(harness, "the changes of an account arrive in order").await;
@@ -92,8 +112,6 @@ pub async fn changes_of_an_account_arrive_in_order<H: Harness>(harness: &H) {
 
 /// The changes that several tasks make to one account arrive in its order.
 pub async fn concurrent_changes_arrive_in_order<H: Harness>(harness: &H) {
-    use std::sync::Arc;
-
     let rule = "the changes that several tasks make to an account arrive in order";
     let subject = Subject::new(harness, rule).await;
     let mut watch = subject.watch().await;
@@ -121,7 +139,7 @@ async fn arrived<S: AccountStore>(
     name: &str,
     revisions: impl Iterator<Item = u64>,
 ) {
-    let changes = watch.changes(&*subject.store).await;
+    let changes = watch.changes(subject.feed()).await;
     let own = changes_of(name, &changes);
     let seen = own.iter().map(|change| change.revision.as_u64()).collect();
     subject.rule.same(&seen, &revisions.collect::<Vec<_>>(), format_args!("changes of {name}"));
@@ -136,7 +154,7 @@ pub async fn the_changes_of_a_batch_reach_the_feed<H: Harness>(harness: &H) {
     let batch = [first.clone(), holder("bob", 5, 10), second.clone(), holder("carol", 1, 11)];
     let answers = subject.store.replace_many(batch.map(change).to_vec()).await;
     subject.rule.answered(answers, "writing a batch");
-    let changes = watch.changes(&*subject.store).await;
+    let changes = watch.changes(subject.feed()).await;
     let (alice, carol) = (changes_of("alice", &changes), changes_of("carol", &changes));
     subject.rule.same(&changes.len(), &3, "how many changes came");
     subject.rule.same(&named(&alice), &vec![("alice", 1), ("alice", 2)], "of the first user");
@@ -159,7 +177,7 @@ pub async fn a_conflict_does_not_reach_the_feed<H: Harness>(harness: &H) {
         let what = format!("a stale change of {}", stale.user());
         subject.rule.conflicts(&subject.store.replace(change(stale)).await, what);
     }
-    subject.rule.same(&watch.items(&*subject.store).await, &vec![], "the feed");
+    subject.rule.same(&watch.items(subject.feed()).await, &vec![], "the feed");
 }
 
 /// Heartbeats come through the feed with their numbers, and in order with the
@@ -173,7 +191,7 @@ pub async fn heartbeats_arrive_in_order_with_changes<H: Harness>(harness: &H) {
         let account = holder("alice", revision, 1);
         subject.put(&account).await;
         let beat = HeartbeatId::from_u64(beat);
-        send(&*subject.store, beat, subject.rule).await;
+        send(subject.feed(), beat, subject.rule).await;
         let change = Change::new(user("alice"), account.revision(), [digest(1)]);
         expected.extend([FeedItem::Change(change), FeedItem::Heartbeat(beat)]);
     }
@@ -188,7 +206,7 @@ pub async fn two_feeds_both_deliver_everything<H: Harness>(harness: &H) {
     let mut watches = [subject.watch().await, subject.watch().await];
     subject.put(&holder("alice", 1, 1)).await;
     let beat = HeartbeatId::from_u64(3);
-    send(&*subject.store, beat, subject.rule).await;
+    send(subject.feed(), beat, subject.rule).await;
     subject.put(&holder("alice", 2, 2)).await;
     for (place, watch) in watches.iter_mut().enumerate() {
         let what = format_args!("feed {place}");
@@ -236,7 +254,7 @@ pub async fn a_change_with_many_digests_arrives_whole_or_as_lost<H: Harness>(har
     for account in [&before, &after] {
         subject.put(account).await;
     }
-    let items = watch.items(&*subject.store).await;
+    let items = watch.items(subject.feed()).await;
     let lost = items.contains(&FeedItem::Lost);
     let digests = before.digests().chain(after.digests()).map(|stored| &stored.digest);
     let all = sorted(digests);
@@ -257,12 +275,12 @@ pub async fn a_feed_delivers_what_follows_its_opening<H: Harness>(harness: &H) {
     for revision in 1..=3 {
         subject.put(&holder("alice", revision, 1)).await;
     }
-    let feed = subject.store.changes().await;
+    let feed = subject.feed().changes().await;
     let feed = subject.rule.answered(feed, "opening a feed");
     let next: Replacement = change(holder("alice", 4, 2));
     subject.replace(next).await;
     let mut watch = Watch::over(feed, subject.rule);
-    let items = watch.items(&*subject.store).await;
+    let items = watch.items(subject.feed()).await;
     let fourth = |item: &FeedItem| match item {
         FeedItem::Change(change) => change.revision == Revision::from_u64(4),
         _ => false,

@@ -53,6 +53,22 @@ pub trait Failing: Harness {
     fn failing(&self) -> impl Future<Output = Self::Store> + Send;
 }
 
+/// A harness of stores whose connections can be cut, as networks, servers and
+/// poolers do.
+pub trait Interrupting: Nodes {
+    /// A fresh, migrated and empty store that can be cut off.
+    fn interruptible(&self) -> impl Future<Output = Self::Store> + Send {
+        self.store()
+    }
+
+    /// Breaks every connection that `store` has, the feed's too, and lets it open no
+    /// other. [Another](Nodes::another) store over the same data is not cut off.
+    fn cut_off(&self, store: &Self::Store) -> impl Future<Output = ()> + Send;
+
+    /// Lets `store` connect again.
+    fn reconnect(&self, store: &Self::Store) -> impl Future<Output = ()> + Send;
+}
+
 /// A harness whose stores stand behind an [`Arc`], as most hosts share them.
 #[derive(Debug)]
 pub struct Behind<H>(H);
@@ -92,5 +108,19 @@ impl<H: Nodes> Nodes for Behind<H> {
 impl<H: Failing> Failing for Behind<H> {
     async fn failing(&self) -> Self::Store {
         Arc::new(self.0.failing().await)
+    }
+}
+
+impl<H: Interrupting> Interrupting for Behind<H> {
+    async fn interruptible(&self) -> Self::Store {
+        Arc::new(self.0.interruptible().await)
+    }
+
+    async fn cut_off(&self, store: &Self::Store) {
+        self.0.cut_off(store).await;
+    }
+
+    async fn reconnect(&self, store: &Self::Store) {
+        self.0.reconnect(store).await;
     }
 }

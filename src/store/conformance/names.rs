@@ -127,7 +127,7 @@ pub async fn every_name_has_a_history_and_uses_of_its_own<H: Harness>(harness: &
         TokenUse::new(account.user().clone(), TokenUsage::new(id, NOW, None))
     };
     let batch: Vec<_> = accounts.iter().map(used).collect();
-    subject.rule.answered(subject.store.record_usage(&batch).await, "recording uses");
+    subject.rule.answered(subject.uses().record_usage(&batch).await, "recording uses");
     for token_use in &batch {
         let (user, usage) = (&token_use.user, &token_use.usage);
         subject.rule.same(&subject.usage(user).await, &vec![usage.clone()], user);

@@ -103,7 +103,7 @@ pub async fn a_feed_carries_the_changes_of_every_node<H: Nodes>(harness: &H) {
         let account = holder("alice", revision, 1);
         node.put(&account).await;
         let beat = HeartbeatId::from_u64(revision);
-        send(&*node.store, beat, node.rule).await;
+        send(node.feed(), beat, node.rule).await;
         let change = Change::new(user("alice"), account.revision(), [digest(1)]);
         expected.extend([FeedItem::Change(change), FeedItem::Heartbeat(beat)]);
     }
@@ -133,7 +133,7 @@ pub async fn uses_of_every_node_come_together<H: Nodes>(harness: &H) {
         TokenUse::new(user("alice"), TokenUsage::new(TokenId::from_u64(id), at, None))
     };
     for (node, uses) in [(&one, [used(3, 1), used(4, 9)]), (&other, [used(3, 5), used(4, 2)])] {
-        node.rule.answered(node.store.record_usage(&uses).await, "recording uses");
+        node.rule.answered(node.uses().record_usage(&uses).await, "recording uses");
     }
     for node in [&one, &other] {
         let expected = vec![used(3, 5).usage, used(4, 9).usage];

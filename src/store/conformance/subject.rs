@@ -11,7 +11,7 @@ use super::watch::{Watch, sorted};
 use crate::account::{Account, Revision};
 use crate::audit::AuditEntry;
 use crate::identity::UserId;
-use crate::store::{AccountStore, PageSize, Replacement};
+use crate::store::{AccountStore, ChangeFeed, LastUses, PageSize, Replacement};
 use crate::token::TokenDigest;
 use crate::usage::TokenUsage;
 
@@ -122,10 +122,18 @@ impl<S: AccountStore> Subject<S> {
 
     /// The recorded uses, in the order of the tokens' ids.
     pub(super) async fn usage(&self, user: &UserId) -> Vec<TokenUsage> {
-        let usage = self.store.usage(user).await;
+        let usage = self.uses().usage(user).await;
         let mut usage = self.rule.answered(usage, format_args!("reading the uses of {user:?}"));
         usage.sort_by_key(|usage| usage.id);
         usage
+    }
+
+    /// The recorded uses; none if the store keeps none.
+    pub(super) async fn try_usage(&self, user: &UserId) -> Vec<TokenUsage> {
+        match self.store.last_uses() {
+            Some(_) => self.usage(user).await,
+            None => Vec::new(),
+        }
     }
 
     /// All accounts, page by page.
@@ -144,8 +152,33 @@ impl<S: AccountStore> Subject<S> {
         }
     }
 
+    /// Where the store keeps last uses, which it must.
+    pub(super) fn uses(&self) -> &dyn LastUses {
+        let uses = self.store.last_uses();
+        uses.unwrap_or_else(|| panic!("broken rule: {}: no last uses are kept", self.rule.0))
+    }
+
+    /// What tells of the store's changes, which something must.
+    pub(super) fn feed(&self) -> &dyn ChangeFeed {
+        let feed = self.store.feed();
+        feed.unwrap_or_else(|| panic!("broken rule: {}: there is no feed", self.rule.0))
+    }
+
     pub(super) async fn watch(&self) -> Watch {
-        Watch::open(&*self.store, self.rule).await
+        Watch::open(self.feed(), self.rule).await
+    }
+
+    /// Watches the feed, if there is one.
+    pub(super) async fn try_watch(&self) -> Option<Watch> {
+        self.store.feed()?;
+        Some(self.watch().await)
+    }
+
+    /// Holds that nothing has come through the feed, if there is one.
+    pub(super) async fn silent(&self, watch: Option<Watch>, what: impl Display) {
+        if let Some(mut watch) = watch {
+            self.rule.same(&watch.items(self.feed()).await, &vec![], what);
+        }
     }
 
     /// Everything that the store says of its accounts and of these ones.
@@ -154,7 +187,7 @@ impl<S: AccountStore> Subject<S> {
         let accounts = || listed.iter().chain(also.iter().copied());
         let mut users = Vec::new();
         for user in accounts().map(Account::user).collect::<BTreeSet<_>>() {
-            let (history, usage) = (self.history(user).await, self.usage(user).await);
+            let (history, usage) = (self.history(user).await, self.try_usage(user).await);
             let (user, account) = (user.clone(), self.load(user).await);
             users.push(OfUser { user, account, history, usage });
         }
@@ -169,13 +202,12 @@ impl<S: AccountStore> Subject<S> {
     /// Holds that the change conflicts, that nothing changes by it, and that
     /// the feed is silent.
     pub(super) async fn refuses(&self, replacement: Replacement, what: impl Display) {
-        let mut watch = self.watch().await;
+        let watch = self.try_watch().await;
         let proposed = replacement.account.clone();
         let before = self.state(&[&proposed]).await;
         self.rule.conflicts(&self.store.replace(replacement).await, &what);
         let after = self.state(&[&proposed]).await;
         self.rule.same(&after, &before, format_args!("the store after {what}"));
-        let items = watch.items(&*self.store).await;
-        self.rule.same(&items, &vec![], format_args!("the feed after {what}"));
+        self.silent(watch, format_args!("the feed after {what}")).await;
     }
 }

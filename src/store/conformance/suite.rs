@@ -10,18 +10,32 @@
 /// [`Harness`](crate::store::conformance::Harness), a closure such as
 /// `|| async { MemoryStore::new() }` for one; each test evaluates it anew. What
 /// else the harness can do follows it, joined by plus signs:
-/// `conformance_suite!(name, harness, Migrating + Nodes + Failing)`.
+/// `conformance_suite!(name, harness, Migrating + Nodes + Failing + Interrupting)`.
+///
+/// What the store lacks stands at the end:
+/// `conformance_suite!(name, harness, without Feed + LastUses + PepperChecks + Erasure)`,
+/// any of the four. The cases that need it are ignored, and the report says why; a
+/// test holds that the store lacks it indeed.
 #[macro_export]
 macro_rules! conformance_suite {
-    ($name:ident, $harness:expr $(,)?) => {
-        $crate::conformance_suite!(@suite $name, $harness; Harness; Harness);
-    };
-    ($name:ident, $harness:expr, $extra:ident $(+ $more:ident)* $(,)?) => {
+    ($name:ident, $harness:expr $(, without $lack:ident $(+ $lacks:ident)*)? $(,)?) => {
         $crate::conformance_suite!(
-            @suite $name, $harness; $extra $(+ $more)*; Harness $extra $($more)*
+            @suite $name, $harness; Harness; Harness; [$($lack $($lacks)*)?]
         );
     };
-    (@suite $name:ident, $harness:expr; $one:ident $(+ $more:ident)*; $($tested:ident)*) => {
+    (
+        $name:ident, $harness:expr, $extra:ident $(+ $more:ident)*
+        $(, without $lack:ident $(+ $lacks:ident)*)? $(,)?
+    ) => {
+        $crate::conformance_suite!(
+            @suite $name, $harness; $extra $(+ $more)*; Harness $extra $($more)*;
+            [$($lack $($lacks)*)?]
+        );
+    };
+    (
+        @suite $name:ident, $harness:expr; $one:ident $(+ $more:ident)*; $($tested:ident)*;
+        [$($lack:ident)*]
+    ) => {
         fn $name() -> impl $crate::store::conformance::$one
         $(+ $crate::store::conformance::$more)* {
             $harness
@@ -29,21 +43,46 @@ macro_rules! conformance_suite {
 
         mod $name {
             mod plain {
-                $($crate::conformance_suite!(@$tested super::super::super::$name());)*
+                $crate::conformance_suite!(
+                    @groups super::super::super::$name(); [$($tested)*]; [$($lack)*]
+                );
             }
 
             mod behind_an_arc {
                 use $crate::store::conformance::Behind;
 
-                $($crate::conformance_suite!(
-                    @$tested super::Behind::arc(super::super::super::$name())
-                );)*
+                $crate::conformance_suite!(
+                    @groups super::Behind::arc(super::super::super::$name());
+                    [$($tested)*]; [$($lack)*]
+                );
             }
         }
     };
-    (@Harness $harness:expr) => {
+    (@groups $harness:expr; [$($tested:ident)*]; $lacks:tt) => {
+        $($crate::conformance_suite!(@$tested $harness; $lacks);)*
+        $crate::conformance_suite!(@without $harness; $lacks);
+    };
+    (@without $harness:expr; []) => {};
+    (@without $harness:expr; [$($lack:ident)*]) => {
+        mod without {
+            $($crate::conformance_suite!(@lacks $lack $harness);)*
+        }
+    };
+    (@lacks Feed $harness:expr) => {
+        $crate::conformance_suite!(@case $harness; without there_is_no_feed []; []);
+    };
+    (@lacks LastUses $harness:expr) => {
+        $crate::conformance_suite!(@case $harness; without no_last_uses_are_kept []; []);
+    };
+    (@lacks PepperChecks $harness:expr) => {
+        $crate::conformance_suite!(@case $harness; without no_pepper_checks_are_kept []; []);
+    };
+    (@lacks Erasure $harness:expr) => {
+        $crate::conformance_suite!(@case $harness; without nobody_can_be_erased []; []);
+    };
+    (@Harness $harness:expr; $lacks:tt) => {
         $crate::conformance_suite! {
-            @tests $harness;
+            @tests $harness; $lacks;
             look_up {
                 an_account_is_found_by_its_primary
                 an_account_is_found_by_its_backup
@@ -93,13 +132,13 @@ macro_rules! conformance_suite {
                 a_long_batch_is_written_whole
             }
             usage {
-                recorded_uses_change_no_account
-                the_latest_use_is_kept
-                uses_are_kept_per_token
-                a_use_by_an_unknown_user_is_harmless
-                a_change_keeps_the_recorded_uses
-                a_long_batch_of_uses_is_recorded_whole
-                the_uses_of_a_forgotten_token_are_forgotten
+                recorded_uses_change_no_account(LastUses)
+                the_latest_use_is_kept(LastUses)
+                uses_are_kept_per_token(LastUses)
+                a_use_by_an_unknown_user_is_harmless(LastUses)
+                a_change_keeps_the_recorded_uses(LastUses)
+                a_long_batch_of_uses_is_recorded_whole(LastUses)
+                the_uses_of_a_forgotten_token_are_forgotten(LastUses)
             }
             paging {
                 a_list_is_complete_and_in_byte_order
@@ -118,8 +157,8 @@ macro_rules! conformance_suite {
             names {
                 every_name_is_a_user_of_its_own
                 every_name_is_listed_in_byte_order
-                every_name_has_a_history_and_uses_of_its_own
-                every_name_reaches_the_feed
+                every_name_has_a_history_and_uses_of_its_own(LastUses)
+                every_name_reaches_the_feed(Feed)
             }
             record {
                 every_field_of_an_account_reads_back
@@ -128,17 +167,18 @@ macro_rules! conformance_suite {
                 a_large_revision_is_compared_exactly
             }
             feed {
-                every_change_reaches_the_feed_with_all_its_digests
-                a_change_in_the_feed_has_the_digests_of_before
-                changes_of_an_account_arrive_in_order
-                concurrent_changes_arrive_in_order
-                the_changes_of_a_batch_reach_the_feed
-                a_conflict_does_not_reach_the_feed
-                heartbeats_arrive_in_order_with_changes
-                two_feeds_both_deliver_everything
-                a_dropped_feed_disturbs_nobody
-                a_change_with_many_digests_arrives_whole_or_as_lost
-                a_feed_delivers_what_follows_its_opening
+                every_change_reaches_the_feed_with_all_its_digests(Feed)
+                a_change_in_the_feed_has_the_digests_of_before(Feed)
+                a_change_can_be_read_when_the_feed_tells_of_it(Feed)
+                changes_of_an_account_arrive_in_order(Feed)
+                concurrent_changes_arrive_in_order(Feed)
+                the_changes_of_a_batch_reach_the_feed(Feed)
+                a_conflict_does_not_reach_the_feed(Feed)
+                heartbeats_arrive_in_order_with_changes(Feed)
+                two_feeds_both_deliver_everything(Feed)
+                a_dropped_feed_disturbs_nobody(Feed)
+                a_change_with_many_digests_arrives_whole_or_as_lost(Feed)
+                a_feed_delivers_what_follows_its_opening(Feed)
             }
             clock {
                 the_time_does_not_go_backwards
@@ -147,65 +187,118 @@ macro_rules! conformance_suite {
             peppers {
                 tokens_in_use_are_counted_by_pepper
                 tokens_in_use_are_counted_by_prefix
-                a_pepper_version_has_one_check_value
+                a_pepper_version_has_one_check_value(PepperChecks)
             }
             erasure {
-                an_erased_account_is_gone_with_all_that_was_kept_of_it
-                an_erased_digest_leads_to_nobody_and_stays_taken
-                an_account_begins_above_what_an_erased_one_has_reached
-                an_erasure_of_another_revision_conflicts
-                an_erasure_reaches_the_feed_with_all_its_digests
-                a_use_recorded_after_an_erasure_leaves_nothing
+                an_erased_account_is_gone_with_all_that_was_kept_of_it(Erasure)
+                an_erased_digest_leads_to_nobody_and_stays_taken(Erasure)
+                an_account_begins_above_what_an_erased_one_has_reached(Erasure)
+                an_erasure_of_another_revision_conflicts(Erasure)
+                an_erasure_reaches_the_feed_with_all_its_digests(Erasure Feed)
+                a_use_recorded_after_an_erasure_leaves_nothing(Erasure LastUses)
             }
         }
     };
-    (@Migrating $harness:expr) => {
+    (@Migrating $harness:expr; $lacks:tt) => {
         $crate::conformance_suite! {
-            @tests $harness;
+            @tests $harness; $lacks;
             migration {
                 migrating_twice_changes_nothing
                 concurrent_migrations_all_succeed
             }
         }
     };
-    (@Nodes $harness:expr) => {
+    (@Nodes $harness:expr; $lacks:tt) => {
         $crate::conformance_suite! {
-            @tests $harness;
+            @tests $harness; $lacks;
             node {
                 a_change_is_seen_by_another_node
                 a_change_of_another_node_conflicts
                 concurrent_changes_of_nodes_have_exactly_one_winner
-                a_feed_carries_the_changes_of_every_node
-                uses_of_every_node_come_together
-                an_erasure_by_one_node_holds_for_another
+                a_feed_carries_the_changes_of_every_node(Feed)
+                uses_of_every_node_come_together(LastUses)
+                an_erasure_by_one_node_holds_for_another(Erasure)
             }
         }
     };
-    (@Failing $harness:expr) => {
+    (@Failing $harness:expr; $lacks:tt) => {
         $crate::conformance_suite! {
-            @tests $harness;
+            @tests $harness; $lacks;
             outage {
                 an_outage_is_an_error_and_never_an_answer
                 an_error_keeps_its_source
             }
         }
     };
-    (@tests $harness:expr; $($area:ident $cases:tt)*) => {
+    (@Interrupting $harness:expr; $lacks:tt) => {
+        $crate::conformance_suite! {
+            @tests $harness; $lacks;
+            interruption {
+                a_feed_that_was_cut_off_says_that_it_lost(Feed)
+                a_store_that_was_cut_off_recovers
+            }
+        }
+    };
+    (@tests $harness:expr; $lacks:tt; $($area:ident { $($case:ident $(($($need:ident)*))?)* })*) => {
         $(
             mod $area {
-                $crate::conformance_suite!(@area $harness; $area $cases);
+                $(
+                    $crate::conformance_suite!(
+                        @case $harness; $area $case [$($($need)*)?]; $lacks
+                    );
+                )*
             }
         )*
     };
-    (@area $harness:expr; $area:ident { $($case:ident)* }) => {
-        $(
-            #[test]
-            fn $case() {
-                $crate::store::conformance::run(async {
-                    let harness = $harness;
-                    $crate::store::conformance::$area::$case(&harness).await;
-                });
-            }
-        )*
+    // Whether any capability that a case needs is among those that are lacking: the
+    // first one is looked for in the list, then the next one in the whole list again.
+    (@case $harness:expr; $area:ident $case:ident []; $lacks:tt) => {
+        $crate::conformance_suite!(@test $harness; $area $case;);
+    };
+    (@case $harness:expr; $area:ident $case:ident [$need:ident $($more:ident)*]; $lacks:tt) => {
+        $crate::conformance_suite!(
+            @look $harness; $area $case; $need in $lacks; [$($more)*]; $lacks
+        );
+    };
+    (@look $harness:expr; $area:ident $case:ident; Feed in [Feed $($rest:ident)*]; $($_:tt)*) => {
+        $crate::conformance_suite!(
+            @test $harness; $area $case; #[ignore = "the store has no feed"]
+        );
+    };
+    (@look $harness:expr; $area:ident $case:ident; LastUses in [LastUses $($rest:ident)*]; $($_:tt)*) => {
+        $crate::conformance_suite!(
+            @test $harness; $area $case; #[ignore = "the store keeps no last uses"]
+        );
+    };
+    (@look $harness:expr; $area:ident $case:ident; PepperChecks in [PepperChecks $($rest:ident)*]; $($_:tt)*) => {
+        $crate::conformance_suite!(
+            @test $harness; $area $case; #[ignore = "the store keeps no check values of peppers"]
+        );
+    };
+    (@look $harness:expr; $area:ident $case:ident; Erasure in [Erasure $($rest:ident)*]; $($_:tt)*) => {
+        $crate::conformance_suite!(
+            @test $harness; $area $case; #[ignore = "the store erases nobody"]
+        );
+    };
+    (
+        @look $harness:expr; $area:ident $case:ident; $need:ident in [$other:ident $($rest:ident)*];
+        $($then:tt)*
+    ) => {
+        $crate::conformance_suite!(
+            @look $harness; $area $case; $need in [$($rest)*]; $($then)*
+        );
+    };
+    (@look $harness:expr; $area:ident $case:ident; $need:ident in []; $more:tt; $lacks:tt) => {
+        $crate::conformance_suite!(@case $harness; $area $case $more; $lacks);
+    };
+    (@test $harness:expr; $area:ident $case:ident; $(#[$ignore:meta])?) => {
+        #[test]
+        $(#[$ignore])?
+        fn $case() {
+            $crate::store::conformance::run(async {
+                let harness = $harness;
+                $crate::store::conformance::$area::$case(&harness).await;
+            });
+        }
     };
 }

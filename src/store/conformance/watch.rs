@@ -5,12 +5,12 @@ use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_core::Stream;
 
 use super::check::Rule;
-use crate::store::{AccountStore, Change, Feed, FeedItem, HeartbeatId};
+use crate::store::{Change, ChangeFeed, Feed, FeedItem, HeartbeatId, StoreError};
 use crate::token::TokenDigest;
 
 /// How long a case waits for one item.
@@ -25,7 +25,7 @@ pub(super) struct Watch {
 impl Watch {
     /// Opens a feed and waits until a heartbeat has come through it. A feed may
     /// begin with the word that earlier changes were missed.
-    pub(super) async fn open(store: &impl AccountStore, rule: Rule) -> Self {
+    pub(super) async fn open(store: &dyn ChangeFeed, rule: Rule) -> Self {
         let feed = rule.answered(store.changes().await, "opening a feed");
         let mut watch = Self::over(feed, rule);
         let beat = beat(store, rule).await;
@@ -71,7 +71,7 @@ impl Watch {
     }
 
     /// The items that come before a heartbeat that is sent now.
-    pub(super) async fn items(&mut self, store: &impl AccountStore) -> Vec<FeedItem> {
+    pub(super) async fn items(&mut self, store: &dyn ChangeFeed) -> Vec<FeedItem> {
         let beat = beat(store, self.rule).await;
         let mut items = Vec::new();
         loop {
@@ -82,9 +82,38 @@ impl Watch {
         }
     }
 
+    /// The items that come before the echo of a heartbeat, of which some are sent in
+    /// vain: the way to the feed may be broken still.
+    pub(super) async fn items_after_outage(&mut self, feed: &dyn ChangeFeed) -> Vec<FeedItem> {
+        let (mut beats, mut items) = (HashSet::new(), Vec::new());
+        let end = Instant::now() + PATIENCE;
+        while Instant::now() < end {
+            let id = new_beat();
+            if feed.heartbeat(id).await.is_ok() {
+                beats.insert(id);
+            }
+            while let Some(item) = self.soon().await {
+                match item {
+                    FeedItem::Heartbeat(echo) if beats.contains(&echo) => return items,
+                    item => items.push(item),
+                }
+            }
+        }
+        self.fail("no heartbeat has come through the feed within half a minute")
+    }
+
+    /// The next item, if one comes within a tenth of a second.
+    async fn soon(&mut self) -> Option<FeedItem> {
+        let item = poll_fn(|cx| Pin::new(&mut self.feed).poll_next(cx));
+        match tokio::time::timeout(PATIENCE / 300, item).await {
+            Ok(None) => self.fail("the feed ended before its store"),
+            item => item.ok().flatten(),
+        }
+    }
+
     /// The changes that come before a heartbeat that is sent now; there must be
     /// nothing else.
-    pub(super) async fn changes(&mut self, store: &impl AccountStore) -> Vec<Change> {
+    pub(super) async fn changes(&mut self, store: &dyn ChangeFeed) -> Vec<Change> {
         let items = self.items(store).await.into_iter();
         let change = |item| match item {
             FeedItem::Change(change) => change,
@@ -94,18 +123,37 @@ impl Watch {
     }
 }
 
-/// Sends a heartbeat that nobody has sent before; its bits are spread over the
-/// whole number.
-async fn beat(store: &impl AccountStore, rule: Rule) -> HeartbeatId {
-    static NEXT: AtomicU64 = AtomicU64::new(1);
-    let number = NEXT.fetch_add(1, Ordering::Relaxed).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    let id = HeartbeatId::from_u64(number);
+/// Sends a heartbeat that nobody has sent before.
+async fn beat(store: &dyn ChangeFeed, rule: Rule) -> HeartbeatId {
+    let id = new_beat();
     send(store, id, rule).await;
     id
 }
 
+/// A heartbeat that nobody has sent before; its bits are spread over the whole
+/// number.
+fn new_beat() -> HeartbeatId {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    let number = NEXT.fetch_add(1, Ordering::Relaxed).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    HeartbeatId::from_u64(number)
+}
+
+/// What a store answers that may have to connect anew first.
+pub(super) async fn patiently<T, F>(rule: Rule, ask: impl Fn() -> F) -> T
+where
+    F: Future<Output = Result<T, StoreError>>,
+{
+    let end = Instant::now() + PATIENCE;
+    loop {
+        match ask().await {
+            Err(_) if Instant::now() < end => tokio::time::sleep(PATIENCE / 300).await,
+            answer => return rule.answered(answer, "asking after an outage"),
+        }
+    }
+}
+
 /// Sends this heartbeat, so that watches do not pass it over.
-pub(super) async fn send(store: &impl AccountStore, id: HeartbeatId, rule: Rule) {
+pub(super) async fn send(store: &dyn ChangeFeed, id: HeartbeatId, rule: Rule) {
     sent().insert(id);
     rule.answered(store.heartbeat(id).await, "sending a heartbeat");
 }

@@ -9,11 +9,11 @@ use crate::manage::{Confirmation, Delivery, Guard, TokenManager};
 use crate::method::MethodSet;
 use crate::rotation::RotationError;
 use crate::store::{
-    AccountPage, Erasure, Feed, HeartbeatId, HistoryPage, Loaded, MemoryStore, PageSize,
-    Replacement, StoreErrorKind, TokenStore,
+    AccountPage, HistoryPage, LastUses, Loaded, MemoryStore, PageSize, Replacement, StoreErrorKind,
+    TokenStore,
 };
 use crate::time::ManualClock;
-use crate::token::{PepperCheck, PepperChecks, PepperVersion, TokenDigest, TokenPrefix};
+use crate::token::TokenDigest;
 
 fn user(name: &str) -> UserId {
     UserId::new(name).unwrap()
@@ -55,27 +55,7 @@ impl AccountStore for Refusing {
         Err(broken())
     }
 
-    async fn replace_many(
-        &self,
-        _: Vec<Replacement>,
-    ) -> Result<Vec<Result<(), StoreError>>, StoreError> {
-        Err(broken())
-    }
-
     async fn list(&self, _: Option<&UserId>, _: PageSize) -> Result<AccountPage, StoreError> {
-        Err(broken())
-    }
-
-    async fn record_usage(&self, batch: &[TokenUse]) -> Result<(), StoreError> {
-        if let Some(taken) = &self.taken {
-            taken.lock().unwrap().push(batch.len());
-            return Ok(());
-        }
-        self.noted_then.store(self.noted.load(Ordering::SeqCst), Ordering::SeqCst);
-        Err(broken())
-    }
-
-    async fn usage(&self, _: &UserId) -> Result<Vec<TokenUsage>, StoreError> {
         Err(broken())
     }
 
@@ -88,35 +68,23 @@ impl AccountStore for Refusing {
         Err(broken())
     }
 
-    async fn changes(&self) -> Result<Feed, StoreError> {
+    fn last_uses(&self) -> Option<&dyn LastUses> {
+        Some(self)
+    }
+}
+
+#[async_trait]
+impl LastUses for Refusing {
+    async fn record_usage(&self, batch: &[TokenUse]) -> Result<(), StoreError> {
+        if let Some(taken) = &self.taken {
+            taken.lock().unwrap().push(batch.len());
+            return Ok(());
+        }
+        self.noted_then.store(self.noted.load(Ordering::SeqCst), Ordering::SeqCst);
         Err(broken())
     }
 
-    async fn heartbeat(&self, _: HeartbeatId) -> Result<(), StoreError> {
-        Err(broken())
-    }
-
-    async fn pepper_versions(&self) -> Result<Vec<(PepperVersion, u64)>, StoreError> {
-        Err(broken())
-    }
-
-    async fn prefixes(&self) -> Result<Vec<(Option<TokenPrefix>, u64)>, StoreError> {
-        Err(broken())
-    }
-
-    async fn pepper_checks(&self) -> Result<PepperChecks, StoreError> {
-        Err(broken())
-    }
-
-    async fn keep_pepper_check(
-        &self,
-        _: PepperVersion,
-        _: PepperCheck,
-    ) -> Result<PepperCheck, StoreError> {
-        Err(broken())
-    }
-
-    async fn erase(&self, _: Erasure) -> Result<(), StoreError> {
+    async fn usage(&self, _: &UserId) -> Result<Vec<TokenUsage>, StoreError> {
         Err(broken())
     }
 }

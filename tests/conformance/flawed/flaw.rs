@@ -223,6 +223,12 @@ pub(crate) enum Flaw {
     NodesApart,
     /// A feed carries its own node's changes only.
     FeedOfOwnNode,
+    /// The feed tells of a change before it is made.
+    FeedBeforeCommit,
+    /// The feed goes on after it was cut off, and says nothing of it.
+    FeedReconnectsInSilence,
+    /// A store that was cut off never answers again.
+    CutOffForEver,
     /// An outage is answered as if there were nothing.
     OutageAsNone,
     /// `peek` knows, in an outage, that there is nothing.

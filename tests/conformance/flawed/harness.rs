@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Barrier};
 
-use tower_api_token::store::conformance::{Failing, Harness, Migrating, Nodes};
+use tower_api_token::store::conformance::{Failing, Harness, Interrupting, Migrating, Nodes};
 use tower_api_token::store::{StoreError, StoreErrorKind};
 
 use super::{Flaw, Flawed};
@@ -63,7 +63,20 @@ impl Nodes for FlawedHarness {
 
 impl Failing for FlawedHarness {
     async fn failing(&self) -> Flawed {
-        Flawed { down: true, ..Flawed::new(self.flaw) }
+        Flawed { down: AtomicBool::new(true), ..Flawed::new(self.flaw) }
+    }
+}
+
+impl Interrupting for FlawedHarness {
+    async fn cut_off(&self, store: &Flawed) {
+        store.down.store(true, Ordering::SeqCst);
+        store.place.cut_off(store.node);
+    }
+
+    async fn reconnect(&self, store: &Flawed) {
+        let silent = self.flaw == Flaw::FeedReconnectsInSilence;
+        store.place.reconnect(store.node, silent);
+        store.down.store(self.flaw == Flaw::CutOffForEver, Ordering::SeqCst);
     }
 }
 
@@ -73,5 +86,5 @@ fn beside(store: &Flawed, node: u64) -> Flawed {
         Flaw::NodesApart => Arc::default(),
         _ => Arc::clone(&store.place),
     };
-    Flawed { flaw: store.flaw, place, node, down: false }
+    Flawed { flaw: store.flaw, place, node, down: AtomicBool::new(false) }
 }

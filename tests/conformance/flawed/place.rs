@@ -75,6 +75,7 @@ struct Feeds {
 struct Subscription {
     node: u64,
     live: bool,
+    cut_off: bool,
     sender: UnboundedSender<FeedItem>,
 }
 
@@ -115,8 +116,33 @@ impl Place {
     pub(crate) fn subscribe(&self, store: &Flawed) -> Feed {
         let (sender, mut receiver) = unbounded_channel();
         let live = !store.has(Flaw::FeedOpensLate);
-        lock(&self.feeds).open.push(Subscription { node: store.node, live, sender });
+        lock(&self.feeds).open.push(Subscription {
+            node: store.node,
+            live,
+            cut_off: false,
+            sender,
+        });
         Feed::new(futures_util::stream::poll_fn(move |cx| receiver.poll_recv(cx)))
+    }
+}
+
+impl Place {
+    /// Nothing reaches the feeds of that node.
+    pub(crate) fn cut_off(&self, node: u64) {
+        for feed in lock(&self.feeds).open.iter_mut().filter(|feed| feed.node == node) {
+            feed.cut_off = true;
+        }
+    }
+
+    /// What is sent reaches the feeds of that node again.
+    pub(crate) fn reconnect(&self, node: u64, silent: bool) {
+        for feed in lock(&self.feeds).open.iter_mut().filter(|feed| feed.node == node) {
+            feed.cut_off = false;
+            if !silent {
+                // Whether anybody is left who hears it makes no difference.
+                let _ = feed.sender.send(FeedItem::Lost);
+            }
+        }
     }
 }
 
@@ -167,7 +193,7 @@ impl Feeds {
             feed.live |= beat;
             let foreign = !beat && store.has(Flaw::FeedOfOwnNode) && feed.node != store.node;
             let shut_out = store.has(Flaw::OneFeedOnly) && place < last;
-            if feed.live && !foreign && !shut_out {
+            if feed.live && !foreign && !shut_out && !feed.cut_off {
                 dropped |= feed.sender.send(item.clone()).is_err();
             }
         }

@@ -124,7 +124,18 @@ impl Flawed {
         state.created.entry(name.clone()).or_insert_with(|| Arc::clone(&account));
         state.accounts.insert(name, Arc::clone(&account));
         self.note(state, replacement);
+        if self.has(Flaw::FeedBeforeCommit) && !state.in_a_batch {
+            return Ok(());
+        }
         self.report(state, before.as_deref(), &account, &replacement.entry.event)
+    }
+
+    /// Tells of a change that is not made yet.
+    pub(crate) fn tell_beforehand(&self, replacement: &Replacement) -> Result<(), StoreError> {
+        let account = &replacement.account;
+        let state = self.place.state();
+        let before = state.accounts.get(&self.key(account.user()));
+        self.report(&state, before.map(|before| &**before), account, &replacement.entry.event)
     }
 
     fn index(&self, state: &mut State, before: Option<&Account>, account: &Arc<Account>) {

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use tower_api_token::account::{Account, Revision};
 use tower_api_token::identity::UserId;
 use tower_api_token::store::{
-    AccountPage, AccountStore, Erasure, Feed, HeartbeatId, HistoryPage, Loaded, PageSize,
+    AccountPage, AccountStore, ChangeFeed, Erasure, HistoryPage, LastUses, Loaded, PageSize,
     Replacement, StoreError, TokenStore,
 };
 use tower_api_token::token::{PepperCheck, PepperChecks, PepperVersion, TokenDigest, TokenPrefix};
@@ -87,15 +87,6 @@ impl AccountStore for Restless {
         self.inner.list(after, size).await
     }
 
-    async fn record_usage(&self, batch: &[TokenUse]) -> Result<(), StoreError> {
-        self.inner.record_usage(batch).await
-    }
-
-    async fn usage(&self, user: &UserId) -> Result<Vec<TokenUsage>, StoreError> {
-        tokio::task::yield_now().await;
-        self.inner.usage(user).await
-    }
-
     async fn history(
         &self,
         user: &UserId,
@@ -106,12 +97,12 @@ impl AccountStore for Restless {
         self.inner.history(user, before, size).await
     }
 
-    async fn changes(&self) -> Result<Feed, StoreError> {
-        self.inner.changes().await
+    fn last_uses(&self) -> Option<&dyn LastUses> {
+        Some(self)
     }
 
-    async fn heartbeat(&self, id: HeartbeatId) -> Result<(), StoreError> {
-        self.inner.heartbeat(id).await
+    fn feed(&self) -> Option<&dyn ChangeFeed> {
+        self.inner.feed()
     }
 
     async fn pepper_versions(&self) -> Result<Vec<(PepperVersion, u64)>, StoreError> {
@@ -136,5 +127,17 @@ impl AccountStore for Restless {
 
     async fn erase(&self, erasure: Erasure) -> Result<(), StoreError> {
         self.around(self.inner.erase(erasure)).await
+    }
+}
+
+#[async_trait]
+impl LastUses for Restless {
+    async fn record_usage(&self, batch: &[TokenUse]) -> Result<(), StoreError> {
+        self.inner.last_uses().unwrap().record_usage(batch).await
+    }
+
+    async fn usage(&self, user: &UserId) -> Result<Vec<TokenUsage>, StoreError> {
+        tokio::task::yield_now().await;
+        self.inner.last_uses().unwrap().usage(user).await
     }
 }

@@ -7,9 +7,9 @@ use tokio_postgres::NoTls;
 use tower_api_token::account::Account;
 use tower_api_token::store::conformance::Behind;
 use tower_api_token::store::{
-    AccountPage, AccountStore, Change, Erasure, FeedItem, HeartbeatId, HistoryPage, Loaded,
-    MemoryStore, PageSize, PostgresStore, RedisOpenError, RedisOptions, Replacement, SchemaError,
-    SqliteBackupError, SqliteOpenError, SqliteOptions, SqliteStore, StoreErrorKind,
+    AccountPage, AccountStore, Change, ChangeFeed, Erasure, FeedItem, HeartbeatId, HistoryPage,
+    Loaded, MemoryStore, PageSize, PostgresStore, RedisOpenError, RedisOptions, Replacement,
+    SchemaError, SqliteBackupError, SqliteOpenError, SqliteOptions, SqliteStore, StoreErrorKind,
 };
 use tower_api_token::time::Timestamp;
 

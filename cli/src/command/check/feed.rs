@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use futures_core::Stream;
 use tokio::time::timeout;
-use tower_api_token::store::{AccountStore, Feed, FeedItem, HeartbeatId};
+use tower_api_token::store::{ChangeFeed, Feed, FeedItem, HeartbeatId};
 
 use crate::failure::Failure;
 
@@ -14,7 +14,7 @@ use crate::failure::Failure;
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Sends a heartbeat, and waits for its echo.
-pub(super) async fn echo(store: &impl AccountStore) -> Result<String, String> {
+pub(super) async fn echo(store: &impl ChangeFeed) -> Result<String, String> {
     let explained = |error| Failure::Store(error).explained();
     let mut feed = store.changes().await.map_err(explained)?;
     // Its own among those of others: the odds of a repetition are nil.

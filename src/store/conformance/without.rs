@@ -1,0 +1,42 @@
+//! Cases of a store that lacks a capability, so that none is left out of the suite
+//! that is there.
+
+use super::Harness;
+use super::check::outcome;
+use super::sample::{NOW, everywhere};
+use super::subject::Subject;
+use crate::store::{AccountStore, Erasure, StoreErrorKind};
+use crate::token::{PepperCheck, PepperVersion};
+
+const UNSUPPORTED: Result<(), StoreErrorKind> = Err(StoreErrorKind::Unsupported);
+
+/// There is no feed.
+pub async fn there_is_no_feed<H: Harness>(harness: &H) {
+    let subject = Subject::new(harness, "a store whose feed is left out has none").await;
+    subject.rule.holds(subject.store.feed().is_none(), "there is one");
+}
+
+/// No last uses are kept.
+pub async fn no_last_uses_are_kept<H: Harness>(harness: &H) {
+    let subject = Subject::new(harness, "a store whose last uses are left out keeps none").await;
+    subject.rule.holds(subject.store.last_uses().is_none(), "they are kept");
+}
+
+/// No check values of peppers are kept.
+pub async fn no_pepper_checks_are_kept<H: Harness>(harness: &H) {
+    let subject = Subject::new(harness, "a store whose pepper checks are left out has none").await;
+    let (version, check) = (PepperVersion::from_u16(1), PepperCheck::from_bytes([1; 32]));
+    let kept = outcome(&subject.store.keep_pepper_check(version, check).await);
+    subject.rule.same(&kept, &UNSUPPORTED, "keeping one");
+    subject.rule.same(&outcome(&subject.store.pepper_checks().await), &UNSUPPORTED, "reading them");
+}
+
+/// Nobody can be erased.
+pub async fn nobody_can_be_erased<H: Harness>(harness: &H) {
+    let subject = Subject::new(harness, "a store whose erasure is left out erases nobody").await;
+    let alice = everywhere("alice");
+    subject.put(&alice).await;
+    let erased = outcome(&subject.store.erase(Erasure::new(alice.clone(), NOW)).await);
+    subject.rule.same(&erased, &UNSUPPORTED, "erasing an account");
+    subject.has(&alice).await;
+}
