@@ -10,7 +10,7 @@ use tower_api_token::identity::{Actor, UserId};
 use tower_api_token::manage::{Confirmation, Delivery, Guard};
 use tower_api_token::method::MethodSet;
 use tower_api_token::rotation::{Policy, RotationError};
-use tower_api_token::store::{AccountStore, LastUses, MemoryStore};
+use tower_api_token::store::{LastUses, MemoryStore};
 use tower_api_token::time::{ManualClock, Timestamp};
 use tower_api_token::token::{Token, TokenPrefix, TokenScheme};
 use tower_api_token::{TokenAuthLayer, Tokens, TokensBuilder};

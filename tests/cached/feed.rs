@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tower_api_token::account::Revision;
-use tower_api_token::store::{AccountStore, Change, FeedItem, HeartbeatId, LastUses};
+use tower_api_token::store::{AccountStore, Change, FeedItem, HeartbeatId};
 
 use super::link::Hearing;
 use super::sample::{digest, holder, user};
