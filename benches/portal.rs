@@ -31,7 +31,7 @@ use tower_api_token::identity::{Actor, UserId};
 use tower_api_token::manage::{Confirmation, Delivery};
 use tower_api_token::method::MethodSet;
 use tower_api_token::portal::{Portal, PortalUser};
-use tower_api_token::store::{AccountStore, LastUses, SqliteStore};
+use tower_api_token::store::{LastUses, SqliteStore};
 use tower_api_token::token::TokenId;
 use tower_api_token::usage::{ClientLabel, TokenUsage, TokenUse};
 

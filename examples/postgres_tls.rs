@@ -27,7 +27,7 @@ use tower_api_token::TokenManager;
 use tower_api_token::identity::{Actor, UserId};
 use tower_api_token::manage::Confirmation;
 use tower_api_token::method::MethodSet;
-use tower_api_token::store::{AccountStore, ChangeFeed, FeedItem, PostgresStore};
+use tower_api_token::store::{ChangeFeed, FeedItem, PostgresStore};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {

@@ -36,6 +36,10 @@ macro_rules! conformance_suite {
         @suite $name:ident, $harness:expr; $one:ident $(+ $more:ident)*; $($tested:ident)*;
         [$($lack:ident)*]
     ) => {
+        #[allow(
+            clippy::implied_bounds_in_impls,
+            reason = "one trait of a harness may imply another one that is named"
+        )]
         fn $name() -> impl $crate::store::conformance::$one
         $(+ $crate::store::conformance::$more)* {
             $harness
