@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::tasks::Tasks;
 use super::{Confirmation, Inner, TokenManager, peppers};
+use crate::ConfigError;
 use crate::events::Events;
 use crate::notify::Notifier;
 use crate::rotation::Policy;
@@ -202,4 +203,9 @@ pub enum StartError {
     /// The store could not say which peppers are in use.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// What the manager would be built with cannot be configured so: never from
+    /// [`TokenManagerBuilder::build`], but a function that configures and builds
+    /// has one error for both.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
 }
