@@ -10,6 +10,7 @@
 //! | [`store`] | where accounts are kept, and how to keep them elsewhere |
 //! | [`rotation`] | the rules of a token's life, as a pure function |
 //! | [`denial`] | what a refused request is answered |
+//! | [`ConfigError`], [`ValueError`] | what cannot be configured so, and what is not the value that it would be |
 //! | [`credentials`], [`token`] | where a token may stand, and what it looks like |
 //! | `portal` | the pages on which users and administrators do it (feature `portal`) |
 //! | [`usage`], [`events`], [`notify`] | last uses, audit, messages to users |
