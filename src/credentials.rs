@@ -17,7 +17,6 @@ pub use self::source::CredentialSource;
 use self::source::token;
 use crate::denial::RequestFault;
 use crate::method::is_http_token;
-use crate::token::TokenScheme;
 
 /// The enabled sources.
 #[derive(Clone, Debug)]
@@ -26,8 +25,6 @@ pub(crate) struct Sources {
     sources: Vec<CredentialSource>,
     /// Whether any of them reads `Authorization`.
     authorization: bool,
-    /// Whether Bearer is one of them, which most requests come with.
-    bearer: bool,
     /// The headers that the others read.
     headers: Vec<HeaderName>,
 }
@@ -51,8 +48,7 @@ impl FromIterator<CredentialSource> for Sources {
         let names = sources.iter().map(CredentialSource::header);
         let headers: Vec<_> = names.filter(|name| **name != AUTHORIZATION).cloned().collect();
         let authorization = headers.len() < sources.len();
-        let bearer = sources.contains(&CredentialSource::Bearer);
-        Self { sources, authorization, bearer, headers }
+        Self { sources, authorization, headers }
     }
 }
 
@@ -80,32 +76,37 @@ impl Sources {
 
     /// Marks every credential as sensitive.
     pub(crate) fn mark(&self, headers: &mut HeaderMap) {
-        self.read(headers, &mut Seen::default());
+        self.read(headers);
     }
 
-    /// Reads the headers once.
+    /// Reads the headers once, and marks every credential as sensitive.
     #[inline]
-    pub(crate) fn read<'h>(&self, headers: &'h mut HeaderMap, seen: &mut Seen<'h>) {
-        let own_headers = !self.headers.is_empty();
+    pub(crate) fn read<'h>(&self, headers: &'h mut HeaderMap) -> Presented<'h> {
+        let mut presented = Presented::default();
         for (name, value) in headers.iter_mut() {
             if *name == AUTHORIZATION {
                 value.set_sensitive(true);
-                if seen.authorization.replace(value).is_some() {
-                    seen.rare().repeated_authorization = true;
-                }
-            } else if own_headers || Overrides::may_be(name) {
-                self.look_at(name, value, seen);
+                presented.repeated_authorization |=
+                    presented.authorization.replace(value).is_some();
+            } else if !self.headers.is_empty() || Overrides::may_be(name) {
+                self.look_at(name, value, &mut presented);
             }
         }
+        presented
     }
 
     #[cold]
-    fn look_at<'h>(&self, name: &HeaderName, value: &'h mut HeaderValue, seen: &mut Seen<'h>) {
+    fn look_at<'h>(
+        &self,
+        name: &HeaderName,
+        value: &'h mut HeaderValue,
+        presented: &mut Presented<'h>,
+    ) {
         if let Some((place, _)) = (0..).zip(&self.headers).find(|(_, own)| *own == name) {
             value.set_sensitive(true);
-            seen.rare().own_header.add(value, place);
+            presented.own_header.get_or_insert_default().add(value, place);
         } else if let Some(place) = Overrides::place_of(name) {
-            seen.rare().overrides.add(value, place);
+            presented.overrides.get_or_insert_default().add(value, place);
         }
     }
 }
@@ -118,19 +119,14 @@ pub(crate) enum Carrier {
     Header(u32),
 }
 
-/// What one pass over the headers found.
+/// What a request presents: the lines that may carry a credential, and the
+/// method overrides.
 #[derive(Default)]
-pub(crate) struct Seen<'h> {
+pub(crate) struct Presented<'h> {
     authorization: Option<&'h HeaderValue>,
-    rare: Option<Rare<'h>>,
-}
-
-/// What most requests have nothing of.
-#[derive(Clone, Copy, Default)]
-struct Rare<'h> {
     repeated_authorization: bool,
-    own_header: OwnHeader<'h>,
-    overrides: Overrides<'h>,
+    own_header: Option<OwnHeader<'h>>,
+    overrides: Option<Overrides<'h>>,
 }
 
 /// The lines of the host's own headers.
@@ -151,6 +147,15 @@ impl<'h> OwnHeader<'h> {
         self.repeated |= !first;
         self.place = place;
         self.value = Some(value);
+    }
+
+    #[cold]
+    fn token(&self) -> Result<&'h [u8], RequestFault> {
+        match self.value {
+            Some(_) if self.several => Err(RequestFault::SeveralCredentials),
+            Some(_) if self.repeated => Err(RequestFault::RepeatedCredential),
+            value => token(value.map_or(&[], HeaderValue::as_bytes)),
+        }
     }
 }
 
@@ -182,36 +187,24 @@ impl Secret<'_> {
     }
 }
 
-impl<'h> Seen<'h> {
-    /// The token of a request with one Bearer credential, which is at first
-    /// sight a token of this host's, and nothing else of interest: most are.
-    #[inline]
-    pub(crate) fn plain_token(&self, sources: &Sources, scheme: &TokenScheme) -> Option<&'h [u8]> {
-        let value = self.authorization.filter(|_| sources.bearer && self.rare.is_none())?;
-        let text = after_plain_bearer(value.as_bytes())?;
-        scheme.is_plainly_own(text).then_some(text)
-    }
-
+impl<'h> Presented<'h> {
     /// The one credential, or `None` if no enabled source carries one.
     ///
     /// # Errors
     ///
     /// [`RequestFault`] if there are several or the one is malformed.
+    #[inline(always)]
     pub(crate) fn credential(&self, sources: &Sources) -> Result<Option<Secret<'h>>, RequestFault> {
-        let Rare { repeated_authorization, own_header, .. } = self.rare.unwrap_or_default();
         let in_authorization = match self.authorization.filter(|_| sources.authorization()) {
-            Some(_) if repeated_authorization => return Err(RequestFault::RepeatedCredential),
+            Some(_) if self.repeated_authorization => return Err(RequestFault::RepeatedCredential),
             Some(value) => sources.in_authorization(value.as_bytes())?,
             None => None,
         };
-        match own_header.value {
-            None => Ok(in_authorization),
-            Some(_) if in_authorization.is_some() || own_header.several => {
-                Err(RequestFault::SeveralCredentials)
-            }
-            Some(_) if own_header.repeated => Err(RequestFault::RepeatedCredential),
-            Some(value) => token(value.as_bytes()).map(|token| Some(Secret::Plain(token))),
+        let Some(own_header) = &self.own_header else { return Ok(in_authorization) };
+        if in_authorization.is_some() {
+            return Err(RequestFault::SeveralCredentials);
         }
+        own_header.token().map(|token| Some(Secret::Plain(token)))
     }
 
     /// The method overrides; `None` for none.
@@ -220,7 +213,7 @@ impl<'h> Seen<'h> {
     ///
     /// [`RequestFault`] if one is repeated, empty or holds no method.
     pub(crate) fn overrides(&self) -> Result<Option<&Overrides<'h>>, RequestFault> {
-        self.rare.as_ref().map_or(Ok(None), |rare| rare.overrides.check())
+        self.overrides.as_ref().map(Overrides::check).transpose()
     }
 
     /// What is wrong with an `Authorization` header without a credential of
@@ -242,16 +235,8 @@ impl<'h> Seen<'h> {
     /// Which header carries the [`credential`](Self::credential), if there is
     /// one.
     pub(crate) fn carrier(&self) -> Carrier {
-        let own_header = self.rare.map(|rare| rare.own_header);
-        match own_header.filter(|own_header| own_header.value.is_some()) {
-            Some(own_header) => Carrier::Header(own_header.place),
-            None => Carrier::Authorization,
-        }
-    }
-
-    #[cold]
-    fn rare(&mut self) -> &mut Rare<'h> {
-        self.rare.get_or_insert_default()
+        let own_header = self.own_header.as_ref();
+        own_header.map_or(Carrier::Authorization, |own_header| Carrier::Header(own_header.place))
     }
 }
 
@@ -259,6 +244,7 @@ impl Sources {
     /// The credential in an `Authorization` header. One of a scheme that is not
     /// enabled, or of none, counts as no authentication information (RFC 6750
     /// section 3.1).
+    #[inline(always)]
     fn in_authorization<'h>(&self, value: &'h [u8]) -> Result<Option<Secret<'h>>, RequestFault> {
         for source in self.sources.iter().filter(|source| *source.header() == AUTHORIZATION) {
             if let Some(secret) = source.read(value)? {
@@ -267,14 +253,4 @@ impl Sources {
         }
         Ok(None)
     }
-}
-
-/// What follows `Bearer` in any case and one space, if that is anything. All
-/// eight bytes at once: most requests come this way.
-#[inline]
-fn after_plain_bearer(value: &[u8]) -> Option<&[u8]> {
-    const CASES: u64 = u64::from_le_bytes([0x20, 0x20, 0x20, 0x20, 0x20, 0x20, 0, 0]);
-    let start = u64::from_le_bytes(*value.first_chunk()?) | CASES;
-    // The shift drops the first byte of what follows.
-    (start << 8 == u64::from_le_bytes(*b"\0bearer ")).then(|| &value[7..])
 }

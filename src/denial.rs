@@ -106,11 +106,8 @@ impl Denial {
 
     /// `method` is not granted. One too long to be granted is not repeated.
     pub(crate) fn method_not_granted(method: &str) -> Self {
-        let shown = !method.is_empty() && method.len() <= MAX_METHOD_LENGTH;
-        // A gateway whose client's method is in doubt has an empty one judged.
-        let reason = method.is_empty().then_some(Reason::NoMethod.text());
-        let method = shown.then(|| method.into());
-        Self { kind: DenialKind::MethodNotGranted, method, reason }
+        let shown = (method.len() <= MAX_METHOD_LENGTH).then(|| method.into());
+        Self { kind: DenialKind::MethodNotGranted, method: shown, reason: None }
     }
 
     /// The kind of denial.

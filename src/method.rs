@@ -4,6 +4,7 @@ use crate::ValueError;
 use std::fmt;
 
 use compact_str::CompactString;
+use http::Method;
 
 /// The greatest length of a method name in bytes. A longer one is never
 /// granted, and never repeated in an answer, an event or a metric.
@@ -14,14 +15,15 @@ pub const MAX_EXTENSION_METHODS: usize = 32;
 
 /// The methods of RFC 9110 section 9 and RFC 5789 that can be granted; the
 /// place in this list is the bit in [`MethodSet::standard`].
-const STANDARD: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"];
-const GET: u8 = 1 << 0;
-const HEAD: u8 = 1 << 1;
-const POST: u8 = 1 << 2;
-const PUT: u8 = 1 << 3;
-const DELETE: u8 = 1 << 4;
-const PATCH: u8 = 1 << 5;
-const OPTIONS: u8 = 1 << 6;
+static STANDARD: [Method; 7] = [
+    Method::GET,
+    Method::HEAD,
+    Method::POST,
+    Method::PUT,
+    Method::DELETE,
+    Method::PATCH,
+    Method::OPTIONS,
+];
 
 /// The HTTP methods that an administrator lets a user perform.
 ///
@@ -94,18 +96,17 @@ impl MethodSet {
     /// Whether the user may perform `method`.
     #[must_use]
     pub fn allows(&self, method: &str) -> bool {
-        self.grants(&Needed::named(method))
+        Method::from_bytes(method.as_bytes()).is_ok_and(|method| self.grants(&method))
     }
 
+    /// Whether the user may perform `method`.
     #[inline]
-    pub(crate) fn grants(&self, needed: &Needed<'_>) -> bool {
-        self.standard & needed.any_of != 0
-            || (needed.any_of == 0 && self.extensions.is_some() && self.has_extension(needed.name))
-    }
-
-    #[cold]
-    fn has_extension(&self, method: &str) -> bool {
-        self.extensions().iter().any(|extension| extension == method)
+    pub(crate) fn grants(&self, method: &Method) -> bool {
+        match STANDARD.iter().position(|standard| standard == method) {
+            // HEAD is covered by GET, whose bit is the first.
+            Some(place) => self.standard & (1 << place | u8::from(*method == Method::HEAD)) != 0,
+            None => self.extensions().iter().any(|extension| extension == method.as_str()),
+        }
     }
 
     fn extensions(&self) -> &[CompactString] {
@@ -118,7 +119,7 @@ impl MethodSet {
         let standard = STANDARD.iter().enumerate();
         let standard = standard.filter(|(bit, _)| self.standard & (1 << bit) != 0);
         let extensions = self.extensions().iter().map(CompactString::as_str);
-        standard.map(|(_, name)| *name).chain(extensions)
+        standard.map(|(_, method)| method.as_str()).chain(extensions)
     }
 }
 
@@ -139,60 +140,19 @@ impl fmt::Display for MethodSet {
     }
 }
 
-/// A method that a request needs, looked up among the standard ones.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Needed<'m> {
-    pub(crate) name: &'m str,
-    /// The method as the client sent it, in whose place the host may have named
-    /// another.
-    pub(crate) sent: &'m str,
-    /// The standard methods any of which covers it; none for an extension.
-    any_of: u8,
-}
-
-impl Needed<'static> {
-    pub(crate) const GET: Self = Self { name: "GET", sent: "GET", any_of: GET };
-    pub(crate) const HEAD: Self = Self { name: "HEAD", sent: "HEAD", any_of: HEAD | GET };
-    pub(crate) const POST: Self = Self { name: "POST", sent: "POST", any_of: POST };
-    pub(crate) const PUT: Self = Self { name: "PUT", sent: "PUT", any_of: PUT };
-    pub(crate) const DELETE: Self = Self { name: "DELETE", sent: "DELETE", any_of: DELETE };
-    pub(crate) const PATCH: Self = Self { name: "PATCH", sent: "PATCH", any_of: PATCH };
-    pub(crate) const OPTIONS: Self = Self { name: "OPTIONS", sent: "OPTIONS", any_of: OPTIONS };
-    /// Granted to nobody, as CONNECT.
-    pub(crate) const TRACE: Self = Self { name: "TRACE", sent: "TRACE", any_of: 0 };
-    pub(crate) const CONNECT: Self = Self { name: "CONNECT", sent: "CONNECT", any_of: 0 };
-}
-
-impl<'m> Needed<'m> {
-    /// The method of that name.
-    pub(crate) fn named(name: &'m str) -> Self {
-        let any_of = match standard_bit(name) {
-            Some(HEAD) => HEAD | GET,
-            Some(bit) => bit,
-            None => 0,
-        };
-        Self { name, sent: name, any_of }
-    }
-
-    /// The method `name`, by which a request with the method `sent` is judged.
-    pub(crate) fn in_place_of(sent: &'m str, name: &'m str) -> Self {
-        Self { sent, ..Self::named(name) }
-    }
-}
-
 fn standard_bit(method: &str) -> Option<u8> {
-    let place = STANDARD.iter().position(|standard| *standard == method)?;
+    let place = STANDARD.iter().position(|standard| standard == method)?;
     Some(1 << place)
 }
 
 fn extension(method: &str) -> Result<CompactString, ValueError> {
-    let is = |name: &&str| method.eq_ignore_ascii_case(name);
+    let is = |name: &Method| method.eq_ignore_ascii_case(name.as_str());
     match method {
         "" => Err(ValueError::MethodEmpty),
         "*" => Err(ValueError::MethodWildcard),
         _ if method.len() > MAX_METHOD_LENGTH => Err(ValueError::MethodTooLong),
         _ if !is_http_token(method.as_bytes()) => Err(ValueError::MethodSyntax),
-        _ if ["TRACE", "CONNECT"].iter().any(is) => Err(ValueError::MethodNeverGranted),
+        _ if [Method::TRACE, Method::CONNECT].iter().any(is) => Err(ValueError::MethodNeverGranted),
         _ if STANDARD.iter().any(is) => Err(ValueError::MethodCase),
         _ => Ok(method.into()),
     }
@@ -215,8 +175,9 @@ mod tests {
 
     #[test]
     fn only_what_was_granted_is_allowed() {
-        for granted in STANDARD {
-            for asked in STANDARD {
+        let names = || STANDARD.iter().map(Method::as_str);
+        for granted in names() {
+            for asked in names() {
                 let expected = granted == asked || (granted, asked) == ("GET", "HEAD");
                 assert_eq!(set(&[granted]).allows(asked), expected, "{granted} {asked}");
             }
@@ -225,7 +186,7 @@ mod tests {
 
     #[test]
     fn names_are_exact() {
-        let all = set(&STANDARD);
+        let all = MethodSet::new(STANDARD.iter().map(Method::as_str)).unwrap();
         for asked in ["get", "GETX", "GE", "", "*", "ALL", "TRACE", "CONNECT", "QUERY"] {
             assert!(!all.allows(asked) && !MethodSet::empty().allows(asked), "{asked}");
         }

@@ -4,7 +4,7 @@ use http::header::{ACCESS_CONTROL_REQUEST_METHOD, AUTHORIZATION, ORIGIN};
 use http::{HeaderMap, Method};
 
 use super::refusal::faulty;
-use super::{Authenticator, Pass};
+use super::{Authenticator, Decision, Pass};
 use crate::denial::{Denial, DenialKind, Reason, RequestFault};
 use crate::method::is_http_token;
 
@@ -15,11 +15,11 @@ impl Authenticator {
     #[cold]
     pub(super) fn without_credential(
         &self,
-        method: &str,
+        method: Option<&Method>,
         headers: &HeaderMap,
         no_override: Result<bool, RequestFault>,
         misplaced: Option<RequestFault>,
-    ) -> Result<Pass, Box<Denial>> {
+    ) -> Decision {
         let allowed = misplaced.map_or(no_override, Err);
         let authorization = self.sources.authorization() && headers.contains_key(AUTHORIZATION);
         // No browser sends one with a preflight, of whatever scheme it is.
@@ -42,13 +42,13 @@ impl Authenticator {
 
 /// A CORS preflight (Fetch standard, section "CORS-preflight fetch"): each
 /// header once.
-fn is_preflight(method: &str, headers: &HeaderMap) -> bool {
+fn is_preflight(method: Option<&Method>, headers: &HeaderMap) -> bool {
     let only = |name| {
         let mut lines = headers.get_all(name).iter();
         lines.next().filter(|_| lines.next().is_none())
     };
     let asked = only(ACCESS_CONTROL_REQUEST_METHOD);
-    method == Method::OPTIONS
+    method == Some(&Method::OPTIONS)
         && only(ORIGIN).is_some_and(|origin| !origin.is_empty())
         && asked.is_some_and(|method| is_http_token(method.as_bytes()))
 }

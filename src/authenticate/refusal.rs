@@ -49,9 +49,13 @@ pub(super) fn faulty(fault: RequestFault) -> Box<Denial> {
     Box::new(Denial::fault(fault))
 }
 
+/// The method is not granted, or, for a gateway's client, in doubt.
 #[cold]
-pub(super) fn not_granted(method: &str) -> Box<Denial> {
-    Box::new(Denial::method_not_granted(method))
+pub(super) fn not_granted(method: Option<&str>) -> Box<Denial> {
+    Box::new(match method {
+        Some(method) => Denial::method_not_granted(method),
+        None => Denial::because(DenialKind::MethodNotGranted, Reason::NoMethod),
+    })
 }
 
 /// What a store's failure is to the client; none is an approval, and none looks

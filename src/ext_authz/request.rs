@@ -15,12 +15,6 @@ pub(super) struct Described {
     pub(super) head: Parts,
 }
 
-impl Described {
-    pub(super) fn method(&self) -> Option<&str> {
-        self.is_clear.then(|| self.head.method.as_str())
-    }
-}
-
 impl From<CheckRequest> for Described {
     fn from(check: CheckRequest) -> Self {
         let request = check.attributes.and_then(|attributes| attributes.request);

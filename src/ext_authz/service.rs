@@ -17,9 +17,9 @@ use super::message::CheckRequest;
 use super::request::Described;
 use super::verdict::{CheckCodec, Verdict};
 use super::{ExtAuthz, Settings};
+use crate::authenticate::Step;
 use crate::denial::{Denial, RequestFault};
 use crate::events::denied;
-use crate::forward_auth::gate::GateStep;
 
 /// How large a check may be: twice what Envoy can be set to let through as
 /// headers.
@@ -94,12 +94,13 @@ impl UnaryService<CheckRequest> for Check {
 
 impl Settings {
     async fn decide(&self, mut request: Described) -> Verdict {
-        let method = request.method().map(str::to_owned);
-        let decided = match self.gate.begin(method.as_deref(), &mut request.head.headers) {
-            GateStep::Done(decided) => decided,
-            GateStep::Ask(question) => self.gate.ask(question, method.as_deref()).await,
+        let authenticator = &self.gate.authenticator;
+        let method = request.is_clear.then_some(&request.head.method);
+        let decision = match authenticator.begin(method, None, &mut request.head.headers) {
+            Step::Decided(decision) => decision,
+            Step::Ask(question) => authenticator.ask(*question).await,
         };
-        match self.gate.settle(decided, &mut request.head) {
+        match self.gate.finish(decision, &mut request.head) {
             Ok(admission) => {
                 let mut remove = self.remove();
                 // A preflight has no user, and its client must not name one.

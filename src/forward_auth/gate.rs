@@ -6,18 +6,13 @@ use std::option;
 
 use bytes::Bytes;
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Response};
+use http::{HeaderName, HeaderValue, Method, Response};
 
 use super::IdentityHeaders;
-use crate::authenticate::{Authenticator, Pass, Question, Step};
+use crate::authenticate::{Authenticator, Decision};
 use crate::denial::{Denial, DenialKind, Realm, Reason, Renderer, keep_the_head};
 use crate::events;
 use crate::identity::Identity;
-use crate::method::Needed;
-
-/// Stands for a method that is in doubt. No set of methods holds the empty
-/// name, so the doubt is told, as 403, to the holder of a live token only.
-const DOUBT: &str = "";
 
 /// Whom the gateway may let through, as headers: the user and the slot of the
 /// token, or that it is a preflight, which has no user.
@@ -33,20 +28,6 @@ impl IntoIterator for Admission {
     fn into_iter(self) -> Self::IntoIter {
         self.user.into_iter().chain(iter::once(self.slot))
     }
-}
-
-/// How far a decision has come without waiting.
-pub(crate) enum GateStep {
-    /// To its end.
-    Done(Decided),
-    /// A store has to be asked.
-    Ask(Box<Question>),
-}
-
-/// A decision, and whose request it is about.
-pub(crate) struct Decided {
-    decision: Result<Pass, Box<Denial>>,
-    identity: Option<Identity>,
 }
 
 /// Decides for a gateway.
@@ -72,29 +53,6 @@ impl Gate {
         self.renderer = Renderer::new(realm, self.authenticator.enabled_sources());
     }
 
-    /// Decides as far as that is possible without waiting. `method` is the
-    /// client's, or `None` where it is in doubt.
-    pub(crate) fn begin(&self, method: Option<&str>, headers: &mut HeaderMap) -> GateStep {
-        let mut identity = None;
-        let method = &Needed::named(method.unwrap_or(DOUBT));
-        match self.authenticator.begin(method, headers, &mut identity) {
-            Step::Settled(carrier) => {
-                GateStep::Done(Decided { decision: Ok(Pass::settled(carrier)), identity })
-            }
-            Step::Done(decision) => GateStep::Done(Decided { decision, identity }),
-            Step::Ask(question) => GateStep::Ask(question),
-        }
-    }
-
-    /// Asks the store and decides by its answer.
-    pub(crate) async fn ask(&self, question: Box<Question>, method: Option<&str>) -> Decided {
-        let mut identity = None;
-        let method = &Needed::named(method.unwrap_or(DOUBT));
-        let found = self.authenticator.ask(&question).await;
-        let decision = self.authenticator.conclude(&question, found, method, &mut identity);
-        Decided { decision, identity }
-    }
-
     /// Does what needs the whole request, and names who may pass.
     ///
     /// # Errors
@@ -102,18 +60,18 @@ impl Gate {
     /// [`Denial`], also for an anonymous request that is no preflight: a gateway
     /// that is told no user may keep the one that the client claims to be. It
     /// repeats nothing of the request.
-    pub(crate) fn settle(
+    pub(crate) fn finish(
         &self,
-        decided: Decided,
+        decision: Decision,
         request: &mut Parts,
     ) -> Result<Admission, Denial> {
-        let Decided { decision, identity } = decided;
-        let settled = self.authenticator.settle(decision, identity.as_ref(), request);
-        settled
-            .map_err(|denial| self.told(&denial))
-            .and_then(|_| self.admission(identity.as_ref()))
-            .inspect(|_| events::passed(identity.as_ref().map(Identity::slot)))
-            .inspect_err(events::denied)
+        let decision = decision.and_then(|pass| self.authenticator.finish(pass, request));
+        let admitted = decision.map_err(|denial| self.told(&denial)).and_then(|pass| {
+            let admission = self.admission(pass.identity.as_ref())?;
+            Ok((admission, pass.slot()))
+        });
+        let admitted = admitted.inspect(|(_, slot)| events::passed(*slot));
+        admitted.map(|(admission, _)| admission).inspect_err(events::denied)
     }
 
     fn admission(&self, identity: Option<&Identity>) -> Result<Admission, Denial> {

@@ -1,5 +1,6 @@
 //! Where a gateway names the method that its client asked for.
 
+use http::Method;
 use http::request::Parts;
 
 use crate::credentials::overrides::reads_as;
@@ -39,7 +40,7 @@ impl Profile {
     }
 
     /// The client's method, or `None` where it is in doubt.
-    pub(super) fn method(self, request: &Parts) -> Option<&str> {
+    pub(super) fn method(self, request: &Parts) -> Option<Method> {
         let (source, mut told) = match self {
             Self::OriginalMethod => (ORIGINAL, None),
             Self::ForwardedMethod => (FORWARDED, None),
@@ -55,7 +56,8 @@ impl Profile {
                 lines += usize::from(name == source);
             }
         }
-        told.filter(|method| lines == 1 && is_clear(method))
+        let told = told.filter(|method| lines == 1 && is_clear(method))?;
+        Method::from_bytes(told.as_bytes()).ok()
     }
 }
 
@@ -76,14 +78,18 @@ mod tests {
         request.body(()).unwrap().into_parts().0
     }
 
+    fn method(name: &str) -> Method {
+        name.parse().unwrap()
+    }
+
     #[test]
     fn each_profile_reads_its_own_source() {
         let original = request("GET", &[("x-original-method", "DELETE")]);
         let forwarded = request("GET", &[("x-forwarded-method", "PURGE")]);
         let own = request("PUT", &[]);
-        assert_eq!(Profile::OriginalMethod.method(&original), Some("DELETE"));
-        assert_eq!(Profile::ForwardedMethod.method(&forwarded), Some("PURGE"));
-        assert_eq!(Profile::OwnRequestLine.method(&own), Some("PUT"));
+        assert_eq!(Profile::OriginalMethod.method(&original), Some(method("DELETE")));
+        assert_eq!(Profile::ForwardedMethod.method(&forwarded), Some(method("PURGE")));
+        assert_eq!(Profile::OwnRequestLine.method(&own), Some(method("PUT")));
         assert_eq!(Profile::OriginalMethod.method(&forwarded), None);
         assert_eq!(Profile::ForwardedMethod.method(&original), None);
         assert_eq!(Profile::OwnRequestLine.method(&original), None);
@@ -95,7 +101,7 @@ mod tests {
         let both = request("PUT", &both);
         for profile in [Profile::OriginalMethod, Profile::ForwardedMethod, Profile::OwnRequestLine]
         {
-            assert_eq!(profile.method(&both), Some("PUT"));
+            assert_eq!(profile.method(&both), Some(method("PUT")));
         }
     }
 

@@ -6,14 +6,13 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use compact_str::CompactString;
 use http::header::{CACHE_CONTROL, CONTENT_LENGTH};
 use http::request::Parts;
 use http::{HeaderValue, Request, Response};
 use tower_service::Service;
 
-use super::gate::{Decided, GateStep};
 use super::{ForwardAuth, ForwardAuthBody, Settings};
+use crate::authenticate::{Decision, Step};
 
 impl<B> Service<Request<B>> for ForwardAuth {
     type Response = Response<ForwardAuthBody>;
@@ -27,16 +26,16 @@ impl<B> Service<Request<B>> for ForwardAuth {
     /// Answers without looking at the body, which is dropped unread.
     fn call(&mut self, request: Request<B>) -> ForwardAuthFuture {
         let (mut head, _body) = request.into_parts();
-        let method = self.settings.profile.method(&head).map(CompactString::from);
-        match self.settings.gate.begin(method.as_deref(), &mut head.headers) {
-            GateStep::Done(decided) => {
-                ForwardAuthFuture(State::Answered(Some(self.settings.answer(decided, head))))
+        let (method, gate) = (self.settings.profile.method(&head), &self.settings.gate);
+        match gate.authenticator.begin(method.as_ref(), None, &mut head.headers) {
+            Step::Decided(decision) => {
+                ForwardAuthFuture(State::Answered(Some(self.settings.answer(decision, head))))
             }
-            GateStep::Ask(question) => {
+            Step::Ask(question) => {
                 let settings = Arc::clone(&self.settings);
                 ForwardAuthFuture(State::Asking(Box::pin(async move {
-                    let decided = settings.gate.ask(question, method.as_deref()).await;
-                    settings.answer(decided, head)
+                    let decision = settings.gate.authenticator.ask(*question).await;
+                    settings.answer(decision, head)
                 })))
             }
         }
@@ -44,8 +43,8 @@ impl<B> Service<Request<B>> for ForwardAuth {
 }
 
 impl Settings {
-    fn answer(&self, decided: Decided, mut request: Parts) -> Response<ForwardAuthBody> {
-        match self.gate.settle(decided, &mut request) {
+    fn answer(&self, decision: Decision, mut request: Parts) -> Response<ForwardAuthBody> {
+        match self.gate.finish(decision, &mut request) {
             Ok(admission) => {
                 let mut response = Response::new(ForwardAuthBody::default());
                 // The room of the request's headers, not one of them: `hyper`

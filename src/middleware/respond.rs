@@ -10,11 +10,10 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response};
 
 use crate::account::Slot;
-use crate::authenticate::as_sent;
-use crate::credentials::{Carrier, Sources};
+use crate::authenticate::{Pass, as_sent};
+use crate::credentials::Sources;
 use crate::denial::{Denial, Realm, Renderer, is_grpc, keep_the_head, render_grpc};
 use crate::events;
-use crate::identity::Identity;
 
 /// Tells the owner of a request that it still uses the old token.
 const SLOT: HeaderName = HeaderName::from_static("api-token-slot");
@@ -81,15 +80,9 @@ impl Responder {
 
     /// What is to be done to the response to a request that passed.
     #[inline(always)]
-    pub(super) fn after(
-        &self,
-        carrier: Carrier,
-        identity: Option<&Identity>,
-        sources: &Sources,
-    ) -> After {
-        let backup = identity.is_some_and(|identity| identity.slot() == Slot::Backup);
-        let notice = backup && self.backup_notice;
-        match sources.own_header(carrier) {
+    pub(super) fn after(&self, pass: &Pass, sources: &Sources) -> After {
+        let notice = self.backup_notice && pass.slot() == Some(Slot::Backup);
+        match sources.own_header(pass.carrier) {
             Some(header) => After::Vary(Box::new(Vary { header: header.clone(), notice })),
             None if notice => After::BackupNotice,
             None => After::Nothing,
@@ -132,11 +125,10 @@ pub(super) struct Vary {
 impl After {
     /// Does it.
     #[inline(always)]
-    pub(super) fn apply<B>(&mut self, mut response: Response<B>) -> Response<B> {
+    pub(super) fn apply<B>(&mut self, response: &mut Response<B>) {
         if !matches!(self, Self::Nothing) {
             self.mark(response.headers_mut());
         }
-        response
     }
 
     #[cold]

@@ -6,19 +6,17 @@ use std::{fmt, mem};
 
 use bytes::Bytes;
 use http::request::Parts;
-use http::{Extensions, HeaderMap, Method, Request, Response};
+use http::{Method, Request, Response};
 use tower_service::Service;
 
 use super::future::ResponseFuture;
 use super::respond::{After, Responder};
 use super::room::Room;
 use super::{ResponseBody, TokenAuthLayer};
-use crate::authenticate::{Authenticator, Pass, Step, as_sent};
-use crate::credentials::Carrier;
+use crate::authenticate::{Authenticator, Decision, Step, as_sent};
 use crate::denial::{Denial, DenialKind, Reason};
 use crate::events::passed;
 use crate::identity::Identity;
-use crate::method::Needed;
 
 /// A service whose requests must carry an API token; made by
 /// [`TokenAuthLayer`].
@@ -77,75 +75,28 @@ where
 
     #[inline]
     fn call(&mut self, mut request: Request<B>) -> ResponseFuture<S, B> {
-        let method = match standard(request.method()) {
-            Some(method) if self.settings.counts_as.is_none() => method,
-            _ => return self.call_by_name(request),
-        };
-        let authenticator = &self.settings.authenticator;
-        let mut identity = None;
-        match authenticator.begin(method, request.headers_mut(), &mut identity) {
-            Step::Settled(carrier) => {
-                let after = self.settings.admit(carrier, &mut identity, &mut request);
-                // Nothing is left of it, and looking whether there is costs more.
-                mem::forget(identity);
-                ResponseFuture::running(self.inner.call(request), after)
+        let settings = &self.settings;
+        let sent = request.method().clone();
+        let counts_as = settings.counts_as(&mut request);
+        let headers = request.headers_mut();
+        match settings.authenticator.begin(Some(&sent), counts_as.as_ref(), headers) {
+            Step::Decided(decision) => match settings.admit(decision, &mut request) {
+                Ok(after) => ResponseFuture::running(self.inner.call(request), after),
+                Err(denial) => {
+                    // The service that was polled ready may hold a permit.
+                    drop(self.take_ready());
+                    ResponseFuture::denied(self.settings.deny(*denial, &mut request))
+                }
+            },
+            Step::Ask(question) => {
+                let settings = Arc::clone(settings);
+                ResponseFuture::asking(settings, *question, self.take_ready(), request)
             }
-            step => self.call_slowly(step, identity, request),
         }
     }
 }
 
 impl<S: Clone> TokenAuth<S> {
-    /// The way of a method that is no standard one, or where the host may name
-    /// another. Its name has to outlive the borrow of the request's headers.
-    #[cold]
-    fn call_by_name<B>(&mut self, request: Request<B>) -> ResponseFuture<S, B>
-    where
-        S: Service<Request<B>>,
-    {
-        let (mut head, body) = request.into_parts();
-        let (sent, counts_as) = (head.method.clone(), self.settings.counts_as(&mut head));
-        let method = counts_as.as_ref().unwrap_or(&sent);
-        let method = &Needed::in_place_of(sent.as_str(), method.as_str());
-        let (authenticator, mut identity) = (&self.settings.authenticator, None);
-        let step = authenticator.begin(method, &mut head.headers, &mut identity);
-        self.call_slowly(step, identity, Request::from_parts(head, body))
-    }
-
-    /// Goes on where the whole request, or the store, is needed.
-    #[cold]
-    fn call_slowly<B>(
-        &mut self,
-        step: Step,
-        mut identity: Option<Identity>,
-        request: Request<B>,
-    ) -> ResponseFuture<S, B>
-    where
-        S: Service<Request<B>>,
-    {
-        let (mut head, body) = request.into_parts();
-        let decision = match step {
-            Step::Settled(carrier) => Ok(Pass::settled(carrier)),
-            Step::Done(decision) => decision,
-            Step::Ask(question) => {
-                let (service, settings) = (self.take_ready(), Arc::clone(&self.settings));
-                return ResponseFuture::asking(settings, question, service, head, body);
-            }
-        };
-        match self.settings.authenticator.settle(decision, identity.as_ref(), &mut head) {
-            Ok(pass) => {
-                let mut request = Request::from_parts(head, body);
-                let after = self.settings.admit(pass.carrier, &mut identity, &mut request);
-                ResponseFuture::running(self.inner.call(request), after)
-            }
-            Err(denial) => {
-                // The service that was polled ready may hold a permit.
-                drop(self.take_ready());
-                ResponseFuture::denied(self.settings.deny(*denial, &mut head))
-            }
-        }
-    }
-
     /// The inner service that was polled ready, with its clone put in its
     /// place.
     fn take_ready(&mut self) -> S {
@@ -157,83 +108,71 @@ impl<S: Clone> TokenAuth<S> {
 impl Settings {
     /// The method that the host names in place of the request's own. It sees
     /// credentials marked as sensitive, as every function of the host's does.
-    fn counts_as(&self, request: &mut Parts) -> Option<Method> {
+    #[inline(always)]
+    fn counts_as<B>(&self, request: &mut Request<B>) -> Option<Method> {
         let counts_as = self.counts_as.as_ref()?;
-        if [Method::TRACE, Method::CONNECT].contains(&request.method) {
+        if [Method::TRACE, Method::CONNECT].contains(request.method()) {
             return None;
         }
-        self.authenticator.enabled_sources().mark(&mut request.headers);
-        as_sent(request, |request| counts_as(request))
+        self.authenticator.enabled_sources().mark(request.headers_mut());
+        with_head(request, |head| as_sent(head, |head| counts_as(head)))
     }
 
     /// Prepares a request that may pass, and says what to do to its response.
-    /// Takes the identity out.
     #[inline(always)]
     pub(super) fn admit<B>(
         self: &Arc<Self>,
-        carrier: Carrier,
-        identity: &mut Option<Identity>,
+        decision: Decision,
         request: &mut Request<B>,
-    ) -> After {
-        passed(identity.as_ref().map(Identity::slot));
+    ) -> Result<After, Box<Denial>> {
+        let mut pass = decision?;
+        if self.authenticator.is_unfinished(&pass) {
+            pass = with_head(request, |head| self.authenticator.finish(pass, head))?;
+        }
+        passed(pass.slot());
         let sources = self.authenticator.enabled_sources();
-        let after = self.responder.after(carrier, identity.as_ref(), sources);
+        let after = self.responder.after(&pass, sources);
         if self.strip_credentials {
-            self.strip(request.headers_mut());
-        }
-        match identity.take() {
-            Some(identity) => {
-                let extensions = request.extensions_mut();
-                self.room.make(extensions);
-                if let Some(outer) = extensions.insert(identity) {
-                    let_go(outer);
-                }
+            for name in sources.names() {
+                request.headers_mut().remove(name);
             }
-            None => self.mark_anonymous(request.extensions_mut()),
         }
-        after
-    }
-
-    #[cold]
-    fn mark_anonymous(self: &Arc<Self>, extensions: &mut Extensions) {
-        // An outer service's word about who this is does not hold here.
-        extensions.remove::<Identity>();
-        extensions.insert(Anonymous(Arc::clone(self)));
-    }
-
-    #[cold]
-    fn strip(&self, headers: &mut HeaderMap) {
-        for name in self.authenticator.enabled_sources().names() {
-            headers.remove(name);
+        let extensions = request.extensions_mut();
+        match pass.identity {
+            Some(identity) => {
+                self.room.make(extensions);
+                extensions.insert(identity);
+            }
+            None => {
+                // An outer service's word about who this is does not hold here.
+                extensions.remove::<Identity>();
+                extensions.insert(Anonymous(Arc::clone(self)));
+            }
         }
+        Ok(after)
     }
 
-    pub(super) fn deny(&self, denial: Denial, request: &mut Parts) -> Response<Bytes> {
-        self.responder.deny(denial, request, self.authenticator.enabled_sources())
+    pub(super) fn deny<B>(&self, denial: Denial, request: &mut Request<B>) -> Response<Bytes> {
+        let sources = self.authenticator.enabled_sources();
+        with_head(request, |head| self.responder.deny(denial, head, sources))
     }
 }
 
-/// What an outer service said about who this is.
-#[cold]
-fn let_go(outer: Identity) {
-    drop(outer);
+/// Lends the head of a request to what has to see it whole.
+fn with_head<B, T>(request: &mut Request<B>, look: impl FnOnce(&mut Parts) -> T) -> T {
+    let (mut head, ()) = Request::new(()).into_parts();
+    swap_head(request, &mut head);
+    let seen = look(&mut head);
+    swap_head(request, &mut head);
+    seen
 }
 
-/// A request's method if it is a standard one, without comparing texts.
-#[inline]
-fn standard(method: &Method) -> Option<&'static Needed<'static>> {
-    match *method {
-        Method::GET => Some(&Needed::GET),
-        Method::HEAD => Some(&Needed::HEAD),
-        Method::POST => Some(&Needed::POST),
-        Method::PUT => Some(&Needed::PUT),
-        Method::DELETE => Some(&Needed::DELETE),
-        Method::PATCH => Some(&Needed::PATCH),
-        Method::OPTIONS => Some(&Needed::OPTIONS),
-        Method::TRACE => Some(&Needed::TRACE),
-        Method::CONNECT => Some(&Needed::CONNECT),
-        _ => None,
-    }
+fn swap_head<B>(request: &mut Request<B>, head: &mut Parts) {
+    mem::swap(request.method_mut(), &mut head.method);
+    mem::swap(request.uri_mut(), &mut head.uri);
+    mem::swap(request.version_mut(), &mut head.version);
+    mem::swap(request.headers_mut(), &mut head.headers);
+    mem::swap(request.extensions_mut(), &mut head.extensions);
 }
 
 /// In the extensions of a request that passed without an identity, so that a
@@ -264,6 +203,8 @@ impl Anonymous {
     #[must_use]
     pub fn deny(&self, request: &Parts) -> Response<Bytes> {
         let denial = Denial::because(DenialKind::MissingCredential, Reason::Anonymous);
-        self.0.deny(denial, &mut request.clone())
+        let Self(settings) = self;
+        let sources = settings.authenticator.enabled_sources();
+        settings.responder.deny(denial, &mut request.clone(), sources)
     }
 }

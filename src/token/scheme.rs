@@ -136,8 +136,12 @@ impl TokenScheme {
 
     /// The version of each key, the current one first.
     fn versions(&self) -> impl Iterator<Item = PepperVersion> {
-        let all = std::iter::once(&self.pepper).chain(&self.former);
-        all.map(|pepper| pepper.as_ref().map_or(PepperVersion::NONE, Pepper::version))
+        self.keys().map(|key| key.as_ref().map_or(PepperVersion::NONE, Pepper::version))
+    }
+
+    /// What digests are made with, the current key first; `None` for no key.
+    fn keys(&self) -> impl Iterator<Item = &Option<Pepper>> {
+        std::iter::once(&self.pepper).chain(&self.former)
     }
 
     /// The check value of each pepper, that of the current one first.
@@ -196,19 +200,10 @@ impl TokenScheme {
         }
     }
 
-    /// Whether `text` is at first sight a token of this host's: the prefix in
-    /// use, the generated length, letters and digits. What is not may still be
-    /// one, and is looked at closely.
+    /// Whether `text` has a listed prefix and the length of a generated token.
     #[inline]
-    pub(crate) fn is_plainly_own(&self, text: &[u8]) -> bool {
-        self.prefix.is_plainly_of(text)
-    }
-
-    /// Whether `text` could name a token at all, judged without the check sum:
-    /// what is refused here is refused whatever any store says.
-    #[inline]
-    pub(crate) fn may_be_token(&self, text: &[u8]) -> bool {
-        self.accept_foreign || self.prefix_of(text).is_some()
+    pub(crate) fn has_shape(&self, text: &[u8]) -> bool {
+        self.prefix_of(text).is_some()
     }
 
     /// Whether a store may be asked for `text` after memory did not know it.
@@ -235,18 +230,11 @@ impl TokenScheme {
         stored(sha256, self.pepper.as_ref())
     }
 
-    #[inline(always)]
-    pub(crate) fn current_digest(&self, text: &[u8]) -> TokenDigest {
-        match &self.pepper {
-            None => TokenDigest::from_bytes(sha256(text)),
-            Some(pepper) => peppered(text, pepper),
-        }
-    }
-
-    /// The digests under the former keys.
-    pub(crate) fn former_digests(&self, text: &[u8]) -> impl Iterator<Item = StoredDigest> {
-        let sha256 = if self.former.is_empty() { [0; 32] } else { sha256(text) };
-        self.former_digests_of_sha256(sha256)
+    /// The digests that a presented token may be stored under: that under the
+    /// current key, and then those under the former ones.
+    pub(crate) fn digests(&self, text: &[u8]) -> impl Iterator<Item = TokenDigest> {
+        let sha256 = sha256(text);
+        self.keys().map(move |key| stored(&sha256, key.as_ref()).digest)
     }
 
     pub(crate) fn former_digests_of_sha256(
@@ -261,11 +249,6 @@ impl TokenScheme {
     pub fn knows(&self, version: PepperVersion) -> bool {
         self.versions().any(|known| known == version)
     }
-}
-
-#[cold]
-fn peppered(text: &[u8], pepper: &Pepper) -> TokenDigest {
-    pepper.apply(&sha256(text))
 }
 
 #[cfg(test)]
@@ -285,7 +268,7 @@ mod tests {
         let text = token.expose_secret().as_bytes();
         assert_eq!(old.form(text), TokenForm::Generated);
         assert_eq!(new.form(text), TokenForm::Foreign);
-        assert!(!new.admits(text) && !new.may_be_token(text));
+        assert!(!new.admits(text) && !new.has_shape(text));
         let both = new.clone().former_prefix(TokenPrefix::standard());
         assert_eq!(both.form(text), TokenForm::Generated);
         assert!(new.accept_foreign_tokens(true).admits(text));
@@ -304,10 +287,11 @@ mod tests {
     #[test]
     fn two_versions_give_two_digests_and_never_the_same_one() {
         let scheme = TokenScheme::default().pepper(pepper(2)).unwrap();
-        assert_eq!(scheme.former_digests(b"x").count(), 0);
+        assert_eq!(scheme.digests(b"x").count(), 1);
         let scheme = scheme.former_pepper(pepper(1)).unwrap();
-        let former = scheme.former_digests(b"x").next().unwrap();
-        assert_ne!(scheme.current_digest(b"x"), former.digest);
+        let [current, second] = scheme.digests(b"x").collect::<Vec<_>>().try_into().unwrap();
+        let former = scheme.former_digests_of_sha256(sha256(b"x")).next().unwrap();
+        assert!(current != former.digest && second == former.digest);
         assert_eq!(former.pepper.as_u16(), 1);
         assert!(scheme.knows(former.pepper) && !scheme.knows(PepperVersion::NONE));
         assert!(scheme.former_pepper(pepper(2)).is_err());
@@ -319,7 +303,7 @@ mod tests {
         let scheme = scheme.former_pepper(pepper(2)).unwrap().former_pepper(pepper(1)).unwrap();
         let scheme = scheme.formerly_without_pepper().unwrap();
         let versions: Vec<_> =
-            scheme.former_digests(b"x").map(|former| former.pepper.as_u16()).collect();
+            scheme.former_digests_of_sha256([0; 32]).map(|former| former.pepper.as_u16()).collect();
         assert_eq!(versions, [2, 1, 0]);
         for version in [0, 1, 2, 3] {
             assert!(scheme.knows(PepperVersion::from_u16(version)), "{version}");
@@ -353,8 +337,8 @@ mod tests {
         assert!(TokenScheme::default().formerly_without_pepper().is_err());
         let scheme = TokenScheme::default().pepper(pepper(1)).unwrap();
         let scheme = scheme.formerly_without_pepper().unwrap();
-        let plain = TokenScheme::default().current_digest(b"x");
-        assert_eq!(scheme.former_digests(b"x").next().unwrap().digest, plain);
+        let plain = TokenScheme::default().digests(b"x").next();
+        assert_eq!(scheme.digests(b"x").nth(1), plain);
         assert!(scheme.knows(PepperVersion::NONE));
     }
 }
