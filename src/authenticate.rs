@@ -66,16 +66,6 @@ struct Claim<'r> {
     carrier: Carrier,
 }
 
-/// What memory knows of a digest.
-enum Peeked {
-    /// Nothing: the store has to be asked.
-    Unknown,
-    /// That no account names it.
-    Nobody,
-    /// The account that names it, by which this is decided.
-    Account(Decision),
-}
-
 /// What a store has to be asked, and the [`Claim`] that is judged by its answer.
 pub(crate) struct Question {
     /// To be asked for one after the other.
@@ -142,7 +132,7 @@ impl Authenticator {
     /// and garbage is still refused before any store is asked. A token that has
     /// ended goes the way of one that never was: nobody learns which it is from what
     /// is asked.
-    #[inline(always)]
+    #[inline]
     fn look_up(&self, text: &[u8], claim: &Claim<'_>) -> Step {
         if !self.scheme.has_shape(text)
             && let Some(denial) = self.unfit(text)
@@ -151,13 +141,17 @@ impl Authenticator {
         }
         let (mut unknown, mut known) = (Vec::new(), None);
         for digest in self.scheme.digests(text) {
-            match self.peek(&digest, claim) {
-                Peeked::Unknown => unknown.push(digest),
-                Peeked::Nobody => {}
-                Peeked::Account(Err(denial)) if denial.kind() == DenialKind::InvalidToken => {
+            let mut decision = None;
+            let is_known = self.store().peek(&digest, &mut |account| {
+                decision = account.map(|account| self.judge(account, &digest, claim));
+            });
+            match decision {
+                Some(Err(denial)) if denial.kind() == DenialKind::InvalidToken => {
                     known = known.or(Some(denial));
                 }
-                Peeked::Account(decision) => return Step::Decided(decision),
+                Some(decision) => return Step::Decided(decision),
+                None if is_known => {}
+                None => unknown.push(digest),
             }
         }
         match self.unfit(text) {
@@ -179,20 +173,6 @@ impl Authenticator {
             TokenForm::Damaged => Some(invalid(Reason::Damaged)),
             TokenForm::Foreign if !self.scheme.accepts_foreign() => Some(invalid(Reason::Foreign)),
             TokenForm::Foreign | TokenForm::Generated => None,
-        }
-    }
-
-    /// What memory knows of a digest.
-    #[inline(always)]
-    fn peek(&self, digest: &TokenDigest, claim: &Claim<'_>) -> Peeked {
-        let mut decision = None;
-        let is_known = self.store().peek(digest, &mut |account| {
-            decision = account.map(|account| self.judge(account, digest, claim));
-        });
-        match decision {
-            Some(decision) => Peeked::Account(decision),
-            None if is_known => Peeked::Nobody,
-            None => Peeked::Unknown,
         }
     }
 
@@ -220,7 +200,7 @@ impl Authenticator {
 
     /// Decides by the account that names the digest. The method comes last: 403
     /// is told only to the holder of a live token.
-    #[inline(always)]
+    #[inline]
     fn judge(&self, account: &Account, digest: &TokenDigest, claim: &Claim<'_>) -> Decision {
         let Some((slot, token)) = self.live(account, digest, claim.user) else {
             return Err(self.not_live(account, digest, claim.user));
@@ -237,8 +217,8 @@ impl Authenticator {
     }
 
     /// The live token with that digest, if the account is that of the user named
-    /// beside it.
-    #[inline(always)]
+    /// beside it. A pending token is no token yet: it is in neither slot.
+    #[inline]
     fn live<'a>(
         &self,
         account: &'a Account,

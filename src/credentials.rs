@@ -193,7 +193,7 @@ impl<'h> Presented<'h> {
     /// # Errors
     ///
     /// [`RequestFault`] if there are several or the one is malformed.
-    #[inline(always)]
+    #[inline]
     pub(crate) fn credential(&self, sources: &Sources) -> Result<Option<Secret<'h>>, RequestFault> {
         let in_authorization = match self.authorization.filter(|_| sources.authorization()) {
             Some(_) if self.repeated_authorization => return Err(RequestFault::RepeatedCredential),
@@ -244,7 +244,7 @@ impl Sources {
     /// The credential in an `Authorization` header. One of a scheme that is not
     /// enabled, or of none, counts as no authentication information (RFC 6750
     /// section 3.1).
-    #[inline(always)]
+    #[inline]
     fn in_authorization<'h>(&self, value: &'h [u8]) -> Result<Option<Secret<'h>>, RequestFault> {
         for source in self.sources.iter().filter(|source| *source.header() == AUTHORIZATION) {
             if let Some(secret) = source.read(value)? {

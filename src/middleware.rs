@@ -27,8 +27,8 @@
 mod body;
 mod future;
 mod layer;
+mod preallocated;
 mod respond;
-mod room;
 mod same_body;
 mod service;
 

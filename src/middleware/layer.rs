@@ -7,8 +7,8 @@ use http::request::Parts;
 use http::{Method, Response};
 use tower_layer::Layer;
 
+use super::preallocated::Preallocated;
 use super::respond::{Responder, Statuses};
-use super::room::Room;
 use super::service::Settings;
 use super::{SameBody, TokenAuth};
 use crate::ConfigError;
@@ -45,9 +45,14 @@ pub struct TokenAuthLayer {
 impl From<Authenticator> for TokenAuthLayer {
     fn from(authenticator: Authenticator) -> Self {
         let responder = Responder::default();
-        let (counts_as, room) = (None, Room::new());
-        let settings =
-            Settings { authenticator, responder, strip_credentials: false, counts_as, room };
+        let (counts_as, preallocated) = (None, Preallocated::new());
+        let settings = Settings {
+            authenticator,
+            responder,
+            strip_credentials: false,
+            counts_as,
+            preallocated,
+        };
         Self { settings: Arc::new(settings) }
     }
 }

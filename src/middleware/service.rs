@@ -10,8 +10,8 @@ use http::{Method, Request, Response};
 use tower_service::Service;
 
 use super::future::ResponseFuture;
+use super::preallocated::Preallocated;
 use super::respond::{After, Responder};
-use super::room::Room;
 use super::{ResponseBody, TokenAuthLayer};
 use crate::authenticate::{Authenticator, Decision, Step, as_sent};
 use crate::denial::{Denial, DenialKind, Reason};
@@ -33,7 +33,7 @@ pub(super) struct Settings {
     pub(super) responder: Responder,
     pub(super) strip_credentials: bool,
     pub(super) counts_as: Option<Arc<CountsAs>>,
-    pub(super) room: Room,
+    pub(super) preallocated: Preallocated,
 }
 
 /// Names the method that a request is judged by, if it is not its own.
@@ -108,7 +108,7 @@ impl<S: Clone> TokenAuth<S> {
 impl Settings {
     /// The method that the host names in place of the request's own. It sees
     /// credentials marked as sensitive, as every function of the host's does.
-    #[inline(always)]
+    #[inline]
     fn counts_as<B>(&self, request: &mut Request<B>) -> Option<Method> {
         let counts_as = self.counts_as.as_ref()?;
         if [Method::TRACE, Method::CONNECT].contains(request.method()) {
@@ -119,7 +119,7 @@ impl Settings {
     }
 
     /// Prepares a request that may pass, and says what to do to its response.
-    #[inline(always)]
+    #[inline]
     pub(super) fn admit<B>(
         self: &Arc<Self>,
         decision: Decision,
@@ -140,7 +140,7 @@ impl Settings {
         let extensions = request.extensions_mut();
         match pass.identity {
             Some(identity) => {
-                self.room.make(extensions);
+                self.preallocated.reserve(extensions);
                 extensions.insert(identity);
             }
             None => {

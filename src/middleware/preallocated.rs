@@ -8,9 +8,9 @@ use http::Extensions;
 /// puts in by itself; with an identity before them it is made twice, and that
 /// costs more than a copy of this one.
 #[derive(Clone, Debug)]
-pub(super) struct Room(Extensions);
+pub(super) struct Preallocated(Extensions);
 
-impl Room {
+impl Preallocated {
     pub(super) fn new() -> Self {
         let mut extensions = Extensions::new();
         // Room cannot be asked for: more than three types make it, and clearing
@@ -25,7 +25,7 @@ impl Room {
 
     /// Makes room in extensions that have none yet.
     #[inline]
-    pub(super) fn make(&self, extensions: &mut Extensions) {
+    pub(super) fn reserve(&self, extensions: &mut Extensions) {
         if extensions.is_empty() {
             *extensions = self.0.clone();
         }
