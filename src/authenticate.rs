@@ -132,7 +132,7 @@ impl Authenticator {
     /// and garbage is still refused before any store is asked. A token that has
     /// ended goes the way of one that never was: nobody learns which it is from what
     /// is asked.
-    #[inline]
+    #[inline(always)]
     fn look_up(&self, text: &[u8], claim: &Claim<'_>) -> Step {
         if !self.scheme.has_shape(text)
             && let Some(denial) = self.unfit(text)
@@ -200,7 +200,7 @@ impl Authenticator {
 
     /// Decides by the account that names the digest. The method comes last: 403
     /// is told only to the holder of a live token.
-    #[inline]
+    #[inline(always)]
     fn judge(&self, account: &Account, digest: &TokenDigest, claim: &Claim<'_>) -> Decision {
         let Some((slot, token)) = self.live(account, digest, claim.user) else {
             return Err(self.not_live(account, digest, claim.user));

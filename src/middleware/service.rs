@@ -119,7 +119,7 @@ impl Settings {
     }
 
     /// Prepares a request that may pass, and says what to do to its response.
-    #[inline]
+    #[inline(always)]
     pub(super) fn admit<B>(
         self: &Arc<Self>,
         decision: Decision,
