@@ -5,6 +5,7 @@
 //! policy and stands in [`rotation`](crate::rotation).
 
 mod builder;
+mod extension;
 mod mark;
 mod pending;
 mod retired;
@@ -12,9 +13,12 @@ mod revision;
 mod slot;
 mod token;
 
+use std::any::Any;
+
 use subtle::ConstantTimeEq;
 
 pub use self::builder::AccountBuilder;
+pub(crate) use self::extension::Extension;
 pub(crate) use self::mark::UseMark;
 pub use self::pending::{Confirmed, Pending};
 pub use self::retired::{Ending, Retired};
@@ -51,6 +55,7 @@ pub struct Account {
     pub(crate) methods: MethodSet,
     /// Boxed: few accounts have one, and millions of accounts stand in memory.
     pub(crate) backup: Option<Box<TokenRecord>>,
+    pub(crate) extension: Extension,
     pub(crate) primary: Option<TokenRecord>,
     pub(crate) revision: Revision,
     /// Boxed, as the backup.
@@ -70,6 +75,7 @@ impl Account {
             user,
             revision: Revision::ABSENT,
             methods: MethodSet::empty(),
+            extension: Extension::NONE,
             primary: None,
             backup: None,
             pending: None,
@@ -109,6 +115,13 @@ impl Account {
     #[must_use]
     pub const fn methods(&self) -> &MethodSet {
         &self.methods
+    }
+
+    /// The host's own value, if there is one of that type; see
+    /// [`AccountBuilder::extension`].
+    #[must_use]
+    pub fn extension<T: Any>(&self) -> Option<&T> {
+        self.extension.get()
     }
 
     /// The token to use, expired or not.

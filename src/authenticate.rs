@@ -212,7 +212,8 @@ impl Authenticator {
             all_granted(overrides, methods)?;
         }
         let first_use = self.usage.as_ref().is_some_and(|usage| usage.mark(token));
-        let identity = Identity::new(account.user().clone(), methods.clone(), token.id, slot);
+        let (user, extension) = (account.user().clone(), account.extension.clone());
+        let identity = Identity::new(user, methods.clone(), token.id, slot, extension);
         Ok(Pass { identity: Some(identity), carrier: claim.carrier, first_use })
     }
 

@@ -1,12 +1,13 @@
 //! Who is meant: users, the actors behind changes, and the identity that a
 //! request's handler is given.
 
+use std::any::Any;
 use std::fmt;
 
 use compact_str::CompactString;
 
 use crate::ValueError;
-use crate::account::Slot;
+use crate::account::{Extension, Slot};
 use crate::method::MethodSet;
 use crate::token::TokenId;
 
@@ -122,11 +123,18 @@ pub struct Identity {
     methods: MethodSet,
     token: TokenId,
     slot: Slot,
+    extension: Extension,
 }
 
 impl Identity {
-    pub(crate) const fn new(user: UserId, methods: MethodSet, token: TokenId, slot: Slot) -> Self {
-        Self { user, methods, token, slot }
+    pub(crate) const fn new(
+        user: UserId,
+        methods: MethodSet,
+        token: TokenId,
+        slot: Slot,
+        extension: Extension,
+    ) -> Self {
+        Self { user, methods, token, slot, extension }
     }
 
     /// The user whom the token identifies.
@@ -151,6 +159,14 @@ impl Identity {
     #[must_use]
     pub const fn methods(&self) -> &MethodSet {
         &self.methods
+    }
+
+    /// The value that the host's own store has put beside the account, if there is
+    /// one of that type; see
+    /// [`AccountBuilder::extension`](crate::account::AccountBuilder::extension).
+    #[must_use]
+    pub fn extension<T: Any>(&self) -> Option<&T> {
+        self.extension.get()
     }
 }
 

@@ -14,9 +14,9 @@ use tower_api_token::denial::{Denial, DenialKind};
 use tower_api_token::identity::{Actor, UserId};
 use tower_api_token::manage::{Confirmation, Problem};
 use tower_api_token::method::MethodSet;
-use tower_api_token::store::MemoryStore;
+use tower_api_token::store::{MemoryStore, StoreError, TokenStore};
 use tower_api_token::time::Timestamp;
-use tower_api_token::token::{Token, TokenHint, TokenId, TokenScheme};
+use tower_api_token::token::{Token, TokenDigest, TokenHint, TokenId, TokenScheme};
 use tower_api_token::usage::UsageRecorder;
 use tower_api_token::{Identity, TokenAuthLayer, TokenManager};
 
@@ -46,6 +46,47 @@ fn layer(token: &str) -> TokenAuthLayer {
     let store = MemoryStore::new();
     store.insert(alice.build().unwrap()).unwrap();
     TokenAuthLayer::new(store)
+}
+
+/// A host's own key table, which knows scopes.
+struct Keys(UserId, TokenRecord);
+
+struct Scopes(&'static [&'static str]);
+
+#[async_trait::async_trait]
+impl TokenStore for Keys {
+    async fn find(&self, _: &TokenDigest) -> Result<Option<Arc<Account>>, StoreError> {
+        let account = Account::builder(self.0.clone())
+            .methods(MethodSet::new(["GET"]).unwrap())
+            .primary(self.1.clone())
+            .extension(Arc::new(Scopes(&["orders:read"])));
+        Ok(Some(Arc::new(account.build().unwrap())))
+    }
+}
+
+#[tokio::test]
+async fn scopes_of_a_hosts_own_store_reach_the_handler_and_the_hosts_own_check() {
+    async fn scopes(identity: Identity) -> String {
+        assert!(identity.extension::<String>().is_none(), "of another type");
+        assert!(!format!("{identity:?}").contains("orders"), "Debug shows no value");
+        identity.extension::<Scopes>().unwrap().0.join(" ")
+    }
+    let token = generated::token("tat");
+    let digest = TokenScheme::default().digest(&Token::parse(&token).unwrap());
+    let (id, made_at) = (TokenId::from_u64(1), Timestamp::default());
+    let record = TokenRecord::new(id, digest, TokenHint::unknown(), made_at);
+    let keys = Arc::new(Keys(UserId::new("alice").unwrap(), record));
+    let ask_with = |scope: &'static str| {
+        let layer = TokenAuthLayer::new(Arc::clone(&keys)).also_require(move |identity, _| {
+            identity.extension::<Scopes>().is_some_and(|scopes| scopes.0.contains(&scope))
+        });
+        let router = Router::new().route("/scopes", get(scopes)).layer(layer);
+        ask(router, "GET", "/scopes", Some(&token))
+    };
+    let answer = ask_with("orders:read").await;
+    assert_eq!((answer.status, answer.body.as_str()), (StatusCode::OK, "orders:read"));
+    let answer = ask_with("orders:write").await;
+    assert_eq!(answer.denial, Some(DenialKind::PrivilegeMissing));
 }
 
 /// A change that the rules refuse, as a host's own handler answers it.

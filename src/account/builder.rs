@@ -1,6 +1,9 @@
 //! Putting an account together from its parts.
 
-use super::{Account, Confirmed, Pending, Retired, Revision, TokenRecord};
+use std::any::Any;
+use std::sync::Arc;
+
+use super::{Account, Confirmed, Extension, Pending, Retired, Revision, TokenRecord};
 use crate::ValueError;
 use crate::identity::UserId;
 use crate::method::MethodSet;
@@ -63,6 +66,39 @@ impl AccountBuilder {
     /// The last confirmation that took effect. Default: none.
     pub fn confirmed(mut self, confirmed: Confirmed) -> Self {
         self.0.confirmed = Some(Box::new(confirmed));
+        self
+    }
+
+    /// A value of the host's own, such as the scopes that its key table has for
+    /// the user. [`Identity::extension`](crate::Identity::extension) hands it to
+    /// handlers and to
+    /// [`also_require`](crate::TokenAuthLayer::also_require). Default: none.
+    ///
+    /// A host's own store sets it, with each account that it gives out. It is no
+    /// part of the account's state: this crate's stores never write it into a
+    /// database, a change of the account keeps it as it was read, accounts that
+    /// differ by it alone are equal, and `Debug` shows only that it is there.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use tower_api_token::account::Account;
+    /// use tower_api_token::identity::UserId;
+    /// use tower_api_token::{TokenAuthLayer, store::MemoryStore};
+    ///
+    /// struct Scopes(Vec<String>);
+    ///
+    /// let scopes = Arc::new(Scopes(vec!["orders:read".to_owned()]));
+    /// let account = Account::builder(UserId::new("alice")?).extension(scopes).build()?;
+    /// assert_eq!(account.extension::<Scopes>().unwrap().0, ["orders:read"]);
+    ///
+    /// let layer = TokenAuthLayer::new(MemoryStore::new()).also_require(|identity, _| {
+    ///     let scopes = identity.extension::<Scopes>();
+    ///     scopes.is_some_and(|scopes| scopes.0.iter().any(|scope| scope == "orders:read"))
+    /// });
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn extension<T: Any + Send + Sync>(mut self, value: Arc<T>) -> Self {
+        self.0.extension = Extension::new(value);
         self
     }
 

@@ -15,7 +15,9 @@ pub(crate) use self::history::{decode_actor, decode_event, encode_actor, encode_
 use self::sealed::SealedForm;
 use super::{StoreError, StoreErrorKind};
 use crate::ValueError;
-use crate::account::{Account, Confirmed, Ending, Pending, Retired, Revision, TokenRecord};
+use crate::account::{
+    Account, Confirmed, Ending, Extension, Pending, Retired, Revision, TokenRecord,
+};
 use crate::identity::UserId;
 use crate::method::MethodSet;
 use crate::time::Timestamp;
@@ -160,6 +162,7 @@ impl<'a> AccountForm<'a> {
             user: UserId::new(self.user).map_err(RecordError::User)?,
             revision: Revision::from_u64(self.revision),
             methods: self.methods.methods().map_err(RecordError::Method)?,
+            extension: Extension::NONE,
             primary: self.primary.map(|primary| primary.record()).transpose()?,
             backup: self.backup.map(|backup| backup.record().map(Box::new)).transpose()?,
             pending: self.pending.map(|pending| pending.pending()).transpose()?,
