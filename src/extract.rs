@@ -21,7 +21,6 @@
 use axum_core::body::Body;
 use axum_core::extract::{FromRequestParts, OptionalFromRequestParts};
 use axum_core::response::{IntoResponse, Response};
-use bytes::Bytes;
 use http::StatusCode;
 use http::request::Parts;
 
@@ -30,43 +29,6 @@ use crate::manage::Problem;
 use crate::middleware::Anonymous;
 #[cfg(doc)]
 use crate::middleware::TokenAuthLayer;
-
-/// Why a handler was not given an [`Identity`].
-#[derive(Debug)]
-pub struct IdentityRejection(Rejection);
-
-#[derive(Debug)]
-enum Rejection {
-    Anonymous(http::Response<Bytes>),
-    NoLayer,
-}
-
-impl IdentityRejection {
-    const NO_LAYER: Self = Self(Rejection::NoLayer);
-
-    /// The status of the response: 401 for an anonymous request, 500 where the
-    /// layer is missing.
-    #[must_use]
-    pub fn status(&self) -> StatusCode {
-        match &self.0 {
-            Rejection::Anonymous(response) => response.status(),
-            Rejection::NoLayer => StatusCode::INTERNAL_SERVER_ERROR,
-        }
-    }
-}
-
-impl IntoResponse for IdentityRejection {
-    fn into_response(self) -> Response {
-        let status = self.status();
-        match self.0 {
-            Rejection::Anonymous(response) => response.map(Body::from),
-            Rejection::NoLayer => {
-                let text = "this route is not behind tower_api_token::TokenAuthLayer";
-                (status, text).into_response()
-            }
-        }
-    }
-}
 
 /// As [`to_response`](Problem::to_response); the problem itself is in the
 /// response's extensions.
@@ -78,27 +40,31 @@ impl IntoResponse for Problem {
     }
 }
 
+/// The rejection is the answer itself: 401 for an anonymous request, 500 where
+/// the layer is missing.
 impl<S: Sync> FromRequestParts<S> for Identity {
-    type Rejection = IdentityRejection;
+    type Rejection = Response;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, IdentityRejection> {
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Response> {
         if let Some(identity) = parts.extensions.get::<Self>() {
             return Ok(identity.clone());
         }
-        let anonymous = parts.extensions.get::<Anonymous>().ok_or(IdentityRejection::NO_LAYER)?;
-        Err(IdentityRejection(Rejection::Anonymous(anonymous.deny(parts))))
+        let anonymous = parts.extensions.get::<Anonymous>().ok_or_else(no_layer)?;
+        Err(anonymous.deny(parts).map(Body::from))
     }
 }
 
 impl<S: Sync> OptionalFromRequestParts<S> for Identity {
-    type Rejection = IdentityRejection;
+    type Rejection = Response;
 
-    async fn from_request_parts(
-        parts: &mut Parts,
-        _: &S,
-    ) -> Result<Option<Self>, IdentityRejection> {
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Response> {
         let identity = parts.extensions.get::<Self>().cloned();
         let met_layer = identity.is_some() || parts.extensions.get::<Anonymous>().is_some();
-        if met_layer { Ok(identity) } else { Err(IdentityRejection::NO_LAYER) }
+        if met_layer { Ok(identity) } else { Err(no_layer()) }
     }
+}
+
+fn no_layer() -> Response {
+    let text = "this route is not behind tower_api_token::TokenAuthLayer";
+    (StatusCode::INTERNAL_SERVER_ERROR, text).into_response()
 }

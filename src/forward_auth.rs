@@ -46,7 +46,6 @@
 //! every revocation by that time, and must keep them apart by token *and*
 //! method.
 
-mod body;
 pub(crate) mod gate;
 mod identity;
 pub(crate) mod profile;
@@ -54,7 +53,6 @@ mod service;
 
 use std::sync::Arc;
 
-pub use self::body::ForwardAuthBody;
 use self::gate::Gate;
 pub use self::identity::IdentityHeaders;
 pub use self::profile::Profile;

@@ -142,7 +142,7 @@ pub use self::outcome::{Delivery, GeneratedPrimary, IssuedToken, ResentConfirmat
 pub use self::problem::Problem;
 pub use self::reveal::RevealError;
 use self::tasks::Tasks;
-pub use self::view::{AccountSummary, AccountView, PendingView, SummaryPage, TokenView};
+pub use self::view::{AccountSummary, AccountView, PendingView, TokenView};
 use crate::audit::AuditEntry;
 use crate::events::Events;
 use crate::identity::{Actor, UserId};

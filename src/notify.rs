@@ -3,7 +3,7 @@
 //!
 //! | notifier | for |
 //! |---|---|
-//! | [`NotifyFn`] | a closure: a queue, a mail program, a test |
+//! | a closure | a queue, a mail program, a test |
 //! | [`DirectoryNotifier`] | development: one file for each message |
 //! | `SmtpNotifier` | mail, by way of a server (feature `smtp`) |
 //!
@@ -12,7 +12,6 @@
 //! own time; one that fails or is never heard of again undoes nothing.
 
 mod directory;
-mod function;
 mod link;
 #[cfg(feature = "smtp")]
 mod smtp;
@@ -22,7 +21,6 @@ use std::error::Error;
 use async_trait::async_trait;
 
 pub use self::directory::DirectoryNotifier;
-pub use self::function::NotifyFn;
 pub use self::link::{ConfirmationLink, LinkBase};
 #[cfg(feature = "smtp")]
 pub use self::smtp::{MailDirectory, Mailbox, SmtpError, SmtpErrorKind, SmtpNotifier, SmtpServer};
@@ -74,6 +72,35 @@ pub trait Notifier: Send + Sync + 'static {
     async fn notice(&self, notice: &Notice) -> Result<(), NotifyError> {
         let _ = notice;
         Ok(())
+    }
+}
+
+/// A closure is handed each confirmation, and answers with a future; notices are
+/// dropped.
+///
+/// ```
+/// use std::sync::mpsc;
+/// use tower_api_token::TokenManager;
+/// use tower_api_token::notify::{ConfirmationMessage, NotifyError};
+/// use tower_api_token::store::MemoryStore;
+///
+/// let (queue, messages) = mpsc::channel();
+/// let manager = TokenManager::builder(MemoryStore::new()).notifier(
+///     move |message: ConfirmationMessage| {
+///         let queued = queue.send(message).map_err(|_| NotifyError::new("the queue is gone"));
+///         async move { queued }
+///     },
+/// );
+/// # let _ = (manager, messages);
+/// ```
+#[async_trait]
+impl<F, R> Notifier for F
+where
+    F: Fn(ConfirmationMessage) -> R + Send + Sync + 'static,
+    R: Future<Output = Result<(), NotifyError>> + Send,
+{
+    async fn confirmation(&self, message: &ConfirmationMessage) -> Result<(), NotifyError> {
+        self(message.clone()).await
     }
 }
 

@@ -68,7 +68,7 @@ pub(crate) use self::late::{LateWrite, NotBegun};
 pub use self::memory::MemoryStore;
 #[cfg(feature = "metrics")]
 pub use self::metrics::WithMetrics;
-pub use self::page::{AccountPage, HistoryPage, PageSize};
+pub use self::page::{Page, PageSize};
 #[cfg(feature = "postgres")]
 pub use self::postgres::PostgresStore;
 #[cfg(feature = "redis")]
@@ -81,6 +81,7 @@ pub use self::sqlite::{
 #[cfg(feature = "tokio")]
 pub use self::timeout::WithTimeout;
 use crate::account::{Account, Revision};
+use crate::audit::AuditEntry;
 use crate::identity::UserId;
 use crate::token::{PepperCheck, PepperChecks, PepperVersion, TokenDigest, TokenPrefix};
 
@@ -207,8 +208,11 @@ pub trait AccountStore: TokenStore {
     /// # Errors
     ///
     /// [`StoreError`] if they cannot be had.
-    async fn list(&self, after: Option<&UserId>, size: PageSize)
-    -> Result<AccountPage, StoreError>;
+    async fn list(
+        &self,
+        after: Option<&UserId>,
+        size: PageSize,
+    ) -> Result<Page<Arc<Account>>, StoreError>;
 
     /// The user's history, the latest entry first: entries with a revision
     /// below `before`, at most `size` of them.
@@ -221,7 +225,7 @@ pub trait AccountStore: TokenStore {
         user: &UserId,
         before: Option<Revision>,
         size: PageSize,
-    ) -> Result<HistoryPage, StoreError>;
+    ) -> Result<Page<AuditEntry, Revision>, StoreError>;
 
     /// Writes many changes, each of them as [`replace`](Self::replace) would and in
     /// their order, and answers for each. One that conflicts leaves the others

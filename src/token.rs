@@ -20,9 +20,11 @@ use zeroize::Zeroizing;
 
 pub use self::code::{CodeDigest, ConfirmationCode};
 pub use self::digest::{Pepper, PepperVersion, StoredDigest, TokenDigest};
-pub use self::form::{TokenForm, TokenPrefix};
+pub(crate) use self::form::TokenForm;
+pub use self::form::TokenPrefix;
 pub use self::pepper_check::{PepperCheck, PepperChecks};
-pub use self::random::{RandomError, RandomSource, SystemRandom};
+pub use self::random::RandomSource;
+pub(crate) use self::random::SystemRandom;
 pub use self::scheme::TokenScheme;
 pub use self::sealed::SealedToken;
 

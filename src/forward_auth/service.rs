@@ -6,16 +6,18 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_LENGTH};
 use http::request::Parts;
 use http::{HeaderValue, Request, Response};
+use http_body_util::Full;
 use tower_service::Service;
 
-use super::{ForwardAuth, ForwardAuthBody, Settings};
+use super::{ForwardAuth, Settings};
 use crate::authenticate::{Decision, Step};
 
 impl<B> Service<Request<B>> for ForwardAuth {
-    type Response = Response<ForwardAuthBody>;
+    type Response = Response<Full<Bytes>>;
     type Error = Infallible;
     type Future = ForwardAuthFuture;
 
@@ -43,10 +45,10 @@ impl<B> Service<Request<B>> for ForwardAuth {
 }
 
 impl Settings {
-    fn answer(&self, decision: Decision, mut request: Parts) -> Response<ForwardAuthBody> {
+    fn answer(&self, decision: Decision, mut request: Parts) -> Response<Full<Bytes>> {
         match self.gate.finish(decision, &mut request) {
             Ok(admission) => {
-                let mut response = Response::new(ForwardAuthBody::default());
+                let mut response = Response::new(Full::default());
                 // The room of the request's headers, not one of them: `hyper`
                 // takes it back for the next request's.
                 let mut headers = request.headers;
@@ -61,7 +63,7 @@ impl Settings {
             }
             Err(denial) => {
                 let response = self.gate.render(&denial, &request.method);
-                let mut response = response.map(ForwardAuthBody::from);
+                let mut response = response.map(Full::from);
                 response.extensions_mut().insert(denial);
                 response
             }
@@ -76,13 +78,13 @@ impl Settings {
 pub struct ForwardAuthFuture(State);
 
 enum State {
-    Answered(Option<Response<ForwardAuthBody>>),
+    Answered(Option<Response<Full<Bytes>>>),
     /// The store is asked.
-    Asking(Pin<Box<dyn Future<Output = Response<ForwardAuthBody>> + Send>>),
+    Asking(Pin<Box<dyn Future<Output = Response<Full<Bytes>>> + Send>>),
 }
 
 impl Future for ForwardAuthFuture {
-    type Output = Result<Response<ForwardAuthBody>, Infallible>;
+    type Output = Result<Response<Full<Bytes>>, Infallible>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match &mut self.0 {

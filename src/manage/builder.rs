@@ -106,7 +106,8 @@ impl TokenManagerBuilder {
         self
     }
 
-    /// What tokens and codes are made from. Default: [`SystemRandom`].
+    /// What tokens and codes are made from. Default: the
+    /// operating system's generator.
     ///
     /// Dangerous: from a source that anyone can predict come tokens that anyone
     /// can guess. It is for tests that need a certain token.

@@ -155,7 +155,7 @@ impl Inner {
         let Ok(history) = self.store.history(user, None, PageSize::clamped(1)).await else {
             return false;
         };
-        loaded.account.as_deref() == Some(account) && history.entries.first() == Some(entry)
+        loaded.account.as_deref() == Some(account) && history.items.first() == Some(entry)
     }
 }
 

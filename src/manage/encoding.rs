@@ -3,12 +3,12 @@
 
 use serde::{Serialize, Serializer};
 
-use super::{AccountSummary, AccountView, PendingView, SummaryPage, TokenView};
+use super::{AccountSummary, AccountView, PendingView, TokenView};
 use crate::account::Revision;
 use crate::audit::AuditEntry;
 use crate::identity::UserId;
 use crate::method::MethodSet;
-use crate::store::HistoryPage;
+use crate::store::Page;
 use crate::time::Timestamp;
 use crate::token::{TokenHint, TokenId};
 use crate::usage::ClientLabel;
@@ -65,16 +65,18 @@ struct AccountSummaryForm {
 }
 
 #[derive(Serialize)]
-#[serde(remote = "SummaryPage")]
+#[serde(remote = "Page<AccountSummary>")]
 struct SummaryPageForm {
-    accounts: Vec<AccountSummary>,
+    #[serde(rename = "accounts")]
+    items: Vec<AccountSummary>,
     next: Option<UserId>,
 }
 
 #[derive(Serialize)]
-#[serde(remote = "HistoryPage")]
+#[serde(remote = "Page<AuditEntry, Revision>")]
 struct HistoryPageForm {
-    entries: Vec<AuditEntry>,
+    #[serde(rename = "entries")]
+    items: Vec<AuditEntry>,
     next: Option<Revision>,
 }
 
@@ -94,8 +96,8 @@ by_its_form! {
     TokenView: TokenViewForm,
     PendingView: PendingViewForm,
     AccountSummary: AccountSummaryForm,
-    SummaryPage: SummaryPageForm,
-    HistoryPage: HistoryPageForm,
+    Page<AccountSummary>: SummaryPageForm,
+    Page<AuditEntry, Revision>: HistoryPageForm,
 }
 
 #[cfg(test)]

@@ -113,6 +113,6 @@ impl Inner {
     pub(super) async fn is_erased(&self, erasing: &Erasing) -> Result<bool, StoreError> {
         let before = Some(erasing.last.next());
         let history = self.store.history(&erasing.user, before, PageSize::clamped(1)).await?;
-        Ok(history.entries.is_empty())
+        Ok(history.items.is_empty())
     }
 }

@@ -1,12 +1,13 @@
 //! Why a change was not made.
 
+use std::io;
+
 use super::change::ATTEMPTS;
 use super::generate::GENERATIONS;
 use super::import::ImportError;
 use crate::rotation::RotationError;
 use crate::sealing::SealerError;
 use crate::store::StoreError;
-use crate::token::RandomError;
 
 /// Why the manager has not done what it was asked to.
 #[derive(Debug, thiserror::Error)]
@@ -23,8 +24,8 @@ pub enum ManageError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// There was no randomness for a new token. Nothing has changed.
-    #[error(transparent)]
-    Random(#[from] RandomError),
+    #[error("the random generator failed")]
+    Random(#[source] io::Error),
     /// The new token could not be sealed, or a sealed one not be opened for the
     /// time being. Nothing has changed.
     #[error(transparent)]

@@ -240,7 +240,7 @@ impl Inner {
             Confirmation::ByCaller => None,
             Confirmation::ByNotifier => Some(self.notifier.clone().ok_or(ManageError::NoNotifier)?),
         };
-        let code = ConfirmationCode::generate(&*self.random)?;
+        let code = ConfirmationCode::generate(&*self.random).map_err(ManageError::Random)?;
         Ok(NewCode { code, notifier, client })
     }
 
@@ -254,7 +254,7 @@ impl Inner {
         code: Option<&NewCode>,
     ) -> Result<(Token, Changed), ManageError> {
         for _ in 0..GENERATIONS {
-            let token = self.scheme.generate(&*self.random)?;
+            let token = self.scheme.generate(&*self.random).map_err(ManageError::Random)?;
             let digests = self.scheme.digests_of(&token);
             if self.named_by(&digests).await?.is_some() {
                 continue;

@@ -225,7 +225,7 @@ impl Inner {
             return Fate::NotYet;
         }
         match self.store.history(user, Some(revision.next()), PageSize::clamped(1)).await {
-            Ok(history) if history.entries.first() == Some(entry) => Fate::Made,
+            Ok(history) if history.items.first() == Some(entry) => Fate::Made,
             Ok(_) => Fate::NotMade,
             Err(error) => Fate::unreadable(&error),
         }

@@ -4,10 +4,11 @@ use std::borrow::Cow;
 
 use super::{Inner, ManageError, TokenManager};
 use crate::account::{Account, Pending, Revision, TokenRecord};
+use crate::audit::AuditEntry;
 use crate::identity::UserId;
 use crate::method::MethodSet;
 use crate::rotation::{self, Facts, RotationError};
-use crate::store::{AccountPage, HistoryPage, PageSize};
+use crate::store::{Page, PageSize};
 use crate::time::Timestamp;
 use crate::token::{TokenHint, TokenId};
 use crate::usage::{ClientLabel, TokenUsage};
@@ -69,15 +70,15 @@ impl TokenManager {
         &self,
         after: Option<&UserId>,
         size: PageSize,
-    ) -> Result<SummaryPage, ManageError> {
-        let AccountPage { accounts, next } = self.inner.store.list(after, size).await?;
+    ) -> Result<Page<AccountSummary>, ManageError> {
+        let Page { items: accounts, next } = self.inner.store.list(after, size).await?;
         let Some(first) = accounts.first() else {
-            return Ok(SummaryPage { accounts: Vec::new(), next });
+            return Ok(Page { items: Vec::new(), next });
         };
         // A page does not say what time it is by the store's clock.
         let now = self.inner.store.load(first.user()).await?.now;
-        let accounts = accounts.iter().map(|account| self.inner.summarized(account, now)).collect();
-        Ok(SummaryPage { accounts, next })
+        let items = accounts.iter().map(|account| self.inner.summarized(account, now)).collect();
+        Ok(Page { items, next })
     }
 
     /// What has happened to the user's account, the latest first: entries with
@@ -91,7 +92,7 @@ impl TokenManager {
         user: &UserId,
         before: Option<Revision>,
         size: PageSize,
-    ) -> Result<HistoryPage, ManageError> {
+    ) -> Result<Page<AuditEntry, Revision>, ManageError> {
         Ok(self.inner.store.history(user, before, size).await?)
     }
 }
@@ -268,14 +269,4 @@ pub struct AccountSummary {
     pub expired: Vec<TokenId>,
     /// The number of its last change.
     pub revision: Revision,
-}
-
-/// Some accounts in the byte order of their user ids.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct SummaryPage {
-    /// The accounts.
-    pub accounts: Vec<AccountSummary>,
-    /// The user to continue after; `None` if these were the last.
-    pub next: Option<UserId>,
 }

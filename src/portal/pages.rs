@@ -52,9 +52,9 @@ async fn recent(
 ) -> Result<(Vec<Happened>, Option<String>), Problem> {
     let history = portal.manager.history(user, None, PageSize::clamped(RECENT)).await?;
     let fresh = |at| now.since(at).as_secs() < FRESH;
-    let last = history.entries.first().filter(|entry| fresh(entry.at));
+    let last = history.items.first().filter(|entry| fresh(entry.at));
     let last = last.filter(|_| fields.all("saved").next().is_some());
     let notice = last.map(|entry| entry.event.to_string());
-    let recent = history.entries.iter().map(|entry| Happened::new(entry, now, called));
+    let recent = history.items.iter().map(|entry| Happened::new(entry, now, called));
     Ok((recent.collect(), notice))
 }

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::{
-    AccountPage, AccountStore, ChangeFeed, Erasure, HistoryPage, LastUses, Loaded, PageSize,
-    Replacement, StoreError, TokenStore,
+    AccountStore, ChangeFeed, Erasure, LastUses, Loaded, Page, PageSize, Replacement, StoreError,
+    TokenStore,
 };
 use crate::account::{Account, Revision};
+use crate::audit::AuditEntry;
 use crate::identity::UserId;
 use crate::token::{PepperCheck, PepperChecks, PepperVersion, TokenDigest, TokenPrefix};
 
@@ -46,7 +47,7 @@ impl<S: AccountStore + ?Sized> AccountStore for Arc<S> {
         &self,
         after: Option<&UserId>,
         size: PageSize,
-    ) -> Result<AccountPage, StoreError> {
+    ) -> Result<Page<Arc<Account>>, StoreError> {
         (**self).list(after, size).await
     }
 
@@ -55,7 +56,7 @@ impl<S: AccountStore + ?Sized> AccountStore for Arc<S> {
         user: &UserId,
         before: Option<Revision>,
         size: PageSize,
-    ) -> Result<HistoryPage, StoreError> {
+    ) -> Result<Page<AuditEntry, Revision>, StoreError> {
         (**self).history(user, before, size).await
     }
 

@@ -27,11 +27,12 @@ pub use self::options::CacheOptions;
 use self::shared::Shared;
 use super::map;
 use super::{
-    AccountPage, AccountStore, Change, ChangeFeed, Erasure, HistoryPage, LastUses, Loaded,
-    PageSize, Replacement, StoreError, TokenStore,
+    AccountStore, Change, ChangeFeed, Erasure, LastUses, Loaded, Page, PageSize, Replacement,
+    StoreError, TokenStore,
 };
 use crate::ConfigError;
 use crate::account::{Account, Revision};
+use crate::audit::AuditEntry;
 use crate::identity::UserId;
 use crate::token::{PepperCheck, PepperChecks, PepperVersion, TokenDigest, TokenPrefix};
 
@@ -244,7 +245,7 @@ impl<S: AccountStore> AccountStore for CachedStore<S> {
         &self,
         after: Option<&UserId>,
         size: PageSize,
-    ) -> Result<AccountPage, StoreError> {
+    ) -> Result<Page<Arc<Account>>, StoreError> {
         self.shared.inner.list(after, size).await
     }
 
@@ -253,7 +254,7 @@ impl<S: AccountStore> AccountStore for CachedStore<S> {
         user: &UserId,
         before: Option<Revision>,
         size: PageSize,
-    ) -> Result<HistoryPage, StoreError> {
+    ) -> Result<Page<AuditEntry, Revision>, StoreError> {
         self.shared.inner.history(user, before, size).await
     }
 

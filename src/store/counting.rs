@@ -13,7 +13,7 @@ pub(super) async fn over<T: Ord + Send>(
     let (mut counts, mut after) = (BTreeMap::new(), None);
     loop {
         let page = store.list(after.as_ref(), PageSize::MAX).await?;
-        for thing in page.accounts.iter().flat_map(|account| things(account)) {
+        for thing in page.items.iter().flat_map(|account| things(account)) {
             *counts.entry(thing).or_default() += 1;
         }
         after = page.next;

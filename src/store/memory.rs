@@ -16,10 +16,11 @@ use self::table::Table;
 use super::feed::{FeedHub, Sleepers};
 use super::lock_free::{LockFree, lock_free};
 use super::{
-    AccountPage, AccountStore, Change, ChangeFeed, Erasure, Feed, FeedItem, HeartbeatId,
-    HistoryPage, LastUses, Loaded, PageSize, Replacement, StoreError, TokenStore, map,
+    AccountStore, Change, ChangeFeed, Erasure, Feed, FeedItem, HeartbeatId, LastUses, Loaded, Page,
+    PageSize, Replacement, StoreError, TokenStore, map,
 };
 use crate::account::{Account, Revision};
+use crate::audit::AuditEntry;
 use crate::identity::UserId;
 use crate::time::{Clock, SystemClock};
 use crate::token::{PepperCheck, PepperChecks, PepperVersion, TokenDigest, TokenPrefix};
@@ -150,12 +151,12 @@ impl AccountStore for MemoryStore {
         &self,
         after: Option<&UserId>,
         size: PageSize,
-    ) -> Result<AccountPage, StoreError> {
+    ) -> Result<Page<Arc<Account>>, StoreError> {
         let start = after.map_or(Bound::Unbounded, Bound::Excluded);
         let state = self.ledger.state();
         let accounts = state.accounts.range((start, Bound::Unbounded));
         let accounts = accounts.filter_map(|(user, _)| self.ledger.read(&state, user, shared));
-        Ok(AccountPage::of(accounts.take(size.get() + 1).collect(), size))
+        Ok(Page::of_accounts(accounts.take(size.get() + 1).collect(), size))
     }
 
     async fn history(
@@ -163,11 +164,11 @@ impl AccountStore for MemoryStore {
         user: &UserId,
         before: Option<Revision>,
         size: PageSize,
-    ) -> Result<HistoryPage, StoreError> {
+    ) -> Result<Page<AuditEntry, Revision>, StoreError> {
         let state = self.ledger.state();
         let entries = state.history.get(user).into_iter().flatten().rev();
         let entries = entries.filter(|entry| before.is_none_or(|before| entry.revision < before));
-        Ok(HistoryPage::of(entries.take(size.get() + 1).cloned().collect(), size))
+        Ok(Page::of_entries(entries.take(size.get() + 1).cloned().collect(), size))
     }
 
     fn last_uses(&self) -> Option<&dyn LastUses> {

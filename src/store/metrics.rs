@@ -8,10 +8,11 @@ use async_trait::async_trait;
 
 use super::error::supported;
 use super::{
-    AccountPage, AccountStore, ChangeFeed, Erasure, Feed, HeartbeatId, HistoryPage, LastUses,
-    Loaded, PageSize, Replacement, StoreError, TokenStore,
+    AccountStore, ChangeFeed, Erasure, Feed, HeartbeatId, LastUses, Loaded, Page, PageSize,
+    Replacement, StoreError, TokenStore,
 };
 use crate::account::{Account, Revision};
+use crate::audit::AuditEntry;
 use crate::events::{store_answered, store_measured};
 use crate::identity::UserId;
 use crate::token::{PepperCheck, PepperChecks, PepperVersion, TokenDigest, TokenPrefix};
@@ -100,7 +101,7 @@ impl<S: AccountStore> AccountStore for WithMetrics<S> {
         &self,
         after: Option<&UserId>,
         size: PageSize,
-    ) -> Result<AccountPage, StoreError> {
+    ) -> Result<Page<Arc<Account>>, StoreError> {
         measured("list", self.inner.list(after, size)).await
     }
 
@@ -109,7 +110,7 @@ impl<S: AccountStore> AccountStore for WithMetrics<S> {
         user: &UserId,
         before: Option<Revision>,
         size: PageSize,
-    ) -> Result<HistoryPage, StoreError> {
+    ) -> Result<Page<AuditEntry, Revision>, StoreError> {
         measured("history", self.inner.history(user, before, size)).await
     }
 

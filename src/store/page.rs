@@ -38,48 +38,47 @@ impl Default for PageSize {
     }
 }
 
-/// Some accounts in the byte order of their user ids.
+/// Some items of a longer answer, and where to go on.
+///
+/// Accounts, and what is shown of them, are in the byte order of their user ids,
+/// and the next page is asked for by a user; the entries of a history are the
+/// latest first, and the next page is asked for by a revision.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-pub struct AccountPage {
-    /// The accounts.
-    pub accounts: Vec<Arc<Account>>,
-    /// The user to continue after; `None` if these were the last.
-    pub next: Option<UserId>,
+pub struct Page<T, Key = UserId> {
+    /// The items.
+    pub items: Vec<T>,
+    /// Of which item the next page has to begin behind; `None` if these were the
+    /// last.
+    pub next: Option<Key>,
 }
 
-impl AccountPage {
-    /// The page of `accounts`, which was asked to be `size` long and read one
-    /// account further to know whether more follow.
-    #[must_use]
-    pub fn of(mut accounts: Vec<Arc<Account>>, size: PageSize) -> Self {
-        let more = accounts.len() > size.get();
-        accounts.truncate(size.get());
-        let last = accounts.last().filter(|_| more);
-        let next = last.map(|account| account.user().clone());
-        Self { accounts, next }
+impl<T, Key> Page<T, Key> {
+    /// The page of `items`, which was asked to be `size` long and read one item
+    /// further to know whether more follow.
+    fn of(mut items: Vec<T>, size: PageSize, key: impl Fn(&T) -> Key) -> Self {
+        let more = items.len() > size.get();
+        items.truncate(size.get());
+        let next = items.last().filter(|_| more).map(key);
+        Self { items, next }
     }
 }
 
-/// Some entries of a history, the latest first.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct HistoryPage {
-    /// The entries.
-    pub entries: Vec<AuditEntry>,
-    /// The revision to continue before; `None` if these were the first.
-    pub next: Option<Revision>,
+impl Page<Arc<Account>> {
+    /// The page of `accounts`, which was asked to be `size` long and read one
+    /// account further to know whether more follow.
+    #[must_use]
+    pub fn of_accounts(accounts: Vec<Arc<Account>>, size: PageSize) -> Self {
+        Self::of(accounts, size, |account| account.user().clone())
+    }
 }
 
-impl HistoryPage {
+impl Page<AuditEntry, Revision> {
     /// The page of `entries`, which was asked to be `size` long and read one
     /// entry further to know whether more follow.
     #[must_use]
-    pub fn of(mut entries: Vec<AuditEntry>, size: PageSize) -> Self {
-        let more = entries.len() > size.get();
-        entries.truncate(size.get());
-        let next = entries.last().filter(|_| more).map(|entry| entry.revision);
-        Self { entries, next }
+    pub fn of_entries(entries: Vec<AuditEntry>, size: PageSize) -> Self {
+        Self::of(entries, size, |entry| entry.revision)
     }
 }
 

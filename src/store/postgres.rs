@@ -29,10 +29,11 @@ use self::session::{ByConfig, Connector};
 use super::detached::to_its_end;
 use super::listener::LazyListener;
 use super::{
-    AccountPage, AccountStore, ChangeFeed, Erasure, Feed, HeartbeatId, HistoryPage, LastUses,
-    Loaded, PageSize, Replacement, StoreError, TokenStore,
+    AccountStore, ChangeFeed, Erasure, Feed, HeartbeatId, LastUses, Loaded, Page, PageSize,
+    Replacement, StoreError, TokenStore,
 };
 use crate::account::{Account, Revision};
+use crate::audit::AuditEntry;
 use crate::identity::UserId;
 use crate::token::{PepperCheck, PepperChecks, PepperVersion, TokenDigest, TokenPrefix};
 use crate::usage::{TokenUsage, TokenUse};
@@ -248,7 +249,7 @@ impl AccountStore for PostgresStore {
         &self,
         after: Option<&UserId>,
         size: PageSize,
-    ) -> Result<AccountPage, StoreError> {
+    ) -> Result<Page<Arc<Account>>, StoreError> {
         read::list(self.lent(read::LIST).await?, after, size).await
     }
 
@@ -257,7 +258,7 @@ impl AccountStore for PostgresStore {
         user: &UserId,
         before: Option<Revision>,
         size: PageSize,
-    ) -> Result<HistoryPage, StoreError> {
+    ) -> Result<Page<AuditEntry, Revision>, StoreError> {
         read::history(self.lent(read::HISTORY).await?, user, before, size).await
     }
 

@@ -26,10 +26,11 @@ use self::session::Subscriber;
 use super::detached::to_its_end;
 use super::listener::LazyListener;
 use super::{
-    AccountPage, AccountStore, ChangeFeed, Erasure, Feed, HeartbeatId, HistoryPage, LastUses,
-    Loaded, PageSize, Replacement, StoreError, TokenStore,
+    AccountStore, ChangeFeed, Erasure, Feed, HeartbeatId, LastUses, Loaded, Page, PageSize,
+    Replacement, StoreError, TokenStore,
 };
 use crate::account::{Account, Revision};
+use crate::audit::AuditEntry;
 use crate::identity::UserId;
 use crate::token::{PepperCheck, PepperChecks, PepperVersion, TokenDigest, TokenPrefix};
 use crate::usage::{TokenUsage, TokenUse};
@@ -190,7 +191,7 @@ impl AccountStore for RedisStore {
         &self,
         after: Option<&UserId>,
         size: PageSize,
-    ) -> Result<AccountPage, StoreError> {
+    ) -> Result<Page<Arc<Account>>, StoreError> {
         read::list(&self.link, after, size).await
     }
 
@@ -199,7 +200,7 @@ impl AccountStore for RedisStore {
         user: &UserId,
         before: Option<Revision>,
         size: PageSize,
-    ) -> Result<HistoryPage, StoreError> {
+    ) -> Result<Page<AuditEntry, Revision>, StoreError> {
         read::history(&self.link, user, before, size).await
     }
 

@@ -38,10 +38,11 @@ pub use self::schema::SchemaError;
 use self::worker::Worker;
 use self::writer::Writer;
 use super::{
-    AccountPage, AccountStore, ChangeFeed, Erasure, Feed, HeartbeatId, HistoryPage, LastUses,
-    Loaded, PageSize, Replacement, StoreError, StoreErrorKind, TokenStore,
+    AccountStore, ChangeFeed, Erasure, Feed, HeartbeatId, LastUses, Loaded, Page, PageSize,
+    Replacement, StoreError, StoreErrorKind, TokenStore,
 };
 use crate::account::{Account, Revision};
+use crate::audit::AuditEntry;
 use crate::identity::UserId;
 use crate::time::Clock;
 use crate::token::{PepperCheck, PepperChecks, PepperVersion, TokenDigest, TokenPrefix};
@@ -321,7 +322,7 @@ impl AccountStore for SqliteStore {
         &self,
         after: Option<&UserId>,
         size: PageSize,
-    ) -> Result<AccountPage, StoreError> {
+    ) -> Result<Page<Arc<Account>>, StoreError> {
         let after = after.cloned();
         let list = move |connection: &Connection| read::list(connection, after.as_ref(), size);
         self.read_elsewhere("listing accounts", list).await
@@ -332,7 +333,7 @@ impl AccountStore for SqliteStore {
         user: &UserId,
         before: Option<Revision>,
         size: PageSize,
-    ) -> Result<HistoryPage, StoreError> {
+    ) -> Result<Page<AuditEntry, Revision>, StoreError> {
         let user = user.clone();
         let history = move |connection: &Connection| read::history(connection, &user, before, size);
         self.read_elsewhere("reading a history", history).await

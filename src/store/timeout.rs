@@ -12,10 +12,11 @@ use tokio::time::{Instant, timeout_at};
 use super::error::supported;
 use super::late::{Answer, LateWrite, NotBegun};
 use super::{
-    AccountPage, AccountStore, ChangeFeed, Erasure, Feed, HeartbeatId, HistoryPage, LastUses,
-    Loaded, PageSize, Replacement, StoreError, StoreErrorKind, TokenStore,
+    AccountStore, ChangeFeed, Erasure, Feed, HeartbeatId, LastUses, Loaded, Page, PageSize,
+    Replacement, StoreError, StoreErrorKind, TokenStore,
 };
 use crate::account::{Account, Revision};
+use crate::audit::AuditEntry;
 use crate::identity::UserId;
 use crate::token::{PepperCheck, PepperChecks, PepperVersion, TokenDigest, TokenPrefix};
 use crate::usage::{TokenUsage, TokenUse};
@@ -194,7 +195,7 @@ impl<S: AccountStore> AccountStore for WithTimeout<S> {
         &self,
         after: Option<&UserId>,
         size: PageSize,
-    ) -> Result<AccountPage, StoreError> {
+    ) -> Result<Page<Arc<Account>>, StoreError> {
         self.read("listing accounts", self.inner.list(after, size)).await
     }
 
@@ -203,7 +204,7 @@ impl<S: AccountStore> AccountStore for WithTimeout<S> {
         user: &UserId,
         before: Option<Revision>,
         size: PageSize,
-    ) -> Result<HistoryPage, StoreError> {
+    ) -> Result<Page<AuditEntry, Revision>, StoreError> {
         self.read("reading a history", self.inner.history(user, before, size)).await
     }
 

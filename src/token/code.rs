@@ -1,12 +1,12 @@
 //! The code that activates a pending token.
 
-use std::fmt;
+use std::{fmt, io};
 
 use sha2::{Digest, Sha256};
 use subtle::{Choice, ConstantTimeEq};
 use zeroize::Zeroizing;
 
-use super::random::{RandomError, RandomSource, push_random};
+use super::random::{RandomSource, push_random};
 use crate::identity::UserId;
 
 const PREFIX: &str = "tac_";
@@ -22,7 +22,7 @@ pub struct ConfirmationCode(Zeroizing<String>);
 
 impl ConfirmationCode {
     /// Generates a code.
-    pub(crate) fn generate(source: &dyn RandomSource) -> Result<Self, RandomError> {
+    pub(crate) fn generate(source: &dyn RandomSource) -> io::Result<Self> {
         let length = PREFIX.len() + RANDOM_LENGTH;
         let mut text = Zeroizing::new(String::with_capacity(length));
         text.push_str(PREFIX);

@@ -2,13 +2,13 @@
 //! and garbage is refused without asking a store.
 
 use crate::ConfigError;
-use std::fmt;
+use std::{fmt, io};
 
 use compact_str::CompactString;
 use zeroize::Zeroizing;
 
 use super::Token;
-use super::random::{ALPHABET, RandomError, RandomSource, push_random};
+use super::random::{ALPHABET, RandomSource, push_random};
 
 const RANDOM_LENGTH: usize = 36;
 const CHECK_SUM_LENGTH: usize = 6;
@@ -53,7 +53,7 @@ impl TokenPrefix {
     }
 
     /// `<prefix>_`, 36 random characters and the check sum of all before it.
-    pub(super) fn generate(&self, source: &dyn RandomSource) -> Result<Token, RandomError> {
+    pub(super) fn generate(&self, source: &dyn RandomSource) -> io::Result<Token> {
         let mut text = Zeroizing::new(String::with_capacity(self.text.len() + AFTER_PREFIX));
         text.push_str(&self.text);
         text.push('_');
@@ -78,8 +78,7 @@ impl fmt::Display for TokenPrefix {
 
 /// What the form of a string says about it, before anything is looked up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(clippy::exhaustive_enums, reason = "a string is one of these three")]
-pub enum TokenForm {
+pub(crate) enum TokenForm {
     /// A listed prefix, the generated length, and the right check sum.
     Generated,
     /// A listed prefix and the generated length, but the wrong check sum: no

@@ -1,6 +1,6 @@
 //! Uniformly random text for tokens and confirmation codes.
 
-use std::error::Error;
+use std::io;
 
 use zeroize::Zeroizing;
 
@@ -11,40 +11,23 @@ pub(super) const ALPHABET: &[u8; 62] =
 
 /// A source of bytes that nobody can predict.
 ///
-/// [`SystemRandom`] is the only one for production; tests that need a certain
-/// token put another in its place.
+/// The operating system's generator is the only one for production; tests that
+/// need a certain token put another in its place.
 pub trait RandomSource: Send + Sync + 'static {
     /// Fills `bytes` completely with unpredictable, uniform bytes.
     ///
     /// # Errors
     ///
-    /// [`RandomError`] if it cannot; nothing is generated then.
-    fn fill(&self, bytes: &mut [u8]) -> Result<(), RandomError>;
+    /// [`io::Error`] if it cannot; nothing is generated then.
+    fn fill(&self, bytes: &mut [u8]) -> Result<(), io::Error>;
 }
 
 /// The operating system's generator.
-#[derive(Clone, Copy, Debug, Default)]
-#[non_exhaustive]
-pub struct SystemRandom;
+pub(crate) struct SystemRandom;
 
 impl RandomSource for SystemRandom {
-    fn fill(&self, bytes: &mut [u8]) -> Result<(), RandomError> {
-        getrandom::fill(bytes).map_err(RandomError::new)
-    }
-}
-
-/// A generator gave no random bytes.
-#[derive(Debug, thiserror::Error)]
-#[error("the random generator failed")]
-pub struct RandomError {
-    source: Box<dyn Error + Send + Sync>,
-}
-
-impl RandomError {
-    /// A failure with its cause.
-    #[must_use]
-    pub fn new(source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        Self { source: source.into() }
+    fn fill(&self, bytes: &mut [u8]) -> Result<(), io::Error> {
+        getrandom::fill(bytes).map_err(io::Error::from)
     }
 }
 
@@ -53,7 +36,7 @@ pub(super) fn push_random(
     text: &mut Zeroizing<String>,
     count: usize,
     source: &dyn RandomSource,
-) -> Result<(), RandomError> {
+) -> Result<(), io::Error> {
     // The largest multiple of 62 that a byte holds: a byte from there on would
     // make the first characters more likely than the others.
     const FAIR: u8 = 62 * 4;

@@ -1,10 +1,12 @@
 //! How this host's tokens are made, recognised and hashed.
 
+use std::io;
+
 use super::digest::{sha256, stored};
 use super::form::has_check_sum;
 use super::{
-    Pepper, PepperCheck, PepperVersion, RandomError, RandomSource, StoredDigest, Token,
-    TokenDigest, TokenForm, TokenHint, TokenPrefix,
+    Pepper, PepperCheck, PepperVersion, RandomSource, StoredDigest, Token, TokenDigest, TokenForm,
+    TokenHint, TokenPrefix,
 };
 use crate::ConfigError;
 
@@ -174,7 +176,7 @@ impl TokenScheme {
     }
 
     /// Generates a token: 36 characters (214 bits) from `source`.
-    pub(crate) fn generate(&self, source: &dyn RandomSource) -> Result<Token, RandomError> {
+    pub(crate) fn generate(&self, source: &dyn RandomSource) -> io::Result<Token> {
         self.prefix.generate(source)
     }
 
@@ -191,8 +193,7 @@ impl TokenScheme {
 
     /// What the form of `text` says about it. Costs one CRC-32; whether a
     /// foreign token is accepted is not its business.
-    #[must_use]
-    pub fn form(&self, text: &[u8]) -> TokenForm {
+    pub(crate) fn form(&self, text: &[u8]) -> TokenForm {
         match self.prefix_of(text) {
             None => TokenForm::Foreign,
             Some(_) if has_check_sum(text) => TokenForm::Generated,

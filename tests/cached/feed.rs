@@ -213,11 +213,11 @@ async fn what_is_not_remembered_is_passed_on() {
     let node = world.node().await;
     let alice = super::sample::user("alice");
     assert_eq!(node.cache.load(&alice).await.unwrap().account.unwrap().user(), &alice);
-    assert_eq!(node.cache.list(None, Default::default()).await.unwrap().accounts.len(), 1);
+    assert_eq!(node.cache.list(None, Default::default()).await.unwrap().items.len(), 1);
     assert_eq!(node.cache.last_uses().unwrap().usage(&alice).await.unwrap(), []);
     node.change(holder("alice", 2, TOKEN)).await;
     let history = node.cache.history(&alice, None, Default::default()).await.unwrap();
-    assert_eq!(history.entries.len(), 1);
+    assert_eq!(history.items.len(), 1);
     assert_eq!(node.cache.pepper_versions().await.unwrap().len(), 1);
     let feed = node.cache.feed().unwrap();
     feed.heartbeat(HeartbeatId::from_u64(1)).await.unwrap();

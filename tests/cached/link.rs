@@ -10,10 +10,11 @@ use async_trait::async_trait;
 use futures_core::Stream;
 use tokio::sync::watch;
 use tower_api_token::account::{Account, Revision};
+use tower_api_token::audit::AuditEntry;
 use tower_api_token::identity::UserId;
 use tower_api_token::store::{
-    AccountPage, AccountStore, ChangeFeed, Erasure, Feed, FeedItem, HeartbeatId, HistoryPage,
-    LastUses, Loaded, MemoryStore, PageSize, Replacement, StoreError, StoreErrorKind, TokenStore,
+    AccountStore, ChangeFeed, Erasure, Feed, FeedItem, HeartbeatId, LastUses, Loaded, MemoryStore,
+    Page, PageSize, Replacement, StoreError, StoreErrorKind, TokenStore,
 };
 use tower_api_token::token::{PepperCheck, PepperChecks, PepperVersion, TokenDigest, TokenPrefix};
 use tower_api_token::usage::{TokenUsage, TokenUse};
@@ -261,7 +262,7 @@ impl AccountStore for Link {
         &self,
         after: Option<&UserId>,
         size: PageSize,
-    ) -> Result<AccountPage, StoreError> {
+    ) -> Result<Page<Arc<Account>>, StoreError> {
         self.read().await.list(after, size).await
     }
 
@@ -270,7 +271,7 @@ impl AccountStore for Link {
         user: &UserId,
         before: Option<Revision>,
         size: PageSize,
-    ) -> Result<HistoryPage, StoreError> {
+    ) -> Result<Page<AuditEntry, Revision>, StoreError> {
         self.read().await.history(user, before, size).await
     }
 

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use tower_api_token::account::{Account, Revision};
+use tower_api_token::audit::AuditEntry;
 use tower_api_token::identity::UserId;
 use tower_api_token::store::{
-    AccountPage, AccountStore, CachedStore, HistoryPage, Loaded, MemoryStore, PageSize,
-    Replacement, StoreError, TokenStore,
+    AccountStore, CachedStore, Loaded, MemoryStore, Page, PageSize, Replacement, StoreError,
+    TokenStore,
 };
 use tower_api_token::token::TokenDigest;
 
@@ -41,7 +42,7 @@ impl AccountStore for Quiet {
         &self,
         after: Option<&UserId>,
         size: PageSize,
-    ) -> Result<AccountPage, StoreError> {
+    ) -> Result<Page<Arc<Account>>, StoreError> {
         self.0.list(after, size).await
     }
 
@@ -50,7 +51,7 @@ impl AccountStore for Quiet {
         user: &UserId,
         before: Option<Revision>,
         size: PageSize,
-    ) -> Result<HistoryPage, StoreError> {
+    ) -> Result<Page<AuditEntry, Revision>, StoreError> {
         self.0.history(user, before, size).await
     }
 }

@@ -13,10 +13,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use tower_api_token::account::{Account, Revision};
+use tower_api_token::audit::AuditEntry;
 use tower_api_token::identity::UserId;
 use tower_api_token::store::{
-    AccountPage, AccountStore, ChangeFeed, Erasure, Feed, FeedItem, HeartbeatId, HistoryPage,
-    LastUses, Loaded, PageSize, Replacement, StoreError, StoreErrorKind, TokenStore,
+    AccountStore, ChangeFeed, Erasure, Feed, FeedItem, HeartbeatId, LastUses, Loaded, Page,
+    PageSize, Replacement, StoreError, StoreErrorKind, TokenStore,
 };
 use tower_api_token::time::{Clock, SystemClock, Timestamp};
 use tower_api_token::token::{PepperCheck, PepperChecks, PepperVersion, TokenDigest, TokenPrefix};
@@ -221,15 +222,15 @@ impl AccountStore for Flawed {
         &self,
         after: Option<&UserId>,
         size: PageSize,
-    ) -> Result<AccountPage, StoreError> {
+    ) -> Result<Page<Arc<Account>>, StoreError> {
         self.outage()?;
         let state = self.place.state();
         let mut accounts = self.listed(&state, after);
         let full = accounts.len() >= size.get();
         accounts.truncate(size.get() + 1);
-        let mut page = AccountPage::of(accounts, size);
+        let mut page = Page::of_accounts(accounts, size);
         if full && self.has(Flaw::FullPageHasMore) {
-            page.next = page.accounts.last().map(|account| account.user().clone());
+            page.next = page.items.last().map(|account| account.user().clone());
         }
         Ok(page)
     }
@@ -239,11 +240,11 @@ impl AccountStore for Flawed {
         user: &UserId,
         before: Option<Revision>,
         size: PageSize,
-    ) -> Result<HistoryPage, StoreError> {
+    ) -> Result<Page<AuditEntry, Revision>, StoreError> {
         self.outage()?;
         let mut entries = self.entries(&self.place.state(), user, before);
         entries.truncate(size.get() + 1);
-        let mut page = HistoryPage::of(entries, size);
+        let mut page = Page::of_entries(entries, size);
         if self.has(Flaw::HistoryEndsEarly) {
             page.next = None;
         }

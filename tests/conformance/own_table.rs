@@ -16,8 +16,8 @@ use tower_api_token::manage::{Confirmation, Delivery, Guard, ManageError, StartE
 use tower_api_token::method::MethodSet;
 use tower_api_token::rotation::RotationError;
 use tower_api_token::store::{
-    AccountPage, AccountStore, CacheOptions, CachedStore, HistoryPage, Loaded, PageSize,
-    Replacement, StoreError, StoreErrorKind, TokenStore, WithMetrics, WithTimeout,
+    AccountStore, CacheOptions, CachedStore, Loaded, Page, PageSize, Replacement, StoreError,
+    StoreErrorKind, TokenStore, WithMetrics, WithTimeout,
 };
 use tower_api_token::time::{Clock, SystemClock};
 use tower_api_token::token::{Pepper, Token, TokenDigest, TokenScheme};
@@ -75,12 +75,12 @@ impl AccountStore for OwnTable {
         &self,
         after: Option<&UserId>,
         size: PageSize,
-    ) -> Result<AccountPage, StoreError> {
+    ) -> Result<Page<Arc<Account>>, StoreError> {
         let rows = self.rows();
         let follows = |name: &String| after.is_none_or(|after| name.as_str() > after.as_str());
         let accounts = rows.accounts.iter().filter(|(name, _)| follows(name));
         let accounts = accounts.map(|(_, account)| Arc::clone(account));
-        Ok(AccountPage::of(accounts.take(size.get() + 1).collect(), size))
+        Ok(Page::of_accounts(accounts.take(size.get() + 1).collect(), size))
     }
 
     async fn history(
@@ -88,11 +88,11 @@ impl AccountStore for OwnTable {
         user: &UserId,
         before: Option<Revision>,
         size: PageSize,
-    ) -> Result<HistoryPage, StoreError> {
+    ) -> Result<Page<AuditEntry, Revision>, StoreError> {
         let rows = self.rows();
         let entries = rows.history.get(user.as_str()).into_iter().flatten().rev();
         let entries = entries.filter(|entry| before.is_none_or(|before| entry.revision < before));
-        Ok(HistoryPage::of(entries.take(size.get() + 1).cloned().collect(), size))
+        Ok(Page::of_entries(entries.take(size.get() + 1).cloned().collect(), size))
     }
 }
 
@@ -152,7 +152,7 @@ async fn tokens_live_and_end_in_a_hosts_own_table() {
     manager.delete_backup(&root, &alice, backup.id, Guard::EvenIfInUse).await.unwrap();
     assert_eq!(status(&tokens, &first).await, StatusCode::UNAUTHORIZED);
     assert_eq!(status(&tokens, &second.token).await, StatusCode::OK);
-    assert!(!manager.history(&alice, None, PageSize::MAX).await.unwrap().entries.is_empty());
+    assert!(!manager.history(&alice, None, PageSize::MAX).await.unwrap().items.is_empty());
     tokens.close().await.unwrap();
 }
 

@@ -176,7 +176,7 @@ impl Parent {
         let user = UserId::new(operation.user).unwrap();
         let history = self.store.history(&user, None, PageSize::clamped(1));
         let history = self.runtime.block_on(history).unwrap();
-        let last = &history.entries[0];
+        let last = &history.items[0];
         assert_eq!(last.revision, after, "the history ends with the last change");
         if steps == 1 {
             assert_eq!(last.event.name(), operation.kind.event(), "{operation:?}");

@@ -13,7 +13,7 @@ fn the_service_can_be_mounted_anywhere() {
     fn is_sendable<T: Send + 'static>() {}
     is_shareable::<ForwardAuth>();
     is_sendable::<tower_api_token::forward_auth::ForwardAuthFuture>();
-    is_sendable::<tower_api_token::forward_auth::ForwardAuthBody>();
+    is_sendable::<http_body_util::Full<bytes::Bytes>>();
 }
 
 #[tokio::test]

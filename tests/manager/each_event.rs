@@ -32,7 +32,7 @@ async fn told(world: &World, entry: &AuditEntry) {
     assert_eq!(world.log.entries().last(), Some(entry));
     let size = tower_api_token::store::PageSize::clamped(1);
     let history = world.manager.history(alice(), None, size).await.unwrap();
-    assert_eq!(history.entries, std::slice::from_ref(entry));
+    assert_eq!(history.items, std::slice::from_ref(entry));
     assert_eq!(world.account().await.revision(), entry.revision);
 }
 
@@ -206,7 +206,7 @@ async fn every_change_has_its_actor(world: World) {
     world.manager.issue(&rotator, alice()).await.unwrap();
     world.manager.revoke_all(&Actor::User, alice()).await.unwrap();
     let size = tower_api_token::store::PageSize::default();
-    let history = world.manager.history(alice(), None, size).await.unwrap().entries;
+    let history = world.manager.history(alice(), None, size).await.unwrap().items;
     let actors: Vec<_> = history.into_iter().map(|entry| entry.actor).collect();
     assert_eq!(actors, [Actor::User, rotator, root().clone()]);
 }

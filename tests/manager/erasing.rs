@@ -99,7 +99,7 @@ async fn a_new_account_begins_above_the_erased_one(world: World) {
     let before = world.account().await;
     world.manager.erase(root(), alice()).await.unwrap();
     let first = world.active().await;
-    let entry = world.manager.history(alice(), None, Default::default()).await.unwrap().entries;
+    let entry = world.manager.history(alice(), None, Default::default()).await.unwrap().items;
     assert_eq!(entry.len(), 2, "the history begins anew");
     assert!(entry[1].revision > before.revision(), "{entry:?}");
     assert!(first.id > before.primary().unwrap().id, "{first:?}");

@@ -64,7 +64,7 @@ async fn what_has_expired_is_written_with_the_next_change(world: World) {
     let now = START + LIFETIME + Duration::from_secs(5);
     assert_eq!(endings, [(id(1), Ending::Expired, now), (id(2), Ending::Expired, now)]);
     let history = world.manager.history(alice(), None, PageSize::clamped(3)).await.unwrap();
-    let entries: Vec<_> = history.entries.into_iter().rev().collect();
+    let entries: Vec<_> = history.items.into_iter().rev().collect();
     assert_eq!(world.log.entries()[told..], entries, "each is told of, too");
     let events: Vec<_> = entries.iter().map(|entry| entry.event.clone()).collect();
     let generated = Event::PrimaryGenerated { id: id(3), superseded: None };
@@ -121,7 +121,7 @@ async fn views_and_lists_show_what_the_next_change_finds(world: World) {
     assert_eq!((summary.primary, summary.backup), (Some(id(2)), None));
     assert_eq!(summary.expired, [id(1)]);
     let page = world.manager.list(None, PageSize::default()).await.unwrap();
-    assert_eq!(page.accounts, [summary]);
+    assert_eq!(page.items, [summary]);
     // Once a change has been made it is history.
     world.grant(alice(), &["PUT"]).await;
     let view = world.manager.view(alice()).await.unwrap();

@@ -115,7 +115,7 @@ impl World {
     /// What has come into the history of the user after the preparations.
     async fn history(&self, prepared: &Prepared) -> Vec<AuditEntry> {
         let page = self.store.history(&prepared.user, None, PageSize::MAX).await.unwrap();
-        let new = page.entries.into_iter().rev();
+        let new = page.items.into_iter().rev();
         new.filter(|entry| entry.revision > prepared.revision).collect()
     }
 

@@ -38,7 +38,7 @@ async fn behind_a_timeout(world: &World) -> TokenManager {
 
 async fn history(world: &World) -> Vec<AuditEntry> {
     let page = world.store.history(alice(), None, PageSize::MAX).await.unwrap();
-    page.entries.into_iter().rev().collect()
+    page.items.into_iter().rev().collect()
 }
 
 fn notices(world: &World) -> usize {

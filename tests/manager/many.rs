@@ -66,8 +66,8 @@ async fn a_thousand_rows_are_one_transaction(world: World) {
     assert_eq!(world.store.take_calls(Call::ReplaceMany), 1, "no grant without its token");
     assert_eq!(world.log.entries().len(), 2_000);
     let page = world.manager.list(None, PageSize::MAX).await.unwrap();
-    assert_eq!(page.accounts.len(), 1_000);
-    assert!(page.accounts.iter().all(|account| account.primary.is_some()
+    assert_eq!(page.items.len(), 1_000);
+    assert!(page.items.iter().all(|account| account.primary.is_some()
         && account.methods == get()
         && account.revision.as_u64() == 2));
 }
@@ -125,7 +125,7 @@ async fn both_slots_of_a_user_in_one_batch(world: World) {
     let account = world.store.load(bob()).await.unwrap().account.unwrap();
     assert!(account.primary().is_some() && account.backup().is_some());
     assert_eq!(account.revision().as_u64(), 3);
-    let history = world.store.history(bob(), None, PageSize::MAX).await.unwrap().entries;
+    let history = world.store.history(bob(), None, PageSize::MAX).await.unwrap().items;
     let names: Vec<_> = history.iter().rev().map(|entry| entry.event.name()).collect();
     assert_eq!(names, ["access_granted", "token_imported", "token_imported"]);
     let told: Vec<_> = world.log.entries().iter().map(|entry| entry.revision.as_u64()).collect();

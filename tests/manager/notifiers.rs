@@ -10,7 +10,9 @@ use std::time::Duration;
 use tower_api_token::identity::{Actor, UserId};
 use tower_api_token::manage::{Delivery, TokenManager};
 use tower_api_token::method::MethodSet;
-use tower_api_token::notify::{DirectoryNotifier, LinkBase, Notifier as _, NotifyError, NotifyFn};
+use tower_api_token::notify::{
+    ConfirmationMessage, DirectoryNotifier, LinkBase, Notifier as _, NotifyError,
+};
 use tower_api_token::store::MemoryStore;
 use tower_api_token::time::ManualClock;
 use tower_api_token::token::ConfirmationCode;
@@ -39,10 +41,10 @@ fn names(directory: &Path) -> Vec<String> {
 #[tokio::test]
 async fn a_closure_gets_each_confirmation() {
     let (queue, messages) = mpsc::channel();
-    let notifier = NotifyFn::new(move |message| {
+    let notifier = move |message: ConfirmationMessage| {
         let queued = queue.send(message).map_err(|_| NotifyError::new("the queue is gone"));
         async move { queued }
-    });
+    };
     let manager =
         TokenManager::builder(MemoryStore::new()).notifier(notifier).build().await.unwrap();
     let user = UserId::new("alice").unwrap();
@@ -188,7 +190,7 @@ async fn a_directory_that_is_none_is_told() {
 
 #[tokio::test]
 async fn a_notifier_without_notices_sends_none() {
-    let silent = NotifyFn::new(|_| async { Err(NotifyError::new("called")) });
+    let silent = |_: ConfirmationMessage| async { Err(NotifyError::new("called")) };
     let notice = tower_api_token::notify::Notice::new(
         UserId::new("alice").unwrap(),
         tower_api_token::audit::Event::AllRevoked,

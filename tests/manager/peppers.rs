@@ -10,9 +10,7 @@ use tower_api_token::manage::{ImportedToken, ManageError, StartError, TokenManag
 use tower_api_token::method::MethodSet;
 use tower_api_token::rotation::RotationError;
 use tower_api_token::store::{AccountStore, Replacement, StoreErrorKind};
-use tower_api_token::token::{
-    Pepper, PepperVersion, RandomError, RandomSource, SystemRandom, Token, TokenScheme,
-};
+use tower_api_token::token::{Pepper, PepperVersion, RandomSource, Token, TokenScheme};
 
 use crate::store::{Call, Fault};
 use crate::world::{START, World, alice, bob, root};
@@ -39,12 +37,12 @@ struct Repeating {
 }
 
 impl RandomSource for Repeating {
-    fn fill(&self, bytes: &mut [u8]) -> Result<(), RandomError> {
+    fn fill(&self, bytes: &mut [u8]) -> std::io::Result<()> {
         if self.fills.fetch_add(1, Ordering::SeqCst) < self.repeats {
             (0..).zip(bytes).for_each(|(place, byte)| *byte = place);
             return Ok(());
         }
-        SystemRandom::default().fill(bytes)
+        getrandom::fill(bytes).map_err(std::io::Error::from)
     }
 }
 
@@ -77,8 +75,8 @@ async fn rotation_027_a_token_is_never_shared(world: World) {
 async fn a_generator_that_fails_fails_the_change(world: World) {
     struct Empty;
     impl RandomSource for Empty {
-        fn fill(&self, _: &mut [u8]) -> Result<(), RandomError> {
-            Err(RandomError::new("no entropy"))
+        fn fill(&self, _: &mut [u8]) -> std::io::Result<()> {
+            Err(std::io::Error::other("no entropy"))
         }
     }
     let world = world.again(TokenScheme::default(), |b| b.dangerous_random_source(Empty)).await;

@@ -152,7 +152,7 @@ async fn each_reveal_is_in_the_history_with_its_actor(world: World) {
         assert_eq!((&told.actor, &told.user), (actor, alice()));
         let size = tower_api_token::store::PageSize::clamped(1);
         let history = world.manager.history(alice(), None, size).await.unwrap();
-        assert_eq!(history.entries, [told]);
+        assert_eq!(history.items, [told]);
     }
     assert_eq!(world.account().await.revision().as_u64(), before.as_u64() + 2);
     // Who has the user's session needs nothing else to see a token that works.

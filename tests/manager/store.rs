@@ -7,10 +7,11 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use tokio::sync::Semaphore;
 use tower_api_token::account::{Account, Revision};
+use tower_api_token::audit::AuditEntry;
 use tower_api_token::identity::UserId;
 use tower_api_token::store::{
-    AccountPage, AccountStore, ChangeFeed, Erasure, HistoryPage, LastUses, Loaded, PageSize,
-    Replacement, StoreError, StoreErrorKind, TokenStore,
+    AccountStore, ChangeFeed, Erasure, LastUses, Loaded, Page, PageSize, Replacement, StoreError,
+    StoreErrorKind, TokenStore,
 };
 use tower_api_token::token::{PepperCheck, PepperChecks, PepperVersion, TokenDigest, TokenPrefix};
 use tower_api_token::usage::{TokenUsage, TokenUse};
@@ -140,7 +141,7 @@ impl AccountStore for Faulty {
         &self,
         after: Option<&UserId>,
         size: PageSize,
-    ) -> Result<AccountPage, StoreError> {
+    ) -> Result<Page<Arc<Account>>, StoreError> {
         self.around(Call::List, self.inner.list(after, size)).await
     }
 
@@ -149,7 +150,7 @@ impl AccountStore for Faulty {
         user: &UserId,
         before: Option<Revision>,
         size: PageSize,
-    ) -> Result<HistoryPage, StoreError> {
+    ) -> Result<Page<AuditEntry, Revision>, StoreError> {
         self.around(Call::History, self.inner.history(user, before, size)).await
     }
 

@@ -82,8 +82,8 @@ async fn a_list_is_complete_page_by_page(world: World) {
     let (mut seen, mut after) = (Vec::new(), None);
     loop {
         let page = world.manager.list(after.as_ref(), PageSize::clamped(10)).await.unwrap();
-        assert!(page.accounts.len() <= 10);
-        seen.extend(page.accounts);
+        assert!(page.items.len() <= 10);
+        seen.extend(page.items);
         after = page.next;
         if after.is_none() {
             break;
@@ -103,7 +103,7 @@ async fn a_history_is_complete_page_by_page(world: World) {
     loop {
         let size = PageSize::clamped(10);
         let page = world.manager.history(alice(), before, size).await.unwrap();
-        seen.extend(page.entries);
+        seen.extend(page.items);
         before = page.next;
         if before.is_none() {
             break;

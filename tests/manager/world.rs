@@ -207,7 +207,7 @@ impl World {
     /// The names of alice's changes, the earliest first.
     pub(crate) async fn history(&self) -> Vec<&'static str> {
         let page = self.store.history(alice(), None, PageSize::MAX).await.unwrap();
-        page.entries.iter().rev().map(|entry| entry.event.name()).collect()
+        page.items.iter().rev().map(|entry| entry.event.name()).collect()
     }
 
     pub(crate) fn pass(&self, time: Duration) {

@@ -27,7 +27,7 @@ async fn methods_are_ticked_and_apply_to_both_tokens() {
     assert!(page.text.contains("API access granted: POST, DELETE, COPY, PURGE"), "{}", page.text);
     assert!(page.text.contains("value=\"COPY PURGE\""), "{}", page.text);
     let history = world.manager.history(&user("alice"), None, Default::default()).await.unwrap();
-    assert_eq!(history.entries[0].actor, Actor::administrator("root").unwrap());
+    assert_eq!(history.items[0].actor, Actor::administrator("root").unwrap());
 }
 
 #[tokio::test]

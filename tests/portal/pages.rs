@@ -213,13 +213,12 @@ async fn assets_are_kept_under_the_name_of_what_they_hold() {
 #[tokio::test]
 async fn an_unsent_mail_leaves_the_token_and_says_so() {
     use tower_api_token::TokenManager;
-    use tower_api_token::notify::{ConfirmationMessage, NotifyError, NotifyFn};
+    use tower_api_token::notify::{ConfirmationMessage, NotifyError};
     use tower_api_token::portal::Portal;
 
     let mut world = World::new().await;
-    let broken = NotifyFn::new(|_: ConfirmationMessage| async {
-        Err(NotifyError::new("the server answered 451"))
-    });
+    let broken =
+        |_: ConfirmationMessage| async { Err(NotifyError::new("the server answered 451")) };
     let builder = TokenManager::builder(std::sync::Arc::clone(&world.store)).notifier(broken);
     world.router = Portal::new(builder.build().await.unwrap()).into_router();
     let answer = world.submit(ALICE, "/tokens/edit/generate", &[("agree", "yes")]).await;
@@ -237,16 +236,16 @@ async fn web_017_the_mail_is_told_from_where_the_token_was_asked_for() {
     use std::sync::{Arc, Mutex};
 
     use tower_api_token::TokenManager;
-    use tower_api_token::notify::{ConfirmationMessage, NotifyFn};
+    use tower_api_token::notify::ConfirmationMessage;
     use tower_api_token::portal::Portal;
 
     let mut world = World::new().await;
     let seen = Arc::new(Mutex::new(Vec::new()));
     let told = Arc::clone(&seen);
-    let post = NotifyFn::new(move |message: ConfirmationMessage| {
+    let post = move |message: ConfirmationMessage| {
         told.lock().unwrap().push(message.client.map(|client| client.to_string()));
         async { Ok(()) }
-    });
+    };
     let builder = TokenManager::builder(Arc::clone(&world.store)).notifier(post);
     world.router = Portal::new(builder.build().await.unwrap()).into_router();
     let headers = [

@@ -14,7 +14,7 @@ use tower_api_token::authenticate::Authenticator;
 use tower_api_token::identity::{Actor, UserId};
 use tower_api_token::manage::AccountView;
 use tower_api_token::method::MethodSet;
-use tower_api_token::notify::{ConfirmationMessage, NotifyFn};
+use tower_api_token::notify::ConfirmationMessage;
 use tower_api_token::portal::{Portal, PortalUser};
 use tower_api_token::store::{AccountStore, LastUses, MemoryStore};
 use tower_api_token::time::{ManualClock, Timestamp};
@@ -54,10 +54,10 @@ impl World {
         let store = Arc::new(MemoryStore::with_clock(Arc::clone(&clock)));
         let codes = Arc::new(Mutex::new(Vec::new()));
         let mailed = Arc::clone(&codes);
-        let post = NotifyFn::new(move |message: ConfirmationMessage| {
+        let post = move |message: ConfirmationMessage| {
             mailed.lock().unwrap().push(message.code.expose_secret().to_owned());
             async { Ok(()) }
-        });
+        };
         let manager =
             TokenManager::builder(Arc::clone(&store)).notifier(post).build().await.unwrap();
         let root = Actor::administrator("root").unwrap();

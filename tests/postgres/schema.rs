@@ -92,7 +92,7 @@ async fn store_006_names_that_look_alike_are_different_users_in_byte_order() {
         store.replace(change(account(name, 1, number))).await.unwrap();
     }
     let page = store.list(None, Default::default()).await.unwrap();
-    let listed: Vec<_> = page.accounts.iter().map(|account| account.user().as_str()).collect();
+    let listed: Vec<_> = page.items.iter().map(|account| account.user().as_str()).collect();
     names.sort_unstable();
     assert_eq!(listed, names);
 }

@@ -79,11 +79,8 @@ async fn a_deployment_is_in_one_slot_and_is_followed_to_another_node() {
     }
     let usage = TokenUsage::new(TokenId::from_u64(1), Timestamp::from_unix_millis(1), None);
     store.record_usage(&[TokenUse::new(user("user 01"), usage)]).await.unwrap();
-    assert_eq!(store.list(None, PageSize::MAX).await.unwrap().accounts.len(), 20);
-    assert_eq!(
-        store.history(&user("user 01"), None, PageSize::MAX).await.unwrap().entries.len(),
-        1
-    );
+    assert_eq!(store.list(None, PageSize::MAX).await.unwrap().items.len(), 20);
+    assert_eq!(store.history(&user("user 01"), None, PageSize::MAX).await.unwrap().items.len(), 1);
     assert_eq!(store.usage(&user("user 01")).await.unwrap().len(), 1);
     assert_eq!(store.pepper_versions().await.unwrap().len(), 1);
     assert!(second.tell("DBSIZE").starts_with(":0"), "a cluster does not spread it");

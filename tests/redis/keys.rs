@@ -52,12 +52,12 @@ async fn store_030_names_with_wildcards_are_exact_and_no_key_is_searched_for() {
         assert_eq!(found.user(), &user(name));
         let loaded = store.load(&user(name)).await.unwrap().account.unwrap();
         assert_eq!(*loaded, account(name, 1, number));
-        let history = store.history(&user(name), None, PageSize::MAX).await.unwrap().entries;
+        let history = store.history(&user(name), None, PageSize::MAX).await.unwrap().items;
         assert_eq!(history.len(), 1, "{name}");
         assert_eq!(store.usage(&user(name)).await.unwrap(), [used(name, number).usage]);
     }
     assert!(store.find(&digest(1)).await.unwrap().is_none());
-    let listed = store.list(None, PageSize::MAX).await.unwrap().accounts;
+    let listed = store.list(None, PageSize::MAX).await.unwrap().items;
     let listed: Vec<_> = listed.iter().map(|account| account.user().as_str().to_owned()).collect();
     let expected: BTreeSet<_> = NAMES.map(str::to_owned).into();
     assert_eq!(listed, Vec::from_iter(expected));

@@ -79,13 +79,13 @@ async fn a_user_with_the_documented_rights_can_do_everything() {
     crate::watch::next_change(&mut feed).await;
     assert!(store.find(&digest(1)).await.unwrap().is_some());
     assert!(store.find(&digest(9)).await.unwrap().is_none());
-    assert_eq!(store.list(None, PageSize::MAX).await.unwrap().accounts.len(), 3);
+    assert_eq!(store.list(None, PageSize::MAX).await.unwrap().items.len(), 3);
     let alice = account("user 1", 1, 1).user().clone();
     let usage = TokenUsage::new(TokenId::from_u64(1), Timestamp::from_unix_millis(1), None);
     store.record_usage(&[TokenUse::new(alice.clone(), usage)]).await.unwrap();
     store.load(&alice).await.unwrap();
     assert_eq!(store.usage(&alice).await.unwrap().len(), 1);
-    assert_eq!(store.history(&alice, None, PageSize::MAX).await.unwrap().entries.len(), 1);
+    assert_eq!(store.history(&alice, None, PageSize::MAX).await.unwrap().items.len(), 1);
     assert_eq!(store.pepper_versions().await.unwrap().len(), 1);
 }
 

@@ -89,7 +89,7 @@ async fn many_changes_that_wait_for_replicas_break_nothing_else() {
     replica.freeze(false);
     let lost = crate::watch::echo(&*store, &mut feed).await.contains(&FeedItem::Lost);
     assert!(!lost, "the feed went on");
-    let made = store.list(None, PageSize::MAX).await.unwrap().accounts.len();
+    let made = store.list(None, PageSize::MAX).await.unwrap().items.len();
     assert!((1..=5).contains(&made), "{made} were begun");
 }
 
@@ -209,7 +209,7 @@ async fn a_server_without_memory_refuses_changes_as_a_whole() {
     assert!(store.find(&digest(2)).await.unwrap().is_none());
     server.tell("CONFIG SET maxmemory 0");
     let history = store.history(&user("alice"), None, Default::default()).await.unwrap();
-    assert_eq!(history.entries.len(), 1);
+    assert_eq!(history.items.len(), 1);
     store.replace(change(account("alice", 2, 2))).await.unwrap();
     assert!(store.find(&digest(2)).await.unwrap().is_some());
 }

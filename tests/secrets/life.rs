@@ -12,7 +12,7 @@ use tower_api_token::manage::{
     ResentConfirmation, TokenManager,
 };
 use tower_api_token::method::MethodSet;
-use tower_api_token::notify::{ConfirmationMessage, NotifyError, NotifyFn};
+use tower_api_token::notify::{ConfirmationMessage, NotifyError};
 use tower_api_token::store::{AccountStore, MemoryStore, PageSize};
 use tower_api_token::time::ManualClock;
 use tower_api_token::token::{ConfirmationCode, Token, TokenScheme};
@@ -134,11 +134,11 @@ async fn manager(
     heard: &Heard,
 ) -> TokenManager {
     let messages = Arc::clone(&heard.messages);
-    let notifier = NotifyFn::new(move |message: ConfirmationMessage| {
+    let notifier = move |message: ConfirmationMessage| {
         messages.lock().expect("no panic").push(message);
         // What could not be sent must not come back in an error either.
         async { Err(NotifyError::new("the mail server is gone")) }
-    });
+    };
     let builder = TokenManager::builder(Arc::clone(store)).scheme(TokenScheme::default());
     builder.usage(usage.clone()).events(events).notifier(notifier).build().await.unwrap()
 }

@@ -77,7 +77,7 @@ async fn fill(store: &SqliteStore) {
         assert!(store.find(&digest(number)).await.unwrap().is_some());
     }
     assert!(store.find(&digest(written + 1)).await.unwrap().is_none());
-    let accounts = store.list(None, PageSize::MAX).await.unwrap().accounts;
+    let accounts = store.list(None, PageSize::MAX).await.unwrap().items;
     assert_eq!(accounts.len() as u64, written);
 }
 

@@ -34,7 +34,7 @@ async fn everything_is_there_after_opening_again() {
     assert_eq!(*found, account("alice", 1, 1));
     assert_eq!(store.usage(&user("alice")).await.unwrap(), [usage]);
     let history = store.history(&user("alice"), None, PageSize::default()).await.unwrap();
-    assert_eq!(history.entries, [step(account("alice", 1, 1)).entry]);
+    assert_eq!(history.items, [step(account("alice", 1, 1)).entry]);
 }
 
 #[tokio::test]
@@ -117,7 +117,7 @@ fn without_a_runtime_everything_works_on_the_calling_thread() {
     let store = block_on(place.store());
     block_on(store.replace(step(account("alice", 1, 1)))).unwrap();
     assert!(block_on(store.find(&digest(1))).unwrap().is_some());
-    assert_eq!(block_on(store.list(None, PageSize::default())).unwrap().accounts.len(), 1);
+    assert_eq!(block_on(store.list(None, PageSize::default())).unwrap().items.len(), 1);
     assert_eq!(block_on(store.pepper_versions()).unwrap().len(), 1);
     block_on(store.changes()).unwrap();
 }

@@ -55,7 +55,7 @@ async fn assert_followed(store: &SqliteStore, what: &str) {
     assert!(store.find(&digest(9)).await.unwrap().is_some(), "{what}");
     let loaded = store.load(&user("alice")).await.unwrap().account.unwrap();
     assert_eq!(loaded.revision().as_u64(), 2, "{what}");
-    assert_eq!(store.list(None, Default::default()).await.unwrap().accounts.len(), 100, "{what}");
+    assert_eq!(store.list(None, Default::default()).await.unwrap().items.len(), 100, "{what}");
 }
 
 #[tokio::test]

@@ -67,8 +67,8 @@ impl Log {
     /// Holds that no digest is named twice over all accounts.
     async fn is_unique(&self, store: &impl AccountStore) {
         let page = store.list(None, PageSize::MAX).await.unwrap();
-        assert_eq!(page.accounts.len(), users().len());
-        let digests = page.accounts.iter().flat_map(|account| account.digests());
+        assert_eq!(page.items.len(), users().len());
+        let digests = page.items.iter().flat_map(|account| account.digests());
         let mut digests: Vec<_> = digests.map(|stored| *stored.digest.as_bytes()).collect();
         let all = digests.len();
         digests.sort_unstable();
@@ -83,7 +83,7 @@ async fn history(store: &impl AccountStore, user: &UserId) -> Vec<AuditEntry> {
     loop {
         let page = store.history(user, before, PageSize::clamped(7)).await.unwrap();
         assert!(page.next.is_none() || before.is_none() || page.next < before);
-        entries.extend(page.entries);
+        entries.extend(page.items);
         before = page.next;
         if before.is_none() {
             return entries;

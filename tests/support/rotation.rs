@@ -248,8 +248,7 @@ impl Owner {
         }
         let account = self.look().await;
         let history = self.store.history(&self.alice, None, PageSize::MAX).await.unwrap();
-        let revisions: Vec<_> =
-            history.entries.iter().map(|entry| entry.revision.as_u64()).collect();
+        let revisions: Vec<_> = history.items.iter().map(|entry| entry.revision.as_u64()).collect();
         let all: Vec<_> = (1..=account.revision().as_u64()).rev().take(1_000).collect();
         assert_eq!(revisions, all, "the history has each change once");
     }
@@ -280,7 +279,7 @@ impl Owner {
     async fn was_made(&self, kind: &str, end: Instant) {
         loop {
             match self.store.history(&self.alice, None, PageSize::clamped(1)).await {
-                Ok(page) => return assert_eq!(page.entries[0].event.name(), kind),
+                Ok(page) => return assert_eq!(page.items[0].event.name(), kind),
                 Err(error) => assert!(Instant::now() < end, "the store is gone: {error:?}"),
             }
             tokio::time::sleep(Duration::from_millis(2)).await;

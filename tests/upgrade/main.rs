@@ -69,14 +69,14 @@ async fn every_request_is_decided_as_before(kind: Kind, version: &str) {
 async fn every_account_and_its_history_is_kept(kind: Kind, version: &str) {
     let (fixture, opened) = kind.open(version).await;
     let manager = manager(&opened.store, &fixture).await;
-    let found = manager.list(None, PageSize::MAX).await.unwrap().accounts;
+    let found = manager.list(None, PageSize::MAX).await.unwrap().items;
     assert_eq!(found.len(), fixture.accounts.len());
     for (found, written) in found.iter().zip(&fixture.accounts) {
         assert_eq!(found.user.as_str(), written.user);
         assert_eq!(found.revision.as_u64(), written.revision, "{}", written.user);
         assert_eq!(found.methods.iter().collect::<Vec<_>>(), written.methods);
         let history = manager.history(&found.user, None, PageSize::MAX).await.unwrap();
-        let events: Vec<_> = history.entries.iter().map(|entry| entry.event.name()).collect();
+        let events: Vec<_> = history.items.iter().map(|entry| entry.event.name()).collect();
         assert_eq!(events, written.history, "{}", written.user);
     }
 }
@@ -157,7 +157,7 @@ async fn accounts_go_on_from_where_they_are(kind: Kind, version: &str) {
 async fn tokens_are_counted_by_prefix(kind: Kind, version: &str) {
     let (_, opened) = kind.open(version).await;
     let counted = async || {
-        let accounts = opened.store.list(None, PageSize::MAX).await.unwrap().accounts;
+        let accounts = opened.store.list(None, PageSize::MAX).await.unwrap().items;
         let mut counts = BTreeMap::new();
         for prefix in accounts.iter().flat_map(|account| account.prefixes_in_use()) {
             *counts.entry(prefix).or_insert(0_u64) += 1;
@@ -181,7 +181,7 @@ async fn tokens_are_counted_by_prefix(kind: Kind, version: &str) {
 async fn no_uses_of_forgotten_tokens_are_left(kind: Kind, version: &str) {
     let (_, opened) = kind.open(version).await;
     let mut used = 0;
-    for account in opened.store.list(None, PageSize::MAX).await.unwrap().accounts {
+    for account in opened.store.list(None, PageSize::MAX).await.unwrap().items {
         let retired = |id| account.retired().iter().any(|retired| retired.id == id);
         for usage in opened.store.last_uses().unwrap().usage(account.user()).await.unwrap() {
             assert!(account.token(usage.id).is_some() || retired(usage.id), "{usage:?}");

@@ -5,10 +5,11 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use tower_api_token::account::{Account, Revision};
+use tower_api_token::audit::AuditEntry;
 use tower_api_token::identity::UserId;
 use tower_api_token::store::{
-    AccountPage, AccountStore, ChangeFeed, Erasure, HistoryPage, LastUses, Loaded, MemoryStore,
-    PageSize, Replacement, StoreError, StoreErrorKind, TokenStore,
+    AccountStore, ChangeFeed, Erasure, LastUses, Loaded, MemoryStore, Page, PageSize, Replacement,
+    StoreError, StoreErrorKind, TokenStore,
 };
 use tower_api_token::token::{PepperCheck, PepperChecks, PepperVersion, TokenDigest, TokenPrefix};
 use tower_api_token::usage::{TokenUsage, TokenUse};
@@ -86,7 +87,7 @@ impl AccountStore for Store {
         &self,
         after: Option<&UserId>,
         size: PageSize,
-    ) -> Result<AccountPage, StoreError> {
+    ) -> Result<Page<Arc<Account>>, StoreError> {
         self.accounts.list(after, size).await
     }
 
@@ -95,7 +96,7 @@ impl AccountStore for Store {
         user: &UserId,
         before: Option<Revision>,
         size: PageSize,
-    ) -> Result<HistoryPage, StoreError> {
+    ) -> Result<Page<AuditEntry, Revision>, StoreError> {
         self.accounts.history(user, before, size).await
     }
 

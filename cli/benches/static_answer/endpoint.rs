@@ -9,16 +9,18 @@ use std::task::{Context, Poll};
 use std::thread;
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::future::Either;
 use http::header::CACHE_CONTROL;
 use http::{HeaderName, HeaderValue, Request, Response};
+use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
 use tower::Service;
-use tower_api_token::forward_auth::{ForwardAuth, ForwardAuthBody, ForwardAuthFuture, Profile};
+use tower_api_token::forward_auth::{ForwardAuth, ForwardAuthFuture, Profile};
 
 use super::super::support::core::stay_on;
 use super::super::support::population::{memory_store, user};
@@ -94,7 +96,7 @@ impl Endpoint {
 }
 
 impl Service<Request<Incoming>> for Endpoint {
-    type Response = Response<ForwardAuthBody>;
+    type Response = Response<Full<Bytes>>;
     type Error = Infallible;
     type Future = Either<Ready<Result<Self::Response, Infallible>>, ForwardAuthFuture>;
 
@@ -107,7 +109,7 @@ impl Service<Request<Incoming>> for Endpoint {
         if answer == Answer::Decided as usize {
             return Either::Right(self.verify.call(request));
         }
-        let mut response = Response::new(ForwardAuthBody::default());
+        let mut response = Response::new(Full::default());
         if answer == Answer::WithHeaders as usize {
             response.headers_mut().extend(self.headers.clone());
         }

@@ -39,14 +39,14 @@ pub(crate) async fn run(arguments: &ExportArguments, world: &World) -> Result<()
     let mut after = None;
     loop {
         let page = world.store.list(after.as_ref(), PageSize::MAX).await?;
-        let now = match page.accounts.first() {
+        let now = match page.items.first() {
             Some(first) => world.store.load(first.user()).await?.now,
             None => return Ok(()),
         };
         let facts = Facts::new(now, &world.policy);
         // A page at once: a write for each line would cost more than the store.
         let lines: Vec<_> = page
-            .accounts
+            .items
             .iter()
             .map(|account| {
                 let (live, events) = retire_expired(account, &facts);

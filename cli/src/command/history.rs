@@ -32,8 +32,8 @@ pub(crate) async fn run(arguments: &HistoryArguments, world: &World) -> Result<(
     let mut entries = Vec::new();
     while left > 0 {
         let page = world.manager.history(&user, before, PageSize::clamped(left)).await?;
-        left = left.saturating_sub(page.entries.len());
-        entries.extend(page.entries);
+        left = left.saturating_sub(page.items.len());
+        entries.extend(page.items);
         before = page.next;
         if before.is_none() {
             break;

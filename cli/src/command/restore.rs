@@ -148,7 +148,7 @@ async fn end_in(world: &World, plan: &Plan) -> Result<u64, Failure> {
     let mut after: Option<UserId> = None;
     loop {
         let page = world.store.list(after.as_ref(), PageSize::MAX).await?;
-        for account in &page.accounts {
+        for account in &page.items {
             let done = match plan {
                 Plan::Accept => false,
                 Plan::EndAll => end_all(world, account).await?,
@@ -169,7 +169,7 @@ async fn require_complete(world: &World, told: &Told) -> Result<(), Failure> {
     let mut after: Option<UserId> = None;
     loop {
         let page = world.store.list(after.as_ref(), PageSize::MAX).await?;
-        for account in &page.accounts {
+        for account in &page.items {
             let missing = told.missing(account);
             if !missing.is_empty() {
                 incomplete.push((account.user().clone(), missing));

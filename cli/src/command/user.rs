@@ -147,14 +147,14 @@ async fn list(after: Option<String>, limit: Option<usize>, world: &World) -> Res
     let mut head = Some(["USER", "METHODS", "PRIMARY", "BACKUP", "PENDING"]);
     while left > 0 {
         let page = world.manager.list(after.as_ref(), PageSize::clamped(left)).await?;
-        left = left.saturating_sub(page.accounts.len());
+        left = left.saturating_sub(page.items.len());
         if world.output.is_json() {
-            for account in &page.accounts {
+            for account in &page.items {
                 world.output.value("", &show::summary_value(account))?;
             }
         } else {
             // A page at a time, so that any number of users fits into memory.
-            let rows: Vec<_> = page.accounts.iter().map(show::summary).collect();
+            let rows: Vec<_> = page.items.iter().map(show::summary).collect();
             let head = head.take().unwrap_or_default();
             let text = table(&head, &rows);
             let text = text.strip_prefix('\n').unwrap_or(&text);

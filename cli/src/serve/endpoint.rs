@@ -5,8 +5,9 @@ use std::pin::Pin;
 
 use bytes::Bytes;
 use http::{Request, Response};
+use http_body_util::Full;
 use tower_api_token::ext_authz::ExtAuthz;
-use tower_api_token::forward_auth::{ForwardAuth, ForwardAuthBody};
+use tower_api_token::forward_auth::ForwardAuth;
 use tower_service::Service;
 
 use super::body::RequestBody;
@@ -92,10 +93,10 @@ trait Protocol {
 }
 
 impl Protocol for Bodiless {
-    type Body = ForwardAuthBody;
+    type Body = Full<Bytes>;
 
-    fn deny(response: Response<Bytes>) -> Response<ForwardAuthBody> {
-        response.map(ForwardAuthBody::from)
+    fn deny(response: Response<Bytes>) -> Response<Full<Bytes>> {
+        response.map(Full::from)
     }
 }
 

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response, Version};
-use http_body_util::{BodyExt, Limited};
+use http_body_util::{BodyExt, Full, Limited};
 use tokio::time::timeout;
-use tower_api_token::forward_auth::{ForwardAuth, ForwardAuthBody};
+use tower_api_token::forward_auth::ForwardAuth;
 use tower_service::Service;
 
 use super::body::RequestBody;
@@ -31,10 +31,10 @@ pub(super) async fn discard(version: Version, body: RequestBody) {
 #[derive(Clone)]
 pub(super) struct Bodiless(pub(super) ForwardAuth);
 
-type Answer = Pin<Box<dyn Future<Output = Result<Response<ForwardAuthBody>, Infallible>> + Send>>;
+type Answer = Pin<Box<dyn Future<Output = Result<Response<Full<Bytes>>, Infallible>> + Send>>;
 
 impl Service<Request<RequestBody>> for Bodiless {
-    type Response = Response<ForwardAuthBody>;
+    type Response = Response<Full<Bytes>>;
     type Error = Infallible;
     type Future = Answer;
 

@@ -8,10 +8,10 @@ use crate::account::Revision;
 use crate::audit::AuditEntry;
 use crate::manage::{
     AccountSummary, AccountView, Delivery, GeneratedPrimary, PendingView, ResentConfirmation,
-    SummaryPage, TokenView,
+    TokenView,
 };
 use crate::method::MethodSet;
-use crate::store::HistoryPage;
+use crate::store::Page;
 use crate::time::Timestamp;
 use crate::token::{Token as Secret, TokenId};
 
@@ -237,18 +237,18 @@ impl Account {
 }
 
 impl Accounts {
-    pub(super) fn of(page: &SummaryPage) -> Self {
+    pub(super) fn of(page: &Page<AccountSummary>) -> Self {
         Self {
-            users: page.accounts.iter().map(Account::of).collect(),
+            users: page.items.iter().map(Account::of).collect(),
             next: page.next.as_ref().map(ToString::to_string),
         }
     }
 }
 
 impl History {
-    pub(super) fn of(page: &HistoryPage) -> Self {
+    pub(super) fn of(page: &Page<AuditEntry, Revision>) -> Self {
         Self {
-            entries: page.entries.iter().map(Entry::of).collect(),
+            entries: page.items.iter().map(Entry::of).collect(),
             next: page.next.map(Revision::as_u64),
         }
     }

@@ -87,7 +87,7 @@ pub(in crate::portal) async fn list(
         let find = find.as_ref().map(|find| format!("find={}&", encoded(find)));
         format!("{}/admin?{}after={}", portal.path, find.unwrap_or_default(), encoded(&next))
     });
-    let found = page.accounts.into_iter().filter(|account| begins(&account.user));
+    let found = page.items.into_iter().filter(|account| begins(&account.user));
     let is_absent = exact.is_none() && after.is_none();
     let absent = find.as_ref().filter(|_| is_absent).map(|find| link_to(&portal, find));
     let rows = exact.into_iter().chain(found).map(|account| Row::new(&portal, account)).collect();

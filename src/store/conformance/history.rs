@@ -7,7 +7,7 @@ use super::subject::Subject;
 use crate::account::Revision;
 use crate::audit::{AuditEntry, Event};
 use crate::identity::Actor;
-use crate::store::{AccountStore, HistoryPage, PageSize, Replacement, StoreErrorKind};
+use crate::store::{AccountStore, Page, PageSize, Replacement, StoreErrorKind};
 use crate::time::Timestamp;
 
 /// The history is read from its latest entry on, whatever the size of a page.
@@ -19,7 +19,7 @@ pub async fn a_history_begins_with_the_latest<H: Harness>(harness: &H) {
         let (mut entries, mut before) = (Vec::new(), None);
         for _ in 0..=written.len() {
             let page = page(&subject, before, size).await;
-            entries.extend(page.entries);
+            entries.extend(page.items);
             before = page.next;
             if before.is_none() {
                 break;
@@ -40,7 +40,7 @@ pub async fn a_history_goes_on_before_a_revision<H: Harness>(harness: &H) {
         let page = page(&subject, Some(revision), 2).await;
         let below = written.iter().filter(|entry| entry.revision < revision);
         let expected = below.clone().take(2).cloned().collect();
-        subject.rule.same(&page.entries, &expected, format_args!("before revision {before}"));
+        subject.rule.same(&page.items, &expected, format_args!("before revision {before}"));
         let next = (below.count() > 2).then(|| expected[1].revision);
         subject.rule.same(&page.next, &next, format_args!("what follows before {before}"));
     }
@@ -153,7 +153,7 @@ async fn page<S: AccountStore>(
     subject: &Subject<S>,
     before: Option<Revision>,
     size: usize,
-) -> HistoryPage {
+) -> Page<AuditEntry, Revision> {
     let page = subject.store.history(&user("alice"), before, PageSize::clamped(size)).await;
     subject.rule.answered(page, "reading a page of the history")
 }

@@ -26,7 +26,7 @@ pub async fn a_page_says_whether_more_follow<H: Harness>(harness: &H) {
     let subject = Subject::new(harness, rule).await;
     let page = subject.store.list(None, PageSize::clamped(1)).await;
     let page = subject.rule.answered(page, "listing an empty store");
-    subject.rule.holds(page.accounts.is_empty() && page.next.is_none(), "an empty store has more");
+    subject.rule.holds(page.items.is_empty() && page.next.is_none(), "an empty store has more");
     let accounts = filled(&subject).await;
     for size in SIZES {
         let page = subject.store.list(None, PageSize::clamped(size)).await;
@@ -45,7 +45,7 @@ pub async fn a_list_goes_on_after_any_name<H: Harness>(harness: &H) {
     for name in ["0", "user 04", "user 04 and a half", "user 05", "v", "\u{10ffff}"] {
         let page = subject.store.list(Some(&user(name)), PageSize::MAX).await;
         let page = subject.rule.answered(page, "listing");
-        let listed: Vec<_> = page.accounts.iter().map(|account| (**account).clone()).collect();
+        let listed: Vec<_> = page.items.iter().map(|account| (**account).clone()).collect();
         let after = |account: &&Account| account.user().as_str() > name;
         let expected = accounts.iter().filter(after).cloned().collect();
         subject.rule.same(&listed, &expected, format_args!("listing after {name:?}"));

@@ -104,7 +104,7 @@ impl<S: AccountStore> Subject<S> {
         loop {
             let page = self.store.history(user, before, PageSize::MAX).await;
             let page = self.rule.answered(page, format_args!("reading the history of {user:?}"));
-            entries.extend(page.entries);
+            entries.extend(page.items);
             if page.next.is_none() {
                 return entries;
             }
@@ -142,8 +142,8 @@ impl<S: AccountStore> Subject<S> {
         loop {
             let page = self.store.list(after.as_ref(), size).await;
             let page = self.rule.answered(page, "listing the accounts");
-            self.rule.holds(page.accounts.len() <= size.get(), "a page is longer than asked for");
-            accounts.extend(page.accounts.iter().map(|account| (**account).clone()));
+            self.rule.holds(page.items.len() <= size.get(), "a page is longer than asked for");
+            accounts.extend(page.items.iter().map(|account| (**account).clone()));
             if page.next.is_none() {
                 return accounts;
             }

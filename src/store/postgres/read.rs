@@ -17,7 +17,7 @@ use crate::account::{Account, Revision};
 use crate::audit::AuditEntry;
 use crate::identity::UserId;
 use crate::store::record::{decode, decode_actor, decode_event};
-use crate::store::{AccountPage, HistoryPage, Loaded, PageSize, StoreError, StoreErrorKind};
+use crate::store::{Loaded, Page, PageSize, StoreError, StoreErrorKind};
 use crate::time::Timestamp;
 use crate::token::{PepperVersion, TokenDigest, TokenId, TokenPrefix};
 use crate::usage::{ClientLabel, TokenUsage};
@@ -59,13 +59,13 @@ pub(super) async fn list(
     lent: Lent,
     after: Option<&UserId>,
     size: PageSize,
-) -> Result<AccountPage, StoreError> {
+) -> Result<Page<Arc<Account>>, StoreError> {
     const LIST_AFTER: &str = "
         SELECT record FROM tower_api_token.account WHERE user_id > $1 ORDER BY user_id LIMIT $2";
     let after = after.map_or("", UserId::as_str);
     let rows = ask(lent, LIST, LIST_AFTER, &[&after, &one_further(size)]).await?;
     let accounts = rows.iter().map(account).collect::<Result<_, _>>()?;
-    Ok(AccountPage::of(accounts, size))
+    Ok(Page::of_accounts(accounts, size))
 }
 
 pub(super) async fn usage(lent: Lent, user: &UserId) -> Result<Vec<TokenUsage>, StoreError> {
@@ -81,7 +81,7 @@ pub(super) async fn history(
     user: &UserId,
     before: Option<Revision>,
     size: PageSize,
-) -> Result<HistoryPage, StoreError> {
+) -> Result<Page<AuditEntry, Revision>, StoreError> {
     const ENTRIES: &str = "
         SELECT revision, at_millis, actor, event::text FROM tower_api_token.history
         WHERE user_id = $1 AND revision < $2 ORDER BY revision DESC LIMIT $3";
@@ -89,7 +89,7 @@ pub(super) async fn history(
     let parameters: [&(dyn ToSql + Sync); 3] = [&user.as_str(), &before, &one_further(size)];
     let rows = ask(lent, HISTORY, ENTRIES, &parameters).await?;
     let entries = rows.iter().map(|row| audit_entry(user, row)).collect::<Result<_, _>>()?;
-    Ok(HistoryPage::of(entries, size))
+    Ok(Page::of_entries(entries, size))
 }
 
 /// Few accounts differ in this, so they are counted before their tokens are: that

@@ -13,7 +13,7 @@ use crate::account::{Account, Revision};
 use crate::audit::AuditEntry;
 use crate::identity::UserId;
 use crate::store::record::{decode, decode_actor, decode_event};
-use crate::store::{AccountPage, HistoryPage, Loaded, PageSize, StoreError};
+use crate::store::{Loaded, Page, PageSize, StoreError};
 use crate::time::Timestamp;
 use crate::token::{PepperCheck, PepperChecks, PepperVersion, TokenDigest, TokenId, TokenPrefix};
 use crate::usage::{ClientLabel, TokenUsage};
@@ -81,7 +81,7 @@ pub(super) async fn list(
     link: &Link,
     after: Option<&UserId>,
     size: PageSize,
-) -> Result<AccountPage, StoreError> {
+) -> Result<Page<Arc<Account>>, StoreError> {
     let deployment = link.deployment(LISTING).await?;
     let start = after.map_or_else(|| "-".to_owned(), |after| format!("({after}"));
     let mut list = call(&LIST, 2);
@@ -91,7 +91,7 @@ pub(super) async fn list(
         return Err(corrupt(LISTING));
     };
     let accounts = records.iter().map(account).collect::<Result<_, _>>()?;
-    Ok(AccountPage::of(accounts, size))
+    Ok(Page::of_accounts(accounts, size))
 }
 
 fn account(record: &Value) -> Result<Arc<Account>, StoreError> {
@@ -140,7 +140,7 @@ pub(super) async fn history(
     user: &UserId,
     before: Option<Revision>,
     size: PageSize,
-) -> Result<HistoryPage, StoreError> {
+) -> Result<Page<AuditEntry, Revision>, StoreError> {
     // No entry is below the first revision, and the server takes no number below.
     let before = before.map(|before| before.as_u64().max(1));
     let before = before.map_or_else(|| "+".to_owned(), |before| format!("({before}-0"));
@@ -148,7 +148,7 @@ pub(super) async fn history(
     let command = ["XREVRANGE", &before, "-", "COUNT", &count];
     let entries = ask(link, HISTORY, link.keys.history(user), &command).await?;
     let entries = entries.iter().map(|entry| audit_entry(user, entry));
-    Ok(HistoryPage::of(entries.collect::<Result<_, _>>()?, size))
+    Ok(Page::of_entries(entries.collect::<Result<_, _>>()?, size))
 }
 
 fn audit_entry(user: &UserId, entry: &Value) -> Result<AuditEntry, StoreError> {

@@ -9,7 +9,7 @@ use crate::account::{Account, Revision};
 use crate::audit::AuditEntry;
 use crate::identity::UserId;
 use crate::store::record::{decode, decode_actor, decode_event};
-use crate::store::{AccountPage, HistoryPage, PageSize, StoreError, StoreErrorKind};
+use crate::store::{Page, PageSize, StoreError, StoreErrorKind};
 use crate::time::Timestamp;
 use crate::token::{PepperCheck, PepperChecks, PepperVersion, TokenDigest, TokenId, TokenPrefix};
 use crate::usage::{ClientLabel, TokenUsage};
@@ -84,12 +84,12 @@ pub(super) fn list(
     connection: &Connection,
     after: Option<&UserId>,
     size: PageSize,
-) -> Result<AccountPage, Failure> {
+) -> Result<Page<Arc<Account>>, Failure> {
     // No user id is empty, so every one comes after the empty text.
     let after = after.map_or("", UserId::as_str);
     let mut statement = connection.prepare_cached(LIST)?;
     let accounts = statement.query_and_then((after, size.get() as i64 + 1), account)?;
-    Ok(AccountPage::of(accounts.collect::<Result<_, _>>()?, size))
+    Ok(Page::of_accounts(accounts.collect::<Result<_, _>>()?, size))
 }
 
 pub(super) fn usage(connection: &Connection, user: &UserId) -> Result<Vec<TokenUsage>, Failure> {
@@ -112,13 +112,13 @@ pub(super) fn history(
     user: &UserId,
     before: Option<Revision>,
     size: PageSize,
-) -> Result<HistoryPage, Failure> {
+) -> Result<Page<AuditEntry, Revision>, Failure> {
     let last = before.map_or(u64::MAX, |before| before.as_u64().saturating_sub(1));
     let last = i64::try_from(last).unwrap_or(i64::MAX);
     let mut statement = connection.prepare_cached(HISTORY)?;
     let parameters = (user.as_str(), last, size.get() as i64 + 1);
     let entries = statement.query_and_then(parameters, |row| entry(user, row))?;
-    Ok(HistoryPage::of(entries.collect::<Result<_, _>>()?, size))
+    Ok(Page::of_entries(entries.collect::<Result<_, _>>()?, size))
 }
 
 fn entry(user: &UserId, row: &Row<'_>) -> Result<AuditEntry, Failure> {

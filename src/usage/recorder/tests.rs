@@ -5,12 +5,13 @@ use std::sync::atomic::{AtomicBool, AtomicUsize};
 use async_trait::async_trait;
 
 use super::*;
+use crate::account::{Account, Revision};
+use crate::audit::AuditEntry;
 use crate::manage::{Confirmation, Delivery, Guard, TokenManager};
 use crate::method::MethodSet;
 use crate::rotation::RotationError;
 use crate::store::{
-    AccountPage, HistoryPage, LastUses, Loaded, MemoryStore, PageSize, Replacement, StoreErrorKind,
-    TokenStore,
+    LastUses, Loaded, MemoryStore, Page, PageSize, Replacement, StoreErrorKind, TokenStore,
 };
 use crate::time::ManualClock;
 use crate::token::TokenDigest;
@@ -55,7 +56,11 @@ impl AccountStore for Refusing {
         Err(broken())
     }
 
-    async fn list(&self, _: Option<&UserId>, _: PageSize) -> Result<AccountPage, StoreError> {
+    async fn list(
+        &self,
+        _: Option<&UserId>,
+        _: PageSize,
+    ) -> Result<Page<Arc<Account>>, StoreError> {
         Err(broken())
     }
 
@@ -64,7 +69,7 @@ impl AccountStore for Refusing {
         _: &UserId,
         _: Option<Revision>,
         _: PageSize,
-    ) -> Result<HistoryPage, StoreError> {
+    ) -> Result<Page<AuditEntry, Revision>, StoreError> {
         Err(broken())
     }
 

@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use tower_api_token::account::{Account, Revision};
+use tower_api_token::audit::AuditEntry;
 use tower_api_token::identity::UserId;
 use tower_api_token::store::{
-    AccountPage, AccountStore, ChangeFeed, Erasure, HistoryPage, LastUses, Loaded, PageSize,
-    Replacement, StoreError, TokenStore,
+    AccountStore, ChangeFeed, Erasure, LastUses, Loaded, Page, PageSize, Replacement, StoreError,
+    TokenStore,
 };
 use tower_api_token::token::{PepperCheck, PepperChecks, PepperVersion, TokenDigest, TokenPrefix};
 use tower_api_token::usage::{TokenUsage, TokenUse};
@@ -83,7 +84,7 @@ impl AccountStore for Restless {
         &self,
         after: Option<&UserId>,
         size: PageSize,
-    ) -> Result<AccountPage, StoreError> {
+    ) -> Result<Page<Arc<Account>>, StoreError> {
         self.inner.list(after, size).await
     }
 
@@ -92,7 +93,7 @@ impl AccountStore for Restless {
         user: &UserId,
         before: Option<Revision>,
         size: PageSize,
-    ) -> Result<HistoryPage, StoreError> {
+    ) -> Result<Page<AuditEntry, Revision>, StoreError> {
         tokio::task::yield_now().await;
         self.inner.history(user, before, size).await
     }

@@ -11,8 +11,8 @@ use tower_api_token::manage::{
     TokenManager,
 };
 use tower_api_token::notify::{
-    ConfirmationMessage, DirectoryNotifier, LinkBase, Mailbox, Notice, Notifier, NotifyError,
-    NotifyFn, SmtpError, SmtpNotifier, SmtpServer,
+    DirectoryNotifier, LinkBase, Mailbox, Notice, Notifier, NotifyError, SmtpError, SmtpNotifier,
+    SmtpServer,
 };
 use tower_api_token::sealing::{SealerError, SealingKey};
 use tower_api_token::store::PageSize;
@@ -46,8 +46,8 @@ async fn manager(life: &Life, list: &mut List) {
     list.add("TokenView", &view.primary);
     list.add("PendingView", &view.pending);
     list.add("AccountView", &view);
-    list.add("AccountSummary", &accounts.accounts);
-    list.add("SummaryPage", &accounts);
+    list.add("AccountSummary", &accounts.items);
+    list.add("Page", &accounts);
     let (user, alice) = (Actor::User, &life.alice);
     let key: [u8; 32] = std::array::from_fn(|place| place as u8);
     let key = SealingKey::new(1, &key).unwrap();
@@ -78,15 +78,9 @@ async fn messages(life: &Life, list: &mut List) {
     let event = Event::BackupDeleted { id: life.issued.id };
     list.add("Ended", &event.ended());
     let notice = Notice::new(life.alice.clone(), event, Actor::User, Timestamp::default());
-    let code = life.code.clone();
-    let sending = move |_: ConfirmationMessage| {
-        let sent = code.expose_secret().is_empty();
-        std::future::ready(if sent { Err(NotifyError::new("no code")) } else { Ok(()) })
-    };
     list.add("ConfirmationMessage", &life.message);
     list.add("Notice", &notice);
     list.add("NotifyError", &NotifyError::new("the mail server is gone"));
-    list.add("NotifyFn", &NotifyFn::new(sending));
     let base = LinkBase::new("https://example.com/verify").unwrap();
     list.add("ConfirmationLink", &base.link(&life.code));
     list.add("LinkBase", &base);

@@ -22,7 +22,7 @@ pub(super) async fn show(life: &Life, list: &mut List) {
     assert_eq!(denied.status(), 401);
     list.add("Profile", &Profile::OwnRequestLine);
     list.add("ForwardAuthFuture", &[forward.call(request(live)), forward.call(request(retired))]);
-    list.add("ForwardAuthBody", denied.body());
+    list.add("ForwardAuth", denied.body());
     list.add("ForwardAuth", &forward);
     list.add("IdentityHeaders", &IdentityHeaders::default());
     list.add("ConfigError", &ConfigError::SameIdentityHeaders);

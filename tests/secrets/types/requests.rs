@@ -1,6 +1,5 @@
 //! The layer, and what it gives to handlers and clients.
 
-use axum::response::IntoResponse;
 use bytes::Bytes;
 use futures_util::FutureExt;
 use http::{HeaderName, Request, Response};
@@ -10,7 +9,6 @@ use tower_api_token::ConfigError;
 use tower_api_token::authenticate::Authenticator;
 use tower_api_token::credentials::CredentialSource;
 use tower_api_token::denial::{Denial, DenialKind, RequestFault};
-use tower_api_token::extract::IdentityRejection;
 use tower_api_token::middleware::Anonymous;
 use tower_api_token::{Identity, TokenAuthLayer};
 
@@ -60,18 +58,15 @@ pub(super) async fn show(life: &Life, list: &mut List) {
     list.add("DenialKind", &DenialKind::InvalidToken);
     list.add("RequestFault", &RequestFault::MalformedCredential);
     list.add("ConfigError", &ConfigError::RealmEmpty);
-    list.add("IdentityRejection", &rejection(anonymous.extensions().clone()));
+    list.add("Identity", &rejection(anonymous.extensions().clone()));
 }
 
 /// What a handler gets that wants an identity of an anonymous request.
-fn rejection(extensions: http::Extensions) -> (IdentityRejection, axum::response::Response) {
+fn rejection(extensions: http::Extensions) -> axum::response::Response {
     use axum::extract::FromRequestParts;
 
     let (mut parts, _) = Request::new(()).into_parts();
     parts.extensions = extensions;
-    let mut extract = || {
-        let identity = Identity::from_request_parts(&mut parts, &()).now_or_never();
-        identity.expect("ready").expect_err("no identity")
-    };
-    (extract(), extract().into_response())
+    let identity = Identity::from_request_parts(&mut parts, &()).now_or_never();
+    identity.expect("ready").expect_err("no identity")
 }

@@ -7,9 +7,9 @@ use tokio_postgres::NoTls;
 use tower_api_token::account::Account;
 use tower_api_token::store::conformance::Behind;
 use tower_api_token::store::{
-    AccountPage, AccountStore, Change, ChangeFeed, Erasure, FeedItem, HeartbeatId, HistoryPage,
-    Loaded, MemoryStore, PageSize, PostgresStore, RedisOpenError, RedisOptions, Replacement,
-    SchemaError, SqliteBackupError, SqliteOpenError, SqliteOptions, SqliteStore, StoreErrorKind,
+    AccountStore, Change, ChangeFeed, Erasure, FeedItem, HeartbeatId, Loaded, MemoryStore, Page,
+    PageSize, PostgresStore, RedisOpenError, RedisOptions, Replacement, SchemaError,
+    SqliteBackupError, SqliteOpenError, SqliteOptions, SqliteStore, StoreErrorKind,
 };
 use tower_api_token::time::Timestamp;
 
@@ -24,7 +24,7 @@ pub(super) async fn show(life: &Life, list: &mut List) {
     let replacement = Replacement::new(account.clone(), None, entry.clone());
     let refused = life.store.replace(replacement.clone()).await.expect_err("it is there already");
     let change = Change::between(None, account);
-    let page = AccountPage::of(vec![Arc::clone(&life.account)], PageSize::clamped(1));
+    let page = Page::of_accounts(vec![Arc::clone(&life.account)], PageSize::clamped(1));
     list.add("Loaded", &Loaded::new(Some(Arc::clone(&life.account)), Timestamp::default()));
     list.add("Replacement", &replacement);
     list.add("Erasure", &Erasure::new(account.clone(), Timestamp::default()));
@@ -34,8 +34,8 @@ pub(super) async fn show(life: &Life, list: &mut List) {
     list.add("FeedItem", &FeedItem::Change(change));
     list.add("HeartbeatId", &HeartbeatId::from_u64(1));
     list.add("Feed", &life.store.changes().await.unwrap());
-    list.add("AccountPage", &page);
-    list.add("HistoryPage", &HistoryPage::of(vec![entry], PageSize::clamped(1)));
+    list.add("Page", &page);
+    list.add("Page", &Page::of_entries(vec![entry], PageSize::clamped(1)));
     list.add("PageSize", &PageSize::clamped(1));
     list.add("MemoryStore", &life.store);
     let harness: fn() -> Ready<MemoryStore> = || ready(MemoryStore::new());

@@ -9,10 +9,7 @@ use tower_api_token::audit::{AccountErased, Event};
 use tower_api_token::identity::Actor;
 use tower_api_token::rotation::{Command, Facts, NewToken, Policy, RotationError, apply};
 use tower_api_token::time::{ManualClock, SystemClock, Timestamp};
-use tower_api_token::token::{
-    Pepper, PepperChecks, RandomError, SealedToken, SystemRandom, TokenForm, TokenPrefix,
-    TokenScheme,
-};
+use tower_api_token::token::{Pepper, PepperChecks, SealedToken, TokenPrefix, TokenScheme};
 use tower_api_token::usage::{ClientLabel, TokenUsage, TokenUse};
 
 use super::List;
@@ -58,11 +55,8 @@ fn tokens(life: &Life, list: &mut List) {
     list.add("ConfigError", &ConfigError::SamePepperVersion);
     list.add("TokenPrefix", &TokenPrefix::standard());
     list.add("ConfigError", &ConfigError::PrefixLength);
-    list.add("TokenForm", &TokenForm::Generated);
     list.add("ConfirmationCode", &life.code);
     list.add("CodeDigest", &life.code.digest(&life.alice));
-    list.add("SystemRandom", &SystemRandom::default());
-    list.add("RandomError", &RandomError::new("no entropy"));
 }
 
 fn accounts(life: &Life, list: &mut List) {

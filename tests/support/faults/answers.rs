@@ -27,6 +27,6 @@ pub(crate) async fn answers_to_changes_are_lost<E: Engine>(engine: E) {
         let account = direct.load(&alice).await.expect("an answer").account.expect("an account");
         assert_eq!(account.primary().map(|primary| primary.id), Some(generated.id));
     }
-    let history = direct.history(&alice, None, PageSize::MAX).await.expect("a history").entries;
+    let history = direct.history(&alice, None, PageSize::MAX).await.expect("a history").items;
     assert_eq!(history.len(), 2 + ROUNDS * 3, "every change was made once");
 }
