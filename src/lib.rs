@@ -48,6 +48,7 @@ pub mod time;
 pub mod token;
 mod tokens;
 pub mod usage;
+mod visible;
 
 pub use self::error::{ConfigError, ValueError};
 pub use self::identity::Identity;

@@ -29,6 +29,7 @@ use crate::identity::{Actor, UserId};
 use crate::time::Timestamp;
 use crate::token::{ConfirmationCode, TokenHint, TokenId};
 use crate::usage::ClientLabel;
+pub use crate::visible::visible;
 
 /// Sends messages to users, to an address that the host knows and no request
 /// names.

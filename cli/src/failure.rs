@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use tower_api_token::ValueError;
 use tower_api_token::identity::UserId;
 use tower_api_token::manage::{ManageError, StartError};
+use tower_api_token::notify::visible;
 use tower_api_token::rotation::RotationError;
 use tower_api_token::store::{SchemaError, SqliteBackupError, StoreError, StoreErrorKind};
 
@@ -14,7 +15,7 @@ use crate::secret::SecretError;
 use crate::serve::ServeError;
 use crate::settings::{Origins, SettingsError};
 use crate::store::OpenError;
-use crate::text::{Safe, counted};
+use crate::text::counted;
 
 /// What the long help and the README say.
 pub(crate) const EXIT_CODES: &str = "\
@@ -209,7 +210,7 @@ impl Failure {
             }
             cause = error.source();
         }
-        Safe(text).to_string()
+        visible(text).to_string()
     }
 
     /// The same, and what to do about it.
@@ -290,7 +291,7 @@ fn missing(users: &[(UserId, Vec<(u64, u64)>)]) -> String {
         ranges.iter().map(range).collect::<Vec<_>>().join(", ")
     };
     let user = |(user, ranges): &(UserId, Vec<_>)| {
-        format!("user {} lacks revision {}", Safe(user.as_str()), revisions(ranges))
+        format!("user {} lacks revision {}", visible(user), revisions(ranges))
     };
     users.iter().map(user).collect::<Vec<_>>().join("; ")
 }

@@ -1,36 +1,7 @@
-//! Text of others, printed so that a terminal takes it for nothing but text.
+//! Text for a terminal, a shell and a spreadsheet, which take it for nothing but text.
 
-use std::fmt;
-
+use tower_api_token::notify::visible;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
-
-/// How many marks over or under one character are shown: more run into the
-/// lines around.
-const MARKS: usize = 3;
-
-/// `text` with everything escaped that a terminal obeys or a reader cannot see:
-/// control characters, those that only direct how others are shown, blanks that
-/// are none, and marks that stand on no character or on too many others.
-pub(crate) struct Safe<T>(pub(crate) T);
-
-impl<T: AsRef<str>> fmt::Display for Safe<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        use fmt::Write;
-        let mut marks = MARKS;
-        for character in self.0.as_ref().chars() {
-            let is_mark = character.width() == Some(0);
-            marks = if is_mark { marks + 1 } else { 0 };
-            if is_seen(character) && marks <= MARKS {
-                f.write_char(character)?;
-            } else {
-                write!(f, "{}", character.escape_unicode())?;
-                // A mark behind it would stand on what it is escaped by.
-                marks = marks.max(MARKS);
-            }
-        }
-        Ok(())
-    }
-}
 
 /// How many columns of a terminal the text takes.
 pub(crate) fn width(text: &str) -> usize {
@@ -65,45 +36,7 @@ pub(crate) fn shell_word(text: &str) -> String {
     if !text.is_empty() && text.bytes().all(plain) {
         return text.to_owned();
     }
-    format!("'{}'", Safe(text).to_string().replace('\'', "'\\''"))
-}
-
-/// Whether the character shows as itself and changes no other: not so control
-/// characters (Cc), line separators, what Unicode calls format characters (Cf)
-/// or ignorable by default, which hide, reorder or join their neighbours, and
-/// blanks other than the usual one.
-fn is_seen(character: char) -> bool {
-    !character.is_control()
-        && (character == ' ' || !character.is_whitespace())
-        && !matches!(
-            character,
-            '\u{ad}'
-                | '\u{34f}'
-                | '\u{600}'..='\u{605}'
-                | '\u{61c}'
-                | '\u{6dd}'
-                | '\u{70f}'
-                | '\u{890}'..='\u{891}'
-                | '\u{8e2}'
-                | '\u{115f}'..='\u{1160}'
-                | '\u{17b4}'..='\u{17b5}'
-                | '\u{180b}'..='\u{180f}'
-                | '\u{200b}'..='\u{200f}'
-                | '\u{2028}'..='\u{202e}'
-                | '\u{2060}'..='\u{206f}'
-                | '\u{2800}'
-                | '\u{3164}'
-                | '\u{fe00}'..='\u{fe0f}'
-                | '\u{feff}'
-                | '\u{ffa0}'
-                | '\u{fff0}'..='\u{fffb}'
-                | '\u{110bd}'
-                | '\u{110cd}'
-                | '\u{13430}'..='\u{1345f}'
-                | '\u{1bca0}'..='\u{1bca3}'
-                | '\u{1d173}'..='\u{1d17a}'
-                | '\u{e0000}'..='\u{e0fff}'
-        )
+    format!("'{}'", visible(text).to_string().replace('\'', "'\\''"))
 }
 
 #[cfg(test)]
@@ -114,28 +47,6 @@ mod tests {
     fn a_shell_takes_a_word_for_one() {
         assert_eq!(shell_word("alice@example.com"), "alice@example.com");
         assert_eq!(shell_word("it's $HOME"), "'it'\\''s $HOME'");
-    }
-
-    #[test]
-    fn what_a_terminal_obeys_is_shown_and_not_sent() {
-        let cases = [
-            ("al\u{ed}ce \u{65e5}\u{672c}", "al\u{ed}ce \u{65e5}\u{672c}"),
-            ("\u{1b}[2J", "\\u{1b}[2J"),
-            ("\u{9b}2J", "\\u{9b}2J"),
-            ("a\r\nb\t", "a\\u{d}\\u{a}b\\u{9}"),
-            ("abc\u{202e}txt", "abc\\u{202e}txt"),
-            ("a\u{200b}b", "a\\u{200b}b"),
-            ("e\u{301}", "e\u{301}"),
-            ("\u{301}e", "\\u{301}e"),
-            ("a\u{fe0f}\u{301}", "a\\u{fe0f}\\u{301}"),
-            ("a\u{300}\u{301}\u{302}\u{303}", "a\u{300}\u{301}\u{302}\\u{303}"),
-            ("a\u{a0}b\u{3000}c", "a\\u{a0}b\\u{3000}c"),
-            ("root\u{3164}", "root\\u{3164}"),
-            ("root\u{2800}", "root\\u{2800}"),
-        ];
-        for (text, shown) in cases {
-            assert_eq!(Safe(text).to_string(), shown);
-        }
     }
 
     #[test]

@@ -9,6 +9,7 @@ use tower_api_token::TokenManager;
 use tower_api_token::audit::AuditEntry;
 use tower_api_token::identity::{Actor, UserId};
 use tower_api_token::manage::Confirmation;
+use tower_api_token::notify::visible;
 use tower_api_token::rotation::Policy;
 use tower_api_token::store::{AccountStore, WithTimeout};
 
@@ -19,7 +20,6 @@ use crate::failure::Failure;
 use crate::output::Output;
 use crate::settings::{Layers, Settings};
 use crate::store::{COMMAND_PATIENCE, Opened};
-use crate::text::Safe;
 
 /// How long a command waits at its end without a word.
 const QUIET_PATIENCE: Duration = Duration::from_secs(5);
@@ -98,7 +98,7 @@ impl World {
 
     /// Tells of a change that was made.
     pub(crate) fn changed(&self, entry: &AuditEntry) -> Result<(), Failure> {
-        let text = format!("{}: {}", Safe(entry.user.as_str()), entry.event);
+        let text = format!("{}: {}", visible(&entry.user), entry.event);
         self.output.done(text, &event::entry_value(entry))
     }
 }

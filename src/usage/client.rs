@@ -1,9 +1,11 @@
 //! What used a token, as far as a host can tell.
 
-use crate::ValueError;
 use std::fmt;
 
 use compact_str::CompactString;
+
+use crate::ValueError;
+use crate::visible::is_visible;
 
 /// A short name of the client that used a token, such as `curl/8.5.0`.
 ///
@@ -27,7 +29,7 @@ impl ClientLabel {
             Err(ValueError::ClientLabelEmpty)
         } else if text.chars().count() > Self::MAX_CHARACTERS {
             Err(ValueError::ClientLabelTooLong)
-        } else if text.chars().any(is_unprintable) {
+        } else if !text.chars().all(is_visible) {
             Err(ValueError::ClientLabelUnprintable)
         } else {
             Ok(Self(text.into()))
@@ -57,23 +59,6 @@ impl fmt::Display for ClientLabel {
     }
 }
 
-/// Control characters, and those that are invisible or change the direction of
-/// what is around them.
-fn is_unprintable(character: char) -> bool {
-    let invisible = matches!(
-        character,
-        '\u{ad}'
-            | '\u{61c}'
-            | '\u{180e}'
-            | '\u{200b}'..='\u{200f}'
-            | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}'
-            | '\u{feff}'
-            | '\u{fff9}'..='\u{fffb}'
-    );
-    character.is_control() || invisible
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -82,7 +67,8 @@ mod tests {
     fn a_label_names_the_rule_it_breaks() {
         assert_eq!(ClientLabel::new("").unwrap_err(), ValueError::ClientLabelEmpty);
         assert_eq!(ClientLabel::new("é".repeat(65)).unwrap_err(), ValueError::ClientLabelTooLong);
-        for bad in ["a\n", "a\u{202e}b", "\u{200b}", "a\u{2028}"] {
+        let hidden = ["a\u{3164}", "\u{2800}", "a\u{fe0f}", "a\u{a0}b", "\u{e0041}"];
+        for bad in ["a\n", "a\u{202e}b", "\u{200b}", "a\u{2028}"].into_iter().chain(hidden) {
             assert_eq!(ClientLabel::new(bad).unwrap_err(), ValueError::ClientLabelUnprintable);
         }
         assert!(ClientLabel::new("é".repeat(64)).is_ok());

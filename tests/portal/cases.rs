@@ -373,3 +373,33 @@ async fn rotation_033_only_the_owner_starts_a_rotation() {
     world.api(BOB, "generate", "{\"user\":\"alice\"}").await;
     assert_eq!(world.view("alice").await, alices, "bob generates for nobody but himself");
 }
+
+#[tokio::test]
+async fn what_a_name_hides_is_visible_on_every_page() {
+    let world = World::new().await;
+    let root = Actor::administrator("ro\u{2066}ot").unwrap();
+    let name = "alice\u{200b}\u{3164}\u{202e}nimda";
+    let id = user(name);
+    world.manager.grant(&root, &id, MethodSet::new(["GET"]).unwrap()).await.unwrap();
+    let session = Session::User(name);
+    world.rotate(session).await;
+    let encoded = percent_encoding::utf8_percent_encode(name, percent_encoding::NON_ALPHANUMERIC);
+    let own = world.get(session, "/tokens").await;
+    assert!(own.text.contains("administrator ro\\u{2066}ot"), "{}", own.text);
+    let pages = [
+        own,
+        world.get(ROOT, "/tokens/admin").await,
+        world.get(ROOT, &format!("/tokens/admin?find={encoded}%20")).await,
+        world.get(ROOT, &format!("/tokens/admin/user?user={encoded}")).await,
+        world.get(ROOT, &format!("/tokens/admin/revoke?user={encoded}")).await,
+        world.get(ROOT, &format!("/tokens/admin/erase?user={encoded}")).await,
+    ];
+    for page in pages {
+        assert_eq!(page.status, 200);
+        assert!(page.text.contains("alice\\u{200b}\\u{3164}\\u{202e}nimda"), "{}", page.text);
+        // What a form sends back is the name itself.
+        let shown: String = page.text.split('<').filter_map(|tag| tag.split('>').nth(1)).collect();
+        let hides = |c| matches!(c, '\u{200b}' | '\u{3164}' | '\u{202e}' | '\u{2066}');
+        assert!(!shown.contains(hides), "{}", page.text);
+    }
+}

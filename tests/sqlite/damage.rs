@@ -6,7 +6,7 @@ use std::path::Path;
 
 use rusqlite::ErrorCode;
 use tower_api_token::store::{
-    AccountStore, PageSize, SqliteOptions, SqliteStore, StoreErrorKind, TokenStore,
+    AccountStore, LastUses, PageSize, SqliteOptions, SqliteStore, StoreErrorKind, TokenStore,
 };
 
 use super::process::{confined_child, parent};
@@ -199,4 +199,16 @@ fn a_file_that_is_no_database_is_refused() {
     fs::write(place.path(), "not a database, but long enough to be looked at ".repeat(100))
         .unwrap();
     assert!(SqliteStore::open(place.path()).is_err());
+}
+
+/// Such as one that was written when more characters were taken for printable.
+#[tokio::test]
+async fn a_client_that_is_no_label_is_none_and_its_use_is_kept() {
+    let place = Place::new();
+    let store = place.store().await;
+    store.replace(step(account("alice", 1, 1))).await.unwrap();
+    let use_of_it = "INSERT INTO usage SELECT number, 1, 5, 'a\u{3164}' FROM accounts";
+    place.raw().execute(use_of_it, []).unwrap();
+    let usage = store.usage(&user("alice")).await.unwrap();
+    assert_eq!((usage.len(), usage[0].client.as_ref()), (1, None));
 }

@@ -5,8 +5,7 @@ use std::ffi::OsString;
 
 use clap::Command;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-
-use crate::text::Safe;
+use tower_api_token::notify::visible;
 
 /// What the standard library says of a text that is no number, and what would be
 /// right.
@@ -24,14 +23,14 @@ pub(crate) fn explained(error: &clap::Error, arguments: &[OsString], root: &Comm
         let value = argument.split_once('=').map_or(&*argument, |(_, value)| value);
         // A line break of the user's would read as the program's own.
         if value.contains('\n') {
-            text = text.replace(value, &Safe(value).to_string());
+            text = text.replace(value, &visible(value).to_string());
         }
     }
     for (said, right) in NUMBERS {
         text = text.replace(said, right);
     }
     let meant = meant(error, root);
-    let mut lines: Vec<_> = text.lines().map(|line| Safe(line).to_string()).collect();
+    let mut lines: Vec<_> = text.lines().map(|line| visible(line).to_string()).collect();
     if meant.is_some() {
         // It names what is nearest at the wrong place.
         lines.retain(|line| !line.starts_with("  tip: "));

@@ -4,12 +4,12 @@ use std::path::PathBuf;
 
 use clap::Args;
 use serde_json::json;
+use tower_api_token::notify::visible;
 
 use crate::arguments::Common;
 use crate::failure::Failure;
 use crate::output::Output;
 use crate::store::{Opened, StoreAddress};
-use crate::text::Safe;
 use crate::world;
 
 /// Copy a SQLite store, as it is at one moment, while others use it.
@@ -38,7 +38,7 @@ pub(crate) async fn run(
         store.backup(&arguments.file).await?;
     }
     let file = arguments.file.display().to_string();
-    output.done(format!("backup written to {}", Safe(&file)), &json!({ "backup": file }))
+    output.done(format!("backup written to {}", visible(&file)), &json!({ "backup": file }))
 }
 
 const POSTGRES: &str = "PostgreSQL's own tools back it up: pg_dump --format=custom \

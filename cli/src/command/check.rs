@@ -6,13 +6,13 @@ mod tokens;
 
 use clap::Args;
 use serde_json::{Value, json};
+use tower_api_token::notify::visible;
 
 use crate::arguments::Common;
 use crate::failure::Failure;
 use crate::output::{Output, table};
 use crate::settings::SettingsError;
 use crate::store::{COMMAND_PATIENCE, Opened, StoreAddress};
-use crate::text::Safe;
 use crate::world;
 
 /// Check that the store can be trusted: that it opens, has its tables, keeps
@@ -75,7 +75,7 @@ fn report(findings: &[Finding], output: Output) -> Result<(), Failure> {
     let row = |finding: &Finding| {
         let (Ok(said) | Err(said), ok) = (&finding.said, finding.said.is_ok());
         let verdict = if ok { "ok" } else { "WRONG" };
-        vec![finding.what.to_owned(), verdict.to_owned(), Safe(said).to_string()]
+        vec![finding.what.to_owned(), verdict.to_owned(), visible(said).to_string()]
     };
     let rows: Vec<_> = findings.iter().map(row).collect();
     output.value(&table(&["CHECK", "", "DETAIL"], &rows), &Value::Null)

@@ -4,12 +4,12 @@ use clap::Args;
 use serde_json::Value;
 use tower_api_token::account::Revision;
 use tower_api_token::audit::AuditEntry;
+use tower_api_token::notify::visible;
 use tower_api_token::store::PageSize;
 
 use super::show::event;
 use crate::failure::Failure;
 use crate::output::table;
-use crate::text::Safe;
 use crate::world::{World, user};
 
 /// Show what has happened to a user's account, the latest first.
@@ -52,6 +52,6 @@ pub(crate) async fn run(arguments: &HistoryArguments, world: &World) -> Result<(
 }
 
 fn row(entry: &AuditEntry) -> Vec<String> {
-    let actor = Safe(entry.actor.to_string()).to_string();
+    let actor = visible(&entry.actor).to_string();
     vec![entry.revision.as_u64().to_string(), entry.at.to_string(), actor, entry.event.to_string()]
 }

@@ -2,12 +2,12 @@
 
 use clap::Args;
 use serde_json::json;
+use tower_api_token::notify::visible;
 
 use crate::arguments::Common;
 use crate::failure::Failure;
 use crate::output::Output;
 use crate::store::{Opened, StoreAddress};
-use crate::text::Safe;
 use crate::world;
 
 /// Make the store's tables, or bring them up to date.
@@ -27,5 +27,5 @@ pub(crate) async fn run(common: &Common, output: Output) -> Result<(), Failure> 
     let opened = Opened::migrate(&settings).await.map_err(Failure::from);
     opened.map_err(|failure| failure.located(&settings.origins))??;
     let address = StoreAddress::of(&settings)?.to_string();
-    output.done(format!("{} is ready", Safe(&address)), &json!({ "store": address }))
+    output.done(format!("{} is ready", visible(&address)), &json!({ "store": address }))
 }

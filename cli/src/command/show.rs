@@ -5,14 +5,14 @@ pub(crate) mod event;
 use serde_json::{Value, json};
 use tower_api_token::manage::{AccountSummary, AccountView, PendingView, TokenView};
 use tower_api_token::method::MethodSet;
+use tower_api_token::notify::visible;
 use tower_api_token::time::Timestamp;
 
 use crate::output::table;
-use crate::text::Safe;
 
 /// An account for people.
 pub(crate) fn account(view: &AccountView) -> String {
-    let mut text = format!("user      {}\n", Safe(view.user.as_str()));
+    let mut text = format!("user      {}\n", visible(&view.user));
     text += &format!("methods   {}\n", methods(&view.methods));
     text += &format!("revision  {}\n", view.revision.as_u64());
     let live = [("primary", &view.primary), ("backup", &view.backup)];
@@ -29,7 +29,7 @@ pub(crate) fn account(view: &AccountView) -> String {
 }
 
 fn row(slot: &str, token: &TokenView) -> Vec<String> {
-    let client = token.client.as_ref().map(|client| format!(" by {}", Safe(client.as_str())));
+    let client = token.client.as_ref().map(|client| format!(" by {}", visible(client)));
     let used = token.last_used_at.map_or_else(|| "-".to_owned(), |at| at.to_string());
     let verb = if slot == "expired" { "expired" } else { "expires" };
     let ends = token.expires_at.map(|at| format!("{verb} {at}"));
@@ -63,7 +63,7 @@ fn pending_row(pending: &PendingView, now: Timestamp) -> Vec<String> {
 }
 
 fn hint(text: &str) -> String {
-    if text.is_empty() { "-".to_owned() } else { Safe(text).to_string() }
+    if text.is_empty() { "-".to_owned() } else { visible(text).to_string() }
 }
 
 /// The methods for people.
@@ -112,7 +112,7 @@ fn pending_value(pending: &PendingView) -> Value {
 pub(crate) fn summary(account: &AccountSummary) -> Vec<String> {
     let id = |id: Option<_>| id.map_or_else(|| "-".to_owned(), |id| format!("{id}"));
     vec![
-        Safe(account.user.as_str()).to_string(),
+        visible(&account.user).to_string(),
         methods(&account.methods),
         id(account.primary),
         id(account.backup),

@@ -7,6 +7,7 @@ use serde_json::Value;
 use tower_api_token::identity::UserId;
 use tower_api_token::manage::ManageError;
 use tower_api_token::method::MethodSet;
+use tower_api_token::notify::visible;
 use tower_api_token::rotation::RotationError;
 use tower_api_token::store::PageSize;
 
@@ -14,7 +15,6 @@ use super::{event, show};
 use crate::failure::Failure;
 use crate::output::table;
 use crate::secret::SecretError;
-use crate::text::Safe;
 use crate::world::{World, user};
 
 /// What can be done about users.
@@ -96,7 +96,7 @@ async fn erase(user: &UserId, yes: bool, world: &World) -> Result<(), Failure> {
     if world.store_has_no(user).await? {
         return Err(Failure::NoSuchUser);
     }
-    let name = Safe(user.as_str());
+    let name = visible(user);
     if !yes {
         agreed(&format!("Erase {name}, with every token and the history? Type yes: "))?;
     }
@@ -130,7 +130,7 @@ async fn show(user: &UserId, world: &World) -> Result<(), Failure> {
             if world.store_has_no(user).await? {
                 return Err(Failure::NoSuchUser);
             }
-            let text = format!("user      {}\nmethods   none\nno tokens\n", Safe(user.as_str()));
+            let text = format!("user      {}\nmethods   none\nno tokens\n", visible(user));
             let nothing = serde_json::json!({
                 "user": user.as_str(), "methods": [], "primary": null, "backup": null, "pending": null,
                 "expired": [],

@@ -2,10 +2,11 @@
 
 use std::ffi::OsString;
 
+use tower_api_token::notify::visible;
+
 use super::layers::{PREFIX, variable};
 use super::{KEYS, Key, Kind, SettingsError};
 use crate::arguments::is_close;
-use crate::text::Safe;
 
 /// The variable that names the configuration file.
 pub(super) const CONFIG: &str = "TOWER_API_TOKEN_CONFIG";
@@ -40,7 +41,7 @@ pub(super) fn settings(
             None => {
                 let close = |key: &&Key| is_close(&variable(key.name), name);
                 let meant = KEYS.iter().find(close).map(|key| variable(key.name));
-                let name = Safe(name).to_string();
+                let name = visible(name).to_string();
                 return Err(SettingsError::UnknownVariable { name, meant });
             }
         }

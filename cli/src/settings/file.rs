@@ -5,6 +5,7 @@ use std::path::Path;
 
 use toml::de::{DeTable, DeValue};
 use toml::{Spanned, Table, Value};
+use tower_api_token::notify::visible;
 
 use super::error::suggestion;
 use super::layers::Layers;
@@ -12,7 +13,6 @@ use super::origin::Origin;
 use super::{KEYS, Key, Settings, SettingsError};
 use crate::arguments::is_close;
 use crate::store::StoreAddress;
-use crate::text::Safe;
 
 impl Layers {
     /// Adds what the file says; what is no setting is refused with its line.
@@ -84,12 +84,12 @@ fn unknown(table: &Table) -> Option<(String, String)> {
                     Some(_) => ": it stands above all sections".to_owned(),
                     None => meant(&key(below), keys()),
                 };
-                let problem = format!("unknown field `{}` in [{name}]{hint}", Safe(below));
+                let problem = format!("unknown field `{}` in [{name}]{hint}", visible(below));
                 return Some((key(below), problem));
             }
             _ if Key::of(name).is_none() => {
                 let hint = meant(name, keys().chain(sections()));
-                return Some((name.clone(), format!("unknown field `{}`{hint}", Safe(name))));
+                return Some((name.clone(), format!("unknown field `{}`{hint}", visible(name))));
             }
             _ => {}
         }

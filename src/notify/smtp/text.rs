@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use crate::audit::Event;
 use crate::identity::Actor;
-use crate::notify::{ConfirmationLink, ConfirmationMessage, Notice};
+use crate::notify::{ConfirmationLink, ConfirmationMessage, Notice, visible};
 use crate::time::Timestamp;
 
 /// A message before it has a form.
@@ -29,7 +29,7 @@ impl<'a> Text<'a> {
     ) -> Self {
         let mut facts = facts(message.user.as_str(), &message.actor, message.at);
         if let Some(client) = &message.client {
-            facts.push(("From", shown(client.as_str())));
+            facts.push(("From", visible(client).to_string()));
         }
         let paragraph = |text: &str| Block::Paragraph(text.to_owned());
         let end = minute(message.code_expires_at);
@@ -129,10 +129,10 @@ impl<'a> Text<'a> {
 fn facts(user: &str, actor: &Actor, at: Timestamp) -> Vec<(&'static str, String)> {
     let by = match actor {
         Actor::User => String::from("you, signed in"),
-        Actor::Administrator(name) => format!("the administrator {}", shown(name.as_str())),
-        Actor::Program(name) => format!("the program {}", shown(name.as_str())),
+        Actor::Administrator(name) => format!("the administrator {}", visible(name)),
+        Actor::Program(name) => format!("the program {}", visible(name)),
     };
-    vec![("Account", shown(user)), ("When", minute(at)), ("By", by)]
+    vec![("Account", visible(user).to_string()), ("When", minute(at)), ("By", by)]
 }
 
 /// The token's number, and what else it can be recognised by.
@@ -169,17 +169,6 @@ const fn consequence(event: &Event) -> &'static str {
         Event::TokenRevealed { .. } => " Whoever asked for it has seen it.",
         _ => "",
     }
-}
-
-/// A text of somebody's choice: characters that would turn the direction of
-/// writing could make it look like another.
-fn shown(text: &str) -> String {
-    let turns = |c: char| {
-        matches!(c, '\u{200e}' | '\u{200f}' | '\u{61c}' | '\u{2028}' | '\u{2029}')
-            || ('\u{202a}'..='\u{202e}').contains(&c)
-            || ('\u{2066}'..='\u{2069}').contains(&c)
-    };
-    text.chars().map(|c| if turns(c) { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }
 
 /// To the minute, as people read it: `2026-01-02 03:04 UTC`.
@@ -251,9 +240,20 @@ mod tests {
         let html = text.html();
         assert!(html.contains(
             "&lt;script&gt;&quot;&gt;&lt;img onerror=x&gt; {{7*7}} javascript:x &#39;&amp;&#39; \
-             &#65533;evil"
+             \\u{202e}evil"
         ));
-        assert!(text.plain().contains(&name.replace('\u{202e}', "\u{fffd}")));
+        assert!(text.plain().contains(&name.replace('\u{202e}', "\\u{202e}")));
         assert!(!html.contains("<script") && !html.contains("<img"), "{html}");
+    }
+    #[test]
+    fn what_a_name_hides_is_visible_in_both_parts() {
+        let name = "alice\u{200b}\u{ad}\u{3164}\u{202e}nimda";
+        let shown = "alice\\u{200b}\\u{ad}\\u{3164}\\u{202e}nimda";
+        let mut notice = notice(name, Event::AllRevoked);
+        notice.actor = Actor::administrator(name).unwrap();
+        let text = Text::notice("Acme", &notice);
+        for part in [text.plain(), text.html()] {
+            assert_eq!(part.matches(shown).count(), 2, "{part}");
+        }
     }
 }

@@ -9,7 +9,7 @@ use crate::account::{Account, Revision};
 use crate::audit::AuditEntry;
 use crate::identity::UserId;
 use crate::store::record::{decode, decode_actor, decode_event};
-use crate::store::{Page, PageSize, StoreError, StoreErrorKind};
+use crate::store::{Page, PageSize};
 use crate::time::Timestamp;
 use crate::token::{PepperCheck, PepperChecks, PepperVersion, TokenDigest, TokenId, TokenPrefix};
 use crate::usage::{ClientLabel, TokenUsage};
@@ -102,9 +102,8 @@ pub(super) fn usage(connection: &Connection, user: &UserId) -> Result<Vec<TokenU
 }
 
 fn client(row: &Row<'_>) -> Result<Option<ClientLabel>, Failure> {
-    let label = row.get_ref(2)?.as_str_or_null()?.map(ClientLabel::new).transpose();
-    let corrupt = StoreError::new(StoreErrorKind::Corrupt, "reading last uses");
-    label.map_err(|cause| corrupt.with_source(cause).into())
+    let label = row.get_ref(2)?.as_str_or_null()?;
+    Ok(label.and_then(|label| ClientLabel::new(label).ok()))
 }
 
 pub(super) fn history(

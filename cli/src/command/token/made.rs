@@ -7,14 +7,14 @@ use std::io::{self, Write};
 use serde_json::{Value, json};
 use tower_api_token::identity::UserId;
 use tower_api_token::manage::{Confirmation, Delivery};
-use tower_api_token::notify::{SmtpError, SmtpErrorKind};
+use tower_api_token::notify::{SmtpError, SmtpErrorKind, visible};
 use tower_api_token::time::Timestamp;
 use tower_api_token::token::{Token, TokenId};
 
 use super::CodeFile;
 use crate::failure::Failure;
 use crate::output;
-use crate::text::{Safe, shell_word};
+use crate::text::shell_word;
 use crate::world::World;
 
 pub(super) async fn issue(user: &UserId, world: &World) -> Result<(), Failure> {
@@ -27,7 +27,7 @@ pub(super) async fn issue(user: &UserId, world: &World) -> Result<(), Failure> {
         "expires_at": issued.expires_at.map(|at| at.to_string()),
     });
     print_token(&issued.token, issued.id, &value, world)?;
-    let (id, user) = (issued.id, Safe(user.as_str()));
+    let (id, user) = (issued.id, visible(user));
     world.output.note(format!("token {id} of {user} works from now on{ends}"));
     Ok(())
 }
@@ -56,7 +56,7 @@ pub(super) async fn generate(
         "expires_at": generated.expires_at.to_string(),
     });
     print_token(&generated.token, generated.id, &value, world)?;
-    let (id, name) = (generated.id, Safe(user.as_str()));
+    let (id, name) = (generated.id, visible(user));
     world.output.note(format!("token {id} of {name} works when it is confirmed"));
     code.note(text, user, generated.code_expires_at, world);
     sent(&generated.delivery, world)
