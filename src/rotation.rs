@@ -201,7 +201,7 @@ pub enum RotationError {
     },
     /// The token was used within the guard window, or nobody can tell: it is so new
     /// that a use of it may not be recorded yet, or none is ever recorded.
-    #[error("token {id} is in use")]
+    #[error("token {id} {}", .last_used_at.map_or("may be in use", |_| "is in use"))]
     InUse {
         /// The token.
         id: TokenId,

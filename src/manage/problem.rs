@@ -62,6 +62,7 @@ use crate::store::{StoreError, StoreErrorKind};
 /// | `TooSoon` | 429 with `Retry-After` | `too_soon` |
 /// | [`Corrupt`](StoreErrorKind::Corrupt) | 500 | `unreadable_record` |
 /// | [`NoNotifier`](ManageError::NoNotifier) | 500 | `no_notifier` |
+/// | [`Unsupported`](StoreErrorKind::Unsupported) | 501 | `unsupported` |
 /// | any other | 503 with `Retry-After` | `unavailable` |
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
@@ -210,9 +211,11 @@ impl From<RotationError> for Problem {
             RotationError::AlreadyDone => Self::ALREADY_DONE,
             RotationError::Stale => Self::STALE,
             RotationError::BackupExists { .. } => Self::BACKUP_EXISTS,
-            RotationError::InUse { id, .. } => {
-                Self::IN_USE.because(format!("Token {id} was used lately. Nothing has changed."))
-            }
+            RotationError::InUse { id, last_used_at: Some(at) } => Self::IN_USE
+                .because(format!("Token {id} was last used at {at}. Nothing has changed.")),
+            RotationError::InUse { id, last_used_at: None } => Self::IN_USE.because(format!(
+                "No use of token {id} is recorded, but it may be in use. Nothing has changed."
+            )),
             RotationError::NoLivePrimary => Self::ONLY_TOKEN,
             RotationError::NoLiveBackup => Self::NO_BACKUP,
             RotationError::PrimaryExists => Self::PRIMARY_EXISTS,
@@ -234,6 +237,10 @@ impl From<StoreError> for Problem {
         events::store_failed(&error);
         match error.kind() {
             StoreErrorKind::Corrupt => Self::UNREADABLE_RECORD,
+            StoreErrorKind::Unsupported => Self::UNSUPPORTED.because(format!(
+                "The store of this system does not support {}. Nothing has changed.",
+                error.doing()
+            )),
             _ => Self::UNAVAILABLE,
         }
     }
@@ -276,7 +283,7 @@ impl Problem {
         "There is a backup",
         "Delete it first, or agree that the new token's activation ends it. Nothing has changed.",
     );
-    const IN_USE: Self = Self::conflict("in_use", "This token is still in use", "");
+    const IN_USE: Self = Self::conflict("in_use", "This token may be in use", "");
     const ONLY_TOKEN: Self = Self::conflict(
         "only_token",
         "This is the only token left",
@@ -310,6 +317,8 @@ impl Problem {
         "This account cannot be read",
         "An administrator of the system has to look into it.",
     );
+    const UNSUPPORTED: Self =
+        Self::new(StatusCode::NOT_IMPLEMENTED, "unsupported", "The store cannot do this", "");
     const NO_NOTIFIER: Self = Self::new(
         StatusCode::INTERNAL_SERVER_ERROR,
         "no_notifier",
@@ -329,6 +338,7 @@ impl Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::time::Timestamp;
     use crate::token::TokenId;
 
     #[test]
@@ -342,9 +352,33 @@ mod tests {
         let document: serde_json::Value = serde_json::from_slice(response.body()).unwrap();
         let expected = serde_json::json!({
             "type": "urn:problem-type:tower-api-token:in_use",
-            "title": "This token is still in use",
+            "title": "This token may be in use",
             "status": 409,
-            "detail": "Token 3 was used lately. Nothing has changed.",
+            "detail": "No use of token 3 is recorded, but it may be in use. Nothing has changed.",
+        });
+        assert_eq!(document, expected);
+        let used = Some(Timestamp::from_unix_millis(1_000_000_000_000));
+        let problem =
+            Problem::from(RotationError::InUse { id: TokenId::from_u64(3), last_used_at: used });
+        assert_eq!(
+            problem.detail(),
+            "Token 3 was last used at 2001-09-09T01:46:40.000Z. Nothing has changed."
+        );
+    }
+
+    #[test]
+    fn what_a_store_does_not_offer_is_named_and_not_asked_for_again() {
+        let error = StoreError::unsupported("erasing an account").with_source("hunter2");
+        let response = Problem::from(ManageError::from(error)).to_response();
+        assert_eq!(response.status(), 501);
+        assert!(!response.headers().contains_key(RETRY_AFTER));
+        let document: serde_json::Value = serde_json::from_slice(response.body()).unwrap();
+        let expected = serde_json::json!({
+            "type": "urn:problem-type:tower-api-token:unsupported",
+            "title": "The store cannot do this",
+            "status": 501,
+            "detail": "The store of this system does not support erasing an account. Nothing has \
+                       changed.",
         });
         assert_eq!(document, expected);
     }

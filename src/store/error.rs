@@ -74,6 +74,11 @@ impl StoreError {
         self
     }
 
+    /// What was being done.
+    pub(crate) const fn doing(&self) -> &'static str {
+        self.doing
+    }
+
     /// The kind of failure.
     #[must_use]
     pub const fn kind(&self) -> StoreErrorKind {

@@ -85,10 +85,12 @@ async fn a_backup_in_use_is_warned_of_and_needs_a_second_word() {
     let world = World::new().await;
     let first = world.rotate(ALICE).await;
     world.rotate(ALICE).await;
+    let profile = world.get(ALICE, "/tokens").await;
+    assert!(profile.text.contains("The backup may still be in use."), "{}", profile.text);
     world.wait(Duration::from_secs(3_600));
     let backup = world.view("alice").await.backup.unwrap().id;
     let profile = world.get(ALICE, "/tokens").await;
-    assert!(!profile.text.contains("still in use"), "{}", profile.text);
+    assert!(!profile.text.contains("in use"), "{}", profile.text);
     world.used("alice", backup, "curl/8.5.0").await;
     let profile = world.get(ALICE, "/tokens").await;
     assert!(profile.text.contains("The backup is still in use."), "{}", profile.text);

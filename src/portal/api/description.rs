@@ -71,7 +71,7 @@ impl IntoResponses for OfLooking {
 
 impl IntoResponses for OfChanging {
     fn responses() -> BTreeMap<String, RefOr<Described>> {
-        problems(&[400, 401, 403, 409, 413, 415, 500, 503])
+        problems(&[400, 401, 403, 409, 413, 415, 500, 501, 503])
     }
 }
 

@@ -180,7 +180,7 @@ pub(in crate::portal) async fn cancel(
 #[serde(deny_unknown_fields)]
 pub(in crate::portal) struct End {
     id: Integer,
-    /// End it although it was used lately.
+    /// End it although it is in use, or may be.
     #[serde(default)]
     even_if_in_use: bool,
 }

@@ -35,4 +35,4 @@ impl Ask<'_> {
 pub(super) const NOT_AGREED: &str =
     "Nothing has changed: tick the box to confirm, then press Save.";
 pub(super) const IN_USE: &str =
-    "Nothing has changed: this token was used lately. Tick the second box if it shall end anyway.";
+    "Nothing has changed: this token may be in use. Tick the second box if it shall end anyway.";

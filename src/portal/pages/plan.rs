@@ -48,7 +48,7 @@ impl Plan {
     }
 
     pub(super) fn in_use(self, in_use: bool) -> Self {
-        let insist = "It was used lately, or is too new to tell. End it all the same.";
+        let insist = "It may be in use. End it all the same.";
         Self { insist: in_use.then(|| insist.to_owned()), ..self }
     }
 

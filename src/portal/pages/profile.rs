@@ -37,7 +37,7 @@ pub(super) struct Tokens {
     pub(super) backup: Option<TokenCard>,
     /// Those that have expired since the last change.
     pub(super) expired: Vec<TokenCard>,
-    /// Whether a backup was used lately, or may have been.
+    /// Whether there is a backup that was used lately, or may have been.
     pub(super) is_backup_in_use: bool,
     pub(super) pending: Option<PendingCard>,
 }
