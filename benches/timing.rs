@@ -18,7 +18,7 @@
 //! told for information.
 //!
 //! A statistic is no unit test; that every refusal asks the store for as much
-//! as any other is one (`store_038_...` in `tests/layer/uniform.rs`).
+//! as any other is one (`store_038_...` in `tests/requests/layer/uniform.rs`).
 
 use std::hint::black_box;
 use std::process::ExitCode;

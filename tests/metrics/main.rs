@@ -1,16 +1,16 @@
 //! Measurements, as a real recorder gets them.
 
 #[expect(dead_code, reason = "this test needs less of it")]
-#[path = "../cached/link.rs"]
+#[path = "../stores/cached/link.rs"]
 mod link;
 #[expect(dead_code, reason = "this test needs less of it")]
-#[path = "../cached/world.rs"]
+#[path = "../stores/cached/world.rs"]
 mod node;
 #[expect(dead_code, reason = "this test needs less of it")]
-#[path = "../cached/sample.rs"]
+#[path = "../stores/cached/sample.rs"]
 mod sample;
 #[expect(dead_code, reason = "this test needs less of it")]
-#[path = "../usage/store.rs"]
+#[path = "../requests/usage/store.rs"]
 mod uses;
 
 mod cache;

@@ -1,24 +1,21 @@
-//! The portal as HTTP: its pages, its JSON operations, and every attack on them
-//! that needs no browser.
+//! What people see: the portal over HTTP, the same in a browser, and mail.
 
-mod admin;
-mod api;
-mod cases;
-mod cors;
-mod described;
-mod expiry;
-mod forms;
-mod links;
-mod pages;
-mod placed;
-mod protection;
-mod races;
-mod reveal;
-mod world;
+#[cfg(all(feature = "portal", feature = "smtp", feature = "sqlite"))]
+mod browser;
+#[cfg(feature = "smtp")]
+mod smtp;
+#[cfg(all(feature = "portal", feature = "reveal"))]
+mod web;
 
+#[cfg(all(feature = "portal", feature = "smtp", feature = "sqlite"))]
+#[path = "../support/build.rs"]
+mod build;
+#[cfg(all(feature = "portal", feature = "reveal"))]
 #[path = "../support/generated.rs"]
 mod generated;
-#[path = "../secrets/log.rs"]
+#[cfg(any(feature = "smtp", all(feature = "portal", feature = "reveal")))]
+#[path = "../support/log.rs"]
 mod log;
+#[cfg(feature = "portal")]
 #[path = "../support/secret.rs"]
 mod secret;

@@ -7,6 +7,7 @@
 
 mod declared;
 mod life;
+#[path = "../support/log.rs"]
 mod log;
 mod logs;
 mod needles;

@@ -1,12 +1,11 @@
 //! Runs an example of this crate as a process of its own.
 
-#[path = "build.rs"]
-mod build;
-
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
+
+use super::build;
 
 /// How long an example may be silent before it says what is waited for.
 const DEADLINE: Duration = Duration::from_secs(60);

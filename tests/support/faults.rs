@@ -1,6 +1,6 @@
 //! What nodes that share a server must stand, written once for every kind of
 //! server. A program that runs these scenarios has the modules `relay`,
-//! `rotation` and `server` beside this one, and a test named `node_process`
+//! `rotation` and `server` beside this one, and for every kind of server a test
 //! that calls [`serve_if_told`].
 
 #[path = "faults/answers.rs"]

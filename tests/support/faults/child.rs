@@ -34,9 +34,9 @@ pub(crate) struct Flood {
 
 impl ChildNode {
     /// A node that is trusted.
-    pub(crate) fn start(engine: &impl Engine) -> Self {
+    pub(crate) fn start<E: Engine>(engine: &E) -> Self {
         let mut command = Command::new(std::env::current_exe().expect("the path of this test"));
-        command.args(["--exact", "node_process", "--nocapture"]);
+        command.args(["--exact", E::NODE_PROCESS, "--nocapture"]);
         command.env(NODE, engine.describe(engine.address()));
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut process = command.spawn().expect("the node starts");

@@ -9,6 +9,10 @@ pub(crate) trait Engine: Send + Sync + 'static {
     /// What a node keeps its accounts in.
     type Store: AccountStore;
 
+    /// The test of this program that calls [`super::serve_if_told`] for this
+    /// kind, by its whole name.
+    const NODE_PROCESS: &str;
+
     /// Where the server listens.
     fn address(&self) -> SocketAddr;
 

@@ -1,0 +1,17 @@
+//! The portal as HTTP: its pages, its JSON operations, and every attack on them
+//! that needs no browser.
+
+mod admin;
+mod api;
+mod cases;
+mod cors;
+mod described;
+mod expiry;
+mod forms;
+mod links;
+mod pages;
+mod placed;
+mod protection;
+mod races;
+mod reveal;
+mod world;
