@@ -12,8 +12,10 @@ mod reverse_proxy;
 #[cfg(all(feature = "axum", feature = "cache", feature = "postgres", feature = "redis"))]
 mod two_nodes;
 
+#[cfg(any(feature = "axum", feature = "sqlite"))]
 #[path = "../support/build.rs"]
 mod build;
+#[cfg(any(feature = "axum", feature = "sqlite"))]
 #[path = "../support/example.rs"]
 mod example;
 #[cfg(all(feature = "axum", feature = "cache", feature = "postgres", feature = "redis"))]
