@@ -2,7 +2,8 @@
 //!
 //! Each has a valid check sum, so that the layer cannot refuse it before the
 //! store is asked. A build with optimisation asks a million of them, ten
-//! seconds' worth at 100 000 a second; one without, a part of that.
+//! seconds' worth at 100 000 a second; one without, a part of that. A program of
+//! its own, since the memory of the whole process is measured.
 
 #[expect(dead_code, reason = "this test needs less of it")]
 #[path = "stores/cached/link.rs"]

@@ -1,4 +1,6 @@
 //! What is allocated, and what is not.
+//!
+//! A program of its own, since its allocator counts.
 
 #[cfg(feature = "cache")]
 mod cached;

@@ -6,6 +6,9 @@
 //! knows which one was open when it killed the child, and then looks at the
 //! file. Either the operation has happened completely or not at all; if it was
 //! acknowledged, it has happened.
+//!
+//! A program of its own, so that no other test takes the time in which the kills
+//! must hit.
 
 mod child;
 mod client;

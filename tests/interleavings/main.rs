@@ -2,7 +2,8 @@
 //!
 //! What is compiled here is the stores' own code: what it imports from the rest
 //! of the crate stands below, and only its locks, atomics, clocks and maps are
-//! replaced by those of the exploring scheduler.
+//! replaced by those of the exploring scheduler. A program of its own, since that
+//! code finds at the root of this one what it finds at the crate's.
 
 #[cfg(feature = "cache")]
 mod cached;

@@ -3,7 +3,8 @@
 //! a log record at any level.
 //!
 //! Every secret that a test makes is looked for raw, in hexadecimal, in base64,
-//! as a list of bytes, and by its first eight characters behind the prefix.
+//! as a list of bytes, and by its first eight characters behind the prefix. A
+//! program of its own, since it hears all that its process logs.
 
 mod declared;
 mod life;
