@@ -27,13 +27,13 @@ use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 use tower_api_token::TokenManager;
-use tower_api_token::identity::{Actor, UserId};
+use tower_api_token::account::LastUse;
 use tower_api_token::manage::{Confirmation, Delivery};
 use tower_api_token::method::MethodSet;
 use tower_api_token::portal::{Portal, PortalUser};
 use tower_api_token::store::{LastUses, SqliteStore};
 use tower_api_token::token::TokenId;
-use tower_api_token::usage::{ClientLabel, TokenUsage, TokenUse};
+use tower_api_token::user::{Actor, ClientLabel, UserId};
 
 /// The page that all are measured against.
 const STATIC: &str = "/static";
@@ -100,8 +100,8 @@ async fn filled(path: std::path::PathBuf) -> Result<Arc<SqliteStore>, Problem> {
     let client = Some(ClientLabel::new("fruit-client/1.0")?);
     let now = manager.view(&alice).await?.now;
     let used = [5, 6].map(|id| {
-        let usage = TokenUsage::new(TokenId::from_u64(id), now, client.clone());
-        TokenUse::new(alice.clone(), usage)
+        let usage = LastUse::new(TokenId::from_u64(id), now, client.clone());
+        (alice.clone(), usage)
     });
     store.record_usage(&used).await?;
     Ok(store)

@@ -33,11 +33,11 @@ use tower_api_token::account::{Account, Revision, TokenRecord};
 use tower_api_token::audit::{AuditEntry, Event};
 use tower_api_token::authenticate::Authenticator;
 use tower_api_token::credentials::CredentialSource;
-use tower_api_token::identity::{Actor, UserId};
 use tower_api_token::method::MethodSet;
 use tower_api_token::store::{AccountStore, MemoryStore, Replacement, SqliteStore, TokenStore};
 use tower_api_token::time::Timestamp;
 use tower_api_token::token::{Token, TokenHint, TokenId, TokenScheme};
+use tower_api_token::user::{Actor, UserId};
 
 /// How many tokens exist: 65 536 beginnings, of which these leave half free.
 const ACCOUNTS: usize = 45_426;

@@ -20,13 +20,13 @@ use tokio::net::TcpListener;
 use tower::Layer;
 use tower_api_token::account::{Account, TokenRecord};
 use tower_api_token::credentials::CredentialSource;
-use tower_api_token::identity::UserId;
 use tower_api_token::method::MethodSet;
 use tower_api_token::store::{StoreError, StoreErrorKind, TokenStore};
 use tower_api_token::time::Timestamp;
 use tower_api_token::token::{
     PepperVersion, StoredDigest, Token, TokenDigest, TokenHint, TokenId, TokenScheme,
 };
+use tower_api_token::user::UserId;
 use tower_api_token::{Identity, TokenAuthLayer};
 
 /// What the host keeps of each API key, by the SHA-256 of the key.

@@ -20,11 +20,11 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
 use tower::{Layer, service_fn};
-use tower_api_token::identity::{Actor, UserId};
 use tower_api_token::manage::Confirmation;
 use tower_api_token::method::MethodSet;
 use tower_api_token::store::MemoryStore;
 use tower_api_token::token::Token;
+use tower_api_token::user::{Actor, UserId};
 use tower_api_token::{Identity, TokenAuthLayer, TokenManager};
 
 #[tokio::main]

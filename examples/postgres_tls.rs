@@ -24,10 +24,10 @@ use tokio_rustls::rustls::pki_types::CertificateDer;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 use tower_api_token::TokenManager;
-use tower_api_token::identity::{Actor, UserId};
 use tower_api_token::manage::Confirmation;
 use tower_api_token::method::MethodSet;
 use tower_api_token::store::{ChangeFeed, FeedItem, PostgresStore};
+use tower_api_token::user::{Actor, UserId};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {

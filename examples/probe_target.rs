@@ -28,11 +28,11 @@ use tower_api_token::account::{Account, AccountBuilder, TokenRecord};
 use tower_api_token::authenticate::Authenticator;
 use tower_api_token::credentials::CredentialSource;
 use tower_api_token::forward_auth::{ForwardAuth, Profile};
-use tower_api_token::identity::UserId;
 use tower_api_token::method::MethodSet;
 use tower_api_token::store::MemoryStore;
 use tower_api_token::time::{Clock, SystemClock};
 use tower_api_token::token::{Token, TokenHint, TokenId, TokenScheme};
+use tower_api_token::user::UserId;
 use tower_api_token::{Identity, TokenAuthLayer};
 
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");

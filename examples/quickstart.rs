@@ -20,13 +20,13 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
-use tower_api_token::identity::{Actor, UserId};
 use tower_api_token::manage::{Guard, ManageError, TokenView};
 use tower_api_token::method::MethodSet;
 use tower_api_token::notify::DirectoryNotifier;
 use tower_api_token::rotation::{Policy, RotationError};
 use tower_api_token::store::SqliteStore;
 use tower_api_token::token::{ConfirmationCode, TokenId};
+use tower_api_token::user::{Actor, UserId};
 use tower_api_token::{Identity, TokenManager, Tokens};
 
 #[tokio::main]

@@ -24,11 +24,11 @@ pub use self::pending::{Confirmed, Pending};
 pub use self::retired::{Ending, Retired};
 pub use self::revision::Revision;
 pub use self::slot::Slot;
-pub use self::token::TokenRecord;
-use crate::identity::UserId;
+pub use self::token::{LastUse, TokenRecord};
 use crate::method::MethodSet;
 use crate::time::Timestamp;
 use crate::token::{PepperVersion, StoredDigest, TokenDigest, TokenId, TokenPrefix};
+use crate::user::UserId;
 
 /// Where in an account a digest stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

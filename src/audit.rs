@@ -32,10 +32,10 @@
 use std::fmt;
 
 use crate::account::{Revision, Slot};
-use crate::identity::{Actor, UserId};
 use crate::method::MethodSet;
 use crate::time::Timestamp;
 use crate::token::TokenId;
+use crate::user::{Actor, UserId};
 
 /// Everything auditable.
 ///

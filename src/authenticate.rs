@@ -4,6 +4,7 @@
 
 mod anonymous;
 mod as_sent;
+mod identity;
 mod refusal;
 mod settings;
 
@@ -12,13 +13,13 @@ use http::request::Parts;
 use http::{HeaderMap, Method};
 
 pub(crate) use self::as_sent::as_sent;
+pub use self::identity::Identity;
 use self::refusal::{failed, faulty, invalid, not_granted, refusal};
 pub use self::settings::Authenticator;
 use crate::account::{Account, Slot, TokenRecord};
 use crate::credentials::{Carrier, KeptOverrides, Overrides};
 use crate::denial::{Denial, DenialKind, Reason, RequestFault};
 use crate::events::{denied, passed};
-use crate::identity::Identity;
 use crate::method::MethodSet;
 use crate::token::{TokenDigest, TokenForm, is_b64token};
 

@@ -15,8 +15,45 @@ pub(crate) use self::basic::BasicCredential;
 pub(crate) use self::overrides::{KeptOverrides, Overrides};
 pub use self::source::CredentialSource;
 use self::source::token;
-use crate::denial::RequestFault;
 use crate::method::is_http_token;
+
+/// What is wrong with a request that is answered 400.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum RequestFault {
+    /// A credential header stands there more than once.
+    RepeatedCredential,
+    /// Two enabled sources carry credentials (RFC 6750 section 2).
+    SeveralCredentials,
+    /// The credential is empty.
+    EmptyCredential,
+    /// The credential is longer than a token can be.
+    LongCredential,
+    /// The credential does not have the syntax of its scheme.
+    MalformedCredential,
+    /// A method override header stands there more than once.
+    RepeatedOverride,
+    /// A method override header holds no method.
+    MalformedOverride,
+    /// The description of a request that Envoy sends is too large, or cannot
+    /// be read.
+    UnreadableCheck,
+}
+
+impl RequestFault {
+    pub(crate) const fn text(self) -> &'static str {
+        match self {
+            Self::RepeatedCredential => "a credential header must not be repeated",
+            Self::SeveralCredentials => "only one credential must be sent",
+            Self::EmptyCredential => "the credential must not be empty",
+            Self::LongCredential => "the credential is too long",
+            Self::MalformedCredential => "the credential is malformed",
+            Self::RepeatedOverride => "a method override must not be repeated",
+            Self::MalformedOverride => "a method override must be a method",
+            Self::UnreadableCheck => "the request is too large, or cannot be read",
+        }
+    }
+}
 
 /// The enabled sources.
 #[derive(Clone, Debug)]

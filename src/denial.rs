@@ -26,6 +26,7 @@ use http::StatusCode;
 pub(crate) use self::grpc::{is_grpc, render_grpc};
 pub(crate) use self::reason::Reason;
 pub(crate) use self::render::{Realm, Renderer, keep_the_head};
+pub use crate::credentials::RequestFault;
 use crate::method::MAX_METHOD_LENGTH;
 
 /// The kind of a [`Denial`]: what a host or a client decides by.
@@ -49,29 +50,6 @@ pub enum DenialKind {
     StoreUnavailable,
     /// The store's record cannot be read. Says nothing about the token.
     StoreCorrupt,
-}
-
-/// What is wrong with a request that is answered 400.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum RequestFault {
-    /// A credential header stands there more than once.
-    RepeatedCredential,
-    /// Two enabled sources carry credentials (RFC 6750 section 2).
-    SeveralCredentials,
-    /// The credential is empty.
-    EmptyCredential,
-    /// The credential is longer than a token can be.
-    LongCredential,
-    /// The credential does not have the syntax of its scheme.
-    MalformedCredential,
-    /// A method override header stands there more than once.
-    RepeatedOverride,
-    /// A method override header holds no method.
-    MalformedOverride,
-    /// The description of a request that Envoy sends is too large, or cannot
-    /// be read.
-    UnreadableCheck,
 }
 
 /// A decision not to let a request through.
@@ -176,21 +154,6 @@ impl Denial {
             DenialKind::PrivilegeMissing => "this API token does not grant access to this resource",
             DenialKind::StoreUnavailable => "API tokens cannot be checked at the moment",
             DenialKind::StoreCorrupt => "the API token could not be checked",
-        }
-    }
-}
-
-impl RequestFault {
-    pub(crate) const fn text(self) -> &'static str {
-        match self {
-            Self::RepeatedCredential => "a credential header must not be repeated",
-            Self::SeveralCredentials => "only one credential must be sent",
-            Self::EmptyCredential => "the credential must not be empty",
-            Self::LongCredential => "the credential is too long",
-            Self::MalformedCredential => "the credential is malformed",
-            Self::RepeatedOverride => "a method override must not be repeated",
-            Self::MalformedOverride => "a method override must be a method",
-            Self::UnreadableCheck => "the request is too large, or cannot be read",
         }
     }
 }

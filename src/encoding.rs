@@ -9,11 +9,10 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::account::{Ending, Revision, Slot};
 use crate::audit::{AuditEntry, Event};
-use crate::identity::{Actor, UserId};
 use crate::method::MethodSet;
 use crate::time::Timestamp;
 use crate::token::{TokenHint, TokenId};
-use crate::usage::ClientLabel;
+use crate::user::{Actor, ClientLabel, UserId};
 
 #[derive(Serialize, Deserialize)]
 #[serde(remote = "Event", tag = "event", rename_all = "snake_case")]

@@ -2,11 +2,15 @@
 
 use std::time::Duration;
 
-use crate::identity::UserId;
-use crate::method::{MAX_EXTENSION_METHODS, MAX_METHOD_LENGTH};
-use crate::notify::LinkBase;
-use crate::token::MAX_TOKEN_LENGTH;
-use crate::usage::ClientLabel;
+/// The limits that messages name. Each is public at the value that it bounds.
+pub(crate) mod limit {
+    pub(crate) const NAME: usize = 255;
+    pub(crate) const CLIENT_LABEL: usize = 64;
+    pub(crate) const METHOD: usize = 32;
+    pub(crate) const EXTENSION_METHODS: usize = 32;
+    pub(crate) const TOKEN: usize = 512;
+    pub(crate) const LINK: usize = 900;
+}
 
 /// Why something cannot be configured so: a mistake of whoever writes or runs
 /// the program, found at its start.
@@ -115,8 +119,8 @@ pub enum ConfigError {
     /// A cache is not started within a tokio runtime, whose tasks follow the feed.
     #[error("a cache must be started within a tokio runtime")]
     CacheNoRuntime,
-    /// A link's address is longer than [`LinkBase::MAX_LENGTH`] bytes.
-    #[error("a link's address must not be longer than {} bytes", LinkBase::MAX_LENGTH)]
+    /// A link's address is longer than [`LinkBase::MAX_LENGTH`](crate::notify::LinkBase::MAX_LENGTH) bytes.
+    #[error("a link's address must not be longer than {} bytes", limit::LINK)]
     LinkTooLong,
     /// A link's address does not begin with `https://` or `http://`.
     #[error("a link's address must begin with https:// or http://")]
@@ -174,7 +178,7 @@ pub enum ConfigError {
 ///
 /// ```
 /// use tower_api_token::ValueError;
-/// use tower_api_token::identity::UserId;
+/// use tower_api_token::user::UserId;
 /// use tower_api_token::method::MethodSet;
 ///
 /// fn asked_for(user: &str, methods: &[&str]) -> Result<(UserId, MethodSet), ValueError> {
@@ -189,8 +193,8 @@ pub enum ValueError {
     /// The name of a user, an administrator or a program is empty.
     #[error("a name must not be empty")]
     NameEmpty,
-    /// A name is longer than [`UserId::MAX_LENGTH`] bytes.
-    #[error("a name must not be longer than {} bytes", UserId::MAX_LENGTH)]
+    /// A name is longer than [`UserId::MAX_LENGTH`](crate::user::UserId::MAX_LENGTH) bytes.
+    #[error("a name must not be longer than {} bytes", limit::NAME)]
     NameTooLong,
     /// A name holds a control character (Unicode category Cc).
     #[error("a name must not hold control characters")]
@@ -198,8 +202,8 @@ pub enum ValueError {
     /// A method is empty.
     #[error("a method must not be empty")]
     MethodEmpty,
-    /// A method is longer than [`MAX_METHOD_LENGTH`] bytes.
-    #[error("a method must not be longer than {MAX_METHOD_LENGTH} bytes")]
+    /// A method is longer than [`MAX_METHOD_LENGTH`](crate::method::MAX_METHOD_LENGTH) bytes.
+    #[error("a method must not be longer than {} bytes", limit::METHOD)]
     MethodTooLong,
     /// A method is not a `token` of RFC 9110 section 5.6.2.
     #[error("a method must be a token of RFC 9110 section 5.6.2")]
@@ -214,14 +218,14 @@ pub enum ValueError {
     /// `*` would read as "all" but mean a method of that name.
     #[error("there is no wildcard: name each method")]
     MethodWildcard,
-    /// A set has more than [`MAX_EXTENSION_METHODS`] extension methods.
-    #[error("a set must not hold more than {MAX_EXTENSION_METHODS} extension methods")]
+    /// A set has more than [`MAX_EXTENSION_METHODS`](crate::method::MAX_EXTENSION_METHODS) extension methods.
+    #[error("a set must not hold more than {} extension methods", limit::EXTENSION_METHODS)]
     TooManyMethods,
     /// A token is empty.
     #[error("a token must not be empty")]
     TokenEmpty,
-    /// A token is longer than [`MAX_TOKEN_LENGTH`] bytes.
-    #[error("a token must not be longer than {MAX_TOKEN_LENGTH} bytes")]
+    /// A token is longer than [`MAX_TOKEN_LENGTH`](crate::token::MAX_TOKEN_LENGTH) bytes.
+    #[error("a token must not be longer than {} bytes", limit::TOKEN)]
     TokenTooLong,
     /// A token is not a `b64token` of RFC 6750 section 2.1.
     #[error("a token must be letters, digits and -._~+/ followed by any number of =")]
@@ -229,8 +233,8 @@ pub enum ValueError {
     /// A client label is empty.
     #[error("a client label must not be empty")]
     ClientLabelEmpty,
-    /// A client label is longer than [`ClientLabel::MAX_CHARACTERS`].
-    #[error("a client label must not be longer than {} characters", ClientLabel::MAX_CHARACTERS)]
+    /// A client label is longer than [`ClientLabel::MAX_CHARACTERS`](crate::user::ClientLabel::MAX_CHARACTERS).
+    #[error("a client label must not be longer than {} characters", limit::CLIENT_LABEL)]
     ClientLabelTooLong,
     /// A client label holds a character that prints nothing or turns the text
     /// around.

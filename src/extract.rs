@@ -24,7 +24,7 @@ use axum_core::response::{IntoResponse, Response};
 use http::StatusCode;
 use http::request::Parts;
 
-use crate::identity::Identity;
+use crate::authenticate::Identity;
 use crate::manage::Problem;
 use crate::middleware::Anonymous;
 #[cfg(doc)]

@@ -34,7 +34,6 @@ pub mod ext_authz;
 pub mod extract;
 #[cfg(feature = "forward-auth")]
 pub mod forward_auth;
-pub mod identity;
 pub mod manage;
 pub mod method;
 pub mod middleware;
@@ -48,10 +47,11 @@ pub mod time;
 pub mod token;
 mod tokens;
 pub mod usage;
+pub mod user;
 mod visible;
 
+pub use self::authenticate::Identity;
 pub use self::error::{ConfigError, ValueError};
-pub use self::identity::Identity;
 pub use self::manage::TokenManager;
 pub use self::middleware::TokenAuthLayer;
 pub use self::tokens::{Tokens, TokensBuilder};

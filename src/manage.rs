@@ -8,7 +8,7 @@
 //! half-way: it happens once or not at all.
 //!
 //! ```
-//! use tower_api_token::identity::{Actor, UserId};
+//! use tower_api_token::user::{Actor, UserId};
 //! use tower_api_token::manage::{Confirmation, Delivery, Guard, TokenManager};
 //! use tower_api_token::method::MethodSet;
 //! use tower_api_token::store::MemoryStore;
@@ -52,7 +52,7 @@
 //!
 //! ```
 //! use tower_api_token::TokenManager;
-//! use tower_api_token::identity::{Actor, UserId};
+//! use tower_api_token::user::{Actor, UserId};
 //! use tower_api_token::manage::ManageError;
 //! use tower_api_token::method::MethodSet;
 //! use tower_api_token::rotation::RotationError;
@@ -145,7 +145,6 @@ use self::tasks::Tasks;
 pub use self::view::{AccountSummary, AccountView, PendingView, TokenView};
 use crate::audit::AuditEntry;
 use crate::events::Events;
-use crate::identity::{Actor, UserId};
 use crate::method::MethodSet;
 use crate::notify::Notifier;
 use crate::rotation::{Command, Policy};
@@ -153,6 +152,7 @@ use crate::sealing::Sealer;
 use crate::store::{AccountStore, StoreError};
 use crate::token::{ConfirmationCode, RandomSource, TokenId, TokenScheme};
 use crate::usage::UsageRecorder;
+use crate::user::{Actor, UserId};
 
 /// Makes every change of an account, and shows what there is.
 ///

@@ -1,17 +1,18 @@
 //! Which HTTP methods a user may perform.
 
-use crate::ValueError;
 use std::fmt;
 
 use compact_str::CompactString;
 use http::Method;
 
+use crate::error::{ValueError, limit};
+
 /// The greatest length of a method name in bytes. A longer one is never
 /// granted, and never repeated in an answer, an event or a metric.
-pub const MAX_METHOD_LENGTH: usize = 32;
+pub const MAX_METHOD_LENGTH: usize = limit::METHOD;
 
 /// The greatest number of methods beyond the standard ones in one set.
-pub const MAX_EXTENSION_METHODS: usize = 32;
+pub const MAX_EXTENSION_METHODS: usize = limit::EXTENSION_METHODS;
 
 /// The methods of RFC 9110 section 9 and RFC 5789 that can be granted; the
 /// place in this list is the bit in [`MethodSet::standard`].

@@ -6,7 +6,7 @@
 //! live in either slot, whose user may perform the request's method (or the one
 //! that it [counts as](TokenAuthLayer::counts_as)) and every method that an
 //! override header asks for, and whom the host's own check, if
-//! there is one, lets through. Then the [`Identity`](crate::identity::Identity)
+//! there is one, lets through. Then the [`Identity`](crate::authenticate::Identity)
 //! is in the request's extensions.
 //!
 //! Without any credential only where the host said so: in

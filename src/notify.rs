@@ -25,10 +25,9 @@ pub use self::link::{ConfirmationLink, LinkBase};
 #[cfg(feature = "smtp")]
 pub use self::smtp::{MailDirectory, Mailbox, SmtpError, SmtpErrorKind, SmtpNotifier, SmtpServer};
 use crate::audit::Event;
-use crate::identity::{Actor, UserId};
 use crate::time::Timestamp;
 use crate::token::{ConfirmationCode, TokenHint, TokenId};
-use crate::usage::ClientLabel;
+use crate::user::{Actor, ClientLabel, UserId};
 pub use crate::visible::visible;
 
 /// Sends messages to users, to an address that the host knows and no request

@@ -23,8 +23,8 @@ use async_trait::async_trait;
 
 #[cfg(feature = "reveal")]
 pub use self::key::SealingKey;
-use crate::identity::UserId;
 use crate::token::{SealedToken, Token, TokenId};
+use crate::user::UserId;
 
 /// Encrypts tokens for the store, and opens them for their owner.
 ///
@@ -48,7 +48,7 @@ use crate::token::{SealedToken, Token, TokenId};
 /// #     }
 /// # }
 /// use async_trait::async_trait;
-/// use tower_api_token::identity::UserId;
+/// use tower_api_token::user::UserId;
 /// use tower_api_token::sealing::{Sealer, SealerError};
 /// use tower_api_token::token::{SealedToken, Token, TokenId};
 ///

@@ -82,8 +82,8 @@ pub use self::sqlite::{
 pub use self::timeout::WithTimeout;
 use crate::account::{Account, Revision};
 use crate::audit::AuditEntry;
-use crate::identity::UserId;
 use crate::token::{PepperCheck, PepperChecks, PepperVersion, TokenDigest, TokenPrefix};
+use crate::user::UserId;
 
 /// Finds the account that names a token digest: all that the layer needs.
 ///

@@ -13,7 +13,6 @@ mod random;
 mod scheme;
 mod sealed;
 
-use crate::ValueError;
 use std::fmt;
 
 use zeroize::Zeroizing;
@@ -27,9 +26,10 @@ pub use self::random::RandomSource;
 pub(crate) use self::random::SystemRandom;
 pub use self::scheme::TokenScheme;
 pub use self::sealed::SealedToken;
+use crate::error::{ValueError, limit};
 
 /// The greatest length of a token in bytes, generated or imported.
-pub const MAX_TOKEN_LENGTH: usize = 512;
+pub const MAX_TOKEN_LENGTH: usize = limit::TOKEN;
 
 /// Whether `text` is a `b64token` (RFC 6750 section 2.1; `token68` of RFC 9110
 /// section 11.2): letters, digits, `-._~+/`, then any number of `=`.

@@ -17,11 +17,11 @@ use sha2::{Digest, Sha256};
 use tower_api_token::account::{Account, TokenRecord};
 use tower_api_token::authenticate::Authenticator;
 use tower_api_token::denial::DenialKind;
-use tower_api_token::identity::UserId;
 use tower_api_token::method::MethodSet;
 use tower_api_token::store::{CacheOptions, CachedStore, MemoryStore};
 use tower_api_token::time::{ManualClock, Timestamp};
 use tower_api_token::token::{PepperVersion, StoredDigest, TokenDigest, TokenHint, TokenId};
+use tower_api_token::user::UserId;
 
 use self::link::Link;
 

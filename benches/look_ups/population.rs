@@ -3,11 +3,11 @@
 use sha2::{Digest, Sha256};
 use tower_api_token::account::{Account, TokenRecord};
 use tower_api_token::audit::{AuditEntry, Event};
-use tower_api_token::identity::{Actor, UserId};
 use tower_api_token::method::MethodSet;
 use tower_api_token::store::{AccountStore, Replacement};
 use tower_api_token::time::Timestamp;
 use tower_api_token::token::{PepperVersion, StoredDigest, TokenDigest, TokenHint, TokenId};
+use tower_api_token::user::{Actor, UserId};
 
 /// How many of the tokens are looked up through a cache.
 pub(crate) const WORKING_SET: u64 = 1_000;

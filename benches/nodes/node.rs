@@ -7,11 +7,11 @@ use tokio::runtime::{Builder, Runtime};
 use tower_api_token::TokenManager;
 use tower_api_token::authenticate::Authenticator;
 use tower_api_token::denial::DenialKind;
-use tower_api_token::identity::{Actor, UserId};
 use tower_api_token::manage::Confirmation;
 use tower_api_token::method::MethodSet;
 use tower_api_token::store::{AccountStore, CacheOptions, CachedStore, WithTimeout};
 use tower_api_token::token::Token;
+use tower_api_token::user::{Actor, UserId};
 
 /// A manager and a layer on one cache.
 pub(crate) struct Node {

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use tower_api_token::identity::UserId;
+use tower_api_token::user::UserId;
 
 use super::node::Node;
 use super::reader::{Pace, Readers, Seen, Task};

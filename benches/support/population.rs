@@ -1,11 +1,11 @@
 //! Users and their tokens, the same in every run.
 
 use tower_api_token::account::{Account, TokenRecord};
-use tower_api_token::identity::UserId;
 use tower_api_token::method::MethodSet;
 use tower_api_token::store::MemoryStore;
 use tower_api_token::time::Timestamp;
 use tower_api_token::token::{StoredDigest, Token, TokenHint, TokenId, TokenScheme};
+use tower_api_token::user::UserId;
 
 const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 

@@ -5,11 +5,11 @@ use std::io;
 use std::path::PathBuf;
 
 use tower_api_token::ValueError;
-use tower_api_token::identity::UserId;
 use tower_api_token::manage::{ManageError, StartError};
 use tower_api_token::notify::visible;
 use tower_api_token::rotation::RotationError;
 use tower_api_token::store::{SchemaError, SqliteBackupError, StoreError, StoreErrorKind};
+use tower_api_token::user::UserId;
 
 use crate::secret::SecretError;
 use crate::serve::ServeError;

@@ -7,11 +7,11 @@ use std::time::Duration;
 use tokio::time::timeout;
 use tower_api_token::TokenManager;
 use tower_api_token::audit::AuditEntry;
-use tower_api_token::identity::{Actor, UserId};
 use tower_api_token::manage::Confirmation;
 use tower_api_token::notify::visible;
 use tower_api_token::rotation::Policy;
 use tower_api_token::store::{AccountStore, WithTimeout};
+use tower_api_token::user::{Actor, UserId};
 
 use crate::arguments::Common;
 use crate::audit_file;

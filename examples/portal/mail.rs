@@ -4,8 +4,8 @@ use std::error::Error;
 use std::net::SocketAddr;
 
 use tower_api_token::TokensBuilder;
-use tower_api_token::identity::UserId;
 use tower_api_token::notify::{DirectoryNotifier, LinkBase, Mailbox, SmtpNotifier, SmtpServer};
+use tower_api_token::user::UserId;
 
 use crate::{Options, TOKENS};
 

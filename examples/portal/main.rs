@@ -25,11 +25,11 @@ use axum::routing::get;
 use axum::{Json, Router};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
-use tower_api_token::identity::{Actor, UserId};
 use tower_api_token::method::MethodSet;
 use tower_api_token::portal::Portal;
 use tower_api_token::rotation::{Policy, RotationError};
 use tower_api_token::store::SqliteStore;
+use tower_api_token::user::{Actor, UserId};
 use tower_api_token::{Identity, TokenManager, Tokens};
 
 use session::Sessions;

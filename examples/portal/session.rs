@@ -16,8 +16,8 @@ use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use axum::{Extension, Form, Router};
 use serde::Deserialize;
-use tower_api_token::identity::UserId;
 use tower_api_token::portal::PortalUser;
+use tower_api_token::user::UserId;
 
 const COOKIE_NAME: &str = "fruit_session";
 

@@ -18,10 +18,10 @@ mod token_file;
 use std::env;
 
 use tower_api_token::TokenManager;
-use tower_api_token::identity::UserId;
 use tower_api_token::manage::Confirmation;
 use tower_api_token::store::SqliteStore;
 use tower_api_token::time::{Clock, SystemClock};
+use tower_api_token::user::UserId;
 
 use self::token_file::TokenFile;
 

@@ -1,11 +1,11 @@
 use std::time::Duration;
 
 use tower_api_token::TokenManager;
-use tower_api_token::identity::{Actor, UserId};
 use tower_api_token::manage::{Confirmation, Delivery, Guard};
 use tower_api_token::rotation::RotationError;
 use tower_api_token::time::Timestamp;
 use tower_api_token::token::{Token, TokenId};
+use tower_api_token::user::{Actor, UserId};
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
 

@@ -26,11 +26,11 @@ use tonic::transport::server::TcpIncoming;
 use tonic::{Request, Response, Status};
 use tonic_prost::ProstCodec;
 use tower::Service;
-use tower_api_token::identity::{Actor, UserId};
 use tower_api_token::manage::Confirmation;
 use tower_api_token::method::MethodSet;
 use tower_api_token::store::MemoryStore;
 use tower_api_token::token::Token;
+use tower_api_token::user::{Actor, UserId};
 use tower_api_token::{Identity, TokenAuthLayer, TokenManager};
 
 use greeter::{FORGET, GREET, GreetReply, GreetRequest};

@@ -16,11 +16,11 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
-use tower_api_token::identity::{Actor, UserId};
 use tower_api_token::manage::{Confirmation, ManageError};
 use tower_api_token::method::MethodSet;
 use tower_api_token::rotation::{Policy, RotationError};
 use tower_api_token::store::{AccountStore, CacheOptions, CachedStore, WithTimeout};
+use tower_api_token::user::{Actor, UserId};
 use tower_api_token::{Identity, TokenManager, Tokens};
 
 use self::options::Options;

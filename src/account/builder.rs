@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use super::{Account, Confirmed, Extension, Pending, Retired, Revision, TokenRecord};
 use crate::ValueError;
-use crate::identity::UserId;
 use crate::method::MethodSet;
 use crate::token::TokenId;
+use crate::user::UserId;
 
 /// What a signed 64-bit column can hold, less what an account can still count.
 const GREATEST: u64 = i64::MAX as u64 - u32::MAX as u64;
@@ -82,7 +82,7 @@ impl AccountBuilder {
     /// ```
     /// use std::sync::Arc;
     /// use tower_api_token::account::Account;
-    /// use tower_api_token::identity::UserId;
+    /// use tower_api_token::user::UserId;
     /// use tower_api_token::{TokenAuthLayer, store::MemoryStore};
     ///
     /// struct Scopes(Vec<String>);

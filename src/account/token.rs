@@ -1,8 +1,9 @@
-//! One token, as its account keeps it.
+//! One token, as its account keeps it, and its last use.
 
 use super::UseMark;
 use crate::time::Timestamp;
 use crate::token::{SealedToken, StoredDigest, TokenHint, TokenId};
+use crate::user::ClientLabel;
 
 /// What an account keeps of one token.
 // In this order, so that what a request reads is one cache line.
@@ -55,5 +56,26 @@ impl TokenRecord {
     #[must_use]
     pub fn is_expired(&self, now: Timestamp) -> bool {
         self.expires_at.is_some_and(|end| end <= now)
+    }
+}
+
+/// When, and by which client, a token was last used, as far as is known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LastUse {
+    /// The token.
+    pub id: TokenId,
+    /// When it was used, by the clock of the node that saw it; later uses
+    /// within the flush interval may not show.
+    pub at: Timestamp,
+    /// What used it, if the host could tell.
+    pub client: Option<ClientLabel>,
+}
+
+impl LastUse {
+    /// The token `id` was used at `at`.
+    #[must_use]
+    pub const fn new(id: TokenId, at: Timestamp, client: Option<ClientLabel>) -> Self {
+        Self { id, at, client }
     }
 }

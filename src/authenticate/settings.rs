@@ -6,12 +6,13 @@ use std::sync::Arc;
 use http::header::USER_AGENT;
 use http::request::Parts;
 
+use crate::authenticate::Identity;
 use crate::credentials::{CredentialSource, Sources};
-use crate::identity::Identity;
 use crate::store::TokenStore;
 use crate::time::{Clock, SystemClock};
 use crate::token::TokenScheme;
-use crate::usage::{ClientLabel, UsageRecorder};
+use crate::usage::UsageRecorder;
+use crate::user::ClientLabel;
 
 /// A host's own check beside the method's.
 type Check = dyn Fn(&Identity, &Parts) -> bool + Send + Sync;

@@ -4,10 +4,10 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
+use super::RequestFault;
 use super::source::token;
-use crate::denial::RequestFault;
-use crate::identity::UserId;
 use crate::token::MAX_TOKEN_LENGTH;
+use crate::user::UserId;
 
 /// The greatest length of a decoded credential: user, colon, token.
 const MAX_LENGTH: usize = UserId::MAX_LENGTH + 1 + MAX_TOKEN_LENGTH;

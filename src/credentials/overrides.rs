@@ -3,7 +3,7 @@
 
 use http::{HeaderName, HeaderValue};
 
-use crate::denial::RequestFault;
+use super::RequestFault;
 use crate::method::is_http_token;
 
 /// The override headers that frameworks honour.

@@ -6,9 +6,8 @@ use std::str::FromStr;
 use http::HeaderName;
 use http::header::AUTHORIZATION;
 
-use super::{BasicCredential, Secret};
+use super::{BasicCredential, RequestFault, Secret};
 use crate::ConfigError;
-use crate::denial::RequestFault;
 use crate::token::MAX_TOKEN_LENGTH;
 
 /// Where a request may carry its token. Never in the URL: that is what logs,

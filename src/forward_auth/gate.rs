@@ -9,10 +9,10 @@ use http::request::Parts;
 use http::{HeaderName, HeaderValue, Method, Response};
 
 use super::IdentityHeaders;
+use crate::authenticate::Identity;
 use crate::authenticate::{Authenticator, Decision};
 use crate::denial::{Denial, DenialKind, Realm, Reason, Renderer, keep_the_head};
 use crate::events;
-use crate::identity::Identity;
 
 /// Whom the gateway may let through, as headers: the user and the slot of the
 /// token, or that it is a preflight, which has no user.

@@ -7,8 +7,9 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::gate::Admission;
 use crate::ConfigError;
+use crate::authenticate::Identity;
 use crate::denial::{Denial, DenialKind};
-use crate::identity::{Identity, UserId};
+use crate::user::UserId;
 
 /// What is escaped in a user's name: all but letters, digits and `-._~@+:/=`.
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use super::{Inner, ManageError, TokenManager};
 use crate::account::Revision;
 use crate::audit::{AccountErased, AuditEntry};
-use crate::identity::{Actor, UserId};
 use crate::method::MethodSet;
 use crate::rotation::Command;
+use crate::user::{Actor, UserId};
 
 impl TokenManager {
     /// Changes that are made only if the account still has this revision when
@@ -16,7 +16,7 @@ impl TokenManager {
     /// account.
     ///
     /// ```
-    /// # use tower_api_token::identity::{Actor, UserId};
+    /// # use tower_api_token::user::{Actor, UserId};
     /// # use tower_api_token::manage::{Confirmation, TokenManager};
     /// # use tower_api_token::method::MethodSet;
     /// # use tower_api_token::rotation::RotationError;

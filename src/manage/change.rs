@@ -5,14 +5,14 @@ use std::sync::Arc;
 use super::follow::NewCode;
 use super::outcome::Delivery;
 use super::{Inner, ManageError};
-use crate::account::{Account, Revision};
+use crate::account::{Account, LastUse, Revision};
 use crate::audit::AuditEntry;
-use crate::identity::{Actor, UserId};
 use crate::rotation::{self, Command, Facts, RotationError};
 use crate::store::{PageSize, Replacement, StoreError, StoreErrorKind};
 use crate::time::Timestamp;
 use crate::token::{Token, TokenId};
-use crate::usage::{TokenUsage, UsageRecorder};
+use crate::usage::UsageRecorder;
+use crate::user::{Actor, UserId};
 
 /// How often a change is tried before others win for good.
 pub(super) const ATTEMPTS: usize = 64;
@@ -106,7 +106,7 @@ impl Inner {
     }
 
     /// The recorded uses of the user's tokens: none where the store keeps none.
-    pub(super) async fn uses(&self, user: &UserId) -> Result<Vec<TokenUsage>, StoreError> {
+    pub(super) async fn uses(&self, user: &UserId) -> Result<Vec<LastUse>, StoreError> {
         match self.store.last_uses() {
             Some(uses) => uses.usage(user).await,
             None => Ok(Vec::new()),

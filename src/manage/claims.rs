@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::account::Revision;
-use crate::identity::UserId;
+use crate::user::UserId;
 
 /// The claims of a manager and its clones, by the place of the entry.
 #[derive(Default)]

@@ -6,12 +6,11 @@ use serde::{Serialize, Serializer};
 use super::{AccountSummary, AccountView, PendingView, TokenView};
 use crate::account::Revision;
 use crate::audit::AuditEntry;
-use crate::identity::UserId;
 use crate::method::MethodSet;
 use crate::store::Page;
 use crate::time::Timestamp;
 use crate::token::{TokenHint, TokenId};
-use crate::usage::ClientLabel;
+use crate::user::{ClientLabel, UserId};
 
 #[derive(Serialize)]
 #[serde(remote = "AccountView")]
@@ -107,10 +106,10 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::identity::Actor;
     use crate::manage::{Confirmation, TokenManager};
     use crate::store::{MemoryStore, PageSize};
     use crate::time::ManualClock;
+    use crate::user::Actor;
 
     fn value(shown: &impl Serialize) -> Value {
         serde_json::to_value(shown).unwrap()

@@ -7,9 +7,9 @@ use super::follow::{Erasing, Follows};
 use super::{Inner, ManageError, TokenManager};
 use crate::account::Revision;
 use crate::audit::AccountErased;
-use crate::identity::{Actor, UserId};
 use crate::rotation::RotationError;
 use crate::store::{Erasure, PageSize, StoreError, StoreErrorKind};
+use crate::user::{Actor, UserId};
 
 impl TokenManager {
     /// Erases the user's account, for good: its methods and tokens, its history
@@ -28,7 +28,7 @@ impl TokenManager {
     /// files, backups and mailboxes hold of before is not touched.
     ///
     /// ```
-    /// # use tower_api_token::identity::{Actor, UserId};
+    /// # use tower_api_token::user::{Actor, UserId};
     /// # use tower_api_token::manage::{Confirmation, TokenManager};
     /// # use tower_api_token::method::MethodSet;
     /// # use tower_api_token::store::MemoryStore;

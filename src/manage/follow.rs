@@ -13,11 +13,10 @@ use super::outcome::Delivery;
 use crate::account::{Account, Revision};
 use crate::audit::{AccountErased, AuditEntry, Event};
 use crate::events;
-use crate::identity::{Actor, UserId};
 use crate::notify::{ConfirmationMessage, Notice, Notifier, NotifyError};
 use crate::store::{Erasure, Replacement};
 use crate::token::ConfirmationCode;
-use crate::usage::ClientLabel;
+use crate::user::{Actor, ClientLabel, UserId};
 
 /// A confirmation code that was just made.
 pub(super) struct NewCode {

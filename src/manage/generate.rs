@@ -9,10 +9,9 @@ use super::follow::NewCode;
 use super::outcome::{GeneratedPrimary, IssuedToken, ResentConfirmation};
 use super::{Confirmation, Inner, ManageError, TokenManager};
 use crate::account::Revision;
-use crate::identity::{Actor, UserId};
 use crate::rotation::{Command, NewToken, RotationError};
 use crate::token::{ConfirmationCode, Token, TokenId};
-use crate::usage::ClientLabel;
+use crate::user::{Actor, ClientLabel, UserId};
 
 /// How often a token is generated before the generator counts as broken.
 pub(super) const GENERATIONS: usize = 4;
@@ -23,7 +22,7 @@ impl TokenManager {
     /// the result, after setting its options.
     ///
     /// ```
-    /// # use tower_api_token::identity::{Actor, UserId};
+    /// # use tower_api_token::user::{Actor, UserId};
     /// # use tower_api_token::manage::{Confirmation, Delivery, TokenManager};
     /// # use tower_api_token::method::MethodSet;
     /// # use tower_api_token::store::MemoryStore;

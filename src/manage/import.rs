@@ -10,18 +10,18 @@ pub use self::many::ImportItem;
 use super::{Inner, ManageError, TokenManager};
 use crate::account::{Account, Slot};
 use crate::audit::AuditEntry;
-use crate::identity::{Actor, UserId};
 use crate::rotation::{Command, NewToken, RotationError};
 use crate::store::StoreError;
 use crate::time::Timestamp;
 use crate::token::{StoredDigest, Token, TokenForm, TokenHint, TokenScheme};
+use crate::user::{Actor, UserId};
 
 impl TokenManager {
     /// Puts a token that exists already into an empty slot, where it works at
     /// once. `made_at` is when it was made, if that is known.
     ///
     /// ```
-    /// # use tower_api_token::identity::{Actor, UserId};
+    /// # use tower_api_token::user::{Actor, UserId};
     /// use tower_api_token::account::Slot;
     /// use tower_api_token::manage::{Confirmation, ImportedToken, TokenManager};
     /// use tower_api_token::token::{Token, TokenScheme};

@@ -1,12 +1,11 @@
 //! What a change would do.
 
 use super::{ManageError, TokenManager};
-use crate::account::{Account, TokenRecord};
+use crate::account::{Account, LastUse, TokenRecord};
 use crate::audit::Event;
-use crate::identity::UserId;
 use crate::rotation::{self, Command, Facts};
 use crate::store::Loaded;
-use crate::usage::TokenUsage;
+use crate::user::UserId;
 
 impl TokenManager {
     /// What would come of a change, which is not made: for a page that says
@@ -16,7 +15,7 @@ impl TokenManager {
     /// Of last uses those count that are in the store.
     ///
     /// ```
-    /// # use tower_api_token::identity::{Actor, UserId};
+    /// # use tower_api_token::user::{Actor, UserId};
     /// # use tower_api_token::manage::{Confirmation, TokenManager};
     /// # use tower_api_token::method::MethodSet;
     /// # use tower_api_token::store::MemoryStore;
@@ -46,7 +45,7 @@ impl TokenManager {
         let absent = Account::absent(user.clone());
         let account = account.as_deref().unwrap_or(&absent);
         let last_use = |token: Option<&TokenRecord>| {
-            let of_it = |usage: &&TokenUsage| token.is_some_and(|token| token.id == usage.id);
+            let of_it = |usage: &&LastUse| token.is_some_and(|token| token.id == usage.id);
             usage.iter().find(of_it).map(|usage| usage.at)
         };
         let mut facts = Facts::new(now, &self.inner.policy);

@@ -23,7 +23,7 @@ use crate::store::{StoreError, StoreErrorKind};
 /// use http::Response;
 /// use bytes::Bytes;
 /// use tower_api_token::TokenManager;
-/// use tower_api_token::identity::{Actor, UserId};
+/// use tower_api_token::user::{Actor, UserId};
 /// use tower_api_token::manage::Problem;
 ///
 /// async fn revoke(manager: &TokenManager, user: &UserId) -> Result<(), Problem> {

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use super::{Inner, ManageError, TokenManager};
 use crate::account::{Account, TokenRecord};
-use crate::identity::{Actor, UserId};
 use crate::rotation::{Command, NewToken};
 use crate::sealing::{Sealer, SealerError};
 use crate::store::StoreError;
 use crate::token::{SealedToken, Token, TokenId};
+use crate::user::{Actor, UserId};
 
 impl TokenManager {
     /// The token `id` itself: the primary, the backup or the pending token of a

@@ -3,21 +3,20 @@
 use std::borrow::Cow;
 
 use super::{Inner, ManageError, TokenManager};
-use crate::account::{Account, Pending, Revision, TokenRecord};
+use crate::account::{Account, LastUse, Pending, Revision, TokenRecord};
 use crate::audit::AuditEntry;
-use crate::identity::UserId;
 use crate::method::MethodSet;
 use crate::rotation::{self, Facts, RotationError};
 use crate::store::{Page, PageSize};
 use crate::time::Timestamp;
 use crate::token::{TokenHint, TokenId};
-use crate::usage::{ClientLabel, TokenUsage};
+use crate::user::{ClientLabel, UserId};
 
 impl TokenManager {
     /// What a user with API access may see of their tokens.
     ///
     /// ```
-    /// # use tower_api_token::identity::{Actor, UserId};
+    /// # use tower_api_token::user::{Actor, UserId};
     /// # use tower_api_token::manage::{Confirmation, TokenManager};
     /// # use tower_api_token::method::MethodSet;
     /// # use tower_api_token::store::MemoryStore;
@@ -123,7 +122,7 @@ pub struct AccountView {
 
 impl Inner {
     /// The account as its owner may see it at that time.
-    fn seen(&self, account: &Account, usage: &[TokenUsage], now: Timestamp) -> AccountView {
+    fn seen(&self, account: &Account, usage: &[LastUse], now: Timestamp) -> AccountView {
         let token = |token: &TokenRecord| self.seen_token(token, usage, now);
         let (rest, expired) = self.without_expired(account, now);
         let backup = rest.backup().map(|backup| backup.id);
@@ -167,7 +166,7 @@ impl Inner {
         }
     }
 
-    fn seen_token(&self, token: &TokenRecord, usage: &[TokenUsage], now: Timestamp) -> TokenView {
+    fn seen_token(&self, token: &TokenRecord, usage: &[LastUse], now: Timestamp) -> TokenView {
         let usage = usage.iter().find(|usage| usage.id == token.id);
         let used = usage.map(|usage| usage.at);
         let is_live = !token.is_expired(now);

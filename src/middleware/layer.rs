@@ -13,13 +13,14 @@ use super::service::Settings;
 use super::{SameBody, TokenAuth};
 use crate::ConfigError;
 use crate::authenticate::Authenticator;
+use crate::authenticate::Identity;
 use crate::credentials::CredentialSource;
 use crate::denial::{Denial, Realm};
-use crate::identity::Identity;
 use crate::store::TokenStore;
 use crate::time::Clock;
 use crate::token::TokenScheme;
-use crate::usage::{ClientLabel, UsageRecorder};
+use crate::usage::UsageRecorder;
+use crate::user::ClientLabel;
 
 /// Lets only requests with a live API token through, whose user may perform
 /// their method.
@@ -176,7 +177,7 @@ impl TokenAuthLayer {
     ///
     /// ```
     /// # use tower_api_token::{store::MemoryStore, TokenAuthLayer};
-    /// use tower_api_token::usage::ClientLabel;
+    /// use tower_api_token::user::ClientLabel;
     ///
     /// let layer = TokenAuthLayer::new(MemoryStore::new()).client_of(|request| {
     ///     let name = request.headers.get("x-client")?.to_str().ok()?;

@@ -13,10 +13,10 @@ use super::future::ResponseFuture;
 use super::preallocated::Preallocated;
 use super::respond::{After, Responder};
 use super::{ResponseBody, TokenAuthLayer};
+use crate::authenticate::Identity;
 use crate::authenticate::{Authenticator, Decision, Step, as_sent};
 use crate::denial::{Denial, DenialKind, Reason};
 use crate::events::passed;
-use crate::identity::Identity;
 
 /// A service whose requests must carry an API token; made by
 /// [`TokenAuthLayer`].

@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use zeroize::Zeroizing;
 
-use crate::ConfigError;
+use crate::error::{ConfigError, limit};
 use crate::token::ConfirmationCode;
 
 /// Where confirmation links lead: the address of the host's page that asks for
@@ -34,7 +34,7 @@ impl LinkBase {
 
     /// The greatest length in bytes: a link stays within one line of a message
     /// (RFC 5322 section 2.1.1).
-    pub const MAX_LENGTH: usize = 900;
+    pub const MAX_LENGTH: usize = limit::LINK;
 
     /// Links to the page at this address: `https`, or `http` to this machine
     /// itself (`localhost`, 127.0.0.0/8, `[::1]`), a host and perhaps a port

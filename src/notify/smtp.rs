@@ -28,13 +28,13 @@ use self::session::{Parcel, deliver};
 use self::text::Text;
 use super::{ConfirmationMessage, LinkBase, Notice, Notifier, NotifyError};
 use crate::ValueError;
-use crate::identity::UserId;
 use crate::token::{RandomSource, SystemRandom};
+use crate::user::UserId;
 
 /// Sends confirmation links and notices by mail.
 ///
 /// ```
-/// use tower_api_token::identity::UserId;
+/// use tower_api_token::user::UserId;
 /// use tower_api_token::notify::{LinkBase, Mailbox, SmtpNotifier, SmtpServer};
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {

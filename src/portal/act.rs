@@ -6,13 +6,13 @@
 use super::Shared;
 use super::session::PortalUser;
 use crate::account::Revision;
-use crate::identity::{Actor, UserId};
 use crate::manage::{
     AccountView, GeneratedPrimary, Guard, ManageError, Problem, ResentConfirmation, RevealError,
 };
 use crate::method::MethodSet;
 use crate::rotation::RotationError;
 use crate::token::{ConfirmationCode, Token, TokenId};
+use crate::user::{Actor, UserId};
 
 /// The tokens that a user was shown when they decided.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]

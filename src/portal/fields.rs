@@ -11,10 +11,10 @@ use http::request::Parts;
 
 use super::Shared;
 use super::session::{PortalUser, SignedIn};
-use crate::identity::UserId;
 use crate::manage::Problem;
 use crate::store::PageSize;
 use crate::token::{ConfirmationCode, TokenId};
+use crate::user::UserId;
 
 /// The field of the token that only our own pages have.
 pub(super) const FORM_TOKEN: &str = "form_token";

@@ -7,8 +7,8 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
-use crate::identity::UserId;
 use crate::token::{RandomSource, SystemRandom};
+use crate::user::UserId;
 
 const NONCE: usize = 16;
 

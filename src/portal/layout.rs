@@ -5,8 +5,8 @@ use axum::response::{Html, IntoResponse, Response};
 
 use super::Shared;
 use super::session::PortalUser;
-use crate::identity::UserId;
 use crate::manage::Problem;
+use crate::user::UserId;
 
 /// The frame of a page: what it is headed with, and for whom it is.
 pub(super) struct Layout<'a> {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::identity::UserId;
+use crate::user::UserId;
 
 /// The limits of a portal, each with room for a burst, and then one at a time.
 /// Only requests of the user's own session count, so nobody uses up another's.

@@ -16,10 +16,10 @@ use super::Shared;
 use super::fields::Fields;
 use super::layout::Layout;
 use super::show::Happened;
-use crate::identity::UserId;
 use crate::manage::Problem;
 use crate::store::PageSize;
 use crate::time::Timestamp;
+use crate::user::UserId;
 
 /// Entries of the history on a page.
 const RECENT: usize = 10;

@@ -4,15 +4,14 @@ use axum::extract::FromRequestParts;
 use http::header::USER_AGENT;
 use http::request::Parts;
 
-use crate::identity::{Actor, UserId};
 use crate::manage::Problem;
-use crate::usage::ClientLabel;
+use crate::user::{Actor, ClientLabel, UserId};
 
 /// The person whom the host has signed in: its session layer puts one into the
 /// extensions of the request.
 ///
 /// ```
-/// use tower_api_token::identity::UserId;
+/// use tower_api_token::user::UserId;
 /// use tower_api_token::portal::PortalUser;
 ///
 /// let root = PortalUser::administrator(UserId::new("root")?);

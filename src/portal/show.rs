@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use crate::audit::AuditEntry;
-use crate::identity::Actor;
 use crate::manage::{PendingView, TokenView};
 use crate::time::Timestamp;
+use crate::user::Actor;
 
 /// A point in time, for people and for programs.
 pub(super) struct Moment {

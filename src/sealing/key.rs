@@ -11,8 +11,8 @@ use zeroize::Zeroizing;
 
 use super::{Sealer, SealerError};
 use crate::ConfigError;
-use crate::identity::UserId;
 use crate::token::{RandomSource, SealedToken, SystemRandom, Token, TokenId};
+use crate::user::UserId;
 
 /// The layout of sealed bytes: this number, the key's id (4 bytes, most
 /// significant first), the nonce, the tag, the encrypted text.
@@ -33,7 +33,7 @@ const PURPOSE: &[u8] = b"tower-api-token sealed token\0";
 /// is wiped when its last clone is dropped, and `Debug` shows its id only.
 ///
 /// ```
-/// use tower_api_token::identity::{Actor, UserId};
+/// use tower_api_token::user::{Actor, UserId};
 /// use tower_api_token::manage::{Confirmation, TokenManager};
 /// # use tower_api_token::method::MethodSet;
 /// use tower_api_token::sealing::SealingKey;

@@ -10,8 +10,8 @@ use super::{
 };
 use crate::account::{Account, Revision};
 use crate::audit::AuditEntry;
-use crate::identity::UserId;
 use crate::token::{PepperCheck, PepperChecks, PepperVersion, TokenDigest, TokenPrefix};
+use crate::user::UserId;
 
 #[async_trait]
 #[deny(clippy::missing_trait_methods)]

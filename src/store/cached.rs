@@ -33,8 +33,8 @@ use super::{
 use crate::ConfigError;
 use crate::account::{Account, Revision};
 use crate::audit::AuditEntry;
-use crate::identity::UserId;
 use crate::token::{PepperCheck, PepperChecks, PepperVersion, TokenDigest, TokenPrefix};
+use crate::user::UserId;
 
 /// Remembers in this process what a store further away has answered.
 ///

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use crate::account::{Account, Revision};
-use crate::identity::UserId;
 use crate::store::Change;
 use crate::time::Timestamp;
+use crate::user::UserId;
 
 /// How long the digests of an erased account stay taken: as long as those of
 /// retired tokens do.

@@ -12,9 +12,9 @@ use futures_core::Stream;
 
 pub(crate) use self::hub::{FeedHub, Sleepers};
 use crate::account::{Account, Revision};
-use crate::identity::UserId;
 use crate::store::StoreError;
 use crate::token::TokenDigest;
+use crate::user::UserId;
 
 /// Tells of every change, whichever node or process makes it: a capability of an
 /// [`AccountStore`](super::AccountStore), by which a `CachedStore` forgets at once

@@ -2,9 +2,9 @@
 
 use async_trait::async_trait;
 
-use crate::identity::UserId;
+use crate::account::LastUse;
 use crate::store::StoreError;
-use crate::usage::{TokenUsage, TokenUse};
+use crate::user::UserId;
 
 /// Keeps when, and by which client, each token was last used: a capability of an
 /// [`AccountStore`](super::AccountStore).
@@ -20,12 +20,12 @@ pub trait LastUses: Send + Sync {
     /// # Errors
     ///
     /// [`StoreError`] if it could not be written; the caller tries again.
-    async fn record_usage(&self, batch: &[TokenUse]) -> Result<(), StoreError>;
+    async fn record_usage(&self, batch: &[(UserId, LastUse)]) -> Result<(), StoreError>;
 
     /// The latest use of each of the user's tokens that has one.
     ///
     /// # Errors
     ///
     /// [`StoreError`] if they cannot be had.
-    async fn usage(&self, user: &UserId) -> Result<Vec<TokenUsage>, StoreError>;
+    async fn usage(&self, user: &UserId) -> Result<Vec<LastUse>, StoreError>;
 }

@@ -19,12 +19,11 @@ use super::{
     AccountStore, Change, ChangeFeed, Erasure, Feed, FeedItem, HeartbeatId, LastUses, Loaded, Page,
     PageSize, Replacement, StoreError, TokenStore, map,
 };
-use crate::account::{Account, Revision};
+use crate::account::{Account, LastUse, Revision};
 use crate::audit::AuditEntry;
-use crate::identity::UserId;
 use crate::time::{Clock, SystemClock};
 use crate::token::{PepperCheck, PepperChecks, PepperVersion, TokenDigest, TokenPrefix};
-use crate::usage::{TokenUsage, TokenUse};
+use crate::user::UserId;
 
 /// Accounts in this process's memory, gone with it.
 ///
@@ -207,9 +206,9 @@ impl AccountStore for MemoryStore {
 
 #[async_trait]
 impl LastUses for MemoryStore {
-    async fn record_usage(&self, batch: &[TokenUse]) -> Result<(), StoreError> {
+    async fn record_usage(&self, batch: &[(UserId, LastUse)]) -> Result<(), StoreError> {
         let mut state = self.ledger.state();
-        for TokenUse { user, usage } in batch {
+        for (user, usage) in batch {
             if !state.accounts.contains_key(user) {
                 continue;
             }
@@ -222,7 +221,7 @@ impl LastUses for MemoryStore {
         Ok(())
     }
 
-    async fn usage(&self, user: &UserId) -> Result<Vec<TokenUsage>, StoreError> {
+    async fn usage(&self, user: &UserId) -> Result<Vec<LastUse>, StoreError> {
         let state = self.ledger.state();
         let usage = state.usage.get(user).into_iter().flatten();
         Ok(usage.map(|(_, usage)| usage.clone()).collect())

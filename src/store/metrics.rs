@@ -11,12 +11,11 @@ use super::{
     AccountStore, ChangeFeed, Erasure, Feed, HeartbeatId, LastUses, Loaded, Page, PageSize,
     Replacement, StoreError, TokenStore,
 };
-use crate::account::{Account, Revision};
+use crate::account::{Account, LastUse, Revision};
 use crate::audit::AuditEntry;
 use crate::events::{store_answered, store_measured};
-use crate::identity::UserId;
 use crate::token::{PepperCheck, PepperChecks, PepperVersion, TokenDigest, TokenPrefix};
-use crate::usage::{TokenUsage, TokenUse};
+use crate::user::UserId;
 
 /// Measures how long each call of a store takes, and counts those that fail, as
 /// [`events::metrics`](crate::events::metrics) says.
@@ -150,12 +149,12 @@ impl<S: AccountStore> AccountStore for WithMetrics<S> {
 
 #[async_trait]
 impl<S: AccountStore> LastUses for WithMetrics<S> {
-    async fn record_usage(&self, batch: &[TokenUse]) -> Result<(), StoreError> {
+    async fn record_usage(&self, batch: &[(UserId, LastUse)]) -> Result<(), StoreError> {
         let uses = supported(self.inner.last_uses(), "recording last uses")?;
         measured("record_usage", uses.record_usage(batch)).await
     }
 
-    async fn usage(&self, user: &UserId) -> Result<Vec<TokenUsage>, StoreError> {
+    async fn usage(&self, user: &UserId) -> Result<Vec<LastUse>, StoreError> {
         let uses = supported(self.inner.last_uses(), "reading last uses")?;
         measured("usage", uses.usage(user)).await
     }

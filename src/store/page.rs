@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::account::{Account, Revision};
 use crate::audit::AuditEntry;
-use crate::identity::UserId;
+use crate::user::UserId;
 
 /// How many items a page holds at most: 1 to 1 000.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -32,11 +32,10 @@ use super::{
     AccountStore, ChangeFeed, Erasure, Feed, HeartbeatId, LastUses, Loaded, Page, PageSize,
     Replacement, StoreError, TokenStore,
 };
-use crate::account::{Account, Revision};
+use crate::account::{Account, LastUse, Revision};
 use crate::audit::AuditEntry;
-use crate::identity::UserId;
 use crate::token::{PepperCheck, PepperChecks, PepperVersion, TokenDigest, TokenPrefix};
-use crate::usage::{TokenUsage, TokenUse};
+use crate::user::UserId;
 
 /// How long a change may take, and a batch, before its connection is given up.
 /// One that waits for a lock of somebody else's, or for a server that is gone,
@@ -297,12 +296,12 @@ impl AccountStore for PostgresStore {
 
 #[async_trait]
 impl LastUses for PostgresStore {
-    async fn record_usage(&self, batch: &[TokenUse]) -> Result<(), StoreError> {
+    async fn record_usage(&self, batch: &[(UserId, LastUse)]) -> Result<(), StoreError> {
         let batch = change::UsageColumns::of(batch);
         self.write(change::USAGE, BATCH_LIMIT, |lent| change::record_usage(lent, batch)).await
     }
 
-    async fn usage(&self, user: &UserId) -> Result<Vec<TokenUsage>, StoreError> {
+    async fn usage(&self, user: &UserId) -> Result<Vec<LastUse>, StoreError> {
         read::usage(self.lent(read::USAGE).await?, user).await
     }
 }

@@ -18,10 +18,10 @@ use crate::ValueError;
 use crate::account::{
     Account, Confirmed, Ending, Extension, Pending, Retired, Revision, TokenRecord,
 };
-use crate::identity::UserId;
 use crate::method::MethodSet;
 use crate::time::Timestamp;
 use crate::token::{CodeDigest, PepperVersion, StoredDigest, TokenDigest, TokenHint, TokenId};
+use crate::user::UserId;
 
 /// An account of which no token is kept sealed.
 const PLAIN: u8 = 1;

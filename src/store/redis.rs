@@ -29,11 +29,10 @@ use super::{
     AccountStore, ChangeFeed, Erasure, Feed, HeartbeatId, LastUses, Loaded, Page, PageSize,
     Replacement, StoreError, TokenStore,
 };
-use crate::account::{Account, Revision};
+use crate::account::{Account, LastUse, Revision};
 use crate::audit::AuditEntry;
-use crate::identity::UserId;
 use crate::token::{PepperCheck, PepperChecks, PepperVersion, TokenDigest, TokenPrefix};
-use crate::usage::{TokenUsage, TokenUse};
+use crate::user::UserId;
 
 /// Accounts on a Redis server, shared by any number of nodes; 7.0 or later.
 ///
@@ -243,13 +242,13 @@ impl AccountStore for RedisStore {
 
 #[async_trait]
 impl LastUses for RedisStore {
-    async fn record_usage(&self, batch: &[TokenUse]) -> Result<(), StoreError> {
+    async fn record_usage(&self, batch: &[(UserId, LastUse)]) -> Result<(), StoreError> {
         let recording = change::Recording::of(&self.link, batch).await?;
         let work = |link: Arc<Link>| async move { recording.make(&link).await };
         self.write(change::USAGE, work).await
     }
 
-    async fn usage(&self, user: &UserId) -> Result<Vec<TokenUsage>, StoreError> {
+    async fn usage(&self, user: &UserId) -> Result<Vec<LastUse>, StoreError> {
         read::usage(&self.link, user).await
     }
 }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use crate::account::{Account, Revision};
 use crate::audit::AuditEntry;
-use crate::identity::UserId;
 use crate::time::Timestamp;
+use crate::user::UserId;
 
 /// An account as a store has it, and the time by that store's clock.
 #[derive(Clone, Debug)]

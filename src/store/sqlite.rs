@@ -41,12 +41,11 @@ use super::{
     AccountStore, ChangeFeed, Erasure, Feed, HeartbeatId, LastUses, Loaded, Page, PageSize,
     Replacement, StoreError, StoreErrorKind, TokenStore,
 };
-use crate::account::{Account, Revision};
+use crate::account::{Account, LastUse, Revision};
 use crate::audit::AuditEntry;
-use crate::identity::UserId;
 use crate::time::Clock;
 use crate::token::{PepperCheck, PepperChecks, PepperVersion, TokenDigest, TokenPrefix};
-use crate::usage::{TokenUsage, TokenUse};
+use crate::user::UserId;
 
 /// How many uses are written in one transaction, so that a change need not wait
 /// long behind them.
@@ -85,7 +84,7 @@ const REPLACING_MANY: &str = "replacing accounts";
 /// Dropping the store waits until the changes that were asked for are written.
 ///
 /// ```
-/// use tower_api_token::identity::UserId;
+/// use tower_api_token::user::UserId;
 /// use tower_api_token::store::{AccountStore, SqliteStore};
 ///
 /// # tokio::runtime::Runtime::new()?.block_on(async {
@@ -379,7 +378,7 @@ impl AccountStore for SqliteStore {
 
 #[async_trait]
 impl LastUses for SqliteStore {
-    async fn record_usage(&self, batch: &[TokenUse]) -> Result<(), StoreError> {
+    async fn record_usage(&self, batch: &[(UserId, LastUse)]) -> Result<(), StoreError> {
         for batch in batch.chunks(USES_AT_ONCE) {
             let batch = batch.to_vec();
             let record = move |connection: &Connection| write::record_uses(connection, &batch);
@@ -388,7 +387,7 @@ impl LastUses for SqliteStore {
         Ok(())
     }
 
-    async fn usage(&self, user: &UserId) -> Result<Vec<TokenUsage>, StoreError> {
+    async fn usage(&self, user: &UserId) -> Result<Vec<LastUse>, StoreError> {
         let user = user.clone();
         self.read("reading last uses", move |connection| read::usage(connection, &user)).await
     }

@@ -15,11 +15,10 @@ use super::{
     AccountStore, ChangeFeed, Erasure, Feed, HeartbeatId, LastUses, Loaded, Page, PageSize,
     Replacement, StoreError, StoreErrorKind, TokenStore,
 };
-use crate::account::{Account, Revision};
+use crate::account::{Account, LastUse, Revision};
 use crate::audit::AuditEntry;
-use crate::identity::UserId;
 use crate::token::{PepperCheck, PepperChecks, PepperVersion, TokenDigest, TokenPrefix};
-use crate::usage::{TokenUsage, TokenUse};
+use crate::user::UserId;
 
 /// How many writes may be under way at once, those included that nobody waits
 /// for any more.
@@ -254,7 +253,7 @@ impl<S: AccountStore> AccountStore for WithTimeout<S> {
 
 #[async_trait]
 impl<S: AccountStore> LastUses for WithTimeout<S> {
-    async fn record_usage(&self, batch: &[TokenUse]) -> Result<(), StoreError> {
+    async fn record_usage(&self, batch: &[(UserId, LastUse)]) -> Result<(), StoreError> {
         const RECORDING: &str = "recording last uses";
         let batch = batch.to_vec();
         let work = |store: Arc<S>| async move {
@@ -264,7 +263,7 @@ impl<S: AccountStore> LastUses for WithTimeout<S> {
         self.write(RECORDING, work).await.map(drop)
     }
 
-    async fn usage(&self, user: &UserId) -> Result<Vec<TokenUsage>, StoreError> {
+    async fn usage(&self, user: &UserId) -> Result<Vec<LastUse>, StoreError> {
         const READING: &str = "reading last uses";
         self.read(READING, supported(self.inner.last_uses(), READING)?.usage(user)).await
     }

@@ -7,7 +7,7 @@ use subtle::{Choice, ConstantTimeEq};
 use zeroize::Zeroizing;
 
 use super::random::{RandomSource, push_random};
-use crate::identity::UserId;
+use crate::user::UserId;
 
 const PREFIX: &str = "tac_";
 const RANDOM_LENGTH: usize = 32;

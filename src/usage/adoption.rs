@@ -1,10 +1,11 @@
 //! Peppers whose check value a store does not keep yet.
 
+use crate::account::LastUse;
 use crate::events;
 use crate::store::{AccountStore, StoreError};
 use crate::time::Timestamp;
 use crate::token::{PepperCheck, PepperVersion};
-use crate::usage::TokenUse;
+use crate::user::UserId;
 
 /// How many of the tokens that were accepted are looked at in one flush.
 const LOOKED_AT: usize = 32;
@@ -25,9 +26,9 @@ pub(crate) struct UnverifiedPepper {
 pub(super) async fn adopt(
     store: &dyn AccountStore,
     mut unverified: Vec<UnverifiedPepper>,
-    accepted: &[TokenUse],
+    accepted: &[(UserId, LastUse)],
 ) -> Result<Vec<UnverifiedPepper>, StoreError> {
-    for TokenUse { user, usage } in accepted.iter().take(LOOKED_AT) {
+    for (user, usage) in accepted.iter().take(LOOKED_AT) {
         let account = store.load(user).await?.account;
         let Some(token) = account.as_ref().and_then(|account| account.token(usage.id)) else {
             continue;

@@ -10,14 +10,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::adoption::{self, UnverifiedPepper};
-use super::{ClientLabel, TokenUsage, TokenUse};
-use crate::account::{Account, Revision, TokenRecord};
+use crate::account::{Account, LastUse, Revision, TokenRecord};
 use crate::audit::{AuditEntry, Event};
 use crate::events::{Events, flushed, interval_ended, store_failed, uses_never_written};
-use crate::identity::{Actor, UserId};
 use crate::store::{AccountStore, StoreError};
 use crate::time::{Clock, SystemClock, Timestamp};
 use crate::token::TokenId;
+use crate::user::{Actor, UserId};
 
 /// How many tokens' uses wait to be taken by a flush at most, and how many to be
 /// written. Of further ones it is only known that there were some.
@@ -125,9 +124,9 @@ fn latest(parts: &[Arc<Uses>]) -> Uses {
     latest
 }
 
-fn batch(uses: &Uses) -> Vec<TokenUse> {
+fn batch(uses: &Uses) -> Vec<(UserId, LastUse)> {
     let token_use = |((user, id), (at, client)): (&(UserId, TokenId), &Noticed)| {
-        TokenUse::new(user.clone(), TokenUsage::new(*id, *at, client.clone()))
+        (user.clone(), LastUse::new(*id, *at, client.clone()))
     };
     uses.iter().map(token_use).collect()
 }
@@ -273,7 +272,7 @@ impl UsageRecorder {
         Ok(())
     }
 
-    async fn write(&self, batch: &[TokenUse]) -> Result<(), StoreError> {
+    async fn write(&self, batch: &[(UserId, LastUse)]) -> Result<(), StoreError> {
         let Some(uses) = self.shared.store.last_uses() else { return Ok(()) };
         for piece in batch.chunks(PIECE) {
             uses.record_usage(piece).await?;
@@ -288,7 +287,7 @@ impl UsageRecorder {
     }
 
     /// What fails is tried again with the uses of the next flush.
-    async fn adopt_peppers(&self, accepted: &[TokenUse]) {
+    async fn adopt_peppers(&self, accepted: &[(UserId, LastUse)]) {
         let unverified = self.unverified().clone();
         if unverified.is_empty() {
             return;

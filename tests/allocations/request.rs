@@ -13,12 +13,12 @@ use http::{Extensions, Method, Request, Response, StatusCode};
 use tower::{Layer, Service, service_fn};
 use tower_api_token::TokenAuthLayer;
 use tower_api_token::account::{Account, TokenRecord};
-use tower_api_token::identity::UserId;
 use tower_api_token::method::MethodSet;
 use tower_api_token::store::MemoryStore;
 use tower_api_token::time::Timestamp;
 use tower_api_token::token::{Token, TokenHint, TokenId, TokenScheme};
 use tower_api_token::usage::UsageRecorder;
+use tower_api_token::user::UserId;
 
 use crate::allocator::Counts;
 

@@ -20,8 +20,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tower_api_token::account::{Account, Revision};
-use tower_api_token::identity::UserId;
 use tower_api_token::store::{AccountStore, PageSize, SqliteStore};
+use tower_api_token::user::UserId;
 
 use self::child::{Answer, Child};
 use self::client::Client;

@@ -2,10 +2,10 @@
 
 use tower_api_token::TokenManager;
 use tower_api_token::account::Slot;
-use tower_api_token::identity::{Actor, UserId};
 use tower_api_token::manage::{Delivery, Guard, ImportedToken, ManageError};
 use tower_api_token::method::MethodSet;
 use tower_api_token::token::{ConfirmationCode, TokenId};
+use tower_api_token::user::{Actor, UserId};
 
 use super::Parent;
 use super::child::Answer;

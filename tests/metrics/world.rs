@@ -7,12 +7,12 @@ use http::{Request, StatusCode};
 use tower::{Layer, ServiceExt, service_fn};
 use tower_api_token::TokenAuthLayer;
 use tower_api_token::account::Account;
-use tower_api_token::identity::{Actor, UserId};
 use tower_api_token::manage::{Confirmation, Delivery, TokenManager};
 use tower_api_token::method::MethodSet;
 use tower_api_token::store::{AccountStore, MemoryStore};
 use tower_api_token::token::Token;
 use tower_api_token::usage::UsageRecorder;
+use tower_api_token::user::{Actor, UserId};
 
 pub(crate) struct World {
     pub(crate) store: Arc<MemoryStore>,

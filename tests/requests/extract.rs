@@ -11,13 +11,13 @@ use http_body_util::BodyExt;
 use tower::ServiceExt;
 use tower_api_token::account::{Account, TokenRecord};
 use tower_api_token::denial::{Denial, DenialKind};
-use tower_api_token::identity::{Actor, UserId};
 use tower_api_token::manage::{Confirmation, Problem};
 use tower_api_token::method::MethodSet;
 use tower_api_token::store::{MemoryStore, StoreError, TokenStore};
 use tower_api_token::time::Timestamp;
 use tower_api_token::token::{Token, TokenDigest, TokenHint, TokenId, TokenScheme};
 use tower_api_token::usage::UsageRecorder;
+use tower_api_token::user::{Actor, UserId};
 use tower_api_token::{Identity, TokenAuthLayer, TokenManager};
 
 use crate::generated;

@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use http::{Request, Response, StatusCode};
 use tower::{Layer, ServiceExt, service_fn};
-use tower_api_token::identity::{Actor, UserId};
 use tower_api_token::manage::{Confirmation, Delivery, Guard};
 use tower_api_token::method::MethodSet;
 use tower_api_token::rotation::{Policy, RotationError};
 use tower_api_token::store::{LastUses, MemoryStore};
 use tower_api_token::time::{ManualClock, Timestamp};
 use tower_api_token::token::{Token, TokenPrefix, TokenScheme};
+use tower_api_token::user::{Actor, UserId};
 use tower_api_token::{TokenAuthLayer, Tokens, TokensBuilder};
 
 use crate::thread_log::ThreadLog;

@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex};
 use tower_api_token::account::{Account, Slot};
 use tower_api_token::audit::AuditEntry;
 use tower_api_token::events::{EventSink, Events};
-use tower_api_token::identity::{Actor, UserId};
 use tower_api_token::manage::{
     Confirmation, Delivery, GeneratedPrimary, Guard, ImportedToken, IssuedToken, ManageError,
     ResentConfirmation, TokenManager,
@@ -17,6 +16,7 @@ use tower_api_token::store::{AccountStore, MemoryStore, PageSize};
 use tower_api_token::time::ManualClock;
 use tower_api_token::token::{ConfirmationCode, Token, TokenScheme};
 use tower_api_token::usage::UsageRecorder;
+use tower_api_token::user::{Actor, UserId};
 
 use crate::generated;
 use crate::needles::Needles;

@@ -10,12 +10,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tower_api_token::account::Slot;
-use tower_api_token::identity::{Actor, UserId};
 use tower_api_token::manage::{Confirmation, Guard, ManageError, TokenManager};
 use tower_api_token::rotation::RotationError;
 use tower_api_token::sealing::SealingKey;
 use tower_api_token::store::{AccountStore, Erasure, PageSize};
 use tower_api_token::token::{ConfirmationCode, TokenId, TokenScheme};
+use tower_api_token::user::{Actor, UserId};
 
 use self::fixture::{Answers, Fixture};
 use self::peppers::{

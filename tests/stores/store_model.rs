@@ -9,9 +9,9 @@ mod worker;
 
 use std::sync::Arc;
 
-use tower_api_token::identity::UserId;
 use tower_api_token::store::{AccountStore, MemoryStore};
 use tower_api_token::time::{ManualClock, Timestamp};
+use tower_api_token::user::UserId;
 
 use verdict::Watch;
 use worker::{Log, Shared, Worker};

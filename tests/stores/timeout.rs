@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use tokio::time::Instant;
+use tower_api_token::account::LastUse;
 use tower_api_token::store::{
     AccountStore, ChangeFeed, HeartbeatId, LastUses, MemoryStore, PageSize, StoreError,
     StoreErrorKind, TokenStore, WithTimeout,
 };
 use tower_api_token::time::Timestamp;
 use tower_api_token::token::TokenId;
-use tower_api_token::usage::{TokenUsage, TokenUse};
+use tower_api_token::user::UserId;
 
 use crate::cached::link::{Fate, Link};
 use crate::cached::sample::{change, digest, holder, user};
@@ -56,9 +57,9 @@ async fn runs_out_after<T: std::fmt::Debug>(
     assert!((limit..limit + Duration::from_millis(5)).contains(&waited), "{waited:?}");
 }
 
-fn token_use() -> TokenUse {
-    let usage = TokenUsage::new(TokenId::from_u64(1), Timestamp::default(), None);
-    TokenUse::new(user("alice"), usage)
+fn token_use() -> (UserId, LastUse) {
+    let usage = LastUse::new(TokenId::from_u64(1), Timestamp::default(), None);
+    (user("alice"), usage)
 }
 
 #[tokio::test(start_paused = true)]

@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use tower_api_token::account::{Account, Ending, Retired, Revision, TokenRecord};
 use tower_api_token::audit::{AuditEntry, Event};
-use tower_api_token::identity::{Actor, UserId};
 use tower_api_token::store::{AccountStore, CacheOptions, CachedStore, Replacement, TokenStore};
 use tower_api_token::time::Timestamp;
 use tower_api_token::token::{PepperVersion, StoredDigest, TokenDigest, TokenHint, TokenId};
+use tower_api_token::user::{Actor, UserId};
 
 /// How long anything may take to be seen by the other node.
 const PATIENCE: Duration = Duration::from_secs(60);

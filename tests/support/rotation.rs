@@ -13,11 +13,11 @@ use tower_api_token::TokenManager;
 use tower_api_token::account::{Account, Revision, Slot};
 use tower_api_token::authenticate::Authenticator;
 use tower_api_token::denial::DenialKind;
-use tower_api_token::identity::{Actor, UserId};
 use tower_api_token::manage::{Confirmation, Delivery, Guard, ManageError};
 use tower_api_token::method::MethodSet;
 use tower_api_token::store::{AccountStore, PageSize, TokenStore};
 use tower_api_token::token::{ConfirmationCode, Token, TokenId};
+use tower_api_token::user::{Actor, UserId};
 
 const PATIENCE: Duration = Duration::from_secs(120);
 

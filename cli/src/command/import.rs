@@ -15,8 +15,8 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 use tokio::task::JoinHandle;
 use tower_api_token::audit::AuditEntry;
-use tower_api_token::identity::UserId;
 use tower_api_token::manage::{ImportItem, ManageError};
+use tower_api_token::user::UserId;
 
 use self::lines::{Line, Lines};
 use self::progress::Progress;

@@ -9,10 +9,10 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde_json::json;
 use tower_api_token::account::Account;
-use tower_api_token::identity::UserId;
 use tower_api_token::manage::ManageError;
 use tower_api_token::rotation::{Facts, RotationError, retire_expired};
 use tower_api_token::store::{AccountStore, PageSize, SqliteBackupError, SqliteStore};
+use tower_api_token::user::UserId;
 
 use self::step::Step;
 use self::told::Told;

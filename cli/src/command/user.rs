@@ -4,12 +4,12 @@ use std::io::{self, BufRead, IsTerminal, Read, Write};
 
 use clap::Subcommand;
 use serde_json::Value;
-use tower_api_token::identity::UserId;
 use tower_api_token::manage::ManageError;
 use tower_api_token::method::MethodSet;
 use tower_api_token::notify::visible;
 use tower_api_token::rotation::RotationError;
 use tower_api_token::store::PageSize;
+use tower_api_token::user::UserId;
 
 use super::{event, show};
 use crate::failure::Failure;

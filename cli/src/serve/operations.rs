@@ -12,8 +12,8 @@ use http_body::Body as _;
 use http_body_util::Full;
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 use tower_api_token::events::metrics as measure;
-use tower_api_token::identity::UserId;
 use tower_api_token::store::AccountStore;
+use tower_api_token::user::UserId;
 
 use super::ServeError;
 use super::body::RequestBody;

@@ -11,8 +11,8 @@ use axum::Router;
 use axum::body::Body;
 use http::{HeaderMap, HeaderName, Request, Response};
 use tower_api_token::TokenManager;
-use tower_api_token::identity::UserId;
 use tower_api_token::portal::{Portal, PortalUser};
+use tower_api_token::user::UserId;
 use tower_service::Service;
 
 use super::body::RequestBody;

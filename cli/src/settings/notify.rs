@@ -5,11 +5,11 @@ use std::path::PathBuf;
 
 use async_trait::async_trait;
 use serde::Deserialize;
-use tower_api_token::identity::UserId;
 use tower_api_token::notify::{
     ConfirmationMessage, DirectoryNotifier, LinkBase, Mailbox, Notice, Notifier, NotifyError,
     SmtpNotifier, SmtpServer,
 };
+use tower_api_token::user::UserId;
 
 use super::check::one_line;
 use super::{HostName, SettingsError};

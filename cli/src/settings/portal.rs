@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use http::HeaderName;
 use serde::Deserialize;
 use tower_api_token::TokenManager;
-use tower_api_token::identity::UserId;
 use tower_api_token::portal::Portal;
+use tower_api_token::user::UserId;
 
 use super::check::one_line;
 use super::serve::header_name;

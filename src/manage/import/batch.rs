@@ -7,10 +7,10 @@ use super::super::change::replacement;
 use super::{ImportItem, Inner, ManageError};
 use crate::account::Account;
 use crate::audit::AuditEntry;
-use crate::identity::{Actor, UserId};
 use crate::rotation::{Facts, NewToken, RotationError};
 use crate::store::{Loaded, Replacement, StoreError, StoreErrorKind};
 use crate::token::TokenDigest;
+use crate::user::{Actor, UserId};
 
 /// What becomes of each item.
 type Results = [Result<AuditEntry, ManageError>];

@@ -7,11 +7,11 @@ use super::batch::Batch;
 use super::{ImportedToken, Inner, ManageError, TokenManager};
 use crate::account::Slot;
 use crate::audit::AuditEntry;
-use crate::identity::{Actor, UserId};
 use crate::method::MethodSet;
 use crate::rotation::{Command, NewToken};
 use crate::store::StoreErrorKind;
 use crate::time::Timestamp;
+use crate::user::{Actor, UserId};
 
 /// One of many tokens to import.
 #[derive(Clone, Debug)]
@@ -56,7 +56,7 @@ impl TokenManager {
     ///
     /// ```
     /// use tower_api_token::account::Slot;
-    /// use tower_api_token::identity::{Actor, UserId};
+    /// use tower_api_token::user::{Actor, UserId};
     /// use tower_api_token::manage::{ImportItem, ImportedToken};
     /// # use tower_api_token::manage::{Confirmation, TokenManager};
     /// use tower_api_token::method::MethodSet;

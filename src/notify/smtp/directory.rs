@@ -5,7 +5,7 @@ use std::error::Error;
 use async_trait::async_trait;
 
 use super::Mailbox;
-use crate::identity::UserId;
+use crate::user::UserId;
 
 /// Where users read their mail: the host's own table of addresses.
 ///
@@ -15,7 +15,7 @@ use crate::identity::UserId;
 ///
 /// ```
 /// use async_trait::async_trait;
-/// use tower_api_token::identity::UserId;
+/// use tower_api_token::user::UserId;
 /// use tower_api_token::notify::{Mailbox, MailDirectory};
 ///
 /// /// Users are called like their mailboxes.

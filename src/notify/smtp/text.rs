@@ -3,9 +3,9 @@
 use std::fmt::Write as _;
 
 use crate::audit::Event;
-use crate::identity::Actor;
 use crate::notify::{ConfirmationLink, ConfirmationMessage, Notice, visible};
 use crate::time::Timestamp;
+use crate::user::Actor;
 
 /// A message before it has a form.
 pub(super) struct Text<'a> {
@@ -198,8 +198,8 @@ fn push_escaped(html: &mut String, text: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::identity::UserId;
     use crate::token::TokenId;
+    use crate::user::UserId;
 
     fn notice(user: &str, event: Event) -> Notice {
         let at = Timestamp::from_unix_millis(1_767_323_045_678);

@@ -13,13 +13,13 @@ use super::body::Body;
 use super::description::{OfChanging, OfLooking, Problem as Described};
 use super::number::Integer;
 use crate::account::Revision;
-use crate::identity::Actor;
 use crate::manage::{Guard, Problem};
 use crate::portal::Shared;
 use crate::portal::act::Shown;
 use crate::portal::fields::{Fields, code};
 use crate::portal::session::SignedIn;
 use crate::token::TokenId;
+use crate::user::Actor;
 
 /// Both tokens and the pending one
 #[utoipa::path(

@@ -13,7 +13,6 @@ use super::plan::Plan;
 use super::profile::Tokens;
 use super::{recent, saved};
 use crate::account::Revision;
-use crate::identity::UserId;
 use crate::manage::{AccountSummary, AccountView, Problem};
 use crate::method::MethodSet;
 use crate::portal::Shared;
@@ -24,6 +23,7 @@ use crate::portal::show::Happened;
 use crate::rotation::RotationError;
 use crate::store::PageSize;
 use crate::time::Timestamp;
+use crate::user::UserId;
 
 /// Accounts on a page.
 const ACCOUNTS: usize = 25;

@@ -11,7 +11,6 @@ use super::plan::Plan;
 use super::profile::Tokens;
 use super::saved;
 use super::verify::activation;
-use crate::identity::Actor;
 use crate::manage::{AccountView, Delivery, GeneratedPrimary, Guard, Problem, TokenView};
 use crate::portal::Shared;
 use crate::portal::act::Shown;
@@ -20,6 +19,7 @@ use crate::portal::layout::{Layout, Page};
 use crate::portal::session::{PortalUser, SignedIn};
 use crate::portal::show::Moment;
 use crate::token::TokenId;
+use crate::user::Actor;
 
 #[derive(Template)]
 #[template(path = "portal/edit.html")]

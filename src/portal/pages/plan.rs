@@ -1,11 +1,11 @@
 //! What a change will do to what is running, in words.
 
-use crate::identity::UserId;
 use crate::manage::{AccountView, Problem, TokenView};
 use crate::portal::act::Shown;
 use crate::portal::show::{Moment, PendingCard, TokenCard};
 use crate::rotation::RotationError;
 use crate::token::TokenId;
+use crate::user::UserId;
 
 /// A change to be confirmed.
 pub(super) struct Plan {

@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use crate::identity::UserId;
 use crate::token::TokenDigest;
+use crate::user::UserId;
 
 /// How many entries may be passed over because they were used lately. A bound,
 /// so that no request waits for a walk through a whole large cache.

@@ -5,11 +5,10 @@ use std::time::Duration;
 use super::Harness;
 use super::sample::{NOW, account, built, change, digest, everywhere, holder, place, token, user};
 use super::subject::Subject;
-use crate::account::{Account, Revision};
-use crate::identity::UserId;
+use crate::account::{Account, LastUse, Revision};
 use crate::store::{AccountStore, Erasure, PageSize};
 use crate::token::TokenId;
-use crate::usage::{TokenUsage, TokenUse};
+use crate::user::UserId;
 
 /// An account that was erased is gone, with its history and its uses; another one
 /// is as it was.
@@ -164,11 +163,11 @@ pub(super) async fn erase<S: AccountStore>(subject: &Subject<S>, account: &Accou
     subject.rule.answered(erased, "erasing an account");
 }
 
-fn used(name: &str, id: u64) -> TokenUse {
+fn used(name: &str, id: u64) -> (UserId, LastUse) {
     let at = NOW + Duration::from_secs(id);
-    TokenUse::new(user(name), TokenUsage::new(TokenId::from_u64(id), at, None))
+    (user(name), LastUse::new(TokenId::from_u64(id), at, None))
 }
 
-async fn record<S: AccountStore>(subject: &Subject<S>, batch: &[TokenUse]) {
+async fn record<S: AccountStore>(subject: &Subject<S>, batch: &[(UserId, LastUse)]) {
     subject.rule.answered(subject.uses().record_usage(batch).await, "recording uses");
 }

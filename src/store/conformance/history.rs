@@ -6,9 +6,9 @@ use super::sample::{change, entry, events, holder, user};
 use super::subject::Subject;
 use crate::account::Revision;
 use crate::audit::{AuditEntry, Event};
-use crate::identity::Actor;
 use crate::store::{AccountStore, Page, PageSize, Replacement, StoreErrorKind};
 use crate::time::Timestamp;
+use crate::user::Actor;
 
 /// The history is read from its latest entry on, whatever the size of a page.
 pub async fn a_history_begins_with_the_latest<H: Harness>(harness: &H) {

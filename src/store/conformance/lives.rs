@@ -5,12 +5,12 @@ use std::time::Duration;
 use super::sample::{NOW, code, stored, user};
 use crate::account::{Account, Revision};
 use crate::audit::AuditEntry;
-use crate::identity::Actor;
 use crate::method::MethodSet;
 use crate::rotation::{Command, Facts, NewToken, Policy, Transition, apply};
 use crate::store::Replacement;
 use crate::time::Timestamp;
 use crate::token::{TokenDigest, TokenHint, TokenId};
+use crate::user::Actor;
 
 /// One account, its time, and the number of its next token's digest.
 pub(super) struct Life {

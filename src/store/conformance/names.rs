@@ -117,14 +117,14 @@ pub async fn every_name_is_listed_in_byte_order<H: Harness>(harness: &H) {
 /// Each name has a history and uses of its own.
 pub async fn every_name_has_a_history_and_uses_of_its_own<H: Harness>(harness: &H) {
     use super::sample::NOW;
+    use crate::account::LastUse;
     use crate::token::TokenId;
-    use crate::usage::{TokenUsage, TokenUse};
 
     let subject = Subject::new(harness, "each name has a history and uses of its own").await;
     let accounts = filled(&subject).await;
     let used = |account: &Account| {
         let id = account.primary().map_or(TokenId::from_u64(0), |token| token.id);
-        TokenUse::new(account.user().clone(), TokenUsage::new(id, NOW, None))
+        (account.user().clone(), LastUse::new(id, NOW, None))
     };
     let batch: Vec<_> = accounts.iter().map(used).collect();
     subject.rule.answered(subject.uses().record_usage(&batch).await, "recording uses");

@@ -11,10 +11,9 @@ use super::erasure::erase;
 use super::sample::{NOW, change, digest, everywhere, holder, user};
 use super::subject::Subject;
 use super::watch::{Watch, send};
-use crate::account::Account;
+use crate::account::{Account, LastUse};
 use crate::store::{AccountStore, Change, FeedItem, HeartbeatId};
 use crate::token::{TokenDigest, TokenId};
-use crate::usage::{TokenUsage, TokenUse};
 
 /// How long a node may go on deciding by what it has in its memory.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -130,7 +129,7 @@ pub async fn uses_of_every_node_come_together<H: Nodes>(harness: &H) {
     one.put(&everywhere("alice")).await;
     let used = |id, seconds| {
         let at = NOW + Duration::from_secs(seconds);
-        TokenUse::new(user("alice"), TokenUsage::new(TokenId::from_u64(id), at, None))
+        (user("alice"), LastUse::new(TokenId::from_u64(id), at, None))
     };
     for (node, uses) in [(&one, [used(3, 1), used(4, 9)]), (&other, [used(3, 5), used(4, 2)])] {
         node.rule.answered(node.uses().record_usage(&uses).await, "recording uses");

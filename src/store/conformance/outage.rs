@@ -5,9 +5,9 @@ use std::error::Error;
 use super::Failing;
 use super::check::Rule;
 use super::sample::{NOW, change, digest, everywhere, user};
+use crate::account::LastUse;
 use crate::store::{AccountStore, Erasure, PageSize, StoreError, StoreErrorKind, TokenStore};
 use crate::token::{PepperCheck, PepperVersion, TokenId};
-use crate::usage::{TokenUsage, TokenUse};
 
 /// A store that cannot answer says so: no account, no empty list, no success,
 /// and no conflict.
@@ -34,7 +34,7 @@ pub async fn an_error_keeps_its_source<H: Failing>(harness: &H) {
 /// What each operation failed with.
 async fn errors(store: &impl AccountStore, rule: Rule) -> Vec<(&'static str, StoreError)> {
     let alice = user("alice");
-    let used = TokenUse::new(alice.clone(), TokenUsage::new(TokenId::from_u64(1), NOW, None));
+    let used = (alice.clone(), LastUse::new(TokenId::from_u64(1), NOW, None));
     let replacement = change(everywhere("alice"));
     let mut errors = Errors { rule, errors: Vec::new() };
     errors.of("find", store.find(&digest(1)).await);

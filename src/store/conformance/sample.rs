@@ -5,13 +5,13 @@ use std::time::Duration;
 use crate::account::{Account, AccountBuilder, Confirmed, Ending, Pending, Retired, TokenRecord};
 use crate::account::{Revision, Slot};
 use crate::audit::{AuditEntry, Event};
-use crate::identity::{Actor, UserId};
 use crate::method::{MAX_EXTENSION_METHODS, MAX_METHOD_LENGTH, MethodSet};
 use crate::store::Replacement;
 use crate::time::Timestamp;
 use crate::token::{
     CodeDigest, PepperVersion, SealedToken, StoredDigest, TokenDigest, TokenHint, TokenId,
 };
+use crate::user::{Actor, UserId};
 
 /// When the samples happen: 2026-01-02T03:04:05.678Z.
 pub(super) const NOW: Timestamp = Timestamp::from_unix_millis(1_767_323_045_678);

@@ -8,12 +8,11 @@ use super::Harness;
 use super::check::Rule;
 use super::sample::change;
 use super::watch::{Watch, sorted};
-use crate::account::{Account, Revision};
+use crate::account::{Account, LastUse, Revision};
 use crate::audit::AuditEntry;
-use crate::identity::UserId;
 use crate::store::{AccountStore, ChangeFeed, LastUses, PageSize, Replacement};
 use crate::token::TokenDigest;
-use crate::usage::TokenUsage;
+use crate::user::UserId;
 
 /// A store, and the rule that it is tested for.
 pub(super) struct Subject<S> {
@@ -34,7 +33,7 @@ struct OfUser {
     user: UserId,
     account: Option<Account>,
     history: Vec<AuditEntry>,
-    usage: Vec<TokenUsage>,
+    usage: Vec<LastUse>,
 }
 
 impl<S: AccountStore> Subject<S> {
@@ -121,7 +120,7 @@ impl<S: AccountStore> Subject<S> {
     }
 
     /// The recorded uses, in the order of the tokens' ids.
-    pub(super) async fn usage(&self, user: &UserId) -> Vec<TokenUsage> {
+    pub(super) async fn usage(&self, user: &UserId) -> Vec<LastUse> {
         let usage = self.uses().usage(user).await;
         let mut usage = self.rule.answered(usage, format_args!("reading the uses of {user:?}"));
         usage.sort_by_key(|usage| usage.id);
@@ -129,7 +128,7 @@ impl<S: AccountStore> Subject<S> {
     }
 
     /// The recorded uses; none if the store keeps none.
-    pub(super) async fn try_usage(&self, user: &UserId) -> Vec<TokenUsage> {
+    pub(super) async fn try_usage(&self, user: &UserId) -> Vec<LastUse> {
         match self.store.last_uses() {
             Some(_) => self.usage(user).await,
             None => Vec::new(),

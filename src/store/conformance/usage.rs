@@ -5,10 +5,10 @@ use std::time::Duration;
 use super::Harness;
 use super::sample::{NOW, account, built, change, everywhere, holder, retired, token, user};
 use super::subject::Subject;
-use crate::account::{Ending, Revision};
+use crate::account::{Ending, LastUse, Revision};
 use crate::store::{AccountStore, PageSize};
 use crate::token::TokenId;
-use crate::usage::{ClientLabel, TokenUsage, TokenUse};
+use crate::user::{ClientLabel, UserId};
 
 /// A batch of uses changes no account, no revision and no history, and does not
 /// reach the feed.
@@ -117,19 +117,19 @@ pub async fn a_long_batch_of_uses_is_recorded_whole<H: Harness>(harness: &H) {
 }
 
 /// A use of token `id`, that many seconds into the samples.
-fn used(name: &str, id: u64, seconds: u64, client: Option<&str>) -> TokenUse {
+fn used(name: &str, id: u64, seconds: u64, client: Option<&str>) -> (UserId, LastUse) {
     let label = |text| ClientLabel::new(text).expect("the label of a sample is valid");
     let at = NOW + Duration::from_secs(seconds);
-    let usage = TokenUsage::new(TokenId::from_u64(id), at, client.map(label));
-    TokenUse::new(user(name), usage)
+    let usage = LastUse::new(TokenId::from_u64(id), at, client.map(label));
+    (user(name), usage)
 }
 
-async fn record<S: AccountStore>(subject: &Subject<S>, batch: &[TokenUse]) {
+async fn record<S: AccountStore>(subject: &Subject<S>, batch: &[(UserId, LastUse)]) {
     subject.rule.answered(subject.uses().record_usage(batch).await, "recording uses");
 }
 
 /// Holds that these, in the order of their ids, are the uses of their user.
-async fn kept<S: AccountStore>(subject: &Subject<S>, expected: &[&TokenUse]) {
+async fn kept<S: AccountStore>(subject: &Subject<S>, expected: &[&(UserId, LastUse)]) {
     let user = &expected[0].user;
     let expected = expected.iter().map(|token_use| token_use.usage.clone()).collect();
     subject.rule.same(&subject.usage(user).await, &expected, format_args!("uses of {user:?}"));

@@ -201,7 +201,7 @@ mod tests {
     fn a_batch_of_changes_does_not_overrun_a_queue_that_was_emptied_before() {
         let hub = FeedHub::default();
         let mut feed = hub.subscribe();
-        let user = crate::identity::UserId::new("a user with a name of some length").unwrap();
+        let user = crate::user::UserId::new("a user with a name of some length").unwrap();
         let digests = vec![crate::token::TokenDigest::from_bytes([7; 32]); 2];
         for _ in 0..3 {
             for revision in 1..=50_000 {

@@ -9,13 +9,12 @@ use std::sync::Arc;
 use super::map::DigestMap;
 use super::sync::{Mutex, MutexGuard, PoisonError};
 use super::table::Table;
-use crate::account::{Account, Revision};
+use crate::account::{Account, LastUse, Revision};
 use crate::audit::AuditEntry;
-use crate::identity::UserId;
 use crate::store::{Change, Erasure, StoreError, StoreErrorKind};
 use crate::time::Timestamp;
 use crate::token::{PepperCheck, PepperVersion, TokenDigest, TokenId};
-use crate::usage::TokenUsage;
+use crate::user::UserId;
 
 /// The accounts, and what is kept beside them.
 pub(super) struct Ledger<P, O> {
@@ -32,7 +31,7 @@ pub(super) struct State {
     pub(super) accounts: BTreeMap<UserId, Option<TokenDigest>>,
     /// The accounts that name none.
     nameless: HashMap<UserId, Account>,
-    pub(super) usage: HashMap<UserId, BTreeMap<TokenId, TokenUsage>>,
+    pub(super) usage: HashMap<UserId, BTreeMap<TokenId, LastUse>>,
     pub(super) history: HashMap<UserId, Vec<AuditEntry>>,
     pub(super) pepper_checks: BTreeMap<PepperVersion, PepperCheck>,
     /// The digests of erased accounts, and when these were erased.

@@ -13,11 +13,11 @@ use super::failure::{gave_way, is_taken, store_error};
 use super::hidden::Hidden;
 use super::lent::Lent;
 use super::message::CHANNEL;
-use crate::account::Account;
+use crate::account::{Account, LastUse};
 use crate::store::record::{encode, encode_actor, encode_event};
 use crate::store::{Replacement, StoreError, StoreErrorKind};
 use crate::token::TokenId;
-use crate::usage::TokenUse;
+use crate::user::UserId;
 
 pub(super) const ONE: &str = "replacing an account";
 pub(super) const MANY: &str = "replacing many accounts";
@@ -259,9 +259,9 @@ pub(super) struct UsageColumns {
 }
 
 impl UsageColumns {
-    pub(super) fn of(batch: &[TokenUse]) -> Self {
+    pub(super) fn of(batch: &[(UserId, LastUse)]) -> Self {
         let mut latest = BTreeMap::new();
-        for TokenUse { user, usage } in batch {
+        for (user, usage) in batch {
             let kept = latest.entry((user, usage.id)).or_insert(usage);
             if kept.at < usage.at {
                 *kept = usage;

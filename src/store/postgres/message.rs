@@ -9,9 +9,9 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::account::Revision;
-use crate::identity::UserId;
 use crate::store::{Change, FeedItem, HeartbeatId};
 use crate::token::TokenDigest;
+use crate::user::UserId;
 
 /// The channel, and the schema of the tables.
 pub(super) const CHANNEL: &str = "tower_api_token";

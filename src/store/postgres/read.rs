@@ -13,14 +13,13 @@ use super::failure::{corrupt, store_error};
 use super::hidden::Hidden;
 use super::lent::Lent;
 use super::schema::verify_upgraded;
-use crate::account::{Account, Revision};
+use crate::account::{Account, LastUse, Revision};
 use crate::audit::AuditEntry;
-use crate::identity::UserId;
 use crate::store::record::{decode, decode_actor, decode_event};
 use crate::store::{Loaded, Page, PageSize, StoreError, StoreErrorKind};
 use crate::time::Timestamp;
 use crate::token::{PepperVersion, TokenDigest, TokenId, TokenPrefix};
-use crate::usage::{ClientLabel, TokenUsage};
+use crate::user::{ClientLabel, UserId};
 
 pub(super) const ACCOUNT: &str = "reading an account";
 pub(super) const LIST: &str = "listing accounts";
@@ -68,7 +67,7 @@ pub(super) async fn list(
     Ok(Page::of_accounts(accounts, size))
 }
 
-pub(super) async fn usage(lent: Lent, user: &UserId) -> Result<Vec<TokenUsage>, StoreError> {
+pub(super) async fn usage(lent: Lent, user: &UserId) -> Result<Vec<LastUse>, StoreError> {
     const LAST_USES: &str = "
         SELECT token_id, at_millis, client FROM tower_api_token.token_use
         WHERE user_id = $1 ORDER BY token_id";
@@ -157,12 +156,12 @@ fn account(row: &Row) -> Result<Arc<Account>, StoreError> {
     column(row, 0, ACCOUNT).and_then(decode).map(Arc::new)
 }
 
-fn token_usage(row: &Row) -> Result<TokenUsage, StoreError> {
+fn token_usage(row: &Row) -> Result<LastUse, StoreError> {
     let id = TokenId::from_u64(column::<i64>(row, 0, USAGE)?.cast_unsigned());
     let client: Option<&str> = column(row, 2, USAGE)?;
     // What cannot be a label says nothing; the time of the use still does.
     let client = client.and_then(|client| ClientLabel::new(client).ok());
-    Ok(TokenUsage::new(id, time(column(row, 1, USAGE)?), client))
+    Ok(LastUse::new(id, time(column(row, 1, USAGE)?), client))
 }
 
 fn audit_entry(user: &UserId, row: &Row) -> Result<AuditEntry, StoreError> {

@@ -3,8 +3,8 @@
 use super::{RecordError, corrupt};
 use crate::audit::Event;
 use crate::encoding;
-use crate::identity::Actor;
 use crate::store::StoreError;
+use crate::user::Actor;
 
 const DOING: &str = "reading a history";
 

@@ -10,12 +10,11 @@ use super::message;
 use super::scripts::{CHANGE, CONFLICT, DONE, ERASE, KEEP_PEPPER_CHECK, ONE_COMMAND, RECORD};
 use super::upgrade;
 use super::write::{fence, write};
-use crate::account::{Account, TokenRecord};
-use crate::identity::UserId;
+use crate::account::{Account, LastUse, TokenRecord};
 use crate::store::record::{encode, encode_actor, encode_event};
 use crate::store::{Erasure, HeartbeatId, Replacement, StoreError, StoreErrorKind};
 use crate::token::{PepperCheck, PepperVersion, RandomSource, SystemRandom, TokenPrefix};
-use crate::usage::TokenUse;
+use crate::user::UserId;
 
 pub(super) const CREATING: &str = "creating a deployment";
 pub(super) const ONE: &str = "replacing an account";
@@ -168,13 +167,13 @@ fn outcome(doing: &'static str, answer: RedisResult<Value>) -> Result<(), StoreE
 pub(super) struct Recording(Vec<Cmd>);
 
 impl Recording {
-    pub(super) async fn of(link: &Link, batch: &[TokenUse]) -> Result<Self, StoreError> {
+    pub(super) async fn of(link: &Link, batch: &[(UserId, LastUse)]) -> Result<Self, StoreError> {
         let deployment = link.deployment(USAGE).await?;
         let calls = batch.chunks(USES).map(|batch| {
             let mut record = call(&RECORD, 1);
             record.arg(&link.keys.marker).arg(deployment);
             record.arg(&link.keys.account).arg(&link.keys.usage);
-            for TokenUse { user, usage } in batch {
+            for (user, usage) in batch {
                 let client = usage.client.as_ref().map_or("", |client| client.as_str());
                 record.arg(user.as_str()).arg(usage.id.as_u64());
                 record.arg(format!("{:020}", usage.at.unix_millis())).arg(client);

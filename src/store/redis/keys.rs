@@ -1,7 +1,7 @@
 //! The names of a deployment's keys, which all carry one hash tag.
 
-use crate::identity::UserId;
 use crate::token::TokenDigest;
+use crate::user::UserId;
 
 /// The names of one deployment's keys.
 ///

@@ -5,9 +5,9 @@
 //! means that changes were missed.
 
 use crate::account::Revision;
-use crate::identity::UserId;
 use crate::store::{Change, FeedItem, HeartbeatId};
 use crate::token::TokenDigest;
+use crate::user::UserId;
 
 /// The message that carries a heartbeat.
 pub(super) fn heartbeat(id: HeartbeatId) -> String {

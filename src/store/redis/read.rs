@@ -9,14 +9,13 @@ use super::failure::corrupt;
 use super::link::{Link, call, text};
 use super::scripts::{FIND, LIST, LOAD, ONE_COMMAND};
 use super::write::settle_doubts;
-use crate::account::{Account, Revision};
+use crate::account::{Account, LastUse, Revision};
 use crate::audit::AuditEntry;
-use crate::identity::UserId;
 use crate::store::record::{decode, decode_actor, decode_event};
 use crate::store::{Loaded, Page, PageSize, StoreError};
 use crate::time::Timestamp;
 use crate::token::{PepperCheck, PepperChecks, PepperVersion, TokenDigest, TokenId, TokenPrefix};
-use crate::usage::{ClientLabel, TokenUsage};
+use crate::user::{ClientLabel, UserId};
 
 pub(super) const ACCOUNT: &str = "reading an account";
 const LISTING: &str = "listing accounts";
@@ -118,21 +117,21 @@ async fn ask(
     }
 }
 
-pub(super) async fn usage(link: &Link, user: &UserId) -> Result<Vec<TokenUsage>, StoreError> {
+pub(super) async fn usage(link: &Link, user: &UserId) -> Result<Vec<LastUse>, StoreError> {
     let fields = ask(link, USAGE, link.keys.usage(user), &["HGETALL"]).await?;
     let uses = fields.as_chunks::<2>().0.iter().map(token_usage);
     let mut uses: Vec<_> = uses.collect::<Option<_>>().ok_or_else(|| corrupt(USAGE))?;
-    uses.sort_unstable_by_key(|usage: &TokenUsage| usage.id);
+    uses.sort_unstable_by_key(|usage: &LastUse| usage.id);
     Ok(uses)
 }
 
 /// A token's number; the time in twenty digits, and the client.
-fn token_usage([token, usage]: &[Value; 2]) -> Option<TokenUsage> {
+fn token_usage([token, usage]: &[Value; 2]) -> Option<LastUse> {
     let (at, client) = text(usage)?.split_at_checked(20)?;
     // What cannot be a label says nothing; the time of the use still does.
     let client = ClientLabel::new(client).ok();
     let at = Timestamp::from_unix_millis(at.parse().ok()?);
-    Some(TokenUsage::new(TokenId::from_u64(number(token)?), at, client))
+    Some(LastUse::new(TokenId::from_u64(number(token)?), at, client))
 }
 
 pub(super) async fn history(

@@ -11,9 +11,9 @@ use super::link::{Link, call, text};
 use super::marker::{Marker, UPGRADING};
 use super::write::write;
 use crate::account::Account;
-use crate::identity::UserId;
 use crate::store::StoreError;
 use crate::store::record::decode;
+use crate::user::UserId;
 
 /// How many accounts are in memory at once.
 const PAGE: usize = 500;

@@ -7,9 +7,9 @@ use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::failure::Failure;
 use crate::account::Revision;
-use crate::identity::UserId;
 use crate::store::{Change, FeedItem, HeartbeatId};
 use crate::token::TokenDigest;
+use crate::user::UserId;
 
 /// How many changes are kept at least besides those of the latest batch: a
 /// reader that is no further behind loses none.

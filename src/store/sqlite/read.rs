@@ -5,14 +5,13 @@ use std::sync::Arc;
 use rusqlite::{Connection, Row, ToSql};
 
 use super::failure::Failure;
-use crate::account::{Account, Revision};
+use crate::account::{Account, LastUse, Revision};
 use crate::audit::AuditEntry;
-use crate::identity::UserId;
 use crate::store::record::{decode, decode_actor, decode_event};
 use crate::store::{Page, PageSize};
 use crate::time::Timestamp;
 use crate::token::{PepperCheck, PepperChecks, PepperVersion, TokenDigest, TokenId, TokenPrefix};
-use crate::usage::{ClientLabel, TokenUsage};
+use crate::user::{ClientLabel, UserId};
 
 /// The text is what a prepared statement is found by: it is kept short.
 const FIND: &str = "SELECT record FROM digests JOIN accounts ON number = account WHERE digest = ?1";
@@ -92,11 +91,11 @@ pub(super) fn list(
     Ok(Page::of_accounts(accounts.collect::<Result<_, _>>()?, size))
 }
 
-pub(super) fn usage(connection: &Connection, user: &UserId) -> Result<Vec<TokenUsage>, Failure> {
+pub(super) fn usage(connection: &Connection, user: &UserId) -> Result<Vec<LastUse>, Failure> {
     let mut statement = connection.prepare_cached(USAGE)?;
     let usage = statement.query_and_then([user.as_str()], |row| {
         let (id, at) = (TokenId::from_u64(number(row, 0)?), number(row, 1)?);
-        Ok(TokenUsage::new(id, Timestamp::from_unix_millis(at), client(row)?))
+        Ok(LastUse::new(id, Timestamp::from_unix_millis(at), client(row)?))
     })?;
     usage.collect()
 }

@@ -8,13 +8,12 @@ use rusqlite::Connection;
 
 use super::failure::Failure;
 use super::{change_log, read};
-use crate::account::{Account, Revision};
+use crate::account::{Account, LastUse, Revision};
 use crate::audit::AuditEntry;
-use crate::identity::UserId;
 use crate::store::record::{encode, encode_actor, encode_event};
 use crate::store::{Change, HeartbeatId, Replacement, StoreError, StoreErrorKind};
 use crate::token::{TokenDigest, TokenPrefix};
-use crate::usage::{ClientLabel, TokenUse};
+use crate::user::{ClientLabel, UserId};
 
 const REPLACING: &str = "replacing an account";
 
@@ -110,9 +109,12 @@ fn alone(written: Result<(), Failure>) -> Result<Result<(), StoreError>, Failure
 }
 
 /// Keeps the latest use of each token. No account is written.
-pub(super) fn record_uses(connection: &Connection, batch: &[TokenUse]) -> Result<(), Failure> {
+pub(super) fn record_uses(
+    connection: &Connection,
+    batch: &[(UserId, LastUse)],
+) -> Result<(), Failure> {
     let mut record = connection.prepare_cached(RECORD_USE)?;
-    for TokenUse { user, usage } in batch {
+    for (user, usage) in batch {
         let (token, client) = (usage.id.as_u64(), usage.client.as_ref().map(ClientLabel::as_str));
         let at = i64::try_from(usage.at.unix_millis()).unwrap_or(i64::MAX);
         record.execute((user.as_str(), token.cast_signed(), at, client))?;

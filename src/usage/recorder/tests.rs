@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize};
 use async_trait::async_trait;
 
 use super::*;
-use crate::account::{Account, Revision};
+use crate::account::{Account, LastUse, Revision};
 use crate::audit::AuditEntry;
 use crate::manage::{Confirmation, Delivery, Guard, TokenManager};
 use crate::method::MethodSet;
@@ -15,6 +15,7 @@ use crate::store::{
 };
 use crate::time::ManualClock;
 use crate::token::TokenDigest;
+use crate::user::UserId;
 
 fn user(name: &str) -> UserId {
     UserId::new(name).unwrap()
@@ -80,7 +81,7 @@ impl AccountStore for Refusing {
 
 #[async_trait]
 impl LastUses for Refusing {
-    async fn record_usage(&self, batch: &[TokenUse]) -> Result<(), StoreError> {
+    async fn record_usage(&self, batch: &[(UserId, LastUse)]) -> Result<(), StoreError> {
         if let Some(taken) = &self.taken {
             taken.lock().unwrap().push(batch.len());
             return Ok(());
@@ -89,7 +90,7 @@ impl LastUses for Refusing {
         Err(broken())
     }
 
-    async fn usage(&self, _: &UserId) -> Result<Vec<TokenUsage>, StoreError> {
+    async fn usage(&self, _: &UserId) -> Result<Vec<LastUse>, StoreError> {
         Err(broken())
     }
 }

@@ -2,11 +2,11 @@
 //! again: what the documentation of `manage` shows, on a file that is kept.
 
 use tower_api_token::TokenManager;
-use tower_api_token::identity::{Actor, UserId};
 use tower_api_token::manage::{Confirmation, ManageError};
 use tower_api_token::method::MethodSet;
 use tower_api_token::store::SqliteStore;
 use tower_api_token::token::Token;
+use tower_api_token::user::{Actor, UserId};
 
 /// The first administrator's token at the very first start, and none at any later one.
 async fn first_administrator(

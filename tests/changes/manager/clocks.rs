@@ -4,9 +4,9 @@ use std::time::{Duration, SystemTime};
 
 use tower_api_token::account::Slot;
 use tower_api_token::denial::DenialKind;
-use tower_api_token::identity::Actor;
 use tower_api_token::rotation::RotationError;
 use tower_api_token::time::Timestamp;
+use tower_api_token::user::Actor;
 
 use crate::manager::world::{World, alice};
 

@@ -6,9 +6,9 @@ use std::task::Poll;
 
 use tower_api_token::account::Slot;
 use tower_api_token::denial::DenialKind;
-use tower_api_token::identity::Actor;
 use tower_api_token::manage::Guard;
 use tower_api_token::rotation::RotationError;
+use tower_api_token::user::Actor;
 
 use crate::manager::world::{World, alice};
 

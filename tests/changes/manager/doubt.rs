@@ -8,10 +8,10 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tower_api_token::account::Slot;
 use tower_api_token::audit::Event;
-use tower_api_token::identity::{Actor, UserId};
 use tower_api_token::manage::{Confirmation, ImportItem, ImportedToken, TokenManager};
 use tower_api_token::method::MethodSet;
 use tower_api_token::store::{StoreErrorKind, WithTimeout};
+use tower_api_token::user::{Actor, UserId};
 
 use crate::manager::store::{Call, Fault};
 use crate::manager::world::{World, alice, bob, root};

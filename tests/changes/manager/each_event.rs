@@ -3,11 +3,11 @@
 use tower_api_token::account::Slot;
 use tower_api_token::audit::{AuditEntry, Event};
 use tower_api_token::denial::DenialKind;
-use tower_api_token::identity::Actor;
 use tower_api_token::manage::{Guard, ManageError};
 use tower_api_token::method::MethodSet;
 use tower_api_token::rotation::RotationError;
 use tower_api_token::token::TokenId;
+use tower_api_token::user::Actor;
 
 use crate::manager::world::{World, alice, root};
 

@@ -2,12 +2,12 @@
 
 use tower_api_token::account::{Revision, Slot};
 use tower_api_token::denial::DenialKind;
-use tower_api_token::identity::Actor;
 use tower_api_token::manage::{GeneratedPrimary, Guard, ImportedToken, ManageError};
 use tower_api_token::method::MethodSet;
 use tower_api_token::rotation::RotationError;
 use tower_api_token::store::{AccountStore, LastUses, StoreErrorKind};
 use tower_api_token::token::{TokenId, TokenScheme};
+use tower_api_token::user::Actor;
 
 use crate::manager::store::{Call, Fault};
 use crate::manager::world::{START, World, alice, bob, is_waiting, root, until_met};

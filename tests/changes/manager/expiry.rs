@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use tower_api_token::account::{Ending, Slot};
 use tower_api_token::audit::Event;
-use tower_api_token::identity::Actor;
 use tower_api_token::manage::{Confirmation, Delivery, Guard, ImportItem, ImportedToken};
 use tower_api_token::rotation::{Command, Policy, RotationError};
 use tower_api_token::store::PageSize;
 use tower_api_token::token::{TokenId, TokenScheme};
+use tower_api_token::user::Actor;
 
 use crate::manager::world::{START, World, alice, root};
 

@@ -6,12 +6,12 @@ use tower_api_token::account::Slot;
 use tower_api_token::audit::{AuditEntry, Event};
 use tower_api_token::denial::DenialKind;
 use tower_api_token::events::{EventSink, Events};
-use tower_api_token::identity::Actor;
 use tower_api_token::manage::{ImportedToken, ManageError};
 use tower_api_token::method::MethodSet;
 use tower_api_token::rotation::RotationError;
 use tower_api_token::store::StoreErrorKind;
 use tower_api_token::token::TokenScheme;
+use tower_api_token::user::Actor;
 
 use crate::manager::store::{Call, Fault};
 use crate::manager::world::{World, alice, bob, is_waiting, root, until_met};

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use tower_api_token::account::Slot;
-use tower_api_token::identity::Actor;
 use tower_api_token::manage::{Guard, ManageError};
 use tower_api_token::rotation::RotationError;
 use tower_api_token::store::StoreErrorKind;
 use tower_api_token::token::TokenId;
+use tower_api_token::user::Actor;
 
 use crate::manager::store::{Call, Fault};
 use crate::manager::world::{START, World, alice};

@@ -3,11 +3,11 @@
 use tower_api_token::account::Slot;
 use tower_api_token::audit::Event;
 use tower_api_token::denial::DenialKind;
-use tower_api_token::identity::{Actor, UserId};
 use tower_api_token::manage::{Guard, ImportError, ImportItem, ImportedToken, ManageError};
 use tower_api_token::rotation::RotationError;
 use tower_api_token::time::Timestamp;
 use tower_api_token::token::{Token, TokenPrefix, TokenScheme};
+use tower_api_token::user::{Actor, UserId};
 
 use crate::manager::world::{START, World, alice, bob, root};
 

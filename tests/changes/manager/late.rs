@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use tower_api_token::account::Slot;
 use tower_api_token::audit::AuditEntry;
-use tower_api_token::identity::Actor;
 use tower_api_token::manage::{Guard, ImportItem, ImportedToken, TokenManager};
 use tower_api_token::method::MethodSet;
 use tower_api_token::store::{
     AccountStore, CacheOptions, CachedStore, PageSize, StoreErrorKind, WithMetrics, WithTimeout,
 };
+use tower_api_token::user::Actor;
 
 use crate::manager::store::{Call, Fault};
 use crate::manager::world::{Postman, Recorder, World, alice, bob, is_waiting, root};

@@ -2,12 +2,12 @@
 
 use tower_api_token::account::Slot;
 use tower_api_token::audit::AuditEntry;
-use tower_api_token::identity::{Actor, UserId};
 use tower_api_token::manage::{ImportItem, ImportedToken, ManageError};
 use tower_api_token::method::MethodSet;
 use tower_api_token::rotation::RotationError;
 use tower_api_token::store::{AccountStore, PageSize, StoreErrorKind};
 use tower_api_token::token::Token;
+use tower_api_token::user::{Actor, UserId};
 
 use crate::manager::store::{Call, Fault};
 use crate::manager::world::{World, alice, bob, root, until_met};

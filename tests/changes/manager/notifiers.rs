@@ -7,7 +7,6 @@ use std::process::Command;
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
-use tower_api_token::identity::{Actor, UserId};
 use tower_api_token::manage::{Delivery, TokenManager};
 use tower_api_token::method::MethodSet;
 use tower_api_token::notify::{
@@ -16,7 +15,7 @@ use tower_api_token::notify::{
 use tower_api_token::store::MemoryStore;
 use tower_api_token::time::ManualClock;
 use tower_api_token::token::ConfirmationCode;
-use tower_api_token::usage::ClientLabel;
+use tower_api_token::user::{Actor, ClientLabel, UserId};
 
 use crate::manager::world::root;
 

@@ -7,11 +7,11 @@ use async_trait::async_trait;
 use tower_api_token::account::Slot;
 use tower_api_token::audit::AuditEntry;
 use tower_api_token::events::{EventSink, Events};
-use tower_api_token::identity::Actor;
 use tower_api_token::manage::{Delivery, ImportItem, ImportedToken, TokenManager};
 use tower_api_token::method::MethodSet;
 use tower_api_token::notify::{ConfirmationMessage, Notice, Notifier, NotifyError};
 use tower_api_token::token::TokenScheme;
+use tower_api_token::user::Actor;
 
 use crate::manager::world::{World, alice, bob, root};
 

@@ -5,12 +5,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tower_api_token::account::{Account, Revision, Slot};
 use tower_api_token::audit::{AuditEntry, Event};
-use tower_api_token::identity::Actor;
 use tower_api_token::manage::{ImportedToken, ManageError, StartError, TokenManager};
 use tower_api_token::method::MethodSet;
 use tower_api_token::rotation::RotationError;
 use tower_api_token::store::{AccountStore, Replacement, StoreErrorKind};
 use tower_api_token::token::{Pepper, PepperVersion, RandomSource, Token, TokenScheme};
+use tower_api_token::user::Actor;
 
 use crate::manager::store::{Call, Fault};
 use crate::manager::world::{START, World, alice, bob, root};
@@ -267,7 +267,7 @@ async fn tokens_under_several_former_peppers_are_recognised_together(world: Worl
     world.grant(bob(), &["GET"]).await;
     let first = world.manager.issue(&Actor::User, bob()).await.unwrap();
     let world = world.again(with(2), |b| b).await;
-    let carol = tower_api_token::identity::UserId::new("carol").unwrap();
+    let carol = tower_api_token::user::UserId::new("carol").unwrap();
     world.grant(&carol, &["GET"]).await;
     let second = world.manager.issue(&Actor::User, &carol).await.unwrap();
     let world = world.again(with(3), |b| b).await;
@@ -277,7 +277,7 @@ async fn tokens_under_several_former_peppers_are_recognised_together(world: Worl
     // None of them may go to another user.
     for token in [&plain.token, &first.token, &second.token] {
         let again = ImportedToken::Token(token.clone());
-        let dave = tower_api_token::identity::UserId::new("dave").unwrap();
+        let dave = tower_api_token::user::UserId::new("dave").unwrap();
         let _ = world.manager.grant(root(), &dave, MethodSet::new(["GET"]).unwrap()).await;
         let stolen = world.manager.import(root(), &dave, Slot::Primary, &again, None).await;
         assert_eq!(stolen.unwrap_err().refusal(), Some(RotationError::DigestInUse));

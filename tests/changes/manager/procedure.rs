@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use tower_api_token::account::Slot;
 use tower_api_token::denial::DenialKind;
-use tower_api_token::identity::Actor;
 use tower_api_token::manage::Guard;
 use tower_api_token::method::MethodSet;
 use tower_api_token::rotation::RotationError;
 use tower_api_token::token::ConfirmationCode;
+use tower_api_token::user::Actor;
 
 use crate::manager::world::{World, alice, bob, root};
 

@@ -6,10 +6,10 @@ use tokio::task::JoinSet;
 use tower_api_token::account::{Revision, Slot};
 use tower_api_token::audit::Event;
 use tower_api_token::denial::DenialKind;
-use tower_api_token::identity::Actor;
 use tower_api_token::manage::{Guard, ManageError, TokenManager};
 use tower_api_token::method::MethodSet;
 use tower_api_token::rotation::RotationError;
+use tower_api_token::user::Actor;
 
 use crate::manager::world::{World, alice, root};
 

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use tower_api_token::account::{Account, Slot, TokenRecord};
 use tower_api_token::audit::Event;
-use tower_api_token::identity::{Actor, UserId};
 use tower_api_token::manage::{
     Guard, ImportItem, ImportedToken, ManageError, RevealError, TokenManagerBuilder,
 };
@@ -12,6 +11,7 @@ use tower_api_token::rotation::RotationError;
 use tower_api_token::sealing::SealingKey;
 use tower_api_token::store::{AccountStore, Replacement, StoreErrorKind};
 use tower_api_token::token::{Pepper, SealedToken, Token, TokenId, TokenScheme};
+use tower_api_token::user::{Actor, UserId};
 
 use crate::manager::store::{Call, Fault};
 use crate::manager::world::{World, alice, bob, is_waiting, root, until_met};

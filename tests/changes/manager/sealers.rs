@@ -5,11 +5,11 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use tower_api_token::account::Slot;
-use tower_api_token::identity::{Actor, UserId};
 use tower_api_token::manage::{ImportItem, ImportedToken, ManageError, RevealError};
 use tower_api_token::rotation::RotationError;
 use tower_api_token::sealing::{Sealer, SealerError};
 use tower_api_token::token::{SealedToken, Token, TokenId, TokenScheme};
+use tower_api_token::user::{Actor, UserId};
 
 use crate::manager::world::{World, alice, root};
 

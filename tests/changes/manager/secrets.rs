@@ -6,12 +6,12 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 
 use tower_api_token::account::Slot;
-use tower_api_token::identity::Actor;
 use tower_api_token::manage::{
     Confirmation, Delivery, Guard, ImportItem, ImportedToken, TokenManager,
 };
 use tower_api_token::store::PageSize;
 use tower_api_token::token::{Token, TokenScheme};
+use tower_api_token::user::Actor;
 
 use crate::manager::world::{World, alice, bob, root};
 

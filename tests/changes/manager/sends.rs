@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use tower_api_token::account::Slot;
 use tower_api_token::audit::Event;
-use tower_api_token::identity::Actor;
 use tower_api_token::manage::{Confirmation, Delivery, Guard, ManageError, TokenManager};
 use tower_api_token::notify::ConfirmationMessage;
 use tower_api_token::token::TokenScheme;
+use tower_api_token::user::Actor;
 
 use crate::manager::world::{START, World, alice, root};
 

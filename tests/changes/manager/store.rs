@@ -6,15 +6,14 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use tokio::sync::Semaphore;
-use tower_api_token::account::{Account, Revision};
+use tower_api_token::account::{Account, LastUse, Revision};
 use tower_api_token::audit::AuditEntry;
-use tower_api_token::identity::UserId;
 use tower_api_token::store::{
     AccountStore, ChangeFeed, Erasure, LastUses, Loaded, Page, PageSize, Replacement, StoreError,
     StoreErrorKind, TokenStore,
 };
 use tower_api_token::token::{PepperCheck, PepperChecks, PepperVersion, TokenDigest, TokenPrefix};
-use tower_api_token::usage::{TokenUsage, TokenUse};
+use tower_api_token::user::UserId;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Call {
@@ -189,11 +188,11 @@ impl AccountStore for Faulty {
 
 #[async_trait]
 impl LastUses for Faulty {
-    async fn record_usage(&self, batch: &[TokenUse]) -> Result<(), StoreError> {
+    async fn record_usage(&self, batch: &[(UserId, LastUse)]) -> Result<(), StoreError> {
         self.around(Call::RecordUsage, self.inner.last_uses().unwrap().record_usage(batch)).await
     }
 
-    async fn usage(&self, user: &UserId) -> Result<Vec<TokenUsage>, StoreError> {
+    async fn usage(&self, user: &UserId) -> Result<Vec<LastUse>, StoreError> {
         self.around(Call::Usage, self.inner.last_uses().unwrap().usage(user)).await
     }
 }

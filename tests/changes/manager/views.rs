@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use tower_api_token::account::Revision;
-use tower_api_token::identity::{Actor, UserId};
 use tower_api_token::method::MethodSet;
 use tower_api_token::rotation::{Policy, RotationError};
 use tower_api_token::store::PageSize;
 use tower_api_token::token::TokenScheme;
+use tower_api_token::user::{Actor, UserId};
 
 use crate::manager::world::{START, World, alice, bob, root};
 

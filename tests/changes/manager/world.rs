@@ -12,7 +12,6 @@ use tower_api_token::audit::{AccountErased, AuditEntry, Event};
 use tower_api_token::authenticate::Authenticator;
 use tower_api_token::denial::DenialKind;
 use tower_api_token::events::{EventSink, Events};
-use tower_api_token::identity::{Actor, UserId};
 use tower_api_token::manage::{GeneratedPrimary, IssuedToken, TokenManager, TokenManagerBuilder};
 use tower_api_token::method::MethodSet;
 use tower_api_token::notify::{ConfirmationMessage, Notice, Notifier, NotifyError};
@@ -20,6 +19,7 @@ use tower_api_token::store::{AccountStore, MemoryStore, PageSize};
 use tower_api_token::time::{ManualClock, Timestamp};
 use tower_api_token::token::{ConfirmationCode, Token, TokenId, TokenScheme};
 use tower_api_token::usage::UsageRecorder;
+use tower_api_token::user::{Actor, UserId};
 
 use crate::manager::store::Faulty;
 

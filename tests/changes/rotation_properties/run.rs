@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use tower_api_token::account::{Account, Ending, Place, Slot, TokenRecord};
 use tower_api_token::audit::Event;
-use tower_api_token::identity::UserId;
 use tower_api_token::rotation::{Facts, Policy, Transition, apply, retire_expired};
 use tower_api_token::time::Timestamp;
+use tower_api_token::user::UserId;
 
 use crate::model::{Act, Lifetimes, User, World, name, token_digest};
 use crate::rotation_properties::{Step, What};

@@ -4,9 +4,9 @@
 use std::time::Duration;
 
 use tower_api_token::account::{Account, Slot};
-use tower_api_token::identity::UserId;
 use tower_api_token::rotation::{Command, RotationError};
 use tower_api_token::token::{CodeDigest, ConfirmationCode, Token, TokenDigest, TokenScheme};
+use tower_api_token::user::UserId;
 
 use crate::rotation_rules::world::{DAY, MINUTE, SECOND, World, code, id, methods, new_token};
 

@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use tower_api_token::account::{Account, Slot};
 use tower_api_token::audit::Event;
-use tower_api_token::identity::UserId;
 use tower_api_token::method::MethodSet;
 use tower_api_token::rotation::{Command, Facts, NewToken, Policy, RotationError, apply};
 use tower_api_token::time::Timestamp;
 use tower_api_token::token::{
     CodeDigest, PepperVersion, StoredDigest, TokenDigest, TokenHint, TokenId,
 };
+use tower_api_token::user::UserId;
 
 pub(crate) const SECOND: Duration = Duration::from_secs(1);
 pub(crate) const MILLISECOND: Duration = Duration::from_millis(1);

@@ -9,7 +9,7 @@ use crate::cached::clear::Clear;
 use crate::cached::clock::Ticker;
 use crate::cached::entries::{Asked, Entries, Known, Unknown};
 use crate::cached::load::{Load, Outcome, Work};
-use crate::identity::UserId;
+use crate::user::UserId;
 use crate::schedules::LockedMap;
 use crate::store::Change;
 use crate::token::{PepperVersion, StoredDigest, TokenDigest, TokenHint, TokenId};

@@ -8,7 +8,7 @@ use tower_api_token::rotation::{Facts, apply};
 use tower_api_token::time::Timestamp;
 
 use crate::account::{Account, Revision};
-use crate::identity::UserId;
+use crate::user::UserId;
 use crate::map::DigestMap;
 use crate::memory::ledger::Ledger;
 use crate::memory::table::Table;

@@ -6,7 +6,7 @@ use shuttle::sync::atomic::{AtomicBool, Ordering};
 use shuttle::thread;
 
 use crate::account::Slot;
-use crate::identity::UserId;
+use crate::user::UserId;
 use crate::memory::explored::{Explored, Flaw, Written};
 use crate::model::Act;
 use crate::schedules::explore;

@@ -4,10 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use tower_api_token::identity::{Actor, UserId};
 use tower_api_token::manage::{Delivery, Guard};
 use tower_api_token::notify::{LinkBase, Mailbox, SmtpNotifier, SmtpServer};
-use tower_api_token::usage::ClientLabel;
+use tower_api_token::user::{Actor, ClientLabel, UserId};
 
 use crate::smtp::server::MailServer;
 use crate::smtp::world::{World, alice, code, notifier_to, root};

@@ -3,9 +3,9 @@
 use std::path::Path;
 use std::process::Command;
 
-use tower_api_token::identity::Actor;
 use tower_api_token::manage::Delivery;
 use tower_api_token::notify::{SmtpErrorKind, SmtpServer};
+use tower_api_token::user::Actor;
 
 use crate::smtp::server::MailServer;
 use crate::smtp::world::{World, alice, cause, code, notifier};

@@ -2,8 +2,8 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use tower_api_token::identity::Actor;
 use tower_api_token::manage::Delivery;
+use tower_api_token::user::Actor;
 
 use crate::log;
 use crate::smtp::encryption::{Certificates, tls};

@@ -3,10 +3,10 @@
 use std::error::Error;
 use std::time::Duration;
 
-use tower_api_token::identity::{Actor, UserId};
 use tower_api_token::manage::{Delivery, ManageError};
 use tower_api_token::notify::{Mailbox, SmtpErrorKind, SmtpServer};
 use tower_api_token::rotation::RotationError;
+use tower_api_token::user::{Actor, UserId};
 
 use crate::smtp::server::MailServer;
 use crate::smtp::world::{World, alice, cause, code, failure, notifier, notifier_to};

@@ -4,7 +4,6 @@ use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tower_api_token::identity::{Actor, UserId};
 use tower_api_token::manage::{Delivery, TokenManager};
 use tower_api_token::method::MethodSet;
 use tower_api_token::notify::{
@@ -13,6 +12,7 @@ use tower_api_token::notify::{
 use tower_api_token::store::MemoryStore;
 use tower_api_token::time::{ManualClock, Timestamp};
 use tower_api_token::token::ConfirmationCode;
+use tower_api_token::user::{Actor, UserId};
 
 use crate::smtp::server::{Mail, MailServer};
 

@@ -3,8 +3,8 @@
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::json;
 use tower_api_token::account::Slot;
-use tower_api_token::identity::Actor;
 use tower_api_token::method::MethodSet;
+use tower_api_token::user::Actor;
 
 use crate::generated;
 use crate::web::world::{ALICE, BOB, ROOT, Session, World, user};

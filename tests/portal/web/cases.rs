@@ -7,8 +7,8 @@ use axum::body::Body;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use tower_api_token::account::Slot;
-use tower_api_token::identity::{Actor, UserId};
 use tower_api_token::method::MethodSet;
+use tower_api_token::user::{Actor, UserId};
 
 use crate::log;
 use crate::web::protection::assert_secured;

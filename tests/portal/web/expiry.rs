@@ -6,11 +6,11 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tower_api_token::TokenManager;
 use tower_api_token::account::Slot;
-use tower_api_token::identity::Actor;
 use tower_api_token::manage::{Confirmation, ImportedToken};
 use tower_api_token::portal::Portal;
 use tower_api_token::rotation::Policy;
 use tower_api_token::token::TokenScheme;
+use tower_api_token::user::Actor;
 
 use crate::web::world::{ALICE, ROOT, World, user};
 

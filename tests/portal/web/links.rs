@@ -4,7 +4,7 @@ use std::task::{Context, Waker};
 use std::time::Duration;
 
 use tower_api_token::account::Slot;
-use tower_api_token::identity::Actor;
+use tower_api_token::user::Actor;
 
 use crate::generated;
 use crate::secret::random_text;

@@ -97,7 +97,7 @@ async fn every_token_is_revoked_although_the_methods_change_meanwhile() {
 #[tokio::test]
 async fn a_token_is_generated_only_beside_the_primary_that_was_shown() {
     let world = slow().await;
-    world.manager.issue(&tower_api_token::identity::Actor::User, &user("alice")).await.unwrap();
+    world.manager.issue(&tower_api_token::user::Actor::User, &user("alice")).await.unwrap();
     let shown = json!({ "primary": 1 }).to_string();
     let (revoked, generated) =
         tokio::join!(world.api(ALICE, "revoke-all", &shown), world.api(ALICE, "generate", &shown),);

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use tower_api_token::TokenManager;
-use tower_api_token::identity::UserId;
 use tower_api_token::manage::Confirmation;
 use tower_api_token::portal::Portal;
 use tower_api_token::sealing::{Sealer, SealerError, SealingKey};
 use tower_api_token::token::{SealedToken, Token, TokenId};
+use tower_api_token::user::UserId;
 
 use crate::web::world::{ALICE, BOB, World};
 

@@ -9,9 +9,8 @@ use axum::http::{HeaderMap, Method, Request, StatusCode};
 use serde_json::Value;
 use tower::ServiceExt;
 use tower_api_token::TokenManager;
-use tower_api_token::account::Slot;
+use tower_api_token::account::{LastUse, Slot};
 use tower_api_token::authenticate::Authenticator;
-use tower_api_token::identity::{Actor, UserId};
 use tower_api_token::manage::AccountView;
 use tower_api_token::method::MethodSet;
 use tower_api_token::notify::ConfirmationMessage;
@@ -19,7 +18,7 @@ use tower_api_token::portal::{Portal, PortalUser};
 use tower_api_token::store::{AccountStore, LastUses, MemoryStore};
 use tower_api_token::time::{ManualClock, Timestamp};
 use tower_api_token::token::TokenId;
-use tower_api_token::usage::{ClientLabel, TokenUsage, TokenUse};
+use tower_api_token::user::{Actor, ClientLabel, UserId};
 
 use crate::web::described;
 
@@ -210,8 +209,8 @@ impl World {
     /// Notes a use of a token, as the layer would.
     pub(crate) async fn used(&self, name: &str, id: TokenId, client: &str) {
         let client = Some(ClientLabel::new(client).unwrap());
-        let usage = TokenUsage::new(id, self.view(name).await.now, client);
-        self.store.record_usage(&[TokenUse::new(user(name), usage)]).await.unwrap();
+        let usage = LastUse::new(id, self.view(name).await.now, client);
+        self.store.record_usage(&[(user(name), usage)]).await.unwrap();
     }
 
     pub(crate) fn wait(&self, time: Duration) {

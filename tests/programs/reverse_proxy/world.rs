@@ -11,10 +11,10 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use tempfile::TempDir;
 use tower_api_token::TokenManager;
-use tower_api_token::identity::{Actor, UserId};
 use tower_api_token::manage::Confirmation;
 use tower_api_token::method::MethodSet;
 use tower_api_token::store::SqliteStore;
+use tower_api_token::user::{Actor, UserId};
 
 use crate::example::Example;
 use crate::reverse_proxy::upstream::Upstream;

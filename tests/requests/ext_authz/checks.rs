@@ -6,11 +6,11 @@ use tower_api_token::account::{Account, TokenRecord};
 use tower_api_token::authenticate::Authenticator;
 use tower_api_token::credentials::CredentialSource;
 use tower_api_token::ext_authz::ExtAuthz;
-use tower_api_token::identity::UserId;
 use tower_api_token::method::MethodSet;
 use tower_api_token::store::{MemoryStore, StoreError, StoreErrorKind, TokenStore};
 use tower_api_token::time::Timestamp;
 use tower_api_token::token::{Token, TokenDigest, TokenHint, TokenId, TokenScheme};
+use tower_api_token::user::UserId;
 
 use crate::ext_authz::envoy::*;
 

@@ -7,11 +7,11 @@ use tower_api_token::account::{Account, TokenRecord};
 use tower_api_token::authenticate::Authenticator;
 use tower_api_token::credentials::CredentialSource;
 use tower_api_token::forward_auth::{ForwardAuth, Profile};
-use tower_api_token::identity::UserId;
 use tower_api_token::method::MethodSet;
 use tower_api_token::store::MemoryStore;
 use tower_api_token::time::Timestamp;
 use tower_api_token::token::{Token, TokenHint, TokenId, TokenScheme};
+use tower_api_token::user::UserId;
 
 /// The profiles, all of them.
 pub(crate) const PROFILES: [Profile; 3] =

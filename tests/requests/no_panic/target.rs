@@ -7,11 +7,11 @@ use http::HeaderName;
 use tower_api_token::TokenAuthLayer;
 use tower_api_token::account::{Account, Ending, Retired, TokenRecord};
 use tower_api_token::credentials::CredentialSource;
-use tower_api_token::identity::UserId;
 use tower_api_token::method::MethodSet;
 use tower_api_token::store::{MemoryStore, StoreError, TokenStore};
 use tower_api_token::time::Timestamp;
 use tower_api_token::token::{StoredDigest, Token, TokenDigest, TokenHint, TokenId, TokenScheme};
+use tower_api_token::user::UserId;
 
 use crate::{generated, secret};
 

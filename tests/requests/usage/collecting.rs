@@ -5,7 +5,8 @@ use std::sync::Arc;
 use http::HeaderValue;
 use tower_api_token::TokenAuthLayer;
 use tower_api_token::time::ManualClock;
-use tower_api_token::usage::{ClientLabel, UsageRecorder};
+use tower_api_token::usage::UsageRecorder;
+use tower_api_token::user::ClientLabel;
 
 use crate::generated;
 use crate::usage::store::Store;

@@ -71,7 +71,7 @@ fn a_flush_that_is_dropped_unpolled_has_done_nothing() {
 #[test]
 fn what_was_written_is_what_a_view_reads() {
     let world = World::new();
-    let alice = tower_api_token::identity::UserId::new("alice").unwrap();
+    let alice = tower_api_token::user::UserId::new("alice").unwrap();
     let before = world.store.load(&alice).now_or_never().unwrap().unwrap().account;
     for second in [3, 8] {
         world.use_at(second, &world.primary);

@@ -2,8 +2,8 @@
 
 use futures_util::FutureExt;
 use tower_api_token::audit::{AuditEntry, Event};
-use tower_api_token::identity::Actor;
 use tower_api_token::token::TokenId;
+use tower_api_token::user::Actor;
 
 use crate::usage::store::Writing;
 use crate::usage::world::{World, at};

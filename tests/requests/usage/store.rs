@@ -4,15 +4,14 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use tower_api_token::account::{Account, Revision};
+use tower_api_token::account::{Account, LastUse, Revision};
 use tower_api_token::audit::AuditEntry;
-use tower_api_token::identity::UserId;
 use tower_api_token::store::{
     AccountStore, ChangeFeed, Erasure, LastUses, Loaded, MemoryStore, Page, PageSize, Replacement,
     StoreError, StoreErrorKind, TokenStore,
 };
 use tower_api_token::token::{PepperCheck, PepperChecks, PepperVersion, TokenDigest, TokenPrefix};
-use tower_api_token::usage::{TokenUsage, TokenUse};
+use tower_api_token::user::UserId;
 
 /// What becomes of a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,7 +27,7 @@ pub(crate) enum Writing {
 pub(crate) struct Store {
     accounts: MemoryStore,
     writing: AtomicU8,
-    batches: Mutex<Vec<Vec<TokenUse>>>,
+    batches: Mutex<Vec<Vec<(UserId, LastUse)>>>,
 }
 
 impl Store {
@@ -43,12 +42,12 @@ impl Store {
     }
 
     /// The batches written since it was last asked for them.
-    pub(crate) fn take_batches(&self) -> Vec<Vec<TokenUse>> {
+    pub(crate) fn take_batches(&self) -> Vec<Vec<(UserId, LastUse)>> {
         std::mem::take(&mut self.batches.lock().expect("no panic"))
     }
 
     /// The one batch written since.
-    pub(crate) fn take_batch(&self) -> Vec<TokenUse> {
+    pub(crate) fn take_batch(&self) -> Vec<(UserId, LastUse)> {
         let mut batches = self.take_batches();
         assert_eq!(batches.len(), 1, "{batches:?}");
         batches.remove(0)
@@ -135,7 +134,7 @@ impl AccountStore for Store {
 
 #[async_trait]
 impl LastUses for Store {
-    async fn record_usage(&self, batch: &[TokenUse]) -> Result<(), StoreError> {
+    async fn record_usage(&self, batch: &[(UserId, LastUse)]) -> Result<(), StoreError> {
         let writing = self.writing.load(Ordering::SeqCst);
         if writing == Writing::Fails as u8 {
             return Err(StoreError::new(StoreErrorKind::Unavailable, "writing uses"));
@@ -146,7 +145,7 @@ impl LastUses for Store {
         self.accounts.record_usage(batch).await
     }
 
-    async fn usage(&self, user: &UserId) -> Result<Vec<TokenUsage>, StoreError> {
+    async fn usage(&self, user: &UserId) -> Result<Vec<LastUse>, StoreError> {
         self.accounts.usage(user).await
     }
 }

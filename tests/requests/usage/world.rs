@@ -6,14 +6,14 @@ use futures_util::FutureExt;
 use http::{Request, Response};
 use tower::{Layer, ServiceExt, service_fn};
 use tower_api_token::TokenAuthLayer;
-use tower_api_token::account::{Account, Ending, Retired, TokenRecord};
+use tower_api_token::account::{Account, Ending, LastUse, Retired, TokenRecord};
 use tower_api_token::audit::AuditEntry;
 use tower_api_token::events::{EventSink, Events};
-use tower_api_token::identity::UserId;
 use tower_api_token::method::MethodSet;
 use tower_api_token::time::{ManualClock, Timestamp};
 use tower_api_token::token::{StoredDigest, Token, TokenHint, TokenId, TokenScheme};
-use tower_api_token::usage::{TokenUse, UsageRecorder};
+use tower_api_token::usage::UsageRecorder;
+use tower_api_token::user::UserId;
 
 use super::store::Store;
 use crate::generated;
@@ -106,9 +106,9 @@ pub(crate) fn send(layer: &TokenAuthLayer, request: Request<String>) -> u16 {
 }
 
 /// Token and second of each use, sorted.
-pub(crate) fn uses(batch: &[TokenUse]) -> Vec<(u64, u64)> {
+pub(crate) fn uses(batch: &[(UserId, LastUse)]) -> Vec<(u64, u64)> {
     assert!(batch.iter().all(|token_use| token_use.user.as_str() == "alice"));
-    let of = |it: &TokenUse| (it.usage.id.as_u64(), it.usage.at.unix_millis() / 1_000);
+    let of = |it: &(UserId, LastUse)| (it.usage.id.as_u64(), it.usage.at.unix_millis() / 1_000);
     let mut uses: Vec<_> = batch.iter().map(of).collect();
     uses.sort_unstable();
     uses

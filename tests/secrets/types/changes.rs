@@ -5,7 +5,6 @@ use tower_api_token::Tokens;
 use tower_api_token::account::Slot;
 use tower_api_token::audit::Event;
 use tower_api_token::events::Events;
-use tower_api_token::identity::Actor;
 use tower_api_token::manage::{
     Confirmation, Guard, ImportError, ImportItem, ImportedToken, ManageError, StartError,
     TokenManager,
@@ -17,6 +16,7 @@ use tower_api_token::notify::{
 use tower_api_token::sealing::{SealerError, SealingKey};
 use tower_api_token::store::PageSize;
 use tower_api_token::time::Timestamp;
+use tower_api_token::user::Actor;
 
 use super::List;
 use crate::life::Life;

@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use tower_api_token::ConfigError;
 use tower_api_token::ValueError;
-use tower_api_token::account::{Account, Confirmed, Ending, Pending, Place, Revision, Slot};
+use tower_api_token::account::{
+    Account, Confirmed, Ending, LastUse, Pending, Place, Revision, Slot,
+};
 use tower_api_token::audit::{AccountErased, Event};
-use tower_api_token::identity::Actor;
 use tower_api_token::rotation::{Command, Facts, NewToken, Policy, RotationError, apply};
 use tower_api_token::time::{ManualClock, SystemClock, Timestamp};
 use tower_api_token::token::{Pepper, PepperChecks, SealedToken, TokenPrefix, TokenScheme};
-use tower_api_token::usage::{ClientLabel, TokenUsage, TokenUse};
+use tower_api_token::user::{Actor, ClientLabel, UserId};
 
 use super::List;
 use crate::life::Life;
@@ -80,11 +81,10 @@ fn accounts(life: &Life, list: &mut List) {
     list.add("Place", &account.place_of(&pending.token.digest.digest).map(|it: Place| it));
     list.add("Revision", &Revision::ABSENT);
     let client = ClientLabel::new("curl/8.5.0").unwrap();
-    let usage = TokenUsage::new(life.issued.id, Timestamp::default(), Some(client.clone()));
+    let usage = LastUse::new(life.issued.id, Timestamp::default(), Some(client.clone()));
     list.add("ClientLabel", &client);
     list.add("ValueError", &ValueError::ClientLabelEmpty);
-    list.add("TokenUse", &TokenUse::new(life.alice.clone(), usage.clone()));
-    list.add("TokenUsage", &usage);
+    list.add("LastUse", &usage);
 }
 
 fn rules(life: &Life, list: &mut List) {

@@ -8,8 +8,7 @@ use std::time::Duration;
 
 use tokio_postgres::NoTls;
 use tower_api_token::TokenManager;
-use tower_api_token::account::TokenRecord;
-use tower_api_token::identity::{Actor, UserId};
+use tower_api_token::account::{LastUse, TokenRecord};
 use tower_api_token::manage::{Confirmation, Delivery, Guard};
 use tower_api_token::method::MethodSet;
 use tower_api_token::store::{
@@ -18,7 +17,7 @@ use tower_api_token::store::{
 };
 use tower_api_token::time::Timestamp;
 use tower_api_token::token::{ConfirmationCode, TokenId};
-use tower_api_token::usage::{TokenUsage, TokenUse};
+use tower_api_token::user::{Actor, UserId};
 
 use crate::postgres::{Database, Server};
 use crate::sample::{account, change, digest, user};
@@ -168,9 +167,9 @@ fn methods(method: &str) -> MethodSet {
     MethodSet::new([method]).unwrap()
 }
 
-fn a_use(number: u64) -> TokenUse {
+fn a_use(number: u64) -> (UserId, LastUse) {
     let at = Timestamp::from_unix_millis(number);
-    TokenUse::new(user("alice"), TokenUsage::new(TokenId::from_u64(1), at, None))
+    (user("alice"), LastUse::new(TokenId::from_u64(1), at, None))
 }
 
 fn batch(number: u64) -> Vec<Replacement> {

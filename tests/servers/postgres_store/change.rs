@@ -11,17 +11,16 @@ use http::Request;
 use tokio::task::JoinHandle;
 use tokio_postgres::NoTls;
 use tower_api_token::TokenManager;
-use tower_api_token::account::Account;
+use tower_api_token::account::{Account, LastUse};
 use tower_api_token::authenticate::Authenticator;
 use tower_api_token::denial::DenialKind;
-use tower_api_token::identity::Actor;
 use tower_api_token::manage::{Confirmation, Delivery};
 use tower_api_token::method::MethodSet;
 use tower_api_token::rotation::RotationError;
 use tower_api_token::store::{AccountStore, LastUses, PostgresStore, StoreError, StoreErrorKind};
 use tower_api_token::time::Timestamp;
 use tower_api_token::token::TokenId;
-use tower_api_token::usage::{TokenUsage, TokenUse};
+use tower_api_token::user::Actor;
 
 use crate::postgres::{Database, Server};
 use crate::sample::{account, change, digest, user};
@@ -183,8 +182,8 @@ async fn recording_uses_never_touches_an_account() {
     let lock = "SELECT FROM tower_api_token.account FOR UPDATE";
     let blocker = Blocker::holding(&database, lock).await;
     let used = |at| {
-        let usage = TokenUsage::new(TokenId::from_u64(1), Timestamp::from_unix_millis(at), None);
-        TokenUse::new(user("alice"), usage)
+        let usage = LastUse::new(TokenId::from_u64(1), Timestamp::from_unix_millis(at), None);
+        (user("alice"), usage)
     };
     store.record_usage(&[used(5), used(9), used(7)]).await.unwrap();
     store.record_usage(&[used(8)]).await.unwrap();

@@ -1,8 +1,8 @@
 //! The tables: how they come to be, and what they refuse.
 
 use tokio_postgres::error::SqlState;
-use tower_api_token::identity::UserId;
 use tower_api_token::store::AccountStore;
+use tower_api_token::user::UserId;
 
 use crate::postgres::Server;
 use crate::sample::{account, change, user};

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
+use tower_api_token::account::LastUse;
 use tower_api_token::store::{
     AccountStore, ChangeFeed, LastUses, PageSize, StoreErrorKind, TokenStore,
 };
 use tower_api_token::time::Timestamp;
 use tower_api_token::token::TokenId;
-use tower_api_token::usage::{TokenUsage, TokenUse};
 
 use crate::redis_server::{DURABLE, Server, client_of, replicated};
 use crate::sample::{account, change, digest, user};
@@ -77,8 +77,8 @@ async fn a_deployment_is_in_one_slot_and_is_followed_to_another_node() {
         assert!(store.find(&digest(number)).await.unwrap().is_some(), "{number}");
         assert_eq!(next_change(&mut feed).await.user, user(&format!("user {number:02}")));
     }
-    let usage = TokenUsage::new(TokenId::from_u64(1), Timestamp::from_unix_millis(1), None);
-    store.record_usage(&[TokenUse::new(user("user 01"), usage)]).await.unwrap();
+    let usage = LastUse::new(TokenId::from_u64(1), Timestamp::from_unix_millis(1), None);
+    store.record_usage(&[(user("user 01"), usage)]).await.unwrap();
     assert_eq!(store.list(None, PageSize::MAX).await.unwrap().items.len(), 20);
     assert_eq!(store.history(&user("user 01"), None, PageSize::MAX).await.unwrap().items.len(), 1);
     assert_eq!(store.usage(&user("user 01")).await.unwrap().len(), 1);

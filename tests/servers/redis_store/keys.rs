@@ -2,13 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use tower_api_token::identity::UserId;
+use tower_api_token::account::LastUse;
 use tower_api_token::store::{
     AccountStore, ChangeFeed, HeartbeatId, LastUses, PageSize, TokenStore,
 };
 use tower_api_token::time::Timestamp;
 use tower_api_token::token::TokenId;
-use tower_api_token::usage::{TokenUsage, TokenUse};
+use tower_api_token::user::UserId;
 
 use crate::redis_server::{DURABLE, Server};
 use crate::sample::{account, change, digest, user};
@@ -70,9 +70,9 @@ async fn store_030_names_with_wildcards_are_exact_and_no_key_is_searched_for() {
     }
 }
 
-fn used(name: &str, number: u64) -> TokenUse {
+fn used(name: &str, number: u64) -> (UserId, LastUse) {
     let at = Timestamp::from_unix_millis(number);
-    TokenUse::new(user(name), TokenUsage::new(TokenId::from_u64(1), at, None))
+    (user(name), LastUse::new(TokenId::from_u64(1), at, None))
 }
 
 /// A look-up is one command, and nothing before or after it.

@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use http::Request;
 use tower_api_token::TokenManager;
+use tower_api_token::account::LastUse;
 use tower_api_token::authenticate::Authenticator;
 use tower_api_token::denial::DenialKind;
-use tower_api_token::identity::Actor;
 use tower_api_token::manage::Confirmation;
 use tower_api_token::method::MethodSet;
 use tower_api_token::store::{
@@ -16,7 +16,7 @@ use tower_api_token::store::{
 };
 use tower_api_token::time::Timestamp;
 use tower_api_token::token::TokenId;
-use tower_api_token::usage::{TokenUsage, TokenUse};
+use tower_api_token::user::Actor;
 
 use crate::redis_server::{DURABLE, Server};
 use crate::sample::{account, change, digest, user};
@@ -45,8 +45,8 @@ async fn everything_is_refused(store: &RedisStore, kind: StoreErrorKind) {
         failed => is_refused(kind, failed, "a batch"),
     }
     is_refused(kind, store.list(None, PageSize::MAX).await, "listing");
-    let usage = TokenUsage::new(TokenId::from_u64(1), Timestamp::from_unix_millis(1), None);
-    is_refused(kind, store.record_usage(&[TokenUse::new(alice.clone(), usage)]).await, "a use");
+    let usage = LastUse::new(TokenId::from_u64(1), Timestamp::from_unix_millis(1), None);
+    is_refused(kind, store.record_usage(&[(alice.clone(), usage)]).await, "a use");
     is_refused(kind, store.usage(&alice).await, "uses");
     is_refused(kind, store.history(&alice, None, PageSize::MAX).await, "a history");
     is_refused(kind, store.heartbeat(HeartbeatId::from_u64(1)).await, "a heartbeat");

@@ -3,13 +3,13 @@
 use std::error::Error;
 
 use redis::Client;
+use tower_api_token::account::LastUse;
 use tower_api_token::store::{
     AccountStore, ChangeFeed, Erasure, LastUses, PageSize, RedisOpenError, RedisOptions,
     StoreErrorKind, TokenStore,
 };
 use tower_api_token::time::Timestamp;
 use tower_api_token::token::TokenId;
-use tower_api_token::usage::{TokenUsage, TokenUse};
 
 use crate::redis_server::{DURABLE, Server, client_of};
 use crate::sample::{account, change, digest};
@@ -81,8 +81,8 @@ async fn a_user_with_the_documented_rights_can_do_everything() {
     assert!(store.find(&digest(9)).await.unwrap().is_none());
     assert_eq!(store.list(None, PageSize::MAX).await.unwrap().items.len(), 3);
     let alice = account("user 1", 1, 1).user().clone();
-    let usage = TokenUsage::new(TokenId::from_u64(1), Timestamp::from_unix_millis(1), None);
-    store.record_usage(&[TokenUse::new(alice.clone(), usage)]).await.unwrap();
+    let usage = LastUse::new(TokenId::from_u64(1), Timestamp::from_unix_millis(1), None);
+    store.record_usage(&[(alice.clone(), usage)]).await.unwrap();
     store.load(&alice).await.unwrap();
     assert_eq!(store.usage(&alice).await.unwrap().len(), 1);
     assert_eq!(store.history(&alice, None, PageSize::MAX).await.unwrap().items.len(), 1);

@@ -4,13 +4,13 @@ use std::error::Error;
 use std::sync::Arc;
 
 use tower_api_token::TokenManager;
-use tower_api_token::identity::Actor;
 use tower_api_token::manage::{Confirmation, ManageError};
 use tower_api_token::method::MethodSet;
 use tower_api_token::rotation::RotationError;
 use tower_api_token::store::{
     AccountStore, ChangeFeed, FeedItem, LastUses, PageSize, StoreErrorKind, TokenStore,
 };
+use tower_api_token::user::Actor;
 
 use crate::redis_server::{DURABLE, Server};
 use crate::sample::{account, change, digest, user};

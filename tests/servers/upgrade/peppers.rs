@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use http::Request;
 use tower_api_token::authenticate::Authenticator;
-use tower_api_token::identity::{Actor, UserId};
 use tower_api_token::manage::{Confirmation, StartError, TokenManager};
 use tower_api_token::method::MethodSet;
 use tower_api_token::store::AccountStore;
 use tower_api_token::token::{PepperCheck, TokenScheme};
 use tower_api_token::usage::UsageRecorder;
+use tower_api_token::user::{Actor, UserId};
 
 use crate::upgrade::Store;
 use crate::upgrade::stores::Kind;

@@ -9,15 +9,14 @@ use std::task::{Context, Poll, Waker};
 use async_trait::async_trait;
 use futures_core::Stream;
 use tokio::sync::watch;
-use tower_api_token::account::{Account, Revision};
+use tower_api_token::account::{Account, LastUse, Revision};
 use tower_api_token::audit::AuditEntry;
-use tower_api_token::identity::UserId;
 use tower_api_token::store::{
     AccountStore, ChangeFeed, Erasure, Feed, FeedItem, HeartbeatId, LastUses, Loaded, MemoryStore,
     Page, PageSize, Replacement, StoreError, StoreErrorKind, TokenStore,
 };
 use tower_api_token::token::{PepperCheck, PepperChecks, PepperVersion, TokenDigest, TokenPrefix};
-use tower_api_token::usage::{TokenUsage, TokenUse};
+use tower_api_token::user::UserId;
 
 /// How one kind of call fares.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -318,12 +317,12 @@ impl AccountStore for Link {
 
 #[async_trait]
 impl LastUses for Link {
-    async fn record_usage(&self, batch: &[TokenUse]) -> Result<(), StoreError> {
+    async fn record_usage(&self, batch: &[(UserId, LastUse)]) -> Result<(), StoreError> {
         Self::wait_until_released(&self.0.write_held).await;
         self.0.store.record_usage(batch).await
     }
 
-    async fn usage(&self, user: &UserId) -> Result<Vec<TokenUsage>, StoreError> {
+    async fn usage(&self, user: &UserId) -> Result<Vec<LastUse>, StoreError> {
         self.read().await.usage(user).await
     }
 }

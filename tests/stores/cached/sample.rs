@@ -2,11 +2,11 @@
 
 use tower_api_token::account::{Account, AccountBuilder, Revision, TokenRecord};
 use tower_api_token::audit::{AuditEntry, Event};
-use tower_api_token::identity::{Actor, UserId};
 use tower_api_token::method::MethodSet;
 use tower_api_token::store::Replacement;
 use tower_api_token::time::Timestamp;
 use tower_api_token::token::{PepperVersion, StoredDigest, TokenDigest, TokenHint, TokenId};
+use tower_api_token::user::{Actor, UserId};
 
 pub(crate) fn user(name: &str) -> UserId {
     UserId::new(name).unwrap()

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use tower_api_token::account::{Account, Revision};
 use tower_api_token::audit::AuditEntry;
-use tower_api_token::identity::UserId;
 use tower_api_token::store::{
     AccountStore, CachedStore, Loaded, MemoryStore, Page, PageSize, Replacement, StoreError,
     TokenStore,
 };
 use tower_api_token::token::TokenDigest;
+use tower_api_token::user::UserId;
 
 use super::sample::{change, digest, holder, rotated};
 use super::world::{BOUND, TERM, World};

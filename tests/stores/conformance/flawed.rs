@@ -12,16 +12,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
-use tower_api_token::account::{Account, Revision};
+use tower_api_token::account::{Account, LastUse, Revision};
 use tower_api_token::audit::AuditEntry;
-use tower_api_token::identity::UserId;
 use tower_api_token::store::{
     AccountStore, ChangeFeed, Erasure, Feed, FeedItem, HeartbeatId, LastUses, Loaded, Page,
     PageSize, Replacement, StoreError, StoreErrorKind, TokenStore,
 };
 use tower_api_token::time::{Clock, SystemClock, Timestamp};
 use tower_api_token::token::{PepperCheck, PepperChecks, PepperVersion, TokenDigest, TokenPrefix};
-use tower_api_token::usage::{TokenUsage, TokenUse};
+use tower_api_token::user::UserId;
 
 pub(crate) use self::flaw::Flaw;
 pub(crate) use self::harness::FlawedHarness;
@@ -315,14 +314,14 @@ impl AccountStore for Flawed {
 
 #[async_trait]
 impl LastUses for Flawed {
-    async fn record_usage(&self, batch: &[TokenUse]) -> Result<(), StoreError> {
+    async fn record_usage(&self, batch: &[(UserId, LastUse)]) -> Result<(), StoreError> {
         self.outage()?;
         let mut state = self.place.state();
         let length = if self.has(Flaw::BatchCutShort) { 100 } else { usize::MAX };
         batch.iter().take(length).try_for_each(|token_use| self.record(&mut state, token_use))
     }
 
-    async fn usage(&self, user: &UserId) -> Result<Vec<TokenUsage>, StoreError> {
+    async fn usage(&self, user: &UserId) -> Result<Vec<LastUse>, StoreError> {
         self.outage()?;
         let state = self.place.state();
         let user = self.usage_key(user);

@@ -11,7 +11,6 @@ use http_body_util::Empty;
 use tower::{Layer, ServiceExt};
 use tower_api_token::account::{Account, Revision};
 use tower_api_token::audit::AuditEntry;
-use tower_api_token::identity::{Actor, UserId};
 use tower_api_token::manage::{Confirmation, Delivery, Guard, ManageError, StartError};
 use tower_api_token::method::MethodSet;
 use tower_api_token::rotation::RotationError;
@@ -21,6 +20,7 @@ use tower_api_token::store::{
 };
 use tower_api_token::time::{Clock, SystemClock};
 use tower_api_token::token::{Pepper, Token, TokenDigest, TokenScheme};
+use tower_api_token::user::{Actor, UserId};
 use tower_api_token::{Tokens, conformance_suite};
 
 /// Accounts in a table, and who names each digest in another.

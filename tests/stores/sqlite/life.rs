@@ -5,14 +5,14 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tower_api_token::account::{Account, Ending, Retired, Revision};
+use tower_api_token::account::{Account, Ending, LastUse, Retired, Revision};
 use tower_api_token::store::{
     AccountStore, ChangeFeed, HeartbeatId, LastUses, PageSize, SqliteOptions, StoreErrorKind,
     TokenStore,
 };
 use tower_api_token::time::{ManualClock, Timestamp};
 use tower_api_token::token::TokenId;
-use tower_api_token::usage::{ClientLabel, TokenUsage, TokenUse};
+use tower_api_token::user::ClientLabel;
 
 use super::support::{
     Place, account, assert_sound, block_on, count, digest, poll_once, step, token, user,
@@ -23,11 +23,11 @@ async fn everything_is_there_after_opening_again() {
     let place = Place::new();
     let label = ClientLabel::new("curl/8.5.0").unwrap();
     let at = Timestamp::from_unix_millis(5_000);
-    let usage = TokenUsage::new(TokenId::from_u64(1), at, Some(label));
+    let usage = LastUse::new(TokenId::from_u64(1), at, Some(label));
     {
         let store = place.store().await;
         store.replace(step(account("alice", 1, 1))).await.unwrap();
-        store.record_usage(&[TokenUse::new(user("alice"), usage.clone())]).await.unwrap();
+        store.record_usage(&[(user("alice"), usage.clone())]).await.unwrap();
     }
     let store = place.store().await;
     let found = store.find(&digest(1)).await.unwrap().unwrap();
@@ -146,13 +146,13 @@ async fn recorded_uses_write_nothing_but_their_own_table() {
     let before = tables(&place.raw());
     let at = Timestamp::from_unix_millis;
     let uses = (0..2_500).map(|number| {
-        let usage = TokenUsage::new(TokenId::from_u64(number % 3), at(number), None);
-        TokenUse::new(user("alice"), usage)
+        let usage = LastUse::new(TokenId::from_u64(number % 3), at(number), None);
+        (user("alice"), usage)
     });
     store.record_usage(&uses.collect::<Vec<_>>()).await.unwrap();
-    let early = TokenUsage::new(TokenId::from_u64(1), at(0), None);
-    let stray = TokenUsage::new(TokenId::from_u64(1), at(9), None);
-    let late = [TokenUse::new(user("alice"), early), TokenUse::new(user("nobody"), stray)];
+    let early = LastUse::new(TokenId::from_u64(1), at(0), None);
+    let stray = LastUse::new(TokenId::from_u64(1), at(9), None);
+    let late = [(user("alice"), early), (user("nobody"), stray)];
     store.record_usage(&late).await.unwrap();
     assert_eq!(tables(&place.raw()), before);
     let usage = store.usage(&user("alice")).await.unwrap();

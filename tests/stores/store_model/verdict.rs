@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use futures_core::Stream;
 use tower_api_token::audit::AuditEntry;
-use tower_api_token::identity::UserId;
 use tower_api_token::store::{AccountStore, Feed, FeedItem, HeartbeatId, PageSize};
+use tower_api_token::user::UserId;
 
 use crate::model::{User, token_digest};
 use crate::store_model::users;

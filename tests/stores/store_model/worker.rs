@@ -5,14 +5,13 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::task::yield_now;
-use tower_api_token::account::{Account, Revision, Slot, TokenRecord};
+use tower_api_token::account::{Account, LastUse, Revision, Slot, TokenRecord};
 use tower_api_token::audit::AuditEntry;
-use tower_api_token::identity::{Actor, UserId};
 use tower_api_token::rotation::{Facts, Transition, apply};
 use tower_api_token::store::{AccountStore, Replacement, StoreErrorKind};
 use tower_api_token::time::{ManualClock, Timestamp};
 use tower_api_token::token::TokenId;
-use tower_api_token::usage::{TokenUsage, TokenUse};
+use tower_api_token::user::{Actor, UserId};
 
 use crate::model::{Act, Lifetimes, World, code_digest, name, token_digest};
 use crate::store_model::users;
@@ -117,7 +116,7 @@ impl<S: AccountStore> Worker<S> {
     async fn note_use(&mut self, user: &UserId) {
         let id = TokenId::from_u64(1 + self.below(20));
         let at = self.store.load(user).await.unwrap().now;
-        let token_use = TokenUse::new(user.clone(), TokenUsage::new(id, at, None));
+        let token_use = (user.clone(), LastUse::new(id, at, None));
         self.store.last_uses().unwrap().record_usage(&[token_use]).await.unwrap();
     }
 
@@ -238,7 +237,7 @@ impl<S: AccountStore> Worker<S> {
 }
 
 /// What the rules know when an account is loaded.
-fn world_of(account: &Account, now: Timestamp, usage: &[TokenUsage]) -> World {
+fn world_of(account: &Account, now: Timestamp, usage: &[LastUse]) -> World {
     let used = |token: Option<&TokenRecord>| {
         let usage = usage.iter().find(|usage| Some(usage.id) == token.map(|token| token.id))?;
         Some(usage.at.unix_millis())

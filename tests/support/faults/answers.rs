@@ -1,7 +1,7 @@
 //! Changes that are made, and whose makers are not told.
 
-use tower_api_token::identity::Actor;
 use tower_api_token::store::{AccountStore, PageSize};
+use tower_api_token::user::Actor;
 
 use super::Engine;
 use super::world::{World, generate, manager};

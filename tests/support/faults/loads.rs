@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tower_api_token::denial::DenialKind;
-use tower_api_token::identity::Actor;
+use tower_api_token::user::Actor;
 
 use super::Engine;
 use super::node::eventually;

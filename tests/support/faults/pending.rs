@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tower_api_token::identity::Actor;
 use tower_api_token::manage::Guard;
+use tower_api_token::user::Actor;
 
 use super::poll::Poll;
 use super::world::{World, generate, manager};

@@ -4,8 +4,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tower_api_token::identity::{Actor, UserId};
 use tower_api_token::token::Token;
+use tower_api_token::user::{Actor, UserId};
 
 use super::poll::Poll;
 use super::world::World;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tower_api_token::authenticate::Authenticator;
-use tower_api_token::identity::Actor;
+use tower_api_token::user::Actor;
 
 use super::Engine;
 use super::node::{cache, decide, eventually};

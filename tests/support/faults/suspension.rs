@@ -1,7 +1,7 @@
 //! Processes that are stopped, and go on much later.
 
 use tokio::task::block_in_place;
-use tower_api_token::identity::Actor;
+use tower_api_token::user::Actor;
 
 use super::child::ChildNode;
 use super::world::World;

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use tower_api_token::TokenManager;
-use tower_api_token::identity::{Actor, UserId};
 use tower_api_token::manage::{Confirmation, Delivery};
 use tower_api_token::method::MethodSet;
 use tower_api_token::token::{ConfirmationCode, Token, TokenId};
+use tower_api_token::user::{Actor, UserId};
 
 use super::{Engine, Node};
 

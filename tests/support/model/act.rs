@@ -1,12 +1,12 @@
 //! What a user may be asked to do, in the model's words and in the crate's.
 
 use tower_api_token::account::Slot;
-use tower_api_token::identity::UserId;
 use tower_api_token::method::MethodSet;
 use tower_api_token::rotation::{Command, NewToken, RotationError};
 use tower_api_token::token::{
     CodeDigest, ConfirmationCode, PepperVersion, StoredDigest, TokenDigest, TokenHint, TokenId,
 };
+use tower_api_token::user::UserId;
 
 /// What a user may be asked to do. Tokens are named by their id, digests and
 /// codes by numbers that nobody else has.

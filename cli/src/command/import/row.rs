@@ -6,10 +6,10 @@ use serde::Deserialize;
 use serde_json::Value;
 use tower_api_token::ValueError;
 use tower_api_token::account::Slot;
-use tower_api_token::identity::UserId;
 use tower_api_token::manage::{ImportItem, ImportedToken};
 use tower_api_token::method::MethodSet;
 use tower_api_token::token::Token;
+use tower_api_token::user::UserId;
 
 use super::Format;
 use super::csv::Fields;

@@ -2,10 +2,10 @@
 
 use tower_api_token::account::{Account, TokenRecord};
 use tower_api_token::audit::AuditEntry;
-use tower_api_token::identity::UserId;
 use tower_api_token::manage::{Guard, ManageError};
 use tower_api_token::method::MethodSet;
 use tower_api_token::token::TokenId;
+use tower_api_token::user::UserId;
 
 use super::told::ToTake;
 use crate::world::World;

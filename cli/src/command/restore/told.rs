@@ -209,9 +209,9 @@ mod tests {
     #[test]
     fn a_token_that_is_younger_than_the_line_is_not_the_one_that_ended() {
         use tower_api_token::account::{Revision, TokenRecord};
-        use tower_api_token::identity::UserId;
         use tower_api_token::time::Timestamp;
         use tower_api_token::token::{PepperVersion, StoredDigest, TokenDigest, TokenHint};
+        use tower_api_token::user::UserId;
         let made_at = |millis| {
             let digest = StoredDigest::new(TokenDigest::from_bytes([1; 32]), PepperVersion::NONE);
             let at = Timestamp::from_unix_millis(millis);

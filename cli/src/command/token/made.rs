@@ -5,11 +5,11 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 
 use serde_json::{Value, json};
-use tower_api_token::identity::UserId;
 use tower_api_token::manage::{Confirmation, Delivery};
 use tower_api_token::notify::{SmtpError, SmtpErrorKind, visible};
 use tower_api_token::time::Timestamp;
 use tower_api_token::token::{Token, TokenId};
+use tower_api_token::user::UserId;
 
 use super::CodeFile;
 use crate::failure::Failure;

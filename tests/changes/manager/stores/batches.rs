@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tower_api_token::account::Slot;
-use tower_api_token::identity::{Actor, UserId};
 use tower_api_token::manage::{Confirmation, ImportItem, ImportedToken, TokenManager};
 use tower_api_token::method::MethodSet;
 use tower_api_token::store::{AccountStore, CacheOptions, CachedStore, TokenStore};
 use tower_api_token::token::{TokenDigest, TokenScheme};
+use tower_api_token::user::{Actor, UserId};
 
 use crate::manager::stores::{self, Opened};
 use crate::manager::world::{alice, in_time, root};

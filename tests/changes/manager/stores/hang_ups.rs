@@ -14,12 +14,12 @@ use std::sync::Arc;
 use futures_util::StreamExt;
 use tower_api_token::audit::{AuditEntry, Event};
 use tower_api_token::events::Events;
-use tower_api_token::identity::UserId;
 use tower_api_token::manage::{Confirmation, TokenManager};
 use tower_api_token::rotation::Policy;
 use tower_api_token::sealing::SealingKey;
 use tower_api_token::store::{AccountStore, PageSize};
 use tower_api_token::token::TokenScheme;
+use tower_api_token::user::UserId;
 
 use self::kinds::{Kind, Prepared};
 use self::places::Place;

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use http::Request;
 use tower_api_token::TokenAuthLayer;
 use tower_api_token::account::{Account, AccountBuilder, Ending, Pending, Retired, TokenRecord};
-use tower_api_token::identity::UserId;
 use tower_api_token::method::MethodSet;
 use tower_api_token::time::Timestamp;
 use tower_api_token::token::{CodeDigest, StoredDigest, Token, TokenHint, TokenId, TokenScheme};
+use tower_api_token::user::UserId;
 
 use super::{Answers, Spy};
 use crate::generated;

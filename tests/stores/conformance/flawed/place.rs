@@ -5,11 +5,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
-use tower_api_token::account::{Account, Revision};
+use tower_api_token::account::{Account, LastUse, Revision};
 use tower_api_token::audit::AuditEntry;
 use tower_api_token::store::{Feed, FeedItem, StoreError, StoreErrorKind};
 use tower_api_token::token::{PepperCheck, PepperVersion, TokenDigest};
-use tower_api_token::usage::TokenUsage;
 
 use super::{Flaw, Flawed};
 
@@ -32,7 +31,7 @@ pub(crate) struct State {
     /// Who named a digest first.
     pub(crate) ever: HashMap<TokenDigest, String>,
     pub(crate) history: HashMap<String, Vec<AuditEntry>>,
-    pub(crate) uses: BTreeMap<(String, u64), TokenUsage>,
+    pub(crate) uses: BTreeMap<(String, u64), LastUse>,
     /// The digests of erased accounts, and what these have reached.
     pub(crate) erased: HashSet<TokenDigest>,
     pub(crate) erased_up_to: u64,

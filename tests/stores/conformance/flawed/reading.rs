@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tower_api_token::account::{Account, Revision};
 use tower_api_token::audit::AuditEntry;
-use tower_api_token::identity::UserId;
+use tower_api_token::user::UserId;
 
 use super::place::State;
 use super::{Flaw, Flawed};

@@ -2,13 +2,12 @@
 
 use std::sync::Arc;
 
-use tower_api_token::account::{Account, Place, Revision, TokenRecord};
+use tower_api_token::account::{Account, LastUse, Place, Revision, TokenRecord};
 use tower_api_token::audit::{AuditEntry, Event};
-use tower_api_token::identity::{Actor, UserId};
 use tower_api_token::method::MethodSet;
 use tower_api_token::store::{Change, FeedItem, Replacement, StoreError, StoreErrorKind};
 use tower_api_token::token::{TokenDigest, TokenId};
-use tower_api_token::usage::TokenUse;
+use tower_api_token::user::{Actor, UserId};
 
 use super::place::State;
 use super::{Flaw, Flawed};
@@ -293,8 +292,12 @@ impl Flawed {
         answers
     }
 
-    pub(crate) fn record(&self, state: &mut State, token_use: &TokenUse) -> Result<(), StoreError> {
-        let TokenUse { user, usage, .. } = token_use;
+    pub(crate) fn record(
+        &self,
+        state: &mut State,
+        token_use: &(UserId, LastUse),
+    ) -> Result<(), StoreError> {
+        let (user, usage) = token_use;
         let name = self.key(user);
         let known = state.accounts.get(&name).cloned();
         if known.is_none() && state.erased_up_to > 0 && !self.has(Flaw::LateUsesKept) {

@@ -7,11 +7,11 @@ use axum::body::Body;
 use http::Request;
 use serde_json::{Value, json};
 use tower_api_token::account::{Revision, Slot};
-use tower_api_token::identity::{Actor, UserId};
 use tower_api_token::manage::{Delivery, Guard, ImportItem, ImportedToken, TokenManager};
 use tower_api_token::method::MethodSet;
 use tower_api_token::portal::PortalUser;
 use tower_api_token::token::{ConfirmationCode, TokenId};
+use tower_api_token::user::{Actor, UserId};
 
 use crate::manager::world::root;
 

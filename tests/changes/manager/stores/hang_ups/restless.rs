@@ -5,15 +5,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tower_api_token::account::{Account, Revision};
+use tower_api_token::account::{Account, LastUse, Revision};
 use tower_api_token::audit::AuditEntry;
-use tower_api_token::identity::UserId;
 use tower_api_token::store::{
     AccountStore, ChangeFeed, Erasure, LastUses, Loaded, Page, PageSize, Replacement, StoreError,
     TokenStore,
 };
 use tower_api_token::token::{PepperCheck, PepperChecks, PepperVersion, TokenDigest, TokenPrefix};
-use tower_api_token::usage::{TokenUsage, TokenUse};
+use tower_api_token::user::UserId;
 
 /// A number that looks like any other (SplitMix64).
 pub(super) fn random(seed: u64) -> u64 {
@@ -133,11 +132,11 @@ impl AccountStore for Restless {
 
 #[async_trait]
 impl LastUses for Restless {
-    async fn record_usage(&self, batch: &[TokenUse]) -> Result<(), StoreError> {
+    async fn record_usage(&self, batch: &[(UserId, LastUse)]) -> Result<(), StoreError> {
         self.inner.last_uses().unwrap().record_usage(batch).await
     }
 
-    async fn usage(&self, user: &UserId) -> Result<Vec<TokenUsage>, StoreError> {
+    async fn usage(&self, user: &UserId) -> Result<Vec<LastUse>, StoreError> {
         tokio::task::yield_now().await;
         self.inner.last_uses().unwrap().usage(user).await
     }

@@ -1,0 +1,76 @@
+//! Who an authenticated request comes from.
+
+use std::any::Any;
+
+use crate::account::{Extension, Slot};
+use crate::method::MethodSet;
+use crate::token::TokenId;
+use crate::user::UserId;
+
+/// Who an authenticated request comes from, and with which token.
+///
+/// The layer puts it into the request's extensions. It is a copy: later changes
+/// of the account do not show in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    user: UserId,
+    methods: MethodSet,
+    token: TokenId,
+    slot: Slot,
+    extension: Extension,
+}
+
+impl Identity {
+    pub(crate) const fn new(
+        user: UserId,
+        methods: MethodSet,
+        token: TokenId,
+        slot: Slot,
+        extension: Extension,
+    ) -> Self {
+        Self { user, methods, token, slot, extension }
+    }
+
+    /// The user whom the token identifies.
+    #[must_use]
+    pub const fn user(&self) -> &UserId {
+        &self.user
+    }
+
+    /// The slot that the presented token is in.
+    #[must_use]
+    pub const fn slot(&self) -> Slot {
+        self.slot
+    }
+
+    /// The public name of the presented token.
+    #[must_use]
+    pub const fn token_id(&self) -> TokenId {
+        self.token
+    }
+
+    /// The methods granted to the user, this request's among them.
+    #[must_use]
+    pub const fn methods(&self) -> &MethodSet {
+        &self.methods
+    }
+
+    /// The value that the host's own store has put beside the account, if there is
+    /// one of that type; see
+    /// [`AccountBuilder::extension`](crate::account::AccountBuilder::extension).
+    #[must_use]
+    pub fn extension<T: Any>(&self) -> Option<&T> {
+        self.extension.get()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_identity_is_a_plain_value() {
+        fn plain<T: Clone + Send + Sync + Unpin + 'static>() {}
+        plain::<Identity>();
+    }
+}
