@@ -4,6 +4,28 @@
 //! [`AccountErased`] is no [`Event`], since an account that was erased has no
 //! history.
 //!
+//! # In the log
+//!
+//! Log records go through [`tracing`] with the target `tower_api_token`. None of them
+//! holds a token, a code, a digest or a header's value.
+//!
+//! | level | message | when |
+//! |---|---|---|
+//! | `INFO` | the event's [name](Event::name) | an account has changed |
+//! | `INFO` | `account_erased` | an account was erased; the user is not named |
+//! | `WARN` | `retired_token_used`, `confirmation_not_sent` | as [`Event`] says |
+//! | `WARN` | `notice not sent` | a change is committed, but the user could not be told |
+//! | `WARN` | `outcome unknown` | a store could not tell whether it has made a change, and it is not there half a minute later |
+//! | `WARN` | `store unavailable` | a request was answered 503, last uses could not be written, or a feed broke |
+//! | `WARN` | `cache bypassed` | a cache stopped to be trusted; every request asks the store |
+//! | `INFO` | `cache trusted` | a cache is trusted, at the start and again |
+//! | `ERROR` | `store unusable` | the same, of a store that is not set up or refuses: somebody has to look |
+//! | `ERROR` | `unreadable record` | a request was answered 500 |
+//! | `WARN` | `tokens in use are not recognised: …` | a manager has started over a store with tokens that are refused |
+//! | `ERROR` | `sealer failed` | a request was answered 503, since a token could not be sealed or opened |
+//! | `ERROR` | `another node has another pepper of this version` | the key of one of them is wrong |
+//! | `DEBUG` | `denied` | a request was denied; `reason` tells what the answer does not, such as that the token has expired |
+//!
 //! # In a store of the host's own
 //!
 //! With the feature `serde` an [`Event`] and an [`AuditEntry`] are written to and
@@ -30,6 +52,7 @@
 //! history, and neither are changes, except one whose outcome is in doubt.
 
 use std::fmt;
+use std::sync::Arc;
 
 use crate::account::{Revision, Slot};
 use crate::method::MethodSet;
@@ -327,4 +350,65 @@ impl AccountErased {
         };
         Self { at, actor }
     }
+}
+
+/// Takes audit entries to where a host collects them.
+///
+/// It is called by the manager after a change is committed, and when last uses
+/// are flushed; never by a request. One that blocks holds up that call of the
+/// manager or that flush, and no authentication. A lost entry of a change is
+/// not lost for good: the store has kept it in the change's own transaction.
+/// One that panics has lost that entry; an error in the log says so.
+///
+/// ```
+/// use tower_api_token::audit::{AuditEntry, EventSink};
+///
+/// struct Print;
+///
+/// impl EventSink for Print {
+///     fn record(&self, entry: &AuditEntry) {
+///         println!("{} {} {}", entry.at, entry.user, entry.event.name());
+///     }
+/// }
+/// ```
+pub trait EventSink: Send + Sync + 'static {
+    /// Takes one entry.
+    fn record(&self, entry: &AuditEntry);
+
+    /// Takes word that an account was erased, which no store keeps. It names no
+    /// user. By default it is ignored.
+    fn account_erased(&self, erased: &AccountErased) {
+        let _ = erased;
+    }
+}
+
+/// The sink that is shared.
+impl<S: EventSink + ?Sized> EventSink for Arc<S> {
+    fn record(&self, entry: &AuditEntry) {
+        (**self).record(entry);
+    }
+
+    fn account_erased(&self, erased: &AccountErased) {
+        (**self).account_erased(erased);
+    }
+}
+
+/// The sink, where there is one.
+impl<S: EventSink> EventSink for Option<S> {
+    fn record(&self, entry: &AuditEntry) {
+        if let Some(sink) = self {
+            sink.record(entry);
+        }
+    }
+
+    fn account_erased(&self, erased: &AccountErased) {
+        if let Some(sink) = self {
+            sink.account_erased(erased);
+        }
+    }
+}
+
+/// No sink.
+impl EventSink for () {
+    fn record(&self, _: &AuditEntry) {}
 }

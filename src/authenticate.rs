@@ -19,8 +19,8 @@ pub use self::settings::Authenticator;
 use crate::account::{Account, Slot, TokenRecord};
 use crate::credentials::{Carrier, KeptOverrides, Overrides};
 use crate::denial::{Denial, DenialKind, Reason, RequestFault};
-use crate::events::{denied, passed};
 use crate::method::MethodSet;
+use crate::telemetry::{denied, passed};
 use crate::token::{TokenDigest, TokenForm, is_b64token};
 
 /// Whether a request may pass. A denial is boxed, since few requests have one.

@@ -12,7 +12,7 @@
 //!
 //! An outage never looks like a bad token, so that nobody rotates good ones.
 //! Why a token is not valid no answer tells: the debug log does (see
-//! [`events`](crate::events)).
+//! [`audit`](crate::audit)).
 
 pub(crate) mod grpc;
 mod reason;

@@ -13,7 +13,7 @@
 //! | [`ConfigError`], [`ValueError`] | what cannot be configured so, and what is not the value that it would be |
 //! | [`credentials`], [`token`] | where a token may stand, and what it looks like |
 //! | `portal` | the pages on which users and administrators do it (feature `portal`) |
-//! | [`usage`], [`events`], [`notify`] | last uses, audit, messages to users |
+//! | [`usage`], [`audit`], [`notify`] | last uses, what has happened, messages to users |
 //! | [`sealing`] | tokens that can be shown again |
 //! | [`authenticate`] | the decision without the layer |
 #![forbid(unsafe_code)]
@@ -22,16 +22,15 @@
 pub mod account;
 pub mod audit;
 pub mod authenticate;
+#[cfg(feature = "axum")]
+pub mod axum;
 pub mod credentials;
 pub mod denial;
 #[cfg(feature = "serde")]
 mod encoding;
 mod error;
-pub mod events;
 #[cfg(feature = "ext-authz")]
 pub mod ext_authz;
-#[cfg(feature = "axum")]
-pub mod extract;
 #[cfg(feature = "forward-auth")]
 pub mod forward_auth;
 pub mod manage;
@@ -43,6 +42,7 @@ pub mod portal;
 pub mod rotation;
 pub mod sealing;
 pub mod store;
+mod telemetry;
 pub mod time;
 pub mod token;
 mod tokens;
@@ -54,4 +54,6 @@ pub use self::authenticate::Identity;
 pub use self::error::{ConfigError, ValueError};
 pub use self::manage::TokenManager;
 pub use self::middleware::TokenAuthLayer;
+#[cfg(feature = "metrics")]
+pub use self::telemetry::metrics;
 pub use self::tokens::{Tokens, TokensBuilder};

@@ -144,12 +144,12 @@ pub use self::reveal::RevealError;
 use self::tasks::Tasks;
 pub use self::view::{AccountSummary, AccountView, PendingView, TokenView};
 use crate::audit::AuditEntry;
-use crate::events::Events;
 use crate::method::MethodSet;
 use crate::notify::Notifier;
 use crate::rotation::{Command, Policy};
 use crate::sealing::Sealer;
 use crate::store::{AccountStore, StoreError};
+use crate::telemetry::Events;
 use crate::token::{ConfirmationCode, RandomSource, TokenId, TokenScheme};
 use crate::usage::UsageRecorder;
 use crate::user::{Actor, UserId};
@@ -175,9 +175,10 @@ use crate::user::{Actor, UserId};
 ///
 /// # What follows a change
 ///
-/// Once a change is committed its audit entries go to [`Events`], and the
-/// confirmation code and notices to the [`Notifier`]. The store has kept the
-/// entries in the change's own transaction before.
+/// Once a change is committed its audit entries go to the log and to an
+/// [`EventSink`](crate::audit::EventSink), and the confirmation code and notices
+/// to the [`Notifier`]. The store has kept the entries in the change's own
+/// transaction before.
 ///
 /// With the feature `tokio`, and called on a runtime, a change and what follows
 /// it are a task of their own, which goes on when the caller hangs up. So a

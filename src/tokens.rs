@@ -14,16 +14,16 @@ use tokio::task::JoinHandle;
 #[cfg(feature = "tokio")]
 use tokio::time::sleep;
 
+use crate::audit::EventSink;
 use crate::authenticate::Authenticator;
-use crate::events::Events;
-#[cfg(feature = "tokio")]
-use crate::events::{dropped_unclosed, store_failed};
 use crate::manage::{Confirmation, StartError, TokenManager, TokenManagerBuilder};
 use crate::middleware::TokenAuthLayer;
 use crate::notify::Notifier;
 use crate::rotation::Policy;
 use crate::sealing::Sealer;
 use crate::store::{AccountStore, StoreError};
+#[cfg(feature = "tokio")]
+use crate::telemetry::dropped_unclosed;
 use crate::time::{Clock, SystemClock};
 use crate::token::TokenScheme;
 use crate::usage::UsageRecorder;
@@ -92,7 +92,7 @@ impl Tokens {
             store,
             scheme: TokenScheme::default(),
             policy: Policy::default(),
-            events: Events::default(),
+            events: None,
             clock: Arc::new(SystemClock),
         }
     }
@@ -196,7 +196,7 @@ async fn write_last_uses(usage: UsageRecorder, interval: Duration, stopped: ones
         }
     };
     if let Err(error) = usage.run(interval, end).await {
-        store_failed(&error);
+        error.log();
     }
 }
 
@@ -222,7 +222,7 @@ pub struct TokensBuilder {
     store: Arc<dyn AccountStore>,
     scheme: TokenScheme,
     policy: Policy,
-    events: Events,
+    events: Option<Arc<dyn EventSink>>,
     clock: Arc<dyn Clock>,
 }
 
@@ -257,8 +257,8 @@ impl TokensBuilder {
 
     /// Where audit entries go, besides the store and the log; a later one takes the
     /// place of an earlier one. Default: nowhere else.
-    pub fn events(mut self, events: Events) -> Self {
-        self.events = events;
+    pub fn events(mut self, sink: impl EventSink) -> Self {
+        self.events = Some(Arc::new(sink));
         self
     }
 

@@ -8,15 +8,15 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
 use serde_json::Value;
-use tower_api_token::audit::{AccountErased, AuditEntry};
-use tower_api_token::events::{EventSink, Events};
+use tower_api_token::audit::{AccountErased, AuditEntry, EventSink};
 
 use crate::command::event;
 use crate::settings::{Settings, SettingsError};
 
 /// Appends a line for each entry. The file is opened for each, so that another
 /// one is made where it was moved or removed.
-struct AuditFile(PathBuf);
+#[derive(Clone)]
+pub(crate) struct AuditFile(PathBuf);
 
 impl AuditFile {
     fn append(&self, value: &Value) {
@@ -68,9 +68,9 @@ impl EventSink for AuditFile {
     }
 }
 
-/// Where the audit entries of this process go.
-pub(crate) fn events(settings: &Settings) -> Result<Events, SettingsError> {
-    let Some(path) = &settings.audit.file else { return Ok(Events::default()) };
+/// Where the audit entries of this process go, besides the store and the log.
+pub(crate) fn events(settings: &Settings) -> Result<Option<AuditFile>, SettingsError> {
+    let Some(path) = &settings.audit.file else { return Ok(None) };
     open(path).map_err(|error| SettingsError::bad("audit.file", error))?;
-    Ok(Events::to(AuditFile(path.clone())))
+    Ok(Some(AuditFile(path.clone())))
 }

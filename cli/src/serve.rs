@@ -28,7 +28,6 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 use tower_api_token::ConfigError;
-use tower_api_token::events::Events;
 use tower_api_token::manage::Confirmation;
 use tower_api_token::store::{AccountStore, CachedStore, StoreError, WithMetrics};
 use tower_api_token::time::SystemClock;
@@ -42,7 +41,7 @@ use self::progress::Limits;
 use self::reload::Reloads;
 use self::stop::{Signals, Stop};
 use self::tasks::Tasks;
-use crate::audit_file;
+use crate::audit_file::{self, AuditFile};
 use crate::failure::Failure;
 use crate::settings::{ListenAddress, Settings, Time};
 use crate::store::{Opened, SERVER_PATIENCE};
@@ -131,7 +130,7 @@ async fn manager(
     store: &Arc<dyn AccountStore>,
     scheme: &TokenScheme,
     usage: &UsageRecorder,
-    events: Events,
+    events: Option<AuditFile>,
     reloads: &mut Reloads,
 ) -> Result<TokenManager, Failure> {
     let manager = TokenManager::builder(Arc::clone(store)).scheme(scheme.clone());

@@ -3,7 +3,6 @@
 use super::Authenticator;
 use crate::account::{Account, Place};
 use crate::denial::{Denial, DenialKind, Reason, RequestFault};
-use crate::events::store_failed;
 use crate::store::{StoreError, StoreErrorKind};
 use crate::token::TokenDigest;
 
@@ -61,7 +60,7 @@ pub(super) fn not_granted(method: Option<&str>) -> Box<Denial> {
 /// What a store's failure is to the client; none is an approval, and none looks
 /// like a bad token.
 pub(super) fn failed(error: &StoreError) -> DenialKind {
-    store_failed(error);
+    error.log();
     match error.kind() {
         StoreErrorKind::Corrupt => DenialKind::StoreCorrupt,
         StoreErrorKind::Conflict

@@ -19,7 +19,7 @@ use super::verdict::{CheckCodec, Verdict};
 use super::{ExtAuthz, Settings};
 use crate::authenticate::Step;
 use crate::denial::{Denial, RequestFault};
-use crate::events::denied;
+use crate::telemetry::denied;
 
 /// How large a check may be: twice what Envoy can be set to let through as
 /// headers.

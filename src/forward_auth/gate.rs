@@ -12,7 +12,7 @@ use super::IdentityHeaders;
 use crate::authenticate::Identity;
 use crate::authenticate::{Authenticator, Decision};
 use crate::denial::{Denial, DenialKind, Realm, Reason, Renderer, keep_the_head};
-use crate::events;
+use crate::telemetry;
 
 /// Whom the gateway may let through, as headers: the user and the slot of the
 /// token, or that it is a preflight, which has no user.
@@ -70,8 +70,8 @@ impl Gate {
             let admission = self.admission(pass.identity.as_ref())?;
             Ok((admission, pass.slot()))
         });
-        let admitted = admitted.inspect(|(_, slot)| events::passed(*slot));
-        admitted.map(|(admission, _)| admission).inspect_err(events::denied)
+        let admitted = admitted.inspect(|(_, slot)| telemetry::passed(*slot));
+        admitted.map(|(admission, _)| admission).inspect_err(telemetry::denied)
     }
 
     fn admission(&self, identity: Option<&Identity>) -> Result<Admission, Denial> {

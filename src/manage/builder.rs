@@ -6,11 +6,12 @@ use std::sync::Arc;
 use super::tasks::Tasks;
 use super::{Confirmation, Inner, TokenManager, peppers};
 use crate::ConfigError;
-use crate::events::Events;
+use crate::audit::EventSink;
 use crate::notify::Notifier;
 use crate::rotation::Policy;
 use crate::sealing::Sealer;
 use crate::store::{AccountStore, StoreError};
+use crate::telemetry::Events;
 use crate::token::{PepperVersion, RandomSource, SystemRandom, TokenScheme};
 use crate::usage::UsageRecorder;
 
@@ -82,8 +83,8 @@ impl TokenManagerBuilder {
 
     /// Where audit entries go, besides the store and the log; a later one takes the
     /// place of an earlier one. Default: nowhere else.
-    pub fn events(mut self, events: Events) -> Self {
-        self.0.events = events;
+    pub fn events(mut self, sink: impl EventSink) -> Self {
+        self.0.events = Events::to(sink);
         self
     }
 

@@ -22,7 +22,7 @@ impl TokenManager {
     /// above those of the erased one, so no form, code or id of before ever
     /// meets the new account.
     ///
-    /// [`Events`](crate::events::Events) are told of it as an
+    /// The log and the [`EventSink`](crate::audit::EventSink) are told of it by an
     /// [`AccountErased`], which names no user. The user gets no notice: the
     /// host, which knows their address, may write to them. What logs, audit
     /// files, backups and mailboxes hold of before is not touched.

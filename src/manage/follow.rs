@@ -12,9 +12,9 @@ use super::claims::Claim;
 use super::outcome::Delivery;
 use crate::account::{Account, Revision};
 use crate::audit::{AccountErased, AuditEntry, Event};
-use crate::events;
 use crate::notify::{ConfirmationMessage, Notice, Notifier, NotifyError};
 use crate::store::{Erasure, Replacement};
+use crate::telemetry;
 use crate::token::ConfirmationCode;
 use crate::user::{Actor, ClientLabel, UserId};
 
@@ -137,7 +137,7 @@ impl Inner {
         let AuditEntry { user, event, actor, at, .. } = entry.clone();
         let notice = Notice::new(user, event, actor, at);
         if let Err(error) = unless_it_panics(async { notifier.notice(&notice).await }).await {
-            events::notice_not_sent(entry, &error);
+            telemetry::notice_not_sent(entry, &error);
         }
     }
 }
@@ -151,7 +151,7 @@ async fn unless_it_panics(
     poll_fn(|context| {
         let polled = catch_unwind(AssertUnwindSafe(|| call.as_mut().poll(context)));
         polled.unwrap_or_else(|_| {
-            events::host_panicked("notifier");
+            telemetry::host_panicked("notifier");
             Poll::Ready(Err(NotifyError::new("the notifier has panicked")))
         })
     })

@@ -2,8 +2,8 @@
 //! and whether the scheme recognises what tokens there are.
 
 use super::StartError;
-use crate::events;
 use crate::store::{AccountStore, StoreError};
+use crate::telemetry;
 use crate::token::{Pepper, PepperVersion, TokenScheme};
 use crate::usage::UnverifiedPepper;
 
@@ -54,7 +54,7 @@ pub(super) async fn tell_of_unrecognised(
     }
     for (prefix, tokens) in store.prefixes().await? {
         if !scheme.recognises(prefix.as_ref()) {
-            events::tokens_unrecognised(prefix.as_ref(), tokens);
+            telemetry::tokens_unrecognised(prefix.as_ref(), tokens);
         }
     }
     Ok(())

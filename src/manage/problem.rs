@@ -10,9 +10,9 @@ use http::{HeaderValue, Response, StatusCode};
 
 use super::ManageError;
 use super::import::ImportError;
-use crate::events;
 use crate::rotation::RotationError;
 use crate::store::{StoreError, StoreErrorKind};
+use crate::telemetry;
 
 /// A problem document (RFC 9457): a status, and why a request was not done.
 ///
@@ -187,7 +187,7 @@ impl From<ManageError> for Problem {
             ManageError::Store(error) => error.into(),
             ManageError::NoNotifier => Self::NO_NOTIFIER,
             ManageError::Sealer(error) => {
-                events::sealer_failed(&error);
+                telemetry::sealer_failed(&error);
                 Self::UNAVAILABLE
             }
             ManageError::Random(_) | ManageError::RepeatedToken | ManageError::Contended => {
@@ -234,7 +234,7 @@ impl From<ImportError> for Problem {
 
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
-        events::store_failed(&error);
+        error.log();
         match error.kind() {
             StoreErrorKind::Corrupt => Self::UNREADABLE_RECORD,
             StoreErrorKind::Unsupported => Self::UNSUPPORTED.because(format!(

@@ -15,9 +15,9 @@ use tracing::instrument::WithSubscriber;
 use super::Inner;
 use super::follow::{Erasing, Follows};
 use crate::audit::AuditEntry;
-use crate::events;
 use crate::notify::ConfirmationMessage;
 use crate::store::{LateWrite, NotBegun, PageSize, StoreError, StoreErrorKind};
+use crate::telemetry;
 
 /// The pauses between two looks for a change whose outcome is unknown.
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
@@ -249,7 +249,7 @@ impl Inner {
 
 fn outcome_unknown(follows: &Follows) {
     match follows {
-        Follows::Change { entries, .. } => entries.iter().for_each(events::outcome_unknown),
-        Follows::Erasure(erasing) => events::erasure_unknown(&erasing.erased),
+        Follows::Change { entries, .. } => entries.iter().for_each(telemetry::outcome_unknown),
+        Follows::Erasure(erasing) => telemetry::erasure_unknown(&erasing.erased),
     }
 }

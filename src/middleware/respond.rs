@@ -13,7 +13,7 @@ use crate::account::Slot;
 use crate::authenticate::{Pass, as_sent};
 use crate::credentials::Sources;
 use crate::denial::{Denial, Realm, Renderer, is_grpc, keep_the_head, render_grpc};
-use crate::events;
+use crate::telemetry;
 
 /// Tells the owner of a request that it still uses the old token.
 const SLOT: HeaderName = HeaderName::from_static("api-token-slot");
@@ -52,7 +52,7 @@ impl Responder {
         request: &mut Parts,
         sources: &Sources,
     ) -> Response<Bytes> {
-        events::denied(&denial);
+        telemetry::denied(&denial);
         let own = self.on_denied.as_ref().and_then(|(render, statuses)| {
             let response = as_sent(request, |request| render(&denial, request));
             let approval = !matches!(response.status().as_u16(), 300..=599);

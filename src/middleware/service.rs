@@ -16,7 +16,7 @@ use super::{ResponseBody, TokenAuthLayer};
 use crate::authenticate::Identity;
 use crate::authenticate::{Authenticator, Decision, Step, as_sent};
 use crate::denial::{Denial, DenialKind, Reason};
-use crate::events::passed;
+use crate::telemetry::passed;
 
 /// A service whose requests must carry an API token; made by
 /// [`TokenAuthLayer`].

@@ -3,6 +3,8 @@
 use std::error::Error;
 use std::fmt;
 
+use crate::telemetry;
+
 /// What kind of failure it was: one for each thing that a person would do about
 /// it.
 ///
@@ -39,6 +41,20 @@ pub enum StoreErrorKind {
 }
 
 impl StoreErrorKind {
+    /// The kind as a label of measurements has it.
+    #[cfg(feature = "metrics")]
+    pub(super) const fn label(self) -> &'static str {
+        match self {
+            Self::Conflict => "conflict",
+            Self::Corrupt => "corrupt",
+            Self::Unavailable => "unavailable",
+            Self::NotSetUp => "not_set_up",
+            Self::NewerSchema => "newer_schema",
+            Self::Refused => "refused",
+            Self::Unsupported => "unsupported",
+        }
+    }
+
     /// Whether a write that failed so may have happened all the same.
     pub(crate) const fn may_have_written(self) -> bool {
         matches!(self, Self::Unavailable | Self::Refused)
@@ -83,6 +99,21 @@ impl StoreError {
     #[must_use]
     pub const fn kind(&self) -> StoreErrorKind {
         self.kind
+    }
+
+    /// Tells the log, where nobody else does: a request has waited for the store,
+    /// last uses could not be written, or a feed broke.
+    pub(crate) fn log(&self) {
+        match self.kind {
+            StoreErrorKind::Corrupt => telemetry::unreadable_record(self),
+            StoreErrorKind::Conflict | StoreErrorKind::Unavailable => {
+                telemetry::store_unavailable(self);
+            }
+            StoreErrorKind::NotSetUp
+            | StoreErrorKind::NewerSchema
+            | StoreErrorKind::Refused
+            | StoreErrorKind::Unsupported => telemetry::store_unusable(self),
+        }
     }
 }
 

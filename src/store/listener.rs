@@ -125,7 +125,7 @@ impl Drop for Listener {
 async fn keep_listening<L: Listen>(listen: Arc<L>, hub: Arc<FeedHub>, mut session: L::Session) {
     loop {
         let error = L::listen(session).await;
-        crate::events::store_failed(&error);
+        error.log();
         hub.send(&FeedItem::Lost);
         session = listen_again(&*listen, &hub).await;
         hub.send(&FeedItem::Lost);
@@ -138,7 +138,7 @@ async fn listen_again<L: Listen>(listen: &L, hub: &Arc<FeedHub>) -> L::Session {
         sleep(pause).await;
         match listen.open(Arc::clone(hub)).await {
             Ok(session) => return session,
-            Err(error) => crate::events::store_failed(&error),
+            Err(error) => error.log(),
         }
         pause = LONGEST_PAUSE.min(pause * 2);
     }

@@ -13,12 +13,12 @@ use super::{
 };
 use crate::account::{Account, LastUse, Revision};
 use crate::audit::AuditEntry;
-use crate::events::{store_answered, store_measured};
+use crate::telemetry::{store_answered, store_measured};
 use crate::token::{PepperCheck, PepperChecks, PepperVersion, TokenDigest, TokenPrefix};
 use crate::user::UserId;
 
 /// Measures how long each call of a store takes, and counts those that fail, as
-/// [`events::metrics`](crate::events::metrics) says.
+/// [`metrics`](crate::metrics) says.
 ///
 /// Put it around a `WithTimeout`, so that a call which takes too long counts as
 /// failed, and behind a `CachedStore`, so that what is measured is the store. A
@@ -38,7 +38,7 @@ impl<S> WithMetrics<S> {
     /// Measures `store`.
     #[must_use]
     pub fn new(store: S) -> Self {
-        store_measured();
+        store_measured(&FAILURES);
         Self { inner: store }
     }
 
@@ -49,13 +49,28 @@ impl<S> WithMetrics<S> {
     }
 }
 
+/// Every kind of failure, so that its count is there before the first.
+const FAILURES: [&str; 7] = [
+    StoreErrorKind::Conflict.label(),
+    StoreErrorKind::Corrupt.label(),
+    StoreErrorKind::Unavailable.label(),
+    StoreErrorKind::NotSetUp.label(),
+    StoreErrorKind::NewerSchema.label(),
+    StoreErrorKind::Refused.label(),
+    StoreErrorKind::Unsupported.label(),
+];
+
 async fn measured<T>(
     operation: &'static str,
     work: impl Future<Output = Result<T, StoreError>> + Send,
 ) -> Result<T, StoreError> {
     let begun = Instant::now();
     let outcome = work.await;
-    store_answered(operation, begun.elapsed(), outcome.as_ref().err().map(StoreError::kind));
+    store_answered(
+        operation,
+        begun.elapsed(),
+        outcome.as_ref().err().map(|error| error.kind().label()),
+    );
     outcome
 }
 

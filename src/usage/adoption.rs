@@ -1,8 +1,8 @@
 //! Peppers whose check value a store does not keep yet.
 
 use crate::account::LastUse;
-use crate::events;
 use crate::store::{AccountStore, StoreError};
+use crate::telemetry;
 use crate::time::Timestamp;
 use crate::token::{PepperCheck, PepperVersion};
 use crate::user::UserId;
@@ -40,7 +40,7 @@ pub(super) async fn adopt(
         let Some(place) = unverified.iter().position(made_under) else { continue };
         let UnverifiedPepper { version, check, .. } = unverified.swap_remove(place);
         if store.keep_pepper_check(version, check).await? != check {
-            events::pepper_differs(version);
+            telemetry::pepper_differs(version);
         }
     }
     Ok(unverified)

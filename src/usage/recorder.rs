@@ -11,9 +11,9 @@ use std::time::Duration;
 
 use super::adoption::{self, UnverifiedPepper};
 use crate::account::{Account, LastUse, Revision, TokenRecord};
-use crate::audit::{AuditEntry, Event};
-use crate::events::{Events, flushed, interval_ended, store_failed, uses_never_written};
+use crate::audit::{AuditEntry, Event, EventSink};
 use crate::store::{AccountStore, StoreError};
+use crate::telemetry::{Events, flushed, interval_ended, uses_never_written};
 use crate::time::{Clock, SystemClock, Timestamp};
 use crate::token::TokenId;
 use crate::user::{Actor, UserId};
@@ -170,14 +170,14 @@ impl UsageRecorder {
     /// Collects for `store`, by the system's clock; events go to the log alone.
     #[must_use]
     pub fn new(store: impl AccountStore) -> Self {
-        Self::with(store, SystemClock, Events::default())
+        Self::with(store, SystemClock, ())
     }
 
-    /// Collects for `store`. `clock` tells when a token was used, and `events`
-    /// is where [`Event::RetiredTokenUsed`] goes.
+    /// Collects for `store`. `clock` tells when a token was used, and `sink` is
+    /// where [`Event::RetiredTokenUsed`] goes besides the log: `()` for nowhere.
     #[must_use]
-    pub fn with(store: impl AccountStore, clock: impl Clock, events: Events) -> Self {
-        let (store, clock) = (Box::new(store), Box::new(clock));
+    pub fn with(store: impl AccountStore, clock: impl Clock, sink: impl EventSink) -> Self {
+        let (store, clock, events) = (Box::new(store), Box::new(clock), Events::to(sink));
         let (noted, unverified) = (Mutex::default(), Mutex::default());
         let shared = Shared { store, clock, events, noted, unverified };
         let interval = Interval(AtomicU32::new(Interval::fresh()));
@@ -294,7 +294,7 @@ impl UsageRecorder {
         }
         match adoption::adopt(&*self.shared.store, unverified, accepted).await {
             Ok(left) => *self.unverified() = left,
-            Err(error) => store_failed(&error),
+            Err(error) => error.log(),
         }
     }
 

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use super::UsageRecorder;
-use crate::events::store_failed;
 use crate::store::StoreError;
 
 const SHORTEST: Duration = Duration::from_millis(1);
@@ -57,7 +56,7 @@ impl UsageRecorder {
                 return self.flush().await;
             }
             if let Err(error) = self.flush().await {
-                store_failed(&error);
+                error.log();
             }
         }
     }

@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use metrics::LocalRecorderGuard;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
-use tower_api_token::events::metrics::{describe, report};
+use tower_api_token::metrics::{describe, report};
 
 /// A recorder of this test's own. Requests count for the whole process, so only
 /// one test at a time has one.

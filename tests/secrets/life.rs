@@ -4,8 +4,7 @@
 use std::sync::{Arc, Mutex};
 
 use tower_api_token::account::{Account, Slot};
-use tower_api_token::audit::AuditEntry;
-use tower_api_token::events::{EventSink, Events};
+use tower_api_token::audit::{AuditEntry, EventSink};
 use tower_api_token::manage::{
     Confirmation, Delivery, GeneratedPrimary, Guard, ImportedToken, IssuedToken, ManageError,
     ResentConfirmation, TokenManager,
@@ -59,7 +58,7 @@ impl Life {
         let clock = Arc::new(ManualClock::default());
         let store = Arc::new(MemoryStore::with_clock(Arc::clone(&clock)));
         let heard = Heard::default();
-        let events = Events::to(heard.clone());
+        let events = heard.clone();
         let usage = UsageRecorder::with(Arc::clone(&store), Arc::clone(&clock), events.clone());
         let manager = manager(&store, &usage, events, &heard).await;
         let (root, alice) = (Actor::administrator("root").unwrap(), UserId::new("alice").unwrap());
@@ -130,7 +129,7 @@ impl Life {
 async fn manager(
     store: &Arc<MemoryStore>,
     usage: &UsageRecorder,
-    events: Events,
+    events: Heard,
     heard: &Heard,
 ) -> TokenManager {
     let messages = Arc::clone(&heard.messages);

@@ -11,7 +11,7 @@ use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body::Body as _;
 use http_body_util::Full;
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
-use tower_api_token::events::metrics as measure;
+use tower_api_token::metrics as measure;
 use tower_api_token::store::AccountStore;
 use tower_api_token::user::UserId;
 

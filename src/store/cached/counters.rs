@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::stripes::Stripes;
+use crate::telemetry::{cache_changed, cache_looked_up, cache_stands};
 
 /// What a cache has done since it was started, and how it stands.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -83,5 +84,32 @@ impl Count {
 
     fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Measures one cache, from its start to its end.
+#[derive(Default)]
+pub(super) struct CacheMeter {
+    told: CacheStatistics,
+}
+
+impl CacheMeter {
+    /// Tells what has happened since this was called last.
+    pub(super) fn report(&mut self, now: CacheStatistics) {
+        cache_looked_up("hit", now.hits - self.told.hits);
+        cache_looked_up("negative_hit", now.negative_hits - self.told.negative_hits);
+        cache_looked_up("miss", now.misses - self.told.misses);
+        cache_looked_up("joined", now.joined - self.told.joined);
+        cache_looked_up("refused", now.refused - self.told.refused);
+        cache_changed(now.invalidations - self.told.invalidations, now.losses - self.told.losses);
+        cache_stands(now.entries, now.trusted, now.lag);
+        self.told = now;
+    }
+}
+
+impl Drop for CacheMeter {
+    /// A cache that is gone is not trusted.
+    fn drop(&mut self) {
+        cache_stands(0, false, None);
     }
 }

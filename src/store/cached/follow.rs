@@ -7,10 +7,11 @@ use std::time::Duration;
 use futures_core::Stream;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
+use super::counters::CacheMeter;
 use super::shared::Shared;
-use crate::events::{CacheMeter, cache_trust_changed, store_failed};
 use crate::store::error::supported;
 use crate::store::{AccountStore, Feed, FeedItem, StoreError, StoreErrorKind, TokenStore};
+use crate::telemetry::cache_trust_changed;
 
 const OPENING: &str = "opening the feed of changes";
 const SENDING: &str = "sending a heartbeat";
@@ -36,7 +37,7 @@ pub(super) async fn follow<S: AccountStore>(shared: Arc<Shared<S>>) {
                 }
                 shared.lose();
             }
-            Err(error) => store_failed(&error),
+            Err(error) => error.log(),
         }
         sleep(pause).await;
         pause = (pause * 2).min(LONGEST_PAUSE);
@@ -87,7 +88,7 @@ pub(super) async fn send_heartbeats<S: AccountStore>(shared: Arc<Shared<S>>) {
         if let Err(error) = &sent
             && healthy
         {
-            store_failed(error);
+            error.log();
         }
         healthy = sent.is_ok();
         let waited = timeout(shared.term / HEARTBEATS, shared.hurry.notified()).await;
@@ -95,7 +96,7 @@ pub(super) async fn send_heartbeats<S: AccountStore>(shared: Arc<Shared<S>>) {
         if std::mem::replace(&mut trusted, shared.entries.is_trusted()) != trusted {
             cache_trust_changed(trusted);
         }
-        meter.report(|| shared.statistics());
+        meter.report(shared.statistics());
     }
 }
 
@@ -104,7 +105,7 @@ pub(super) async fn report<S: TokenStore>(shared: Arc<Shared<S>>) {
     let mut meter = CacheMeter::default();
     loop {
         sleep(shared.term / HEARTBEATS).await;
-        meter.report(|| shared.statistics());
+        meter.report(shared.statistics());
     }
 }
 

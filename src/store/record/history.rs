@@ -94,7 +94,7 @@ mod tests {
             assert_eq!(json["event"], event.name());
             assert_eq!(decode_event(&text).unwrap(), event);
             #[cfg(feature = "metrics")]
-            assert!(crate::events::metrics::EVENT_NAMES.contains(&event.name()), "{text}");
+            assert!(crate::telemetry::metrics::EVENT_NAMES.contains(&event.name()), "{text}");
         }
     }
 

@@ -138,7 +138,7 @@ async fn a_first_use_does_not_wait_for_the_batch_of_a_flush() {
 async fn where_uses_were_left_out_the_guard_takes_every_token_for_used() {
     let clock = Arc::new(ManualClock::new(Timestamp::from_unix_millis(1_767_225_600_000)));
     let store = Arc::new(MemoryStore::with_clock(Arc::clone(&clock)));
-    let usage = UsageRecorder::with(Arc::clone(&store), Arc::clone(&clock), Events::default());
+    let usage = UsageRecorder::with(Arc::clone(&store), Arc::clone(&clock), ());
     let manager = TokenManager::builder(store).usage(usage.clone());
     let manager = manager.confirmation(Confirmation::ByCaller).build().await.unwrap();
     let (owner, alice) = (&Actor::User, user("alice"));

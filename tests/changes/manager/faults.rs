@@ -3,9 +3,8 @@
 use std::sync::mpsc;
 
 use tower_api_token::account::Slot;
-use tower_api_token::audit::{AuditEntry, Event};
+use tower_api_token::audit::{AuditEntry, Event, EventSink};
 use tower_api_token::denial::DenialKind;
-use tower_api_token::events::{EventSink, Events};
 use tower_api_token::manage::{ImportedToken, ManageError};
 use tower_api_token::method::MethodSet;
 use tower_api_token::rotation::RotationError;
@@ -189,7 +188,7 @@ async fn log_016_a_blocked_sink_holds_up_no_authentication(world: World) {
     }
     let old = world.active().await;
     let (release, blocked) = mpsc::channel();
-    let events = Events::to(Blocked(std::sync::Mutex::new(blocked)));
+    let events = Blocked(std::sync::Mutex::new(blocked));
     let world = world.again(TokenScheme::default(), |builder| builder.events(events)).await;
     let manager = world.manager.clone();
     let generating =

@@ -32,7 +32,7 @@ async fn behind_a_timeout(world: &World) -> TokenManager {
     let manager = TokenManager::builder(store)
         .scheme(world.scheme.clone())
         .notifier(Postman(Arc::clone(&world.post)))
-        .events(tower_api_token::events::Events::to(Recorder(Arc::clone(&world.log))));
+        .events(Recorder(Arc::clone(&world.log)));
     manager.build().await.unwrap()
 }
 

@@ -5,8 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use tower_api_token::account::Slot;
-use tower_api_token::audit::AuditEntry;
-use tower_api_token::events::{EventSink, Events};
+use tower_api_token::audit::{AuditEntry, EventSink};
 use tower_api_token::manage::{Delivery, ImportItem, ImportedToken, TokenManager};
 use tower_api_token::method::MethodSet;
 use tower_api_token::notify::{ConfirmationMessage, Notice, Notifier, NotifyError};
@@ -56,7 +55,7 @@ on_every_store!(
 
 async fn a_sink_that_panics_holds_up_no_notice(world: World) {
     let sink = Panicking::default();
-    let events = Events::to(sink.clone());
+    let events = sink.clone();
     let world = world.again(TokenScheme::default(), |builder| builder.events(events)).await;
     world.active().await;
     world.generate().await;
@@ -80,7 +79,7 @@ async fn a_notifier_that_panics_fails_to_send(world: World) {
 
 async fn a_panic_for_one_user_of_a_batch_holds_up_no_other(world: World) {
     let sink = Panicking::default();
-    let events = Events::to(sink.clone());
+    let events = sink.clone();
     let scheme = TokenScheme::default().accept_foreign_tokens(true);
     let world = world.again(scheme, |builder| builder.events(events)).await;
     let items = [alice(), bob()].map(|user| {

@@ -8,10 +8,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use tower_api_token::account::{Account, Slot};
-use tower_api_token::audit::{AccountErased, AuditEntry, Event};
+use tower_api_token::audit::{AccountErased, AuditEntry, Event, EventSink};
 use tower_api_token::authenticate::Authenticator;
 use tower_api_token::denial::DenialKind;
-use tower_api_token::events::{EventSink, Events};
 use tower_api_token::manage::{GeneratedPrimary, IssuedToken, TokenManager, TokenManagerBuilder};
 use tower_api_token::method::MethodSet;
 use tower_api_token::notify::{ConfirmationMessage, Notice, Notifier, NotifyError};
@@ -93,11 +92,11 @@ impl World {
     ) -> Self {
         let store = Arc::new(Faulty::new(store));
         let (post, log) = (Arc::new(Post::default()), Arc::new(Log::default()));
-        let usage = UsageRecorder::with(Arc::clone(&store), Arc::clone(&clock), Events::default());
+        let usage = UsageRecorder::with(Arc::clone(&store), Arc::clone(&clock), ());
         let builder = TokenManager::builder(Arc::clone(&store))
             .scheme(scheme.clone())
             .notifier(Postman(Arc::clone(&post)))
-            .events(Events::to(Recorder(Arc::clone(&log))))
+            .events(Recorder(Arc::clone(&log)))
             .usage(usage.clone());
         let manager = configure(builder).build().await.unwrap();
         Self { store, clock, scheme, manager, post, log, usage, directory: None }

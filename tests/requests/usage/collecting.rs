@@ -48,7 +48,7 @@ fn clones_collect_together() {
 fn two_recorders_on_one_store_do_not_steal_marks() {
     let world = World::new();
     let clock = ManualClock::new(at(7));
-    let other = UsageRecorder::with(Arc::clone(&world.store), clock, Default::default());
+    let other = UsageRecorder::with(Arc::clone(&world.store), clock, ());
     let by_other = TokenAuthLayer::new(Arc::clone(&world.store)).usage(other.clone());
     for _ in 0..3 {
         send(&world.layer(), get(&world.primary));

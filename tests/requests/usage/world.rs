@@ -7,8 +7,7 @@ use http::{Request, Response};
 use tower::{Layer, ServiceExt, service_fn};
 use tower_api_token::TokenAuthLayer;
 use tower_api_token::account::{Account, Ending, LastUse, Retired, TokenRecord};
-use tower_api_token::audit::AuditEntry;
-use tower_api_token::events::{EventSink, Events};
+use tower_api_token::audit::{AuditEntry, EventSink};
 use tower_api_token::method::MethodSet;
 use tower_api_token::time::{ManualClock, Timestamp};
 use tower_api_token::token::{StoredDigest, Token, TokenHint, TokenId, TokenScheme};
@@ -35,7 +34,7 @@ impl World {
         let store = Store::of(alice(&primary, &backup, &retired));
         let clock = Arc::new(ManualClock::new(at(1)));
         let entries = Entries::default();
-        let events = Events::to(entries.clone());
+        let events = entries.clone();
         let usage = UsageRecorder::with(Arc::clone(&store), Arc::clone(&clock), events);
         Self { primary, backup, retired, store, clock, usage, entries }
     }

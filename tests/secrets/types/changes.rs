@@ -4,7 +4,6 @@ use tower_api_token::ConfigError;
 use tower_api_token::Tokens;
 use tower_api_token::account::Slot;
 use tower_api_token::audit::Event;
-use tower_api_token::events::Events;
 use tower_api_token::manage::{
     Confirmation, Guard, ImportError, ImportItem, ImportedToken, ManageError, StartError,
     TokenManager,
@@ -87,7 +86,6 @@ async fn messages(life: &Life, list: &mut List) {
     list.add("ConfigError", &ConfigError::LinkQuery);
     mail(life, base, list).await;
     list.add("DirectoryNotifier", &DirectoryNotifier::new(directory.path()));
-    list.add("Events", &Events::default());
     list.add("UsageRecorder", &life.usage);
 }
 

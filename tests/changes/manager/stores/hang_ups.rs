@@ -13,7 +13,6 @@ use std::sync::Arc;
 
 use futures_util::StreamExt;
 use tower_api_token::audit::{AuditEntry, Event};
-use tower_api_token::events::Events;
 use tower_api_token::manage::{Confirmation, TokenManager};
 use tower_api_token::rotation::Policy;
 use tower_api_token::sealing::SealingKey;
@@ -95,7 +94,7 @@ impl World {
             .scheme(foreign())
             .policy(policy)
             .notifier(Postman(Arc::clone(&post)))
-            .events(Events::to(Recorder(Arc::clone(&log))))
+            .events(Recorder(Arc::clone(&log)))
             .sealer(key());
         let (quiet, manager) = (quiet.build().await.unwrap(), manager.build().await.unwrap());
         Self { place, store, quiet, manager, post, log }

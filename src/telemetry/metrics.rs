@@ -56,7 +56,7 @@
 //! one process add to the same counters, and a gauge shows whichever told last.
 //!
 //! ```
-//! use tower_api_token::events::metrics::{describe, report};
+//! use tower_api_token::metrics::{describe, report};
 //!
 //! // Once the host's recorder is installed:
 //! describe();
@@ -64,20 +64,19 @@
 //! report();
 //! ```
 
-#[cfg(feature = "cache")]
-mod cache;
 mod decisions;
-mod store;
 
+use std::sync::OnceLock;
+use std::time::Duration;
+
+#[cfg(feature = "cache")]
+use metrics::gauge;
 use metrics::{
     Counter, Unit, counter, describe_counter, describe_gauge, describe_histogram, histogram,
 };
 
-#[cfg(feature = "cache")]
-pub(crate) use self::cache::CacheMeter;
 pub(super) use self::decisions::denied;
 pub(crate) use self::decisions::passed;
-pub(crate) use self::store::{store_answered, store_measured};
 use crate::audit::AccountErased;
 
 const DECISIONS: &str = "tower_api_token_decisions_total";
@@ -113,10 +112,32 @@ pub(crate) const EVENT_NAMES: [&str; 16] = [
     AccountErased::NAME,
 ];
 
+/// The methods of a store, by which its calls are told apart.
+const OPERATIONS: [&str; 15] = [
+    "find",
+    "load",
+    "replace",
+    "replace_many",
+    "list",
+    "record_usage",
+    "usage",
+    "history",
+    "changes",
+    "heartbeat",
+    "pepper_versions",
+    "prefixes",
+    "pepper_checks",
+    "keep_pepper_check",
+    "erase",
+];
+
+/// The kinds of a store's failures, if a store is measured in this process.
+static STORE_FAILURES: OnceLock<&[&str]> = OnceLock::new();
+
 /// Hands to the recorder what requests have counted since this was called last.
 pub fn report() {
     decisions::report();
-    store::show();
+    show_store_errors();
     EVENT_NAMES.into_iter().for_each(|name| events(name).increment(0));
     counter!(FLUSH_ERRORS).increment(0);
 }
@@ -160,4 +181,57 @@ pub(crate) fn flushed(tokens: usize, written: bool) {
 /// An interval has ended after which counts are handed on.
 pub(crate) fn interval_ended() {
     report();
+}
+
+/// Calls of a store are measured from now on, whose failures are of these kinds.
+pub(crate) fn store_measured(kinds: &'static [&'static str]) {
+    STORE_FAILURES.get_or_init(|| kinds);
+    show_store_errors();
+}
+
+/// Shows every count of failures, also those that have not risen.
+fn show_store_errors() {
+    for kind in STORE_FAILURES.get().copied().unwrap_or_default() {
+        OPERATIONS.into_iter().for_each(|operation| store_failures(operation, kind).increment(0));
+    }
+}
+
+/// A store has answered, with a failure of that kind or without one.
+pub(crate) fn store_answered(
+    operation: &'static str,
+    took: Duration,
+    failure: Option<&'static str>,
+) {
+    histogram!(STORE_SECONDS, "operation" => operation).record(took.as_secs_f64());
+    if let Some(kind) = failure {
+        store_failures(operation, kind).increment(1);
+    }
+}
+
+fn store_failures(operation: &'static str, kind: &'static str) -> Counter {
+    counter!(STORE_ERRORS, "operation" => operation, "kind" => kind)
+}
+
+/// A cache has answered so many more look-ups so.
+#[cfg(feature = "cache")]
+pub(crate) fn cache_looked_up(answer: &'static str, rise: u64) {
+    counter!(CACHE_LOOK_UPS, "answer" => answer).increment(rise);
+}
+
+/// A cache has heard of so many more changes, and may have lost some so many more
+/// times.
+#[cfg(feature = "cache")]
+pub(crate) fn cache_changed(invalidations: u64, losses: u64) {
+    counter!(CACHE_INVALIDATIONS).increment(invalidations);
+    counter!(CACHE_LOSSES).increment(losses);
+}
+
+/// How a cache stands.
+#[cfg(feature = "cache")]
+pub(crate) fn cache_stands(entries: u64, trusted: bool, lag: Option<Duration>) {
+    gauge!(CACHE_ENTRIES).set(entries as f64);
+    gauge!(CACHE_TRUSTED).set(f64::from(u8::from(trusted)));
+    if let Some(lag) = lag {
+        gauge!(CACHE_FEED_LAG).set(lag.as_secs_f64());
+    }
 }

@@ -1,39 +1,96 @@
-//! Log records beside those of audit events.
+//! Audit events, to the log and to a sink of the host's, and the log's other
+//! records.
 
 use std::error::Error;
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
-use super::{TARGET, meter};
-#[cfg(feature = "tokio")]
-use crate::audit::AccountErased;
-use crate::audit::AuditEntry;
+use super::meter;
+use crate::audit::{AccountErased, AuditEntry, Event, EventSink};
 use crate::denial::Denial;
-use crate::notify::NotifyError;
-use crate::sealing::SealerError;
-use crate::store::{StoreError, StoreErrorKind};
-use crate::token::{PepperVersion, TokenPrefix};
+use crate::token::{PepperVersion, TokenId, TokenPrefix};
 
-/// A store failed while a request waited for it, last uses were written, or
-/// changes were listened for.
-pub(crate) fn store_failed(error: &StoreError) {
-    let source = error.source().map(tracing::field::display);
-    match error.kind() {
-        StoreErrorKind::Corrupt => {
-            tracing::error!(target: TARGET, %error, source, "unreadable record");
+/// The target of every log record of this crate.
+const TARGET: &str = "tower_api_token";
+
+/// Where audit events go: always to the log, and to the host's sink if there is
+/// one.
+#[derive(Clone, Default)]
+pub(crate) struct Events {
+    sink: Option<Arc<dyn EventSink>>,
+}
+
+impl Events {
+    /// Events that go to `sink`, too.
+    pub(crate) fn to(sink: impl EventSink) -> Self {
+        Self { sink: Some(Arc::new(sink)) }
+    }
+
+    /// An audit entry: a change that is committed, or a notable use.
+    pub(crate) fn audit(&self, entry: &AuditEntry) {
+        let (name, user) = (entry.event.name(), entry.user.as_str());
+        let (revision, actor) = (entry.revision.as_u64(), &entry.actor);
+        match &entry.event {
+            Event::RetiredTokenUsed { id, count } => {
+                tracing::warn!(target: TARGET, user, token = id.as_u64(), count, "{name}");
+            }
+            Event::ConfirmationNotSent { id } => {
+                tracing::warn!(target: TARGET, user, token = id.as_u64(), "{name}");
+            }
+            event => {
+                let token = event.token().map(TokenId::as_u64);
+                tracing::info!(target: TARGET, user, token, revision, %actor, "{name}");
+            }
         }
-        StoreErrorKind::Conflict | StoreErrorKind::Unavailable => {
-            tracing::warn!(target: TARGET, %error, source, "store unavailable");
-        }
-        StoreErrorKind::NotSetUp
-        | StoreErrorKind::NewerSchema
-        | StoreErrorKind::Refused
-        | StoreErrorKind::Unsupported => {
-            tracing::error!(target: TARGET, %error, source, "store unusable");
+        meter::happened(name);
+        self.to_sink(|sink| sink.record(entry));
+    }
+
+    /// An account was erased.
+    pub(crate) fn account_erased(&self, erased: &AccountErased) {
+        let (name, AccountErased { at, actor }) = (AccountErased::NAME, erased);
+        tracing::info!(target: TARGET, %at, %actor, "{name}");
+        meter::happened(name);
+        self.to_sink(|sink| sink.account_erased(erased));
+    }
+
+    /// A panic of the sink holds up nothing else that is to be told. Its message is
+    /// left out, since it may quote anything.
+    fn to_sink(&self, record: impl FnOnce(&dyn EventSink)) {
+        let Some(sink) = &self.sink else { return };
+        if catch_unwind(AssertUnwindSafe(|| record(&**sink))).is_err() {
+            host_panicked("event sink");
         }
     }
 }
 
+impl fmt::Debug for Events {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Events").field("sink", &self.sink.is_some()).finish()
+    }
+}
+
+/// What a store keeps cannot be read.
+pub(crate) fn unreadable_record(error: &dyn Error) {
+    let source = error.source().map(tracing::field::display);
+    tracing::error!(target: TARGET, %error, source, "unreadable record");
+}
+
+/// A store cannot answer for the time being.
+pub(crate) fn store_unavailable(error: &dyn Error) {
+    let source = error.source().map(tracing::field::display);
+    tracing::warn!(target: TARGET, %error, source, "store unavailable");
+}
+
+/// A store does not answer until somebody has looked at it.
+pub(crate) fn store_unusable(error: &dyn Error) {
+    let source = error.source().map(tracing::field::display);
+    tracing::error!(target: TARGET, %error, source, "store unusable");
+}
+
 /// A token could not be sealed or opened, and a request was answered so.
-pub(crate) fn sealer_failed(error: &SealerError) {
+pub(crate) fn sealer_failed(error: &dyn Error) {
     let source = error.source().map(tracing::field::display);
     tracing::error!(target: TARGET, %error, source, "sealer failed");
 }
@@ -86,7 +143,7 @@ pub(crate) fn pepper_differs(version: PepperVersion) {
 }
 
 /// A notice of that change could not be sent.
-pub(crate) fn notice_not_sent(entry: &AuditEntry, error: &NotifyError) {
+pub(crate) fn notice_not_sent(entry: &AuditEntry, error: &dyn Error) {
     let (user, event) = (entry.user.as_str(), entry.event.name());
     // A notice holds no secret, so its error cannot repeat one.
     let source = error.source().map(tracing::field::display);

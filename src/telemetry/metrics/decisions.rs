@@ -61,7 +61,7 @@ pub(crate) fn passed(slot: Option<Slot>) {
 }
 
 /// A request was denied.
-pub(in crate::events) fn denied(kind: DenialKind) {
+pub(in crate::telemetry) fn denied(kind: DenialKind) {
     let place = match kind {
         DenialKind::MissingCredential => 0,
         DenialKind::InvalidRequest(_) => 1,

@@ -15,12 +15,10 @@ pub(crate) const fn flushed(_: usize, _: bool) {}
 pub(crate) const fn interval_ended() {}
 
 #[cfg(feature = "cache")]
-#[derive(Default)]
-pub(crate) struct CacheMeter {
-    _none: (),
-}
+pub(crate) const fn cache_looked_up(_: &'static str, _: u64) {}
 
 #[cfg(feature = "cache")]
-impl CacheMeter {
-    pub(crate) fn report(&mut self, _: impl FnOnce() -> crate::store::CacheStatistics) {}
-}
+pub(crate) const fn cache_changed(_: u64, _: u64) {}
+
+#[cfg(feature = "cache")]
+pub(crate) const fn cache_stands(_: u64, _: bool, _: Option<std::time::Duration>) {}

@@ -1,0 +1,29 @@
+//! The only place that emits: audit events, log records and (with the feature
+//! `metrics`) measurements. What the log says is listed in
+//! [`audit`](crate::audit), what is measured in `metrics`.
+//!
+//! No log record holds a token, a code, a digest or a header's value.
+
+mod log;
+#[cfg(feature = "metrics")]
+pub mod metrics;
+#[cfg(not(feature = "metrics"))]
+mod unmeasured;
+
+#[cfg(feature = "cache")]
+pub(crate) use self::log::cache_trust_changed;
+pub(crate) use self::log::{
+    Events, denied, host_panicked, notice_not_sent, pepper_differs, sealer_failed,
+    store_unavailable, store_unusable, tokens_unrecognised, unreadable_record, uses_never_written,
+};
+#[cfg(feature = "tokio")]
+pub(crate) use self::log::{dropped_unclosed, erasure_unknown, outcome_unknown};
+#[cfg(feature = "cache")]
+pub(crate) use self::meter::{cache_changed, cache_looked_up, cache_stands};
+pub(crate) use self::meter::{flushed, interval_ended, passed};
+#[cfg(feature = "metrics")]
+use self::metrics as meter;
+#[cfg(feature = "metrics")]
+pub(crate) use self::metrics::{store_answered, store_measured};
+#[cfg(not(feature = "metrics"))]
+use self::unmeasured as meter;
