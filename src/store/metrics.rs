@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use super::error::supported;
 use super::{
     AccountStore, ChangeFeed, Erasure, Feed, HeartbeatId, LastUses, Loaded, Page, PageSize,
-    Replacement, StoreError, TokenStore,
+    Replacement, StoreError, StoreErrorKind, TokenStore,
 };
 use crate::account::{Account, LastUse, Revision};
 use crate::audit::AuditEntry;

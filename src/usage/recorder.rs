@@ -16,7 +16,7 @@ use crate::store::{AccountStore, StoreError};
 use crate::telemetry::{Events, flushed, interval_ended, uses_never_written};
 use crate::time::{Clock, SystemClock, Timestamp};
 use crate::token::TokenId;
-use crate::user::{Actor, UserId};
+use crate::user::{Actor, ClientLabel, UserId};
 
 /// How many tokens' uses wait to be taken by a flush at most, and how many to be
 /// written. Of further ones it is only known that there were some.

@@ -29,7 +29,7 @@ pub async fn an_erased_account_is_gone_with_all_that_was_kept_of_it<H: Harness>(
     subject.has(&bob).await;
     if keeps_uses {
         subject.rule.same(&subject.usage(alice.user()).await, &vec![], "the uses");
-        let of_bob = vec![used("bob", 50).usage];
+        let of_bob = vec![used("bob", 50).1];
         subject.rule.same(&subject.usage(bob.user()).await, &of_bob, "uses of bob");
     }
     subject.rule.same(&subject.revisions(bob.user()).await, &vec![1], "the history of bob");
@@ -131,7 +131,7 @@ pub async fn a_use_recorded_after_an_erasure_leaves_nothing<H: Harness>(harness:
     erase(&subject, &alice).await;
     record(&subject, &[used("alice", 1), used("bob", 2)]).await;
     subject.rule.same(&subject.usage(alice.user()).await, &vec![], "uses of the erased user");
-    subject.rule.same(&subject.usage(bob.user()).await, &vec![used("bob", 2).usage], "uses of bob");
+    subject.rule.same(&subject.usage(bob.user()).await, &vec![used("bob", 2).1], "uses of bob");
 }
 
 impl Account {

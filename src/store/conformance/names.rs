@@ -128,8 +128,7 @@ pub async fn every_name_has_a_history_and_uses_of_its_own<H: Harness>(harness: &
     };
     let batch: Vec<_> = accounts.iter().map(used).collect();
     subject.rule.answered(subject.uses().record_usage(&batch).await, "recording uses");
-    for token_use in &batch {
-        let (user, usage) = (&token_use.user, &token_use.usage);
+    for (user, usage) in &batch {
         subject.rule.same(&subject.usage(user).await, &vec![usage.clone()], user);
         let history = subject.history(user).await;
         let own = |entry: &crate::audit::AuditEntry| entry.user == *user;

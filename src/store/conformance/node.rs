@@ -135,7 +135,7 @@ pub async fn uses_of_every_node_come_together<H: Nodes>(harness: &H) {
         node.rule.answered(node.uses().record_usage(&uses).await, "recording uses");
     }
     for node in [&one, &other] {
-        let expected = vec![used(3, 5).usage, used(4, 9).usage];
+        let expected = vec![used(3, 5).1, used(4, 9).1];
         node.rule.same(&node.usage(&user("alice")).await, &expected, "the uses");
     }
 }

@@ -130,7 +130,7 @@ async fn record<S: AccountStore>(subject: &Subject<S>, batch: &[(UserId, LastUse
 
 /// Holds that these, in the order of their ids, are the uses of their user.
 async fn kept<S: AccountStore>(subject: &Subject<S>, expected: &[&(UserId, LastUse)]) {
-    let user = &expected[0].user;
-    let expected = expected.iter().map(|token_use| token_use.usage.clone()).collect();
+    let (user, _) = expected[0];
+    let expected = expected.iter().map(|(_, usage)| usage.clone()).collect();
     subject.rule.same(&subject.usage(user).await, &expected, format_args!("uses of {user:?}"));
 }

@@ -111,7 +111,7 @@ fn the_client_is_the_first_product_of_its_user_agent_or_what_the_host_says() {
         request.headers_mut().insert("user-agent", agent);
         send(layer, request);
         world.flush();
-        let client = world.store.take_batch().remove(0).usage.client;
+        let client = world.store.take_batch().remove(0).1.client;
         client.map(|client| client.as_str().to_owned())
     };
     let world = World::new();

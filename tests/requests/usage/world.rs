@@ -106,8 +106,8 @@ pub(crate) fn send(layer: &TokenAuthLayer, request: Request<String>) -> u16 {
 
 /// Token and second of each use, sorted.
 pub(crate) fn uses(batch: &[(UserId, LastUse)]) -> Vec<(u64, u64)> {
-    assert!(batch.iter().all(|token_use| token_use.user.as_str() == "alice"));
-    let of = |it: &(UserId, LastUse)| (it.usage.id.as_u64(), it.usage.at.unix_millis() / 1_000);
+    assert!(batch.iter().all(|(user, _)| user.as_str() == "alice"));
+    let of = |(_, last): &(UserId, LastUse)| (last.id.as_u64(), last.at.unix_millis() / 1_000);
     let mut uses: Vec<_> = batch.iter().map(of).collect();
     uses.sort_unstable();
     uses

@@ -193,7 +193,7 @@ async fn recording_uses_never_touches_an_account() {
     store.replace(change(account("alice", 2, 1))).await.unwrap();
     blocker.release().await;
     let usage = store.usage(&user("alice")).await.unwrap();
-    assert_eq!(usage, [used(9).usage]);
+    assert_eq!(usage, [used(9).1]);
 }
 
 /// All excess requests are answered 503, and all is well again afterwards.

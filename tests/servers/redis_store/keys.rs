@@ -54,7 +54,7 @@ async fn store_030_names_with_wildcards_are_exact_and_no_key_is_searched_for() {
         assert_eq!(*loaded, account(name, 1, number));
         let history = store.history(&user(name), None, PageSize::MAX).await.unwrap().items;
         assert_eq!(history.len(), 1, "{name}");
-        assert_eq!(store.usage(&user(name)).await.unwrap(), [used(name, number).usage]);
+        assert_eq!(store.usage(&user(name)).await.unwrap(), [used(name, number).1]);
     }
     assert!(store.find(&digest(1)).await.unwrap().is_none());
     let listed = store.list(None, PageSize::MAX).await.unwrap().items;
