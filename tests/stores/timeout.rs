@@ -104,7 +104,7 @@ async fn a_change_that_runs_out_goes_on_to_its_end() {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     assert_eq!((world.revision("alice").await, world.revision("bob").await), (Some(2), Some(1)));
-    assert_eq!(world.memory.usage(&user("alice")).await.unwrap(), [token_use().usage]);
+    assert_eq!(world.memory.usage(&user("alice")).await.unwrap(), [token_use().1]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -11,7 +11,7 @@ use tower_api_token::audit::{AccountErased, Event};
 use tower_api_token::rotation::{Command, Facts, NewToken, Policy, RotationError, apply};
 use tower_api_token::time::{ManualClock, SystemClock, Timestamp};
 use tower_api_token::token::{Pepper, PepperChecks, SealedToken, TokenPrefix, TokenScheme};
-use tower_api_token::user::{Actor, ClientLabel, UserId};
+use tower_api_token::user::{Actor, ClientLabel};
 
 use super::List;
 use crate::life::Life;
