@@ -5,30 +5,47 @@
 //! policy and stands in [`rotation`](crate::rotation).
 
 mod builder;
-mod extension;
-mod mark;
-mod pending;
-mod retired;
-mod revision;
-mod slot;
 mod token;
 
 use std::any::Any;
+use std::fmt;
 
 use subtle::ConstantTimeEq;
 
 pub use self::builder::AccountBuilder;
-pub(crate) use self::extension::Extension;
-pub(crate) use self::mark::UseMark;
-pub use self::pending::{Confirmed, Pending};
-pub use self::retired::{Ending, Retired};
-pub use self::revision::Revision;
-pub use self::slot::Slot;
-pub use self::token::{LastUse, TokenRecord};
+pub(crate) use self::builder::Extension;
+pub use self::token::{Confirmed, Ending, LastUse, Pending, Retired, TokenRecord};
 use crate::method::MethodSet;
 use crate::time::Timestamp;
 use crate::token::{PepperVersion, StoredDigest, TokenDigest, TokenId, TokenPrefix};
 use crate::user::UserId;
+
+/// Which of an account's two live tokens. Both give the same access.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[expect(clippy::exhaustive_enums, reason = "an account has these two slots by design")]
+pub enum Slot {
+    /// The token to use.
+    Primary,
+    /// The former primary, until the user deletes it.
+    Backup,
+}
+
+impl Slot {
+    /// `primary` or `backup`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Primary => "primary",
+            Self::Backup => "backup",
+        }
+    }
+}
+
+impl fmt::Display for Slot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
 
 /// Where in an account a digest stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +57,37 @@ pub enum Place {
     Pending,
     /// At its end; named by its id.
     Retired(TokenId),
+}
+
+/// A counter that every change of an account raises and nothing resets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Revision(u64);
+
+impl Revision {
+    /// The revision of an account that no store has yet.
+    pub const ABSENT: Self = Self(0);
+
+    /// Takes a revision back from where a store has kept it.
+    #[must_use]
+    pub const fn from_u64(number: u64) -> Self {
+        Self(number)
+    }
+
+    /// The revision as a number.
+    #[must_use]
+    pub const fn as_u64(self) -> u64 {
+        self.0
+    }
+
+    pub(crate) const fn next(self) -> Self {
+        Self(self.0 + 1)
+    }
+}
+
+impl fmt::Display for Revision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
 }
 
 /// One user's record.

@@ -4,17 +4,15 @@
 //! the method overrides, and marks every credential as sensitive, so that no
 //! later `Debug` of the headers shows it.
 
-mod basic;
 pub(crate) mod overrides;
 mod source;
 
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-pub(crate) use self::basic::BasicCredential;
 pub(crate) use self::overrides::{KeptOverrides, Overrides};
 pub use self::source::CredentialSource;
-use self::source::token;
+use self::source::{BasicCredential, token};
 use crate::method::is_http_token;
 
 /// What is wrong with a request that is answered 400.

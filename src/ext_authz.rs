@@ -26,9 +26,7 @@
 //! complete configuration is `examples/gateways/envoy-grpc`. Above all
 //! `failure_mode_allow` must stay off.
 
-mod body;
 mod message;
-mod request;
 mod service;
 mod verdict;
 
@@ -41,7 +39,7 @@ use crate::ConfigError;
 use crate::authenticate::Authenticator;
 use crate::denial::Realm;
 use crate::forward_auth::IdentityHeaders;
-use crate::forward_auth::gate::Gate;
+use crate::forward_auth::gateway::Gate;
 use crate::store::TokenStore;
 
 /// Answers Envoy whether a request may pass. See [the module](self).

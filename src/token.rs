@@ -8,24 +8,19 @@
 mod code;
 mod digest;
 mod form;
-mod pepper_check;
-mod random;
+mod pepper;
 mod scheme;
-mod sealed;
 
 use std::fmt;
 
 use zeroize::Zeroizing;
 
 pub use self::code::{CodeDigest, ConfirmationCode};
-pub use self::digest::{Pepper, PepperVersion, StoredDigest, TokenDigest};
-pub(crate) use self::form::TokenForm;
-pub use self::form::TokenPrefix;
-pub use self::pepper_check::{PepperCheck, PepperChecks};
-pub use self::random::RandomSource;
-pub(crate) use self::random::SystemRandom;
+pub use self::digest::{StoredDigest, TokenDigest};
+pub use self::form::{RandomSource, TokenPrefix};
+pub(crate) use self::form::{SystemRandom, TokenForm};
+pub use self::pepper::{Pepper, PepperCheck, PepperChecks, PepperVersion};
 pub use self::scheme::TokenScheme;
-pub use self::sealed::SealedToken;
 use crate::error::{ValueError, limit};
 
 /// The greatest length of a token in bytes, generated or imported.
@@ -226,6 +221,42 @@ impl TokenHint {
 impl fmt::Display for TokenHint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+/// A token as a [`Sealer`](crate::sealing::Sealer) has encrypted it. What the
+/// bytes mean is known to that alone; a store keeps them as they are.
+///
+/// They are of no use without its key. `Debug` does not show them.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SealedToken(Box<Bytes>);
+
+/// Behind a pointer of one word: millions of records stand in memory, and few
+/// hosts keep tokens sealed.
+#[derive(Clone, PartialEq, Eq)]
+struct Bytes(Box<[u8]>);
+
+impl SealedToken {
+    /// The most bytes that a manager keeps of a token: an account has three of them
+    /// in one record.
+    pub const MAX_LENGTH: usize = 1024;
+
+    /// Takes a sealed token back from where a store has kept it.
+    #[must_use]
+    pub fn from_bytes(bytes: impl Into<Box<[u8]>>) -> Self {
+        Self(Box::new(Bytes(bytes.into())))
+    }
+
+    /// The bytes that a store keeps.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8] {
+        &self.0.0
+    }
+}
+
+impl fmt::Debug for SealedToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SealedToken(..)")
     }
 }
 

@@ -1,8 +1,11 @@
-//! One token, as its account keeps it, and its last use.
+//! What an account keeps of its tokens: of those in use, of one that waits for its
+//! confirmation, and of those at their end.
 
-use super::UseMark;
+use std::fmt;
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use crate::time::Timestamp;
-use crate::token::{SealedToken, StoredDigest, TokenHint, TokenId};
+use crate::token::{CodeDigest, SealedToken, StoredDigest, TokenHint, TokenId};
 use crate::user::ClientLabel;
 
 /// What an account keeps of one token.
@@ -59,6 +62,52 @@ impl TokenRecord {
     }
 }
 
+/// The interval in which a token's use was last noted; 0 for none.
+///
+/// It stands in the record itself, where the request that has just found the
+/// record reads it at no cost: one relaxed load, and a store once an interval.
+/// It is no part of the account's state: a copy starts unmarked, and all marks
+/// are equal.
+pub(crate) struct UseMark(AtomicU32);
+
+impl UseMark {
+    pub(crate) const fn new() -> Self {
+        Self(AtomicU32::new(0))
+    }
+
+    /// Marks the token as used in `interval`; `true` if it was not yet.
+    #[inline]
+    pub(crate) fn set(&self, interval: u32) -> bool {
+        // Two threads may both see it clear and both note the use: they are
+        // coalesced where they are noted.
+        let clear = self.0.load(Ordering::Relaxed) != interval;
+        if clear {
+            self.0.store(interval, Ordering::Relaxed);
+        }
+        clear
+    }
+}
+
+impl Clone for UseMark {
+    fn clone(&self) -> Self {
+        Self::new()
+    }
+}
+
+impl PartialEq for UseMark {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for UseMark {}
+
+impl fmt::Debug for UseMark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("UseMark")
+    }
+}
+
 /// When, and by which client, a token was last used, as far as is known.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -77,5 +126,118 @@ impl LastUse {
     #[must_use]
     pub const fn new(id: TokenId, at: Timestamp, client: Option<ClientLabel>) -> Self {
         Self { id, at, client }
+    }
+}
+
+/// A generated primary that is not active yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Pending {
+    /// The token that waits; refused until it is confirmed.
+    pub token: TokenRecord,
+    /// Until when it can be confirmed at all, with whichever code.
+    pub expires_at: Timestamp,
+    /// The digest of the one code that activates it.
+    pub code: CodeDigest,
+    /// When that code was made: what its lifetime and the pause before the
+    /// next one count from.
+    pub code_made_at: Timestamp,
+    /// From when on that code is dead.
+    pub code_expires_at: Timestamp,
+    /// The backup whose end the caller has agreed to.
+    pub replacing_backup: Option<TokenId>,
+}
+
+impl Pending {
+    /// `token` can be confirmed until `expires_at`, with a code of this digest
+    /// that was made at `code_made_at` and is dead from `code_expires_at` on;
+    /// no backup is to be replaced.
+    #[must_use]
+    pub const fn new(
+        token: TokenRecord,
+        expires_at: Timestamp,
+        code: CodeDigest,
+        code_made_at: Timestamp,
+        code_expires_at: Timestamp,
+    ) -> Self {
+        Self { token, expires_at, code, code_made_at, code_expires_at, replacing_backup: None }
+    }
+
+    /// Whether its time has run out at `now`, so that no code can activate it.
+    #[must_use]
+    pub fn is_expired(&self, now: Timestamp) -> bool {
+        self.expires_at <= now
+    }
+}
+
+/// The last confirmation that took effect, so that the same link opened again
+/// is recognised.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Confirmed {
+    /// The token that it activated.
+    pub id: TokenId,
+    /// The digest of its code.
+    pub code: CodeDigest,
+}
+
+impl Confirmed {
+    /// The code activated the token `id`.
+    #[must_use]
+    pub const fn new(id: TokenId, code: CodeDigest) -> Self {
+        Self { id, code }
+    }
+}
+
+/// How a token came to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Ending {
+    /// A pending token gave way to one generated later.
+    Superseded,
+    /// A pending token was cancelled.
+    Cancelled,
+    /// A backup gave way to the former primary, as its user had agreed.
+    Replaced,
+    /// A backup was deleted.
+    Deleted,
+    /// A primary was given up for the backup.
+    RolledBack,
+    /// All tokens were revoked at once.
+    Revoked,
+    /// The user's access was revoked.
+    AccessRevoked,
+    /// The token's lifetime was over.
+    Expired,
+}
+
+impl Ending {
+    /// Whether the token could be used before it came to this end.
+    pub(crate) const fn is_of_a_live_token(self) -> bool {
+        !matches!(self, Self::Superseded | Self::Cancelled)
+    }
+}
+
+/// What is kept of a token that is no more: enough to recognise it and to say
+/// what became of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Retired {
+    /// The public name it had.
+    pub id: TokenId,
+    /// Its digest.
+    pub digest: StoredDigest,
+    /// When it ended; for a token that has [expired](Ending::Expired), when that
+    /// was recorded.
+    pub at: Timestamp,
+    /// How it ended.
+    pub ending: Ending,
+}
+
+impl Retired {
+    /// The token `id` ended at `at` in this way.
+    #[must_use]
+    pub const fn new(id: TokenId, digest: StoredDigest, at: Timestamp, ending: Ending) -> Self {
+        Self { id, digest, at, ending }
     }
 }

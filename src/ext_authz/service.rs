@@ -1,4 +1,4 @@
-//! The gRPC service.
+//! The gRPC service, and the request that it is asked about.
 
 use std::convert::Infallible;
 use std::error::Error;
@@ -6,19 +6,21 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use http::Method;
+use http::header::HOST;
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 use http_body::Body as HttpBody;
 use tonic::body::Body;
 use tonic::server::{Grpc, NamedService, UnaryService};
 use tonic::{Code, Response, Status};
 use tower_service::Service;
 
-use super::message::CheckRequest;
-use super::request::Described;
+use super::message::{CheckRequest, HeaderLine, HttpRequest};
 use super::verdict::{CheckCodec, Verdict};
 use super::{ExtAuthz, Settings};
 use crate::authenticate::Step;
 use crate::denial::{Denial, RequestFault};
+use crate::forward_auth::profile::is_clear;
 use crate::telemetry::denied;
 
 /// How large a check may be: twice what Envoy can be set to let through as
@@ -122,4 +124,59 @@ impl Settings {
         let names = self.strip_credentials.then(|| sources.names());
         names.into_iter().flatten().map(|name| name.as_str().to_owned()).collect()
     }
+}
+
+/// The client's request, as Envoy describes it.
+struct Described {
+    /// Whether its method and address are beyond doubt.
+    is_clear: bool,
+    /// Where they are not they stand here as `GET /`.
+    head: Parts,
+}
+
+impl From<CheckRequest> for Described {
+    fn from(check: CheckRequest) -> Self {
+        let request = check.attributes.and_then(|attributes| attributes.request);
+        let http = request.and_then(|request| request.http).unwrap_or_default();
+        let mut head = http::Request::new(()).into_parts().0;
+        let method = Method::from_bytes(&http.method).ok();
+        let method = method.filter(|method| is_clear(method.as_str()));
+        let uri = Uri::try_from(http.path.as_slice()).ok();
+        let is_clear = match (method, uri) {
+            (Some(method), Some(uri)) => {
+                (head.method, head.uri) = (method, uri);
+                true
+            }
+            _ => false,
+        };
+        head.headers = headers(http);
+        Self { is_clear, head }
+    }
+}
+
+/// Stands for a value that `http` cannot hold. No credential and no method has
+/// this byte, so the line is judged as malformed and never as if it were not there.
+const UNREADABLE: &[u8] = b"\xff";
+
+/// The headers; `headers` if there are any there, else `header_map`. Pseudo
+/// headers are left out.
+fn headers(http: HttpRequest) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    let joined = http.headers.into_iter().map(|line| (line.key, line.value));
+    let lines = http.header_map.into_iter().flat_map(|map| map.headers).map(raw);
+    let lines: Vec<_> = if joined.len() > 0 { joined.collect() } else { lines.collect() };
+    for (name, value) in lines {
+        let Ok(name) = HeaderName::try_from(name) else { continue };
+        let value = HeaderValue::try_from(value).or_else(|_| HeaderValue::from_bytes(UNREADABLE));
+        headers.extend(value.ok().map(|value| (name, value)));
+    }
+    if let (false, Ok(host)) = (headers.contains_key(HOST), HeaderValue::try_from(http.host)) {
+        headers.insert(HOST, host);
+    }
+    headers
+}
+
+fn raw(line: HeaderLine) -> (Vec<u8>, Vec<u8>) {
+    let HeaderLine { key, value, raw_value } = line;
+    (key, if raw_value.is_empty() { value } else { raw_value })
 }

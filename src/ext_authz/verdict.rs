@@ -1,20 +1,24 @@
 //! What Envoy is told. A [`Verdict`] has no default, and only one is ever
 //! encoded: an empty `CheckResponse` would be an approval.
 
-use bytes::Bytes;
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::{BufMut, Bytes, BytesMut};
 use http::header::CONTENT_TYPE;
-use http::{HeaderMap, HeaderValue, Response, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
+use http_body::{Body, Frame};
 use prost::Message;
 use tonic::Status;
 use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 
-use super::body::OneMessage;
 use super::message::{
     CheckRequest, CheckResponse, DeniedHttpResponse, HeaderLine, HeaderValueOption, HttpResponse,
     HttpStatus, OkHttpResponse, Status as RpcStatus,
 };
 use crate::denial::{Denial, grpc};
-use crate::forward_auth::gate::Admission;
+use crate::forward_auth::gateway::Admission;
 
 /// The gRPC status code that lets a request pass.
 const OK: u16 = 0;
@@ -138,5 +142,41 @@ impl Decoder for CheckCodec {
     fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<CheckRequest>, Status> {
         let check = CheckRequest::decode(buffer);
         check.map(Some).map_err(|_| Status::invalid_argument("the check cannot be read"))
+    }
+}
+
+/// One message that is not compressed, and the trailers that say all is well.
+struct OneMessage {
+    message: Option<Bytes>,
+    trailers: Option<HeaderMap>,
+}
+
+impl OneMessage {
+    fn new(message: &impl Message) -> Self {
+        let encoded = message.encode_to_vec();
+        let mut framed = BytesMut::with_capacity(encoded.len() + 5);
+        framed.put_u8(0);
+        framed.put_u32(u32::try_from(encoded.len()).unwrap_or(u32::MAX));
+        framed.put_slice(&encoded);
+        let status = HeaderName::from_static("grpc-status");
+        let trailers = HeaderMap::from_iter([(status, HeaderValue::from_static("0"))]);
+        Self { message: Some(framed.freeze()), trailers: Some(trailers) }
+    }
+}
+
+impl Body for OneMessage {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let message = self.message.take().map(Frame::data);
+        Poll::Ready(message.or_else(|| self.trailers.take().map(Frame::trailers)).map(Ok))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.trailers.is_none()
     }
 }

@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 use subtle::{Choice, ConstantTimeEq};
 use zeroize::Zeroizing;
 
-use super::random::{RandomSource, push_random};
+use super::form::{RandomSource, push_random};
 use crate::user::UserId;
 
 const PREFIX: &str = "tac_";
@@ -108,7 +108,7 @@ impl fmt::Debug for CodeDigest {
 
 #[cfg(test)]
 mod tests {
-    use super::super::random::SystemRandom;
+    use super::super::form::SystemRandom;
     use super::*;
 
     #[test]

@@ -1,12 +1,11 @@
 //! The only form of a token that a store ever sees.
 
-use crate::ConfigError;
 use std::fmt;
-use std::num::NonZeroU16;
 
-use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 use subtle::{Choice, ConstantTimeEq};
+
+use super::{Pepper, PepperVersion};
 
 /// SHA-256 of a token's bytes as sent, keyed if a [`Pepper`] is configured.
 ///
@@ -69,33 +68,6 @@ impl fmt::Debug for TokenDigest {
     }
 }
 
-/// Which key a digest was made with; [`PepperVersion::NONE`] for none.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct PepperVersion(u16);
-
-impl PepperVersion {
-    /// The version of a plain SHA-256 digest.
-    pub const NONE: Self = Self(0);
-
-    /// Takes a version back from where a store has kept it.
-    #[must_use]
-    pub const fn from_u16(number: u16) -> Self {
-        Self(number)
-    }
-
-    /// The version as a number; 0 for none.
-    #[must_use]
-    pub const fn as_u16(self) -> u16 {
-        self.0
-    }
-}
-
-impl fmt::Display for PepperVersion {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
 /// A digest together with the version of the key it was made with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -114,103 +86,12 @@ impl StoredDigest {
     }
 }
 
-/// A secret key that is mixed into every digest (HMAC, RFC 2104), so that a
-/// stolen database alone lets nobody test guesses.
-///
-/// ```
-/// use tower_api_token::ConfigError;
-/// use tower_api_token::token::Pepper;
-///
-/// let pepper = Pepper::new(1, b"thirty-two bytes from a secret store")?;
-/// assert_eq!(format!("{pepper:?}"), "Pepper { version: PepperVersion(1), .. }");
-/// assert_eq!(Pepper::new(1, b"").unwrap_err(), ConfigError::PepperKeyTooShort);
-/// # Ok::<(), ConfigError>(())
-/// ```
-#[derive(Clone)]
-pub struct Pepper {
-    version: PepperVersion,
-    /// The state after the key, so that a request hashes two blocks only. Its
-    /// own implementation wipes it on drop.
-    keyed: Hmac<Sha256>,
-    /// Whether the key is shorter than a new one may be.
-    short: bool,
-}
-
-impl Pepper {
-    /// The least length of a new key in bytes: the length of what SHA-256 makes.
-    pub const SHORTEST_KEY: usize = 32;
-
-    /// The least length that was asked for before.
-    const SHORTEST_FORMER_KEY: usize = 16;
-
-    /// The key of version `version`, 1 to 65 535, at least 32 bytes long.
-    ///
-    /// # Errors
-    ///
-    /// [`ConfigError`] names the rule that the version or the key breaks.
-    pub fn new(version: u16, key: &[u8]) -> Result<Self, ConfigError> {
-        let pepper = Self::dangerous_short_key(version, key)?;
-        if pepper.short { Err(ConfigError::PepperKeyTooShort) } else { Ok(pepper) }
-    }
-
-    /// The same for a key of 16 bytes or more, as earlier versions of this crate
-    /// took them. A manager starts with one that is shorter than 32 only while tokens
-    /// are in use under its version.
-    ///
-    /// Dangerous: a text that a person has made up may be guessed if it is so short,
-    /// and with it every weak token of a stolen database.
-    ///
-    /// # Errors
-    ///
-    /// [`ConfigError`] names the rule that the version or the key breaks.
-    pub fn dangerous_short_key(version: u16, key: &[u8]) -> Result<Self, ConfigError> {
-        let version = NonZeroU16::new(version).ok_or(ConfigError::PepperVersionZero)?;
-        if key.len() < Self::SHORTEST_FORMER_KEY {
-            return Err(ConfigError::PepperKeyTooShort);
-        }
-        let keyed = Hmac::new_from_slice(key).map_err(|_| ConfigError::PepperKeyTooShort)?;
-        let short = key.len() < Self::SHORTEST_KEY;
-        Ok(Self { version: PepperVersion(version.get()), keyed, short })
-    }
-
-    pub(crate) const fn is_short(&self) -> bool {
-        self.short
-    }
-
-    /// The version that is stored beside every digest made with this key.
-    #[must_use]
-    pub const fn version(&self) -> PepperVersion {
-        self.version
-    }
-
-    /// The code of these bytes, one after the other, under the key.
-    pub(super) fn authenticate(&self, parts: &[&[u8]]) -> [u8; 32] {
-        let mut mac = self.keyed.clone();
-        parts.iter().for_each(|part| mac.update(part));
-        mac.finalize().into_bytes().into()
-    }
-
-    #[cold]
-    pub(super) fn apply(&self, sha256: &[u8; 32]) -> TokenDigest {
-        let mut mac = self.keyed.clone();
-        mac.update(sha256);
-        TokenDigest(mac.finalize().into_bytes().into())
-    }
-}
-
-impl fmt::Debug for Pepper {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut pepper = f.debug_struct("Pepper");
-        pepper.field("version", &self.version).finish_non_exhaustive()
-    }
-}
-
 /// The digest of a plain SHA-256 under `pepper`, or that SHA-256 itself.
 #[inline]
 pub(super) fn stored(sha256: &[u8; 32], pepper: Option<&Pepper>) -> StoredDigest {
     match pepper {
         None => StoredDigest::new(TokenDigest(*sha256), PepperVersion::NONE),
-        Some(pepper) => StoredDigest::new(pepper.apply(sha256), pepper.version),
+        Some(pepper) => StoredDigest::new(pepper.apply(sha256), pepper.version()),
     }
 }
 
@@ -263,6 +144,8 @@ fn sha256_of_one_block(message: &[u8]) -> [u8; 32] {
 
 #[cfg(test)]
 mod tests {
+    use hmac::{Hmac, KeyInit, Mac};
+
     use super::*;
 
     #[test]
@@ -294,15 +177,5 @@ mod tests {
             other[bit / 8] ^= 1 << (bit % 8);
             assert_ne!(digest, TokenDigest(other), "bit {bit}");
         }
-    }
-
-    #[test]
-    fn a_pepper_names_the_rule_it_breaks() {
-        assert_eq!(Pepper::new(0, &[1; 32]).unwrap_err(), ConfigError::PepperVersionZero);
-        assert_eq!(Pepper::new(1, &[1; 31]).unwrap_err(), ConfigError::PepperKeyTooShort);
-        assert!(Pepper::new(1, &[1; 32]).is_ok_and(|pepper| !pepper.is_short()));
-        let short = |length| Pepper::dangerous_short_key(1, &vec![1; length]);
-        assert_eq!(short(15).unwrap_err(), ConfigError::PepperKeyTooShort);
-        assert!(short(16).is_ok_and(|pepper| pepper.is_short()));
     }
 }

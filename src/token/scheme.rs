@@ -254,7 +254,7 @@ impl TokenScheme {
 
 #[cfg(test)]
 mod tests {
-    use super::super::random::SystemRandom;
+    use super::super::form::SystemRandom;
     use super::*;
 
     fn pepper(version: u16) -> Pepper {
