@@ -17,7 +17,7 @@ const MARKS: usize = 3;
 /// mails, on pages, on terminals.
 ///
 /// ```
-/// use tower_api_token::identity::UserId;
+/// use tower_api_token::user::UserId;
 /// use tower_api_token::notify::visible;
 ///
 /// let user = UserId::new("alice\u{200b}")?;
