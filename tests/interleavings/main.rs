@@ -17,4 +17,4 @@ mod model;
 #[path = "../support/explore.rs"]
 mod schedules;
 
-use tower_api_token::{account, audit, identity, store, time, token, usage};
+use tower_api_token::{account, audit, store, time, token, user};
