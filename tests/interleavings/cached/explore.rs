@@ -9,10 +9,10 @@ use crate::cached::clear::Clear;
 use crate::cached::clock::Ticker;
 use crate::cached::entries::{Asked, Entries, Known, Unknown};
 use crate::cached::load::{Load, Outcome, Work};
-use crate::user::UserId;
 use crate::schedules::LockedMap;
 use crate::store::Change;
 use crate::token::{PepperVersion, StoredDigest, TokenDigest, TokenHint, TokenId};
+use crate::user::UserId;
 
 /// For how long an answer and a lease hold.
 pub(crate) const TERM: u64 = 100;

@@ -8,13 +8,13 @@ use tower_api_token::rotation::{Facts, apply};
 use tower_api_token::time::Timestamp;
 
 use crate::account::{Account, Revision};
-use crate::user::UserId;
 use crate::map::DigestMap;
 use crate::memory::ledger::Ledger;
 use crate::memory::table::Table;
 use crate::model::{Act, Lifetimes, User, World, token_digest};
 use crate::schedules::LockedMap;
 use crate::store::{Change, StoreErrorKind};
+use crate::user::UserId;
 
 type Accounts = Table<LockedMap<Account>, LockedMap<Arc<Account>>>;
 

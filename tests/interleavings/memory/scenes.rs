@@ -6,10 +6,10 @@ use shuttle::sync::atomic::{AtomicBool, Ordering};
 use shuttle::thread;
 
 use crate::account::Slot;
-use crate::user::UserId;
 use crate::memory::explored::{Explored, Flaw, Written};
 use crate::model::Act;
 use crate::schedules::explore;
+use crate::user::UserId;
 
 /// How many schedules with each number of preemptions. The broken twins fall
 /// within the first forty.
