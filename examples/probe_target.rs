@@ -30,7 +30,7 @@ use tower_api_token::credentials::CredentialSource;
 use tower_api_token::forward_auth::{ForwardAuth, Profile};
 use tower_api_token::method::MethodSet;
 use tower_api_token::store::MemoryStore;
-use tower_api_token::time::{Clock, SystemClock};
+use tower_api_token::time::Timestamp;
 use tower_api_token::token::{Token, TokenHint, TokenId, TokenScheme};
 use tower_api_token::user::UserId;
 use tower_api_token::{Identity, TokenAuthLayer};
@@ -136,5 +136,5 @@ fn record(id: u64, name: &str) -> Result<TokenRecord, Box<dyn Error>> {
     let text = std::env::var(name).map_err(|_| format!("no token in the variable {name}"))?;
     let digest = scheme().digest(&Token::parse(text)?);
     let (id, hint) = (TokenId::from_u64(id), TokenHint::unknown());
-    Ok(TokenRecord::new(id, digest, hint, SystemClock::default().now()))
+    Ok(TokenRecord::new(id, digest, hint, Timestamp::now()))
 }

@@ -199,7 +199,7 @@ impl Settings {
         match self.gate.finish(decision, &mut request) {
             Ok(admission) => {
                 let mut response = Response::new(Full::default());
-                // The room of the request's headers, not one of them: `hyper`
+                // The memory of the request's headers, not one of them: `hyper`
                 // takes it back for the next request's.
                 let mut headers = request.headers;
                 headers.clear();

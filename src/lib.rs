@@ -43,6 +43,8 @@ pub mod rotation;
 pub mod sealing;
 pub mod store;
 mod telemetry;
+#[cfg(any(test, feature = "test-util"))]
+pub mod test_util;
 pub mod time;
 pub mod token;
 mod tokens;

@@ -286,8 +286,8 @@ pub fn apply(
 
 /// The account as the rules see it at that time: a token in a slot whose
 /// lifetime is over is retired, and a live backup beside an expired primary is
-/// the primary. Each such token has its event. An account without any is lent
-/// back as it is.
+/// the primary. Each such token has its event. An account without any is
+/// borrowed as it is.
 ///
 /// A promoted backup keeps the end that it had, or gets the one of
 /// [`Policy::token_lifetime`] if that is sooner: no token lives longer because

@@ -7,7 +7,6 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// A point in time: whole milliseconds since 1970-01-01T00:00:00Z, without leap
@@ -31,6 +30,12 @@ impl Timestamp {
     #[must_use]
     pub const fn from_unix_millis(millis: u64) -> Self {
         Self(millis)
+    }
+
+    /// The current time by the operating system's wall clock.
+    #[must_use]
+    pub fn now() -> Self {
+        SystemTime::now().into()
     }
 
     /// Milliseconds since the Unix epoch.
@@ -104,8 +109,8 @@ const fn civil_date(days: u64) -> (u64, u64, u64) {
 
 /// Where the current time comes from.
 ///
-/// The embedded stores and the request path read it; tests put a
-/// [`ManualClock`] in its place.
+/// The embedded stores and the request path read it; tests put a `ManualClock`
+/// (module `test_util`, feature `test-util`) in its place.
 pub trait Clock: fmt::Debug + Send + Sync + 'static {
     /// The current time.
     fn now(&self) -> Timestamp;
@@ -118,50 +123,12 @@ impl<C: Clock + ?Sized> Clock for Arc<C> {
 }
 
 /// The operating system's wall clock.
-#[derive(Clone, Copy, Debug, Default)]
-#[non_exhaustive]
-pub struct SystemClock;
+#[derive(Debug)]
+pub(crate) struct SystemClock;
 
 impl Clock for SystemClock {
     fn now(&self) -> Timestamp {
-        SystemTime::now().into()
-    }
-}
-
-/// A clock that stands still until it is told otherwise, for tests.
-///
-/// ```
-/// use std::time::Duration;
-/// use tower_api_token::time::{Clock, ManualClock, Timestamp};
-///
-/// let clock = ManualClock::new(Timestamp::from_unix_millis(0));
-/// clock.advance(Duration::from_secs(1));
-/// assert_eq!(clock.now().unix_millis(), 1_000);
-/// ```
-#[derive(Debug, Default)]
-pub struct ManualClock(AtomicU64);
-
-impl ManualClock {
-    /// A clock that shows `start`.
-    #[must_use]
-    pub const fn new(start: Timestamp) -> Self {
-        Self(AtomicU64::new(start.0))
-    }
-
-    /// Moves the clock to `now`, forwards or backwards.
-    pub fn set(&self, now: Timestamp) {
-        self.0.store(now.0, Ordering::SeqCst);
-    }
-
-    /// Moves the clock forwards by `step`.
-    pub fn advance(&self, step: Duration) {
-        self.set(self.now() + step);
-    }
-}
-
-impl Clock for ManualClock {
-    fn now(&self) -> Timestamp {
-        Timestamp(self.0.load(Ordering::SeqCst))
+        Timestamp::now()
     }
 }
 

@@ -102,8 +102,8 @@ impl Token {
         digest::sha256(self.0.as_bytes())
     }
 
-    /// The token's text. The one door to the secret: never log, store or mail
-    /// what it returns.
+    /// The token's text, and the only way to it: never log, store or mail what it
+    /// returns.
     #[must_use]
     pub fn expose_secret(&self) -> &str {
         &self.0

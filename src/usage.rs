@@ -177,7 +177,14 @@ impl UsageRecorder {
     /// Collects for `store`, by the system's clock; events go to the log alone.
     #[must_use]
     pub fn new(store: impl AccountStore) -> Self {
-        Self::with(store, SystemClock, ())
+        Self::with_sink(store, ())
+    }
+
+    /// Collects for `store`, by the system's clock. `sink` is where
+    /// [`Event::RetiredTokenUsed`] goes besides the log.
+    #[must_use]
+    pub fn with_sink(store: impl AccountStore, sink: impl EventSink) -> Self {
+        Self::with(store, SystemClock, sink)
     }
 
     /// Collects for `store`. `clock` tells when a token was used, and `sink` is

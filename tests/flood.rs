@@ -19,7 +19,8 @@ use tower_api_token::authenticate::Authenticator;
 use tower_api_token::denial::DenialKind;
 use tower_api_token::method::MethodSet;
 use tower_api_token::store::{CacheOptions, CachedStore, MemoryStore};
-use tower_api_token::time::{ManualClock, Timestamp};
+use tower_api_token::test_util::ManualClock;
+use tower_api_token::time::Timestamp;
 use tower_api_token::token::{PepperVersion, StoredDigest, TokenDigest, TokenHint, TokenId};
 use tower_api_token::user::UserId;
 

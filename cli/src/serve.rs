@@ -30,7 +30,6 @@ use tokio::time::{Instant, timeout_at};
 use tower_api_token::ConfigError;
 use tower_api_token::manage::Confirmation;
 use tower_api_token::store::{AccountStore, CachedStore, StoreError, WithMetrics};
-use tower_api_token::time::SystemClock;
 use tower_api_token::token::TokenScheme;
 use tower_api_token::usage::UsageRecorder;
 use tower_api_token::{TokenManager, authenticate::Authenticator};
@@ -112,7 +111,7 @@ impl Site {
             None => Arc::new(behind),
         };
         let events = audit_file::events(settings)?;
-        let usage = UsageRecorder::with(Arc::clone(&store), SystemClock::default(), events.clone());
+        let usage = UsageRecorder::with_sink(Arc::clone(&store), events.clone());
         let manager = manager(settings, &store, &scheme, &usage, events, reloads).await?;
         let authenticator = Authenticator::new(Arc::clone(&store))
             .scheme(scheme)

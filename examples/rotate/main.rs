@@ -20,7 +20,7 @@ use std::env;
 use tower_api_token::TokenManager;
 use tower_api_token::manage::Confirmation;
 use tower_api_token::store::SqliteStore;
-use tower_api_token::time::{Clock, SystemClock};
+use tower_api_token::time::Timestamp;
 use tower_api_token::user::UserId;
 
 use self::token_file::TokenFile;
@@ -35,7 +35,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     // With the policy, the pepper and the usage recorder of your service.
     let manager = TokenManager::builder(SqliteStore::open(database)?);
     let manager = manager.confirmation(Confirmation::ByCaller).build().await?;
-    let now = SystemClock::default().now();
+    let now = Timestamp::now();
     let rotated = nightly::rotate(&manager, &robot, &TokenFile::new(file), now).await?;
     println!(
         "{}",

@@ -108,7 +108,7 @@ mod tests {
     use super::*;
     use crate::manage::{Confirmation, TokenManager};
     use crate::store::{MemoryStore, PageSize};
-    use crate::time::ManualClock;
+    use crate::test_util::ManualClock;
     use crate::user::Actor;
 
     fn value(shown: &impl Serialize) -> Value {

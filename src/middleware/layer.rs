@@ -147,9 +147,9 @@ impl TokenAuthLayer {
     ///
     /// ```
     /// # use tower_api_token::{store::MemoryStore, TokenAuthLayer};
-    /// use tower_api_token::time::SystemClock;
+    /// use tower_api_token::test_util::ManualClock;
     ///
-    /// let layer = TokenAuthLayer::new(MemoryStore::new()).clock(SystemClock::default());
+    /// let layer = TokenAuthLayer::new(MemoryStore::new()).clock(ManualClock::default());
     /// ```
     pub fn clock(self, clock: impl Clock) -> Self {
         self.decide_with(|authenticator| authenticator.clock(clock))

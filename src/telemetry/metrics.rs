@@ -6,7 +6,7 @@
 //! | `tower_api_token_store_seconds` | histogram | `operation` | seconds that a call of the store took |
 //! | `tower_api_token_store_errors_total` | counter | `operation`, `kind` | calls of the store that failed |
 //! | `tower_api_token_cache_look_ups_total` | counter | `answer` | look-ups that a cache was asked for |
-//! | `tower_api_token_cache_invalidations_total` | counter | | changes that a cache heard of |
+//! | `tower_api_token_cache_invalidations_total` | counter | | changes that a cache was told of |
 //! | `tower_api_token_cache_losses_total` | counter | | times that a cache's feed was opened, or may have lost changes |
 //! | `tower_api_token_cache_entries` | gauge | | accounts that a cache remembers |
 //! | `tower_api_token_cache_trusted` | gauge | | 1 while a cache is trusted, 0 while every request asks the store |
@@ -149,7 +149,7 @@ pub fn describe() {
     describe_histogram!(STORE_SECONDS, Unit::Seconds, "how long a call of the store took");
     describe_counter!(STORE_ERRORS, "calls of the store that failed");
     describe_counter!(CACHE_LOOK_UPS, "look-ups that a cache was asked for");
-    describe_counter!(CACHE_INVALIDATIONS, "changes that a cache heard of");
+    describe_counter!(CACHE_INVALIDATIONS, "changes that a cache was told of");
     describe_counter!(CACHE_LOSSES, "times that a cache's feed may have lost changes");
     describe_gauge!(CACHE_ENTRIES, Unit::Count, "accounts that a cache remembers");
     describe_gauge!(CACHE_TRUSTED, "1 while a cache is trusted");
@@ -218,7 +218,7 @@ pub(crate) fn cache_looked_up(answer: &'static str, rise: u64) {
     counter!(CACHE_LOOK_UPS, "answer" => answer).increment(rise);
 }
 
-/// A cache has heard of so many more changes, and may have lost some so many more
+/// A cache was told of so many more changes, and may have lost some so many more
 /// times.
 #[cfg(feature = "cache")]
 pub(crate) fn cache_changed(invalidations: u64, losses: u64) {

@@ -13,7 +13,7 @@ use crate::rotation::RotationError;
 use crate::store::{
     LastUses, Loaded, MemoryStore, Page, PageSize, Replacement, StoreErrorKind, TokenStore,
 };
-use crate::time::ManualClock;
+use crate::test_util::ManualClock;
 use crate::token::TokenDigest;
 use crate::user::UserId;
 

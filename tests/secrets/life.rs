@@ -12,7 +12,7 @@ use tower_api_token::manage::{
 use tower_api_token::method::MethodSet;
 use tower_api_token::notify::{ConfirmationMessage, NotifyError};
 use tower_api_token::store::{AccountStore, MemoryStore, PageSize};
-use tower_api_token::time::ManualClock;
+use tower_api_token::test_util::ManualClock;
 use tower_api_token::token::{ConfirmationCode, Token, TokenScheme};
 use tower_api_token::usage::UsageRecorder;
 use tower_api_token::user::{Actor, UserId};

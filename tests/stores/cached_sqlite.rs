@@ -4,7 +4,7 @@ mod replaced;
 mod stopped;
 
 use tower_api_token::store::{AccountStore, CacheOptions, CachedStore, SqliteStore, TokenStore};
-use tower_api_token::time::ManualClock;
+use tower_api_token::test_util::ManualClock;
 
 use crate::sqlite::process::{child, parent};
 use crate::sqlite::support::{Place, account, block_on, digest, step, until};

@@ -10,7 +10,8 @@ mod worker;
 use std::sync::Arc;
 
 use tower_api_token::store::{AccountStore, MemoryStore};
-use tower_api_token::time::{ManualClock, Timestamp};
+use tower_api_token::test_util::ManualClock;
+use tower_api_token::time::Timestamp;
 use tower_api_token::user::UserId;
 
 use verdict::Watch;

@@ -4,12 +4,11 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::time::{Clock, ManualClock, Timestamp};
-
 /// A clock that only goes forwards, and goes on while the machine is suspended.
 ///
 /// [`CachedStore`](super::CachedStore) measures by it how old an answer is.
-/// Hosts need not implement it; tests put a [`ManualClock`] in its place.
+/// Hosts need not implement it; tests put a `ManualClock` (module
+/// `test_util`, feature `test-util`) in its place.
 pub trait MonotonicClock: fmt::Debug + Send + Sync + 'static {
     /// The time since a fixed moment; never less than an earlier reading, on
     /// whichever thread that was taken.
@@ -19,13 +18,6 @@ pub trait MonotonicClock: fmt::Debug + Send + Sync + 'static {
 impl<C: MonotonicClock + ?Sized> MonotonicClock for Arc<C> {
     fn elapsed(&self) -> Duration {
         (**self).elapsed()
-    }
-}
-
-/// Good for as long as it is only moved forwards.
-impl MonotonicClock for ManualClock {
-    fn elapsed(&self) -> Duration {
-        self.now().since(Timestamp::default())
     }
 }
 
@@ -73,6 +65,8 @@ pub(super) fn nanos(span: Duration) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::test_util::ManualClock;
+    use crate::time::Timestamp;
 
     #[test]
     fn the_system_clock_goes_forwards_in_real_time() {

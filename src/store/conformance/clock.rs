@@ -6,7 +6,7 @@ use super::Harness;
 use super::sample::{holder, user};
 use super::subject::Subject;
 use crate::store::AccountStore;
-use crate::time::{Clock, SystemClock, Timestamp};
+use crate::time::Timestamp;
 
 /// The time that `load` tells does not go backwards, with an account or
 /// without.
@@ -29,7 +29,7 @@ pub async fn the_time_is_the_true_one<H: Harness>(harness: &H) {
     let subject = Subject::new(harness, "the store's time is the true one").await;
     let loaded = subject.store.load(&user("alice")).await;
     let told = subject.rule.answered(loaded, "loading an account").now;
-    let now = SystemClock.now();
+    let now = Timestamp::now();
     let near = told <= now + DAY && now <= told + DAY;
     subject.rule.holds(near, format_args!("the store says {told}, this process {now}"));
 }

@@ -329,7 +329,7 @@ async fn the_example_rotates_in_a_database_and_a_file() {
     use std::sync::Arc;
 
     use tower_api_token::store::{AccountStore, SqliteStore};
-    use tower_api_token::time::ManualClock;
+    use tower_api_token::test_util::ManualClock;
 
     let directory = tempfile::tempdir().unwrap();
     let (database, file) = (directory.path().join("tokens.db"), directory.path().join("token"));

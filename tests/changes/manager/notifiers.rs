@@ -13,7 +13,7 @@ use tower_api_token::notify::{
     ConfirmationMessage, DirectoryNotifier, LinkBase, Notifier as _, NotifyError,
 };
 use tower_api_token::store::MemoryStore;
-use tower_api_token::time::ManualClock;
+use tower_api_token::test_util::ManualClock;
 use tower_api_token::token::ConfirmationCode;
 use tower_api_token::user::{Actor, ClientLabel, UserId};
 

@@ -15,7 +15,8 @@ use tower_api_token::manage::{GeneratedPrimary, IssuedToken, TokenManager, Token
 use tower_api_token::method::MethodSet;
 use tower_api_token::notify::{ConfirmationMessage, Notice, Notifier, NotifyError};
 use tower_api_token::store::{AccountStore, MemoryStore, PageSize};
-use tower_api_token::time::{ManualClock, Timestamp};
+use tower_api_token::test_util::ManualClock;
+use tower_api_token::time::Timestamp;
 use tower_api_token::token::{ConfirmationCode, Token, TokenId, TokenScheme};
 use tower_api_token::usage::UsageRecorder;
 use tower_api_token::user::{Actor, UserId};

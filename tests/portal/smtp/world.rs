@@ -10,7 +10,8 @@ use tower_api_token::notify::{
     LinkBase, MailDirectory, Mailbox, NotifyError, SmtpError, SmtpNotifier, SmtpServer,
 };
 use tower_api_token::store::MemoryStore;
-use tower_api_token::time::{ManualClock, Timestamp};
+use tower_api_token::test_util::ManualClock;
+use tower_api_token::time::Timestamp;
 use tower_api_token::token::ConfirmationCode;
 use tower_api_token::user::{Actor, UserId};
 

@@ -16,7 +16,8 @@ use tower_api_token::method::MethodSet;
 use tower_api_token::notify::ConfirmationMessage;
 use tower_api_token::portal::{Portal, PortalUser};
 use tower_api_token::store::{AccountStore, LastUses, MemoryStore};
-use tower_api_token::time::{ManualClock, Timestamp};
+use tower_api_token::test_util::ManualClock;
+use tower_api_token::time::Timestamp;
 use tower_api_token::token::TokenId;
 use tower_api_token::user::{Actor, ClientLabel, UserId};
 

@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use tower_api_token::TokenAuthLayer;
 use tower_api_token::authenticate::Authenticator;
 use tower_api_token::credentials::CredentialSource;
-use tower_api_token::time::ManualClock;
+use tower_api_token::test_util::ManualClock;
 use tower_api_token::token::{Pepper, TokenScheme};
 
 use crate::generated;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use http::HeaderValue;
 use tower_api_token::TokenAuthLayer;
-use tower_api_token::time::ManualClock;
+use tower_api_token::test_util::ManualClock;
 use tower_api_token::usage::UsageRecorder;
 use tower_api_token::user::ClientLabel;
 

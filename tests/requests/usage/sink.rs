@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex};
 use futures_util::FutureExt;
 use tower_api_token::TokenAuthLayer;
 use tower_api_token::audit::{AuditEntry, EventSink};
-use tower_api_token::time::SystemClock;
 use tower_api_token::usage::UsageRecorder;
 
 use crate::usage::world::{World, get, send};
@@ -31,7 +30,7 @@ fn log_016_a_sink_that_blocks_holds_up_its_flush_and_no_request() {
     let (let_go, go_on) = channel();
     let sink = Blocking { called: Mutex::new(called), go_on: Mutex::new(go_on) };
     let events = sink;
-    let usage = UsageRecorder::with(Arc::clone(&world.store), SystemClock::default(), events);
+    let usage = UsageRecorder::with_sink(Arc::clone(&world.store), events);
     let layer = TokenAuthLayer::new(Arc::clone(&world.store)).usage(usage.clone());
     assert_eq!(send(&layer, get(&world.retired)), 401);
     std::thread::scope(|scope| {

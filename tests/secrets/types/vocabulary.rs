@@ -9,7 +9,8 @@ use tower_api_token::account::{
 };
 use tower_api_token::audit::{AccountErased, Event};
 use tower_api_token::rotation::{Command, Facts, NewToken, Policy, RotationError, apply};
-use tower_api_token::time::{ManualClock, SystemClock, Timestamp};
+use tower_api_token::test_util::ManualClock;
+use tower_api_token::time::Timestamp;
 use tower_api_token::token::{Pepper, PepperChecks, SealedToken, TokenPrefix, TokenScheme};
 use tower_api_token::user::{Actor, ClientLabel};
 
@@ -30,7 +31,6 @@ pub(super) fn show(life: &Life, list: &mut List) {
     list.add("AccountErased", &AccountErased::new(life.account.user(), at, &Actor::User));
     list.add("Event", &life.entries.iter().map(|it| &it.event).collect::<Vec<&Event>>());
     list.add("Timestamp", &Timestamp::default());
-    list.add("SystemClock", &SystemClock::default());
     list.add("ManualClock", &ManualClock::default());
 }
 

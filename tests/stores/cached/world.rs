@@ -8,7 +8,7 @@ use tower_api_token::store::{
     AccountStore, CacheOptions, CacheStatistics, CachedStore, MemoryStore, StoreErrorKind,
     TokenStore,
 };
-use tower_api_token::time::ManualClock;
+use tower_api_token::test_util::ManualClock;
 use tower_api_token::token::TokenDigest;
 
 use super::link::Link;

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use tower_api_token::store::{AccountStore, CacheOptions, SqliteStore, TokenStore};
-use tower_api_token::time::ManualClock;
+use tower_api_token::test_util::ManualClock;
 
 use super::{accepts, cached, remembers};
 use crate::replaced_file::WAYS;

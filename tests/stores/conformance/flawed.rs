@@ -18,7 +18,7 @@ use tower_api_token::store::{
     AccountStore, ChangeFeed, Erasure, Feed, FeedItem, HeartbeatId, LastUses, Loaded, Page,
     PageSize, Replacement, StoreError, StoreErrorKind, TokenStore,
 };
-use tower_api_token::time::{Clock, SystemClock, Timestamp};
+use tower_api_token::time::Timestamp;
 use tower_api_token::token::{PepperCheck, PepperChecks, PepperVersion, TokenDigest, TokenPrefix};
 use tower_api_token::user::UserId;
 
@@ -179,7 +179,7 @@ impl AccountStore for Flawed {
             let account = Account::builder(user.clone()).build().unwrap();
             state.accounts.insert(name.clone(), Arc::new(account));
         }
-        let now = SystemClock::default().now();
+        let now = Timestamp::now();
         let now = match self.flaw {
             Flaw::ClockBackwards => {
                 let changes = state.history.values().map(Vec::len).sum::<usize>();

@@ -18,7 +18,7 @@ use tower_api_token::store::{
     AccountStore, CacheOptions, CachedStore, Loaded, Page, PageSize, Replacement, StoreError,
     StoreErrorKind, TokenStore, WithMetrics, WithTimeout,
 };
-use tower_api_token::time::{Clock, SystemClock};
+use tower_api_token::time::Timestamp;
 use tower_api_token::token::{Pepper, Token, TokenDigest, TokenScheme};
 use tower_api_token::user::{Actor, UserId};
 use tower_api_token::{Tokens, conformance_suite};
@@ -52,7 +52,7 @@ impl TokenStore for OwnTable {
 impl AccountStore for OwnTable {
     async fn load(&self, user: &UserId) -> Result<Loaded, StoreError> {
         let account = self.rows().accounts.get(user.as_str()).cloned();
-        Ok(Loaded::new(account, SystemClock::default().now()))
+        Ok(Loaded::new(account, Timestamp::now()))
     }
 
     async fn replace(&self, replacement: Replacement) -> Result<(), StoreError> {

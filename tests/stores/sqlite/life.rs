@@ -10,7 +10,8 @@ use tower_api_token::store::{
     AccountStore, ChangeFeed, HeartbeatId, LastUses, PageSize, SqliteOptions, StoreErrorKind,
     TokenStore,
 };
-use tower_api_token::time::{ManualClock, Timestamp};
+use tower_api_token::test_util::ManualClock;
+use tower_api_token::time::Timestamp;
 use tower_api_token::token::TokenId;
 use tower_api_token::user::ClientLabel;
 

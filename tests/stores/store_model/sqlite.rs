@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tower_api_token::store::{SqliteOptions, SqliteStore};
-use tower_api_token::time::ManualClock;
+use tower_api_token::test_util::ManualClock;
 
 use crate::store_model::{START, agree};
 

@@ -9,7 +9,8 @@ use tower_api_token::account::{Account, LastUse, Revision, Slot, TokenRecord};
 use tower_api_token::audit::AuditEntry;
 use tower_api_token::rotation::{Facts, Transition, apply};
 use tower_api_token::store::{AccountStore, Replacement, StoreErrorKind};
-use tower_api_token::time::{ManualClock, Timestamp};
+use tower_api_token::test_util::ManualClock;
+use tower_api_token::time::Timestamp;
 use tower_api_token::token::TokenId;
 use tower_api_token::user::{Actor, UserId};
 
