@@ -71,7 +71,7 @@ const BATCH_LIMIT: Duration = Duration::from_secs(60);
 /// * What stands between. A pooler that gives a connection away after each
 ///   transaction must keep prepared statements, and
 ///   [`listen_with`](Self::listen_with) must bypass it;
-///   [`changes`](AccountStore::changes) fails if no message comes through.
+///   [`changes`](super::ChangeFeed::changes) fails if no message comes through.
 ///
 /// # What a dropped call leaves behind
 ///
@@ -125,7 +125,7 @@ impl PostgresStore {
 
     /// Gives the store a way to open one connection of its own, on which it
     /// waits for changes. It opens it with the first
-    /// [`changes`](AccountStore::changes), opens it again whenever it breaks,
+    /// [`changes`](super::ChangeFeed::changes), opens it again whenever it breaks,
     /// and closes it when the store is dropped. Default: none, and `changes`
     /// fails.
     #[must_use]
