@@ -1,9 +1,9 @@
 //! A flood of strings that look like tokens and are none.
 //!
 //! Each has a valid check sum, so that the layer cannot refuse it before the
-//! store is asked. A build with optimisation asks a million of them, ten
-//! seconds' worth at 100 000 a second; one without, a part of that. A program of
-//! its own, since the memory of the whole process is measured.
+//! store is asked. There are a million of them, ten seconds' worth at 100 000 a
+//! second. A program of its own, since the memory of the whole process is
+//! measured.
 
 #[expect(dead_code, reason = "this test needs less of it")]
 #[path = "stores/cached/link.rs"]
@@ -26,7 +26,7 @@ use tower_api_token::user::UserId;
 
 use self::link::Link;
 
-const STRINGS: u64 = if cfg!(debug_assertions) { 100_000 } else { 1_000_000 };
+const STRINGS: u64 = 1_000_000;
 const LIVE: u64 = 1_000;
 
 /// What the remembered negative entries may take: 10 000 at 100 bytes each, and as

@@ -67,7 +67,3 @@ cargo test --locked
 
 # Another crate of a host's build may enable it for all of them.
 cargo test --locked --features portal,serde_json/arbitrary_precision --lib -- portal::api::number
-
-# At full size, ten seconds' worth at 100 000 strings a second, for which a
-# build without optimisation is too slow.
-cargo test --locked --all-features --release --test flood
