@@ -2,7 +2,7 @@
 //! can be made to fail and a notifier that keeps what it is given.
 //!
 //! A test whose name begins with `rotation_`, `store_` or `log_` and a number
-//! is the adversarial case of that id.
+//! is the adversarial case of that id (see `tests/adversarial`).
 
 #[macro_use]
 mod world;

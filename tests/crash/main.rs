@@ -1,4 +1,4 @@
-//! I1 and I6 by force: a process changes accounts in a SQLite file and is
+//! I1 and I6 (see `tests/adversarial`) by force: a process changes accounts in a SQLite file and is
 //! killed with SIGKILL in the middle of it, again and again, while a client
 //! that follows the procedure goes on making requests.
 //!

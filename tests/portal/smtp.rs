@@ -2,7 +2,7 @@
 //! good and in bad health, with and without encryption.
 //!
 //! A test whose name begins with `web_` and a number is the adversarial case of
-//! that id.
+//! that id (see `tests/adversarial`).
 
 mod contents;
 mod encryption;

@@ -3,7 +3,7 @@
 //! every store does is the conformance suite's.
 //!
 //! A test whose name begins with `cache_`, `store_` or `rotation_` and a number
-//! is the adversarial case of that id.
+//! is the adversarial case of that id (see `tests/adversarial`).
 
 mod cancel;
 mod change;

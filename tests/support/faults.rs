@@ -2,6 +2,8 @@
 //! server. A program that runs these scenarios has the modules `relay`,
 //! `rotation` and `server` beside this one, and for every kind of server a test
 //! that calls [`serve_if_told`].
+//!
+//! `tests/adversarial` lists the invariants I1 to I15, and says what D is.
 
 #[path = "faults/answers.rs"]
 mod answers;

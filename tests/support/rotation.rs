@@ -1,5 +1,6 @@
 //! A user who rotates a token again and again by the procedure, and a client
-//! that uses it all the time, while the store breaks and comes back.
+//! that uses it all the time, while the store breaks and comes back. What is
+//! violated is named by the invariants of `tests/adversarial`.
 
 use std::collections::HashMap;
 use std::sync::Arc;

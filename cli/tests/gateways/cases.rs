@@ -1,4 +1,5 @@
-//! The adversarial cases about single gateways, by their ids.
+//! The adversarial cases about single gateways, by their ids (see
+//! `tests/adversarial`).
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,5 @@
-//! One random life, and what must hold after each of its steps.
+//! One random life, and what must hold after each of its steps: the invariants
+//! of `tests/adversarial` that the rules alone decide.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 

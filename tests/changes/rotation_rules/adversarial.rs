@@ -1,5 +1,5 @@
 //! The adversarial cases of area `rotation` that the rules alone decide, by
-//! their ids.
+//! their ids (see `tests/adversarial`).
 
 use std::time::Duration;
 

@@ -1,5 +1,6 @@
 //! The collected cases of the area `web` that are steps, by their ids, and
 //! `log-005` and `rotation-033`. Those about mail itself stand with the mail.
+//! `tests/adversarial` explains the ids.
 
 use std::time::Duration;
 

@@ -1,6 +1,6 @@
 //! The adversarial cases of the area "forward", by their ids, over a real
 //! connection with the service mounted in a router. Those about whole gateways
-//! stand with the tests of the gateways.
+//! stand with the tests of the gateways. `tests/adversarial` explains the ids.
 
 use axum::Router;
 use http::{HeaderMap, HeaderName, HeaderValue};
