@@ -1,6 +1,6 @@
-//! I1 and I6 (see `tests/adversarial`) by force: a process changes accounts in a SQLite file and is
-//! killed with SIGKILL in the middle of it, again and again, while a client
-//! that follows the procedure goes on making requests.
+//! I1 and I6 (see `tests/adversarial`) by force: a process changes accounts in
+//! a SQLite file and is killed with SIGKILL in the middle of it, again and
+//! again, while a client that follows the procedure goes on making requests.
 //!
 //! The parent keeps the book: it gives one operation at a time to the child,
 //! knows which one was open when it killed the child, and then looks at the
