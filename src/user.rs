@@ -15,6 +15,7 @@ use crate::visible::is_visible;
 /// bytes are kept without a heap allocation.
 ///
 /// ```
+/// use tower_api_token::ValueError;
 /// use tower_api_token::user::UserId;
 ///
 /// assert_eq!(UserId::new("alice")?.as_str(), "alice");

@@ -37,7 +37,7 @@ use crate::telemetry;
 /// # let builder = TokenManager::builder(MemoryStore::new());
 /// # let manager = builder.confirmation(Confirmation::ByCaller).build().await?;
 /// let problem = revoke(&manager, &UserId::new("nobody")?).await.unwrap_err();
-/// assert_eq!((problem.status().as_u16(), problem.code()), (403, "no_access"));
+/// assert_eq!((problem.status().as_u16(), problem.code()), (409, "already_done"));
 /// let response: Response<Bytes> = problem.to_response();
 /// assert_eq!(response.headers()["content-type"], "application/problem+json");
 /// # Ok(())

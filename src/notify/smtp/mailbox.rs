@@ -13,6 +13,7 @@ use lettre::Address;
 /// not ASCII is written in its ASCII form.
 ///
 /// ```
+/// use tower_api_token::ValueError;
 /// use tower_api_token::notify::Mailbox;
 ///
 /// let mailbox = Mailbox::new("alice@example.com")?.name("Alice \"Al\" Smith")?;
