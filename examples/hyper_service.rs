@@ -1,7 +1,7 @@
 //! The layer around a plain hyper service, without a web framework.
 //!
 //! ```sh
-//! cargo run --example hyper_service
+//! cargo run --example hyper_service --features tokio
 //! ```
 //!
 //! It grants the user `alice` GET and PUT, issues a token, and prints the `curl`
@@ -9,7 +9,6 @@
 
 use std::convert::Infallible;
 use std::error::Error;
-use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -25,13 +24,15 @@ use tower_api_token::method::MethodSet;
 use tower_api_token::store::MemoryStore;
 use tower_api_token::token::Token;
 use tower_api_token::user::{Actor, UserId};
-use tower_api_token::{Identity, TokenAuthLayer, TokenManager};
+use tower_api_token::{Identity, TokenManager, Tokens};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let store = Arc::new(MemoryStore::new());
-    let token = first_token(&store).await?;
-    let service = TokenAuthLayer::new(store).realm("hyper example")?.layer(service_fn(greet));
+    let builder = Tokens::builder(MemoryStore::new()).confirmation(Confirmation::ByCaller);
+    let tokens = builder.build().await?;
+    let token = first_token(&tokens.manager()).await?;
+    let service = tokens.layer().realm("hyper example")?.layer(service_fn(greet));
+    tokens.start();
 
     let listener = TcpListener::bind(address()?).await?;
     let address = listener.local_addr()?;
@@ -75,9 +76,7 @@ async fn greet(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infa
 }
 
 /// What a host's administration does, here once at the start.
-async fn first_token(store: &Arc<MemoryStore>) -> Result<Token, Box<dyn Error>> {
-    let builder = TokenManager::builder(Arc::clone(store));
-    let manager = builder.confirmation(Confirmation::ByCaller).build().await?;
+async fn first_token(manager: &TokenManager) -> Result<Token, Box<dyn Error>> {
     let (root, alice) = (Actor::administrator("root")?, UserId::new("alice")?);
     manager.grant(&root, &alice, MethodSet::new(["GET", "PUT"])?).await?;
     Ok(manager.issue(&root, &alice).await?.token)

@@ -32,8 +32,9 @@ use hyper_util::service::TowerToHyperService;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use tokio::net::TcpListener;
 use tower::{Layer, service_fn};
+use tower_api_token::manage::Confirmation;
 use tower_api_token::store::SqliteStore;
-use tower_api_token::{Identity, TokenAuthLayer};
+use tower_api_token::{Identity, Tokens};
 
 const USER: HeaderName = HeaderName::from_static("x-auth-user");
 const SLOT: HeaderName = HeaderName::from_static("x-auth-slot");
@@ -73,7 +74,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
     };
     let store = SqliteStore::open(variable("TOKENS")?)?;
     store.migrate().await?;
-    let layer = TokenAuthLayer::new(store).strip_credentials(true);
+    let tokens = Tokens::builder(store).confirmation(Confirmation::ByCaller).build().await?;
+    let layer = tokens.layer().strip_credentials(true);
+    tokens.start();
     println!("listening on {}", listener.local_addr()?);
     loop {
         let (stream, client) = listener.accept().await?;

@@ -107,10 +107,8 @@
 //! # }
 //! ```
 
-mod at_revision;
 mod builder;
 mod change;
-mod claims;
 #[cfg(feature = "serde")]
 mod encoding;
 mod erase;
@@ -118,10 +116,6 @@ mod error;
 mod follow;
 mod generate;
 mod import;
-mod options;
-mod outcome;
-mod peppers;
-mod preview;
 mod problem;
 mod reveal;
 #[cfg_attr(not(feature = "tokio"), path = "manage/no_tasks.rs")]
@@ -131,18 +125,18 @@ mod view;
 use std::fmt;
 use std::sync::Arc;
 
-pub use self::at_revision::AtRevision;
 pub use self::builder::{StartError, TokenManagerBuilder};
-use self::claims::Claims;
 pub use self::error::ManageError;
-pub use self::generate::{GeneratePrimary, ResendConfirmation};
+use self::follow::Claims;
+pub use self::generate::{
+    Confirmation, Delivery, GeneratePrimary, GeneratedPrimary, IssuedToken, ResendConfirmation,
+    ResentConfirmation,
+};
 pub use self::import::{ImportError, ImportItem, ImportedToken};
-pub use self::options::{Confirmation, Guard};
-pub use self::outcome::{Delivery, GeneratedPrimary, IssuedToken, ResentConfirmation};
 pub use self::problem::Problem;
-pub use self::reveal::RevealError;
 use self::tasks::Tasks;
 pub use self::view::{AccountSummary, AccountView, PendingView, TokenView};
+use crate::account::Revision;
 use crate::audit::AuditEntry;
 use crate::method::MethodSet;
 use crate::notify::Notifier;
@@ -199,6 +193,8 @@ use crate::user::{Actor, UserId};
 #[derive(Clone)]
 pub struct TokenManager {
     inner: Arc<Inner>,
+    /// The revision that an account must have to be changed, if it matters.
+    expected: Option<Revision>,
 }
 
 /// What clones of a manager share.
@@ -220,6 +216,42 @@ impl TokenManager {
     /// A manager of the accounts in `store`, to be configured.
     pub fn builder(store: impl AccountStore) -> TokenManagerBuilder {
         TokenManagerBuilder::new(store)
+    }
+
+    /// A manager that changes an account only if it still has this revision when
+    /// the change is written, and refuses as
+    /// [`Stale`](crate::rotation::RotationError::Stale) else: for one decision about
+    /// what was shown, which nobody must have changed meanwhile.
+    /// [`Revision::ABSENT`] stands for a user without an account. What it reads is
+    /// not affected.
+    ///
+    /// ```
+    /// # use tower_api_token::user::{Actor, UserId};
+    /// # use tower_api_token::manage::{Confirmation, TokenManager};
+    /// # use tower_api_token::method::MethodSet;
+    /// # use tower_api_token::rotation::RotationError;
+    /// # use tower_api_token::store::MemoryStore;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let store = MemoryStore::new();
+    /// # let builder = TokenManager::builder(store).confirmation(Confirmation::ByCaller);
+    /// # let manager = builder.build().await?;
+    /// # let root = Actor::administrator("root")?;
+    /// # let alice = UserId::new("alice")?;
+    /// # manager.grant(&root, &alice, MethodSet::new(["GET"])?).await?;
+    /// let shown = manager.view(&alice).await?.revision;
+    /// // Another administrator is faster.
+    /// manager.grant(&root, &alice, MethodSet::new(["GET", "POST"])?).await?;
+    ///
+    /// let methods = MethodSet::new(["GET", "DELETE"])?;
+    /// let refused = manager.at_revision(shown).grant(&root, &alice, methods).await;
+    /// assert_eq!(refused.unwrap_err().refusal(), Some(RotationError::Stale));
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn at_revision(&self, revision: Revision) -> Self {
+        Self { inner: Arc::clone(&self.inner), expected: Some(revision) }
     }
 
     /// Lets the user perform exactly these methods from now on, with whichever
@@ -357,11 +389,11 @@ impl TokenManager {
         user: &UserId,
         command: Command,
     ) -> Result<AuditEntry, ManageError> {
-        let (actor, user) = (actor.clone(), user.clone());
-        let change = |inner: Arc<Inner>| async move {
-            Ok(inner.change(&actor, &user, &command, None).await?.entry)
-        };
-        self.run(change).await
+        let (actor, user, expected) = (actor.clone(), user.clone(), self.expected);
+        self.run(|inner| async move {
+            Ok(inner.change(expected, &actor, &user, &command, None, None).await?.entry)
+        })
+        .await
     }
 
     /// Makes a change with everything that follows it, to its end.
@@ -402,6 +434,25 @@ impl fmt::Debug for TokenManager {
             .field("policy", &self.inner.policy)
             .field("confirmation", &self.inner.confirmation)
             .finish_non_exhaustive()
+    }
+}
+
+/// Whether a token may end although it was used within the guard window.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "a token is in use or not")]
+pub enum Guard {
+    /// Refuse with [`RotationError::InUse`](crate::rotation::RotationError::InUse)
+    /// if it was, if it is so new that nobody can tell yet, or if the store keeps no
+    /// last uses.
+    #[default]
+    UnlessInUse,
+    /// End it all the same.
+    EvenIfInUse,
+}
+
+impl Guard {
+    const fn is_waived(self) -> bool {
+        matches!(self, Self::EvenIfInUse)
     }
 }
 

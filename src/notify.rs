@@ -24,7 +24,7 @@ pub use self::directory::DirectoryNotifier;
 pub use self::link::{ConfirmationLink, LinkBase};
 #[cfg(feature = "smtp")]
 pub use self::smtp::{MailDirectory, Mailbox, SmtpError, SmtpErrorKind, SmtpNotifier, SmtpServer};
-use crate::audit::Event;
+use crate::audit::AuditEntry;
 use crate::time::Timestamp;
 use crate::token::{ConfirmationCode, TokenHint, TokenId};
 use crate::user::{Actor, ClientLabel, UserId};
@@ -62,15 +62,21 @@ pub trait Notifier: Send + Sync + 'static {
     /// and a new code can be sent for it.
     async fn confirmation(&self, message: &ConfirmationMessage) -> Result<(), NotifyError>;
 
-    /// Tells the user of a change that has been made. The default sends
-    /// nothing.
+    /// Tells the user of a change that has been made; the entry holds no secret. The
+    /// default sends nothing.
+    ///
+    /// Called for [`PrimaryConfirmed`](crate::audit::Event::PrimaryConfirmed),
+    /// [`BackupDeleted`](crate::audit::Event::BackupDeleted), [`RolledBack`](Event::RolledBack),
+    /// [`AllRevoked`](crate::audit::Event::AllRevoked), [`AccessRevoked`](Event::AccessRevoked),
+    /// [`TokenRevealed`](crate::audit::Event::TokenRevealed), and
+    /// [`TokenIssued`](crate::audit::Event::TokenIssued) by somebody else.
     ///
     /// # Errors
     ///
     /// [`NotifyError`] if it could not be handed over; that is logged, and the
     /// change stands.
-    async fn notice(&self, notice: &Notice) -> Result<(), NotifyError> {
-        let _ = notice;
+    async fn notice(&self, entry: &AuditEntry) -> Result<(), NotifyError> {
+        let _ = entry;
         Ok(())
     }
 }
@@ -144,32 +150,6 @@ impl ConfirmationMessage {
         let client = None;
         let hint = TokenHint::unknown();
         Self { user, token, code, code_expires_at, pending_expires_at, actor, at, client, hint }
-    }
-}
-
-/// What a user is told of a change: it holds no secret.
-///
-/// Sent for [`PrimaryConfirmed`](Event::PrimaryConfirmed),
-/// [`BackupDeleted`](Event::BackupDeleted), [`RolledBack`](Event::RolledBack),
-/// [`AllRevoked`](Event::AllRevoked) and [`AccessRevoked`](Event::AccessRevoked).
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Notice {
-    /// Whom it is for.
-    pub user: UserId,
-    /// What has happened.
-    pub event: Event,
-    /// Who asked for it.
-    pub actor: Actor,
-    /// When it happened, by the store's clock.
-    pub at: Timestamp,
-}
-
-impl Notice {
-    /// A notice with these parts.
-    #[must_use]
-    pub const fn new(user: UserId, event: Event, actor: Actor, at: Timestamp) -> Self {
-        Self { user, event, actor, at }
     }
 }
 

@@ -80,7 +80,6 @@
 
 mod act;
 mod api;
-mod assets;
 mod fields;
 mod form_key;
 mod guard;
@@ -88,7 +87,6 @@ mod layout;
 mod limit;
 mod pages;
 mod refusal;
-mod router;
 mod session;
 mod show;
 
@@ -96,14 +94,20 @@ use std::fmt;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::routing::get;
 use http::HeaderValue;
 
-use self::assets::Assets;
 use self::form_key::FormKey;
+use self::layout::Assets;
 use self::limit::Limits;
 pub use self::session::PortalUser;
 use crate::ConfigError;
 use crate::manage::TokenManager;
+
+/// The greatest body of a request in bytes.
+const BODY_LIMIT: u64 = 16 * 1_024;
 
 /// Configures the pages; see the [module](self).
 #[must_use]
@@ -221,7 +225,12 @@ impl Portal {
     /// The routes, to be merged into the host's router, whatever its state is,
     /// inside its session layer.
     pub fn into_router<S: Clone + Send + Sync + 'static>(self) -> Router<S> {
-        router::router(Arc::new(self.0))
+        let portal = Arc::new(self.0);
+        let pages = pages::routes(&portal);
+        let pages = pages.layer(from_fn_with_state(Arc::clone(&portal), guard::pages));
+        let api = api::routes(&portal.path).layer(from_fn(guard::api));
+        let limit = DefaultBodyLimit::max(BODY_LIMIT as usize);
+        pages.merge(api).layer(limit).merge(assets(&portal)).with_state(portal)
     }
 }
 
@@ -234,6 +243,19 @@ fn checked(address: &str) -> Result<String, ConfigError> {
     } else {
         Err(ConfigError::PortalAddress)
     }
+}
+
+/// The same for everybody, so for those who have not signed in, too.
+fn assets(portal: &Shared) -> Router<Arc<Shared>> {
+    let assets = &portal.assets;
+    [&assets.style, &assets.script, &assets.icon].into_iter().fold(
+        Router::new(),
+        |router, asset| {
+            let served = asset.clone();
+            let path = format!("{}{}", portal.path, asset.path);
+            router.route(&path, get(async move || served.response()))
+        },
+    )
 }
 
 impl fmt::Debug for Portal {

@@ -142,8 +142,8 @@ pub enum SealerError {
         /// The key that would open it.
         id: String,
     },
-    /// What is kept cannot be opened in this place: it was damaged, or the key's
-    /// name belongs to another key.
+    /// What is kept cannot be opened in this place, or is not this token: it was
+    /// damaged, or the key's name belongs to another key.
     #[error("what is kept of the token cannot be opened")]
     Unreadable,
     /// The sealer cannot do it for the time being.

@@ -10,7 +10,7 @@ use rustix::fs::OFlags;
 use serde_json::Value;
 use tower_api_token::audit::{AccountErased, AuditEntry, EventSink};
 
-use crate::command::event;
+use crate::command::show;
 use crate::settings::{Settings, SettingsError};
 
 /// Appends a line for each entry. The file is opened for each, so that another
@@ -60,11 +60,11 @@ fn open(path: &Path) -> io::Result<File> {
 
 impl EventSink for AuditFile {
     fn record(&self, entry: &AuditEntry) {
-        self.append(&event::entry_value(entry));
+        self.append(&show::entry_value(entry));
     }
 
     fn account_erased(&self, erased: &AccountErased) {
-        self.append(&event::erased_value(erased));
+        self.append(&show::erased_value(erased));
     }
 }
 

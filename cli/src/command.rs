@@ -10,13 +10,12 @@ mod man;
 mod migrate;
 mod restore;
 mod serve;
-mod show;
+pub(crate) mod show;
 mod token;
 mod user;
 
 use clap::Subcommand;
 
-pub(crate) use self::show::event;
 use crate::arguments::Arguments;
 use crate::failure::Failure;
 use crate::log;

@@ -3,12 +3,11 @@
 mod body;
 mod connection;
 mod connections;
-mod door;
 mod endpoint;
+mod guard;
 mod hosts;
 mod io;
 mod listener;
-mod log;
 mod messages;
 mod operations;
 mod portal;
@@ -18,7 +17,6 @@ mod stop;
 mod tasks;
 mod tls;
 mod unix;
-mod unread;
 
 use std::io::Error as IoError;
 use std::path::PathBuf;
@@ -27,12 +25,10 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
-use tower_api_token::ConfigError;
+use tower_api_token::authenticate::Authenticator;
 use tower_api_token::manage::Confirmation;
 use tower_api_token::store::{AccountStore, CachedStore, StoreError, WithMetrics};
-use tower_api_token::token::TokenScheme;
-use tower_api_token::usage::UsageRecorder;
-use tower_api_token::{TokenManager, authenticate::Authenticator};
+use tower_api_token::{ConfigError, Tokens};
 
 use self::listener::Listener;
 use self::messages::Messages;
@@ -40,14 +36,18 @@ use self::progress::Limits;
 use self::reload::Reloads;
 use self::stop::{Signals, Stop};
 use self::tasks::Tasks;
-use crate::audit_file::{self, AuditFile};
+use crate::audit_file;
 use crate::failure::Failure;
+use crate::log;
 use crate::settings::{ListenAddress, Settings, Time};
 use crate::store::{Opened, SERVER_PATIENCE};
 
 /// How long requests that run may take when the server stops, unless the
 /// settings say otherwise.
 pub(crate) const GRACE: Duration = Duration::from_secs(10);
+
+/// How long what is done in no time may take where the grace is over.
+const MOMENT: Duration = Duration::from_millis(100);
 
 /// Why the server does not start, or has not ended well.
 #[derive(Debug, thiserror::Error)]
@@ -94,12 +94,13 @@ pub(crate) enum ServeError {
 /// What every listener shares.
 pub(crate) struct Site {
     store: Arc<dyn AccountStore>,
-    usage: UsageRecorder,
+    tokens: Tokens,
     authenticator: Authenticator,
-    manager: TokenManager,
 }
 
 impl Site {
+    /// The manager behind the portal is there without one, too: it refuses to
+    /// start where tokens that are in use could not be recognised.
     async fn open(settings: &Arc<Settings>, reloads: &mut Reloads) -> Result<Self, Failure> {
         let scheme = settings.tokens.scheme()?;
         let behind = Opened::open(settings).await?.accounts(settings, SERVER_PATIENCE);
@@ -110,38 +111,24 @@ impl Site {
             }
             None => Arc::new(behind),
         };
-        let events = audit_file::events(settings)?;
-        let usage = UsageRecorder::with_sink(Arc::clone(&store), events.clone());
-        let manager = manager(settings, &store, &scheme, &usage, events, reloads).await?;
-        let authenticator = Authenticator::new(Arc::clone(&store))
+        let tokens = Tokens::builder(Arc::clone(&store))
             .scheme(scheme)
+            .policy(settings.policy.policy()?)
+            .events(audit_file::events(settings)?);
+        let tokens = match Messages::of(settings, reloads)? {
+            Some(notifier) => tokens.notifier(notifier),
+            None if settings.portal.listen.is_some() && !settings.portal.show_codes => {
+                return Err(ServeError::NoNotifier.into());
+            }
+            None => tokens.confirmation(Confirmation::ByCaller),
+        };
+        let tokens = tokens.build().await.map_err(|error| settings.tokens.not_started(error))?;
+        let authenticator = tokens
+            .authenticator()
             .sources(settings.requests.sources()?)
-            .allow_preflight(settings.requests.allow_preflight)
-            .usage(usage.clone());
-        Ok(Self { store, usage, authenticator, manager })
+            .allow_preflight(settings.requests.allow_preflight);
+        Ok(Self { store, tokens, authenticator })
     }
-}
-
-/// The manager behind the portal. It is built without one, too: it refuses to
-/// start where tokens that are in use could not be recognised.
-async fn manager(
-    settings: &Arc<Settings>,
-    store: &Arc<dyn AccountStore>,
-    scheme: &TokenScheme,
-    usage: &UsageRecorder,
-    events: Option<AuditFile>,
-    reloads: &mut Reloads,
-) -> Result<TokenManager, Failure> {
-    let manager = TokenManager::builder(Arc::clone(store)).scheme(scheme.clone());
-    let manager = manager.policy(settings.policy.policy()?).usage(usage.clone()).events(events);
-    let manager = match Messages::of(settings, reloads)? {
-        Some(notifier) => manager.notifier(notifier),
-        None if settings.portal.listen.is_some() && !settings.portal.show_codes => {
-            return Err(ServeError::NoNotifier.into());
-        }
-        None => manager.confirmation(Confirmation::ByCaller),
-    };
-    manager.build().await.map_err(|error| settings.tokens.not_started(error))
 }
 
 /// Serves until a signal comes or a part of it fails, and then ends in order;
@@ -149,7 +136,7 @@ async fn manager(
 pub(crate) async fn run(settings: &Arc<Settings>) -> Result<(), Failure> {
     let mut signals = Signals::listen().map_err(ServeError::Signals)?;
     let reload = signals.reload();
-    log::start(&settings.log)?;
+    log::of_server(&settings.log).map_err(ServeError::Log)?;
     let mut server = tokio::select! {
         // A store that does not answer must not hold up the end.
         () = signals.end() => return Ok(()),
@@ -177,8 +164,7 @@ struct Server {
     public: Tasks,
     /// What operators ask, and what reads files anew.
     operations: Tasks,
-    usage: Tasks,
-    manager: TokenManager,
+    tokens: Tokens,
     /// Ends the public listeners, and then the rest.
     stop: Stop,
     ending: Stop,
@@ -188,12 +174,12 @@ impl Server {
     /// Binds every listener before it serves on any: a port that is taken must
     /// not leave half a server.
     async fn start(settings: &Arc<Settings>, reload: Arc<Notify>) -> Result<Self, Failure> {
-        let room = connections::room(settings.listeners());
+        let limit = connections::limit(settings.listeners());
         let metrics = operations::record()?;
         let mut reloads = Reloads::default();
         let site = Site::open(settings, &mut reloads).await?;
         let (stop, ending) = (Stop::new(), Stop::new());
-        let public = endpoint::listeners(settings, &site, room, &stop, &mut reloads).await?;
+        let public = endpoint::listeners(settings, &site, limit, &stop, &mut reloads).await?;
         if public.is_empty() {
             return Err(ServeError::Nothing.into());
         }
@@ -202,7 +188,7 @@ impl Server {
             let listener = Listener::bind("operations", address, None).await?;
             let answers = operations::Operations::new(metrics, Arc::clone(&site.store), &stop);
             let (answers, limits) = (operations::service(answers), Limits::of(settings));
-            let served = listener.serve(answers, limits, room, ending.clone());
+            let served = listener.serve(answers, limits, limit, ending.clone());
             operations.spawn("operations", served);
         }
         let until = ending.clone();
@@ -210,15 +196,8 @@ impl Server {
             reloads.run(reload, until).await;
             Ok(())
         });
-        let interval = settings.policy.usage_interval();
-        let mut usage = Tasks::default();
-        let manager = site.manager.clone();
-        let flushed = ending.clone();
-        usage.spawn("the task that writes last uses", async move {
-            let flushed = site.usage.run(interval, async move { flushed.wait().await });
-            flushed.await.map_err(ServeError::LastFlush)
-        });
-        Ok(Self { public, operations, usage, manager, stop, ending })
+        site.tokens.start();
+        Ok(Self { public, operations, tokens: site.tokens, stop, ending })
     }
 
     /// Waits until a part of it ends that should not.
@@ -226,12 +205,11 @@ impl Server {
         tokio::select! {
             failure = self.public.failure() => failure,
             failure = self.operations.failure() => failure,
-            failure = self.usage.failure() => failure,
         }
     }
 
-    /// Ends in order: no new connections, running requests are answered, changes
-    /// are told of, last uses are written.
+    /// Ends in order: no new connections, running requests are answered, last uses
+    /// are written, changes are told of.
     async fn end(&mut self, grace: Duration) -> Result<(), ServeError> {
         tracing::info!(grace_s = grace.as_secs_f64(), "stopping");
         // Whoever comes later has what is left of it.
@@ -241,14 +219,16 @@ impl Server {
             tracing::warn!("requests were cut off that took longer than the grace period");
             Ok(())
         });
-        if timeout_at(deadline, self.manager.idle()).await.is_err() {
+        // The store has its own limit.
+        let written = self.tokens.flush().await.map_err(ServeError::LastFlush);
+        let closing = deadline.max(Instant::now() + MOMENT);
+        if timeout_at(closing, self.tokens.close()).await.is_err() {
             tracing::warn!("changes were not told of that took longer than the grace period");
         }
         self.ending.now();
         // An operator who is still answered is cut off.
         let operations = timeout_at(deadline, self.operations.ended()).await.unwrap_or(Ok(()));
-        let usage = self.usage.ended().await;
         tracing::info!("stopped");
-        public.and(operations).and(usage)
+        public.and(operations).and(written)
     }
 }

@@ -2,7 +2,6 @@
 //! file, the environment over it, and flags over both.
 
 mod address;
-mod audit;
 #[cfg(test)]
 mod bad_values;
 mod check;
@@ -27,7 +26,6 @@ use std::path::PathBuf;
 use serde::Deserialize;
 
 pub(crate) use self::address::ListenAddress;
-pub(crate) use self::audit::AuditSettings;
 pub(crate) use self::error::SettingsError;
 pub(crate) use self::host::HostName;
 pub(crate) use self::keys::{DefaultValue, KEYS, Key};
@@ -92,4 +90,12 @@ impl fmt::Debug for Hidden {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Hidden(..)")
     }
+}
+
+/// The section `[audit]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct AuditSettings {
+    /// The file to which each change is appended; none by default.
+    pub(crate) file: Option<PathBuf>,
 }

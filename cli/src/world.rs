@@ -15,7 +15,7 @@ use tower_api_token::user::{Actor, UserId};
 
 use crate::arguments::Common;
 use crate::audit_file;
-use crate::command::event;
+use crate::command::show;
 use crate::failure::Failure;
 use crate::output::Output;
 use crate::settings::{Layers, Settings};
@@ -99,7 +99,7 @@ impl World {
     /// Tells of a change that was made.
     pub(crate) fn changed(&self, entry: &AuditEntry) -> Result<(), Failure> {
         let text = format!("{}: {}", visible(&entry.user), entry.event);
-        self.output.done(text, &event::entry_value(entry))
+        self.output.done(text, &show::entry_value(entry))
     }
 }
 

@@ -2,17 +2,14 @@
 //! tokens, and the pages on which they look after them.
 //!
 //! ```sh
-//! cargo run --example portal --features portal,sqlite,smtp
+//! cargo run --example portal --features portal,reveal,sqlite,smtp
 //! ```
 //!
 //! It prints where to go, and the passwords of alice (who has API access), bob
 //! (who has none) and root (who administers it). Mail is written to files, or
-//! sent to the server of `--smtp 127.0.0.1:2525`. With the feature `reveal`,
-//! `--sealing-key FILE` (32 random bytes) keeps tokens under that key, so that
-//! the profile can show them again.
+//! sent to the server of `--smtp 127.0.0.1:2525`. `--sealing-key FILE` (32 random
+//! bytes) keeps tokens under that key, so that the profile can show them again.
 
-#[cfg_attr(not(feature = "reveal"), path = "no_keep.rs")]
-mod keep;
 mod mail;
 mod session;
 
@@ -28,6 +25,7 @@ use tokio::net::TcpListener;
 use tower_api_token::method::MethodSet;
 use tower_api_token::portal::Portal;
 use tower_api_token::rotation::{Policy, RotationError};
+use tower_api_token::sealing::SealingKey;
 use tower_api_token::store::SqliteStore;
 use tower_api_token::user::{Actor, UserId};
 use tower_api_token::{Identity, TokenManager, Tokens};
@@ -49,7 +47,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     // One configuration for both sides; last uses are written every second.
     let policy = Policy::default().usage_interval(Duration::from_secs(1))?;
-    let builder = keep::kept(Tokens::builder(store).policy(policy), &options)?;
+    let mut builder = Tokens::builder(store).policy(policy);
+    if let Some(file) = &options.sealing_key {
+        builder = builder.sealer(SealingKey::new(1, &std::fs::read(file)?)?);
+    }
     let tokens = mail::notified(builder, &options, address)?.build().await?;
 
     // The management side, and its pages.

@@ -1,7 +1,7 @@
 //! The layer around a tonic service: denials are gRPC statuses.
 //!
 //! ```sh
-//! cargo run --example tonic_service
+//! cargo run --example tonic_service --features tokio
 //! ```
 //!
 //! Every gRPC call is a POST, so that is the method to grant; which calls a user
@@ -14,7 +14,6 @@ use std::convert::Infallible;
 use std::error::Error;
 use std::future::{Ready, ready};
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use http::request::Parts;
@@ -31,15 +30,17 @@ use tower_api_token::method::MethodSet;
 use tower_api_token::store::MemoryStore;
 use tower_api_token::token::Token;
 use tower_api_token::user::{Actor, UserId};
-use tower_api_token::{Identity, TokenAuthLayer, TokenManager};
+use tower_api_token::{Identity, TokenManager, Tokens};
 
 use greeter::{FORGET, GREET, GreetReply, GreetRequest};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let store = Arc::new(MemoryStore::new());
-    let token = first_token(&store).await?;
-    let layer = TokenAuthLayer::new(store).grpc(true).also_require(may_call);
+    let builder = Tokens::builder(MemoryStore::new()).confirmation(Confirmation::ByCaller);
+    let tokens = builder.build().await?;
+    let token = first_token(&tokens.manager()).await?;
+    let layer = tokens.layer().grpc(true).also_require(may_call);
+    tokens.start();
 
     let listener = TcpListener::bind(address()?).await?;
     println!("listening on {}", listener.local_addr()?);
@@ -67,9 +68,7 @@ fn may_call(identity: &Identity, call: &Parts) -> bool {
 }
 
 /// What a host's administration does, here once at the start.
-async fn first_token(store: &Arc<MemoryStore>) -> Result<Token, Box<dyn Error>> {
-    let builder = TokenManager::builder(Arc::clone(store));
-    let manager = builder.confirmation(Confirmation::ByCaller).build().await?;
+async fn first_token(manager: &TokenManager) -> Result<Token, Box<dyn Error>> {
     let (root, alice) = (Actor::administrator("root")?, UserId::new("alice")?);
     manager.grant(&root, &alice, MethodSet::new(["POST"])?).await?;
     Ok(manager.issue(&root, &alice).await?.token)

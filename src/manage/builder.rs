@@ -4,16 +4,16 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::tasks::Tasks;
-use super::{Confirmation, Inner, TokenManager, peppers};
+use super::{Confirmation, Inner, TokenManager};
 use crate::ConfigError;
 use crate::audit::EventSink;
 use crate::notify::Notifier;
 use crate::rotation::Policy;
 use crate::sealing::Sealer;
 use crate::store::{AccountStore, StoreError};
-use crate::telemetry::Events;
-use crate::token::{PepperVersion, RandomSource, SystemRandom, TokenScheme};
-use crate::usage::UsageRecorder;
+use crate::telemetry::{self, Events};
+use crate::token::{Pepper, PepperVersion, RandomSource, SystemRandom, TokenScheme};
+use crate::usage::{UnverifiedPepper, UsageRecorder};
 
 /// Configures a [`TokenManager`]; see [`TokenManager::builder`].
 ///
@@ -140,12 +140,12 @@ impl TokenManagerBuilder {
         {
             return Err(StartError::UnknownPepper { version, tokens });
         }
-        let unverified = peppers::verify(&*inner.store, &inner.scheme, &in_use).await?;
+        let unverified = verify_peppers(&*inner.store, &inner.scheme, &in_use).await?;
         if let Some(usage) = &inner.usage {
             usage.verify_peppers(unverified);
         }
-        peppers::tell_of_unrecognised(&*inner.store, &inner.scheme).await?;
-        Ok(TokenManager { inner: Arc::new(inner) })
+        tell_of_unrecognised(&*inner.store, &inner.scheme).await?;
+        Ok(TokenManager { inner: Arc::new(inner), expected: None })
     }
 }
 
@@ -157,6 +157,59 @@ impl fmt::Debug for TokenManagerBuilder {
             .field("confirmation", &self.0.confirmation)
             .finish_non_exhaustive()
     }
+}
+
+/// Refuses a pepper that is not the one whose check value the store keeps; and
+/// answers with those that have none, although tokens are in use under them.
+///
+/// A check value is kept at once where no token is in use under the version: the
+/// first start decides for all.
+async fn verify_peppers(
+    store: &dyn AccountStore,
+    scheme: &TokenScheme,
+    in_use: &[(PepperVersion, u64)],
+) -> Result<Vec<UnverifiedPepper>, StartError> {
+    if scheme.peppers().next().is_none() {
+        return Ok(Vec::new());
+    }
+    let kept = store.pepper_checks().await?;
+    let current = scheme.current_pepper().map(Pepper::version);
+    let mut unverified = Vec::new();
+    for pepper in scheme.peppers() {
+        let (version, check) = (pepper.version(), pepper.check_value());
+        let used = in_use.iter().any(|(of, tokens)| *of == version && *tokens > 0);
+        let known = match kept.of(version) {
+            Some(kept) => *kept,
+            None if used => {
+                let active_before = kept.kept_since;
+                unverified.push(UnverifiedPepper { version, check, active_before });
+                continue;
+            }
+            None if current != Some(version) => continue,
+            None if pepper.is_short() => return Err(StartError::ShortPepper { version }),
+            None => store.keep_pepper_check(version, check).await?,
+        };
+        if known != check {
+            return Err(StartError::WrongPepper { version });
+        }
+    }
+    Ok(unverified)
+}
+
+/// Tells the log of tokens in use that every request is refused with.
+async fn tell_of_unrecognised(
+    store: &dyn AccountStore,
+    scheme: &TokenScheme,
+) -> Result<(), StoreError> {
+    if scheme.accepts_foreign() {
+        return Ok(());
+    }
+    for (prefix, tokens) in store.prefixes().await? {
+        if !scheme.recognises(prefix.as_ref()) {
+            telemetry::tokens_unrecognised(prefix.as_ref(), tokens);
+        }
+    }
+    Ok(())
 }
 
 /// Why a manager cannot be built.

@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use super::follow::NewCode;
-use super::outcome::Delivery;
-use super::{Inner, ManageError};
+use super::{Delivery, Inner, ManageError};
 use crate::account::{Account, LastUse, Revision};
 use crate::audit::AuditEntry;
 use crate::rotation::{self, Command, Facts, RotationError};
@@ -26,33 +25,11 @@ pub(super) struct Changed {
 }
 
 impl Inner {
-    /// Makes the change, as [`change_by`](Self::change_by) does.
-    pub(super) async fn change(
-        self: &Arc<Self>,
-        actor: &Actor,
-        user: &UserId,
-        command: &Command,
-        code: Option<&NewCode>,
-    ) -> Result<Changed, ManageError> {
-        self.change_by(None, actor, user, command, None, code).await
-    }
-
-    /// Makes the change if the account still has the revision `expected`.
-    pub(super) async fn change_at(
-        self: &Arc<Self>,
-        expected: Revision,
-        actor: &Actor,
-        user: &UserId,
-        command: &Command,
-    ) -> Result<Changed, ManageError> {
-        self.change_by(Some(expected), actor, user, command, None, None).await
-    }
-
     /// Makes the change of the account as it is, if it has the revision `expected`
     /// where one is given: again if others were faster, and once only. `token` is
     /// the one that the command brings, where it is known, to be kept sealed; `code`
     /// that of the token which is pending after it, where the change makes a new one.
-    pub(super) async fn change_by(
+    pub(super) async fn change(
         self: &Arc<Self>,
         expected: Option<Revision>,
         actor: &Actor,

@@ -51,17 +51,7 @@ impl TokenManager {
     /// nobody can tell one that was erased from one that never was.
     /// [`ManageError`] if it could not be done.
     pub async fn erase(&self, actor: &Actor, user: &UserId) -> Result<AccountErased, ManageError> {
-        self.erase_at(None, actor, user).await
-    }
-
-    /// Erases the account if it has the revision `expected`, where one is given.
-    pub(super) async fn erase_at(
-        &self,
-        expected: Option<Revision>,
-        actor: &Actor,
-        user: &UserId,
-    ) -> Result<AccountErased, ManageError> {
-        let (actor, user) = (actor.clone(), user.clone());
+        let (actor, user, expected) = (actor.clone(), user.clone(), self.expected);
         self.run(|inner| async move { inner.erase(expected, &actor, &user).await }).await
     }
 }

@@ -26,10 +26,17 @@ pub enum ManageError {
     /// There was no randomness for a new token. Nothing has changed.
     #[error("the random generator failed")]
     Random(#[source] io::Error),
-    /// The new token could not be sealed, or a sealed one not be opened for the
-    /// time being. Nothing has changed.
+    /// The new token could not be sealed, or a sealed one not be opened. Nothing
+    /// has changed.
     #[error(transparent)]
     Sealer(#[from] SealerError),
+    /// The manager has no sealer, so it can reveal no token. Nothing has changed.
+    #[error("there is no sealer to open sealed tokens with")]
+    NoSealer,
+    /// The token to be revealed is not kept: it is older than the first sealer, or
+    /// was imported by its digest. Nothing has changed.
+    #[error("the token was not kept, so it cannot be shown again")]
+    NotSealed,
     /// The random generator gave known tokens only. Nothing has changed.
     #[error("the random generator gave {GENERATIONS} tokens in a row that are already known")]
     RepeatedToken,

@@ -1,18 +1,17 @@
 //! What follows a change once it is committed: its audit entries, the
 //! confirmation code, and the notices to its user.
 
+use std::collections::HashMap;
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 
-use super::Inner;
-use super::claims::Claim;
-use super::outcome::Delivery;
+use super::{Delivery, Inner};
 use crate::account::{Account, Revision};
 use crate::audit::{AccountErased, AuditEntry, Event};
-use crate::notify::{ConfirmationMessage, Notice, Notifier, NotifyError};
+use crate::notify::{ConfirmationMessage, Notifier, NotifyError};
 use crate::store::{Erasure, Replacement};
 use crate::telemetry;
 use crate::token::ConfirmationCode;
@@ -30,7 +29,7 @@ pub(super) struct NewCode {
 impl NewCode {
     /// The message that brings the code to the user of the account, if a
     /// notifier sends it.
-    fn letter(&self, account: &Account, entry: &AuditEntry) -> Option<Letter> {
+    fn outgoing(&self, account: &Account, entry: &AuditEntry) -> Option<Outgoing> {
         let (notifier, pending) = (self.notifier.as_ref()?, account.pending()?);
         let mut message = ConfirmationMessage::new(
             entry.user.clone(),
@@ -43,12 +42,12 @@ impl NewCode {
         );
         message.client = self.client.clone();
         message.hint = pending.token.hint.clone();
-        Some(Letter { notifier: Arc::clone(notifier), message })
+        Some(Outgoing { notifier: Arc::clone(notifier), message })
     }
 }
 
 /// A message with a confirmation code, and who sends it.
-pub(super) struct Letter {
+pub(super) struct Outgoing {
     notifier: Arc<dyn Notifier>,
     pub(super) message: ConfirmationMessage,
 }
@@ -58,7 +57,7 @@ pub(super) enum Follows {
     Change {
         /// What the change adds to the history, the earliest first; never empty.
         entries: Vec<AuditEntry>,
-        letter: Option<Box<Letter>>,
+        outgoing: Option<Box<Outgoing>>,
         claim: Claim,
     },
     Erasure(Erasing),
@@ -77,11 +76,11 @@ impl Inner {
     /// What follows a change that is about to be written. `code` is that of the
     /// token which is pending after it, where the change makes a new one.
     pub(super) fn follows(&self, change: &Replacement, code: Option<&NewCode>) -> Follows {
-        let letter = code.and_then(|code| code.letter(&change.account, &change.entry));
+        let outgoing = code.and_then(|code| code.outgoing(&change.account, &change.entry));
         let AuditEntry { user, revision, .. } = &change.entry;
         let claim = Claim::new(&self.claims, user, *revision);
         let entries = change.entries().cloned().collect();
-        Follows::Change { entries, letter: letter.map(Box::new), claim }
+        Follows::Change { entries, outgoing: outgoing.map(Box::new), claim }
     }
 
     /// What follows an erasure that is about to be written.
@@ -93,8 +92,8 @@ impl Inner {
 
     /// Tells of a change that is committed.
     pub(super) async fn tell(&self, follows: Follows) -> Option<Delivery> {
-        let (mut entries, letter, claim) = match follows {
-            Follows::Change { entries, letter, claim } => (entries, letter, claim),
+        let (mut entries, outgoing, claim) = match follows {
+            Follows::Change { entries, outgoing, claim } => (entries, outgoing, claim),
             Follows::Erasure(Erasing { erased, claim, .. }) => {
                 if claim.take() {
                     self.events.account_erased(&erased);
@@ -107,8 +106,8 @@ impl Inner {
             entries.clear();
         }
         entries.iter().for_each(|entry| self.events.audit(entry));
-        let delivery = match (letter, newest) {
-            (Some(letter), Some(entry)) => Some(self.send(&letter, &entry).await),
+        let delivery = match (outgoing, newest) {
+            (Some(outgoing), Some(entry)) => Some(self.send(&outgoing, &entry).await),
             _ => None,
         };
         for entry in &entries {
@@ -117,8 +116,8 @@ impl Inner {
         delivery
     }
 
-    async fn send(&self, letter: &Letter, entry: &AuditEntry) -> Delivery {
-        let Letter { notifier, message } = letter;
+    async fn send(&self, outgoing: &Outgoing, entry: &AuditEntry) -> Delivery {
+        let Outgoing { notifier, message } = outgoing;
         match unless_it_panics(async { notifier.confirmation(message).await }).await {
             Ok(()) => Delivery::Sent,
             Err(error) => {
@@ -134,9 +133,7 @@ impl Inner {
         let Some(notifier) = self.notifier.as_ref().filter(|_| is_notable(entry)) else {
             return;
         };
-        let AuditEntry { user, event, actor, at, .. } = entry.clone();
-        let notice = Notice::new(user, event, actor, at);
-        if let Err(error) = unless_it_panics(async { notifier.notice(&notice).await }).await {
+        if let Err(error) = unless_it_panics(async { notifier.notice(entry).await }).await {
             telemetry::notice_not_sent(entry, &error);
         }
     }
@@ -170,5 +167,61 @@ const fn is_notable(entry: &AuditEntry) -> bool {
         | Event::TokenRevealed { .. } => true,
         Event::TokenIssued { .. } => !matches!(entry.actor, Actor::User),
         _ => false,
+    }
+}
+
+/// Which entries of histories a manager and its clones are about to add, or may
+/// have added, by the place of the entry.
+///
+/// A change whose outcome is unknown is looked for by its entry in the history.
+/// If its caller asks again at once, the second change may add the very same
+/// entry: whichever of the two finds it first tells of it.
+#[derive(Default)]
+pub(super) struct Claims(Mutex<HashMap<(UserId, Revision), Claimed>>);
+
+#[derive(Default)]
+struct Claimed {
+    claims: usize,
+    told: bool,
+}
+
+impl Claims {
+    /// No code that holds this lock can panic half-way through a change.
+    fn lock(&self) -> MutexGuard<'_, HashMap<(UserId, Revision), Claimed>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One change's claim to its entry, from before it is written until it is told
+/// of or given up.
+pub(super) struct Claim {
+    claims: Arc<Claims>,
+    entry: (UserId, Revision),
+}
+
+impl Claim {
+    fn new(claims: &Arc<Claims>, user: &UserId, revision: Revision) -> Self {
+        let entry = (user.clone(), revision);
+        claims.lock().entry(entry.clone()).or_default().claims += 1;
+        Self { claims: Arc::clone(claims), entry }
+    }
+
+    /// Takes the entry, which is in the history, to tell of it; `false` if
+    /// another change of this manager has.
+    fn take(&self) -> bool {
+        let mut claims = self.claims.lock();
+        claims.get_mut(&self.entry).is_some_and(|it| !std::mem::replace(&mut it.told, true))
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        let mut claims = self.claims.lock();
+        if let Some(claimed) = claims.get_mut(&self.entry) {
+            claimed.claims -= 1;
+            if claimed.claims == 0 {
+                claims.remove(&self.entry);
+            }
+        }
     }
 }

@@ -6,10 +6,11 @@ use std::sync::Arc;
 
 use super::change::Changed;
 use super::follow::NewCode;
-use super::outcome::{GeneratedPrimary, IssuedToken, ResentConfirmation};
-use super::{Confirmation, Inner, ManageError, TokenManager};
+use super::{Inner, ManageError, TokenManager};
 use crate::account::Revision;
+use crate::notify::NotifyError;
 use crate::rotation::{Command, NewToken, RotationError};
+use crate::time::Timestamp;
 use crate::token::{ConfirmationCode, Token, TokenId};
 use crate::user::{Actor, ClientLabel, UserId};
 
@@ -64,7 +65,6 @@ impl TokenManager {
             actor,
             user,
             replacing_backup: None,
-            expected: None,
             confirmation: None,
             client: None,
         }
@@ -99,14 +99,14 @@ impl TokenManager {
     /// [`PrimaryExists`](RotationError::PrimaryExists); [`ManageError`] if it
     /// could not be done.
     pub async fn issue(&self, actor: &Actor, user: &UserId) -> Result<IssuedToken, ManageError> {
-        let (actor, user) = (actor.clone(), user.clone());
-        let issue = |inner: Arc<Inner>| async move {
+        let (actor, user, expected) = (actor.clone(), user.clone(), self.expected);
+        self.run(|inner| async move {
             let command = |token| Command::Issue { token };
-            let made = inner.change_with_token(None, &actor, &user, command, None).await?;
+            let made = inner.change_with_token(expected, &actor, &user, command, None).await?;
             let (token, changed) = made;
             Ok(IssuedToken::new(token, changed))
-        };
-        self.run(issue).await
+        })
+        .await
     }
 }
 
@@ -118,19 +118,11 @@ pub struct GeneratePrimary<'a> {
     actor: &'a Actor,
     user: &'a UserId,
     replacing_backup: Option<TokenId>,
-    expected: Option<Revision>,
     confirmation: Option<Confirmation>,
     client: Option<ClientLabel>,
 }
 
 impl<'a> GeneratePrimary<'a> {
-    /// Only if the account still has this revision; else it is refused as
-    /// [`Stale`](RotationError::Stale). Default: whatever its revision.
-    pub const fn if_revision(mut self, revision: Revision) -> Self {
-        self.expected = Some(revision);
-        self
-    }
-
     /// Agrees that the confirmation ends this backup. Default: none is ended,
     /// so there must be none.
     pub const fn replacing_backup(mut self, id: TokenId) -> Self {
@@ -153,20 +145,22 @@ impl<'a> GeneratePrimary<'a> {
     }
 
     async fn run(self) -> Result<GeneratedPrimary, ManageError> {
-        let Self { manager, actor, user, replacing_backup, expected, confirmation, client } = self;
+        let Self { manager, actor, user, replacing_backup, confirmation, client } = self;
+        let expected = manager.expected;
         let new = manager.inner.new_code(confirmation, client)?;
         let (actor, user) = (actor.clone(), user.clone());
-        let generate = |inner: Arc<Inner>| async move {
-            let code = new.code.digest(&user);
-            let command = |token| Command::GeneratePrimary { token, code, replacing_backup };
-            let made =
-                inner.change_with_token(expected, &actor, &user, command, Some(&new)).await?;
-            let (token, changed) = made;
-            let sent = ResentConfirmation::new(changed, new.code);
-            let ResentConfirmation { id, expires_at, code_expires_at, delivery } = sent;
-            Ok(GeneratedPrimary { token, id, expires_at, code_expires_at, delivery })
-        };
-        manager.run(generate).await
+        manager
+            .run(|inner| async move {
+                let code = new.code.digest(&user);
+                let command = |token| Command::GeneratePrimary { token, code, replacing_backup };
+                let made =
+                    inner.change_with_token(expected, &actor, &user, command, Some(&new)).await?;
+                let (token, changed) = made;
+                let sent = ResentConfirmation::new(changed, new.code);
+                let ResentConfirmation { id, expires_at, code_expires_at, delivery } = sent;
+                Ok(GeneratedPrimary { token, id, expires_at, code_expires_at, delivery })
+            })
+            .await
     }
 }
 
@@ -208,14 +202,17 @@ impl<'a> ResendConfirmation<'a> {
 
     async fn run(self) -> Result<ResentConfirmation, ManageError> {
         let Self { manager, actor, user, id, confirmation, client } = self;
+        let expected = manager.expected;
         let new = manager.inner.new_code(confirmation, client)?;
         let (actor, user) = (actor.clone(), user.clone());
-        let resend = |inner: Arc<Inner>| async move {
-            let command = Command::ResendConfirmation { id, code: new.code.digest(&user) };
-            let changed = inner.change(&actor, &user, &command, Some(&new)).await?;
-            Ok(ResentConfirmation::new(changed, new.code))
-        };
-        manager.run(resend).await
+        manager
+            .run(|inner| async move {
+                let command = Command::ResendConfirmation { id, code: new.code.digest(&user) };
+                let changed =
+                    inner.change(expected, &actor, &user, &command, None, Some(&new)).await?;
+                Ok(ResentConfirmation::new(changed, new.code))
+            })
+            .await
     }
 }
 
@@ -225,6 +222,93 @@ impl<'a> IntoFuture for ResendConfirmation<'a> {
 
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(self.run())
+    }
+}
+
+/// How the code that activates a generated token reaches its user.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Confirmation {
+    /// The [`Notifier`](crate::notify::Notifier) sends it, so that only who reads
+    /// the user's mail can activate the token.
+    #[default]
+    ByNotifier,
+    /// It is returned to the caller beside the token, and nothing is sent: for
+    /// machine accounts, whose secret rotator cannot read mail. It confirms in
+    /// a second call, after it has stored the token.
+    ByCaller,
+}
+
+/// What became of a confirmation code.
+#[derive(Debug)]
+#[non_exhaustive]
+#[must_use]
+pub enum Delivery {
+    /// The notifier has taken it.
+    Sent,
+    /// The notifier has failed. The pending token waits; another code can be
+    /// sent for it, or the token be generated anew.
+    NotSent(NotifyError),
+    /// Here it is: nothing was sent.
+    ToCaller(ConfirmationCode),
+}
+
+/// A new primary that waits for its confirmation. `Debug` shows no secret.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct GeneratedPrimary {
+    /// The token: shown here and never again.
+    pub token: Token,
+    /// Its public name.
+    pub id: TokenId,
+    /// From when on no code can activate it, by the store's clock.
+    pub expires_at: Timestamp,
+    /// From when on its present code is dead, by the store's clock.
+    pub code_expires_at: Timestamp,
+    /// What became of that code.
+    pub delivery: Delivery,
+}
+
+/// A pending token's new code. `Debug` shows no secret.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct ResentConfirmation {
+    /// The pending token.
+    pub id: TokenId,
+    /// From when on no code can activate it, by the store's clock.
+    pub expires_at: Timestamp,
+    /// From when on the new code is dead, by the store's clock.
+    pub code_expires_at: Timestamp,
+    /// What became of the code.
+    pub delivery: Delivery,
+}
+
+impl ResentConfirmation {
+    fn new(changed: Changed, code: ConfirmationCode) -> Self {
+        let Changed { account, delivery, .. } = changed;
+        let pending = account.pending.expect("the rules have just given it this code");
+        let (id, expires_at) = (pending.token.id, pending.expires_at);
+        let delivery = delivery.unwrap_or(Delivery::ToCaller(code));
+        Self { id, expires_at, code_expires_at: pending.code_expires_at, delivery }
+    }
+}
+
+/// A first token. `Debug` does not show it.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct IssuedToken {
+    /// The token: shown here and never again.
+    pub token: Token,
+    /// Its public name.
+    pub id: TokenId,
+    /// From when on it is refused; `None` for never.
+    pub expires_at: Option<Timestamp>,
+}
+
+impl IssuedToken {
+    fn new(token: Token, changed: Changed) -> Self {
+        let primary = changed.account.primary.expect("the rules put an issued token there");
+        Self { token, id: primary.id, expires_at: primary.expires_at }
     }
 }
 
@@ -260,7 +344,7 @@ impl Inner {
             }
             let new = NewToken::new(digests.stored, self.scheme.hint(&token));
             let command = command(new);
-            match self.change_by(expected, actor, user, &command, Some(&token), code).await {
+            match self.change(expected, actor, user, &command, Some(&token), code).await {
                 Err(ManageError::Refused(RotationError::DigestInUse)) => {}
                 changed => return Ok((token, changed?)),
             }

@@ -1,6 +1,5 @@
 //! Tokens that another system made, and that go on working.
 
-mod batch;
 mod many;
 
 use std::fmt;
@@ -64,13 +63,14 @@ impl TokenManager {
         made_at: Option<Timestamp>,
     ) -> Result<AuditEntry, ManageError> {
         let (actor, user, token) = (actor.clone(), user.clone(), token.clone());
-        let import = |inner: Arc<Inner>| async move {
+        let expected = self.expected;
+        self.run(|inner| async move {
             let new = inner.importable(&user, slot, &token).await?;
             let command = Command::Import { slot, token: new, made_at };
-            let change = inner.change_by(None, &actor, &user, &command, token.plain(), None);
+            let change = inner.change(expected, &actor, &user, &command, token.plain(), None);
             Ok(change.await?.entry)
-        };
-        self.run(import).await
+        })
+        .await
     }
 }
 

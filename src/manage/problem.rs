@@ -11,6 +11,7 @@ use http::{HeaderValue, Response, StatusCode};
 use super::ManageError;
 use super::import::ImportError;
 use crate::rotation::RotationError;
+use crate::sealing::SealerError;
 use crate::store::{StoreError, StoreErrorKind};
 use crate::telemetry;
 
@@ -57,6 +58,8 @@ use crate::telemetry;
 /// | `BackupExists`, `InUse` | 409 | `backup_exists`, `in_use` |
 /// | `NoLivePrimary`, `NoLiveBackup` | 409 | `only_token`, `no_backup` |
 /// | `PrimaryExists`, `SlotTaken`, `DigestInUse` | 409 | `primary_exists`, `slot_taken`, `known_token` |
+/// | [`NoSealer`](ManageError::NoSealer), [`NotSealed`](ManageError::NotSealed) | 409 | `not_kept` |
+/// | [`Sealer`](ManageError::Sealer) that cannot open what is kept | 409 | `not_kept` |
 /// | `ExpiredCode`, `AlreadyConfirmed` | 410 | `expired_code`, `already_confirmed` |
 /// | [`ImportError`] | 422 | `not_importable` |
 /// | `TooSoon` | 429 with `Retry-After` | `too_soon` |
@@ -186,6 +189,11 @@ impl From<ManageError> for Problem {
             ManageError::Import(error) => error.into(),
             ManageError::Store(error) => error.into(),
             ManageError::NoNotifier => Self::NO_NOTIFIER,
+            ManageError::NoSealer
+            | ManageError::NotSealed
+            | ManageError::Sealer(SealerError::OtherKey { .. } | SealerError::Unreadable) => {
+                Self::NOT_KEPT
+            }
             ManageError::Sealer(error) => {
                 telemetry::sealer_failed(&error);
                 Self::UNAVAILABLE
@@ -304,6 +312,13 @@ impl Problem {
         "known_token",
         "This token is already known",
         "An account names it, or has named it. Nothing has changed.",
+    );
+    const NOT_KEPT: Self = Self::new(
+        StatusCode::CONFLICT,
+        "not_kept",
+        "This token cannot be shown again",
+        "Nobody has it but you: the system keeps only a digest of it, which no token can be made \
+         of. If you have lost it, generate a new one.",
     );
     const NOT_IMPORTABLE: Self = Self::new(
         StatusCode::UNPROCESSABLE_ENTITY,

@@ -3,10 +3,9 @@
 use std::sync::Arc;
 
 use super::{Inner, ManageError, TokenManager};
-use crate::account::{Account, TokenRecord};
+use crate::account::{Account, Revision, TokenRecord};
 use crate::rotation::{Command, NewToken};
 use crate::sealing::{Sealer, SealerError};
-use crate::store::StoreError;
 use crate::token::{SealedToken, Token, TokenId};
 use crate::user::{Actor, UserId};
 
@@ -25,20 +24,21 @@ impl TokenManager {
     ///
     /// [`NoAccess`](crate::rotation::RotationError::NoAccess),
     /// [`Stale`](crate::rotation::RotationError::Stale) if the token is retired
-    /// or unknown; else [`RevealError`] says why it cannot be shown.
+    /// or unknown; [`ManageError::NoSealer`], [`ManageError::NotSealed`] and
+    /// [`ManageError::Sealer`] say why it cannot be shown.
     pub async fn reveal(
         &self,
         actor: &Actor,
         user: &UserId,
         id: TokenId,
-    ) -> Result<Token, RevealError> {
-        let (actor, user) = (actor.clone(), user.clone());
-        self.run(|inner| async move { inner.reveal(&actor, &user, id).await }).await
+    ) -> Result<Token, ManageError> {
+        let (actor, user, expected) = (actor.clone(), user.clone(), self.expected);
+        self.run(|inner| async move { inner.reveal(expected, &actor, &user, id).await }).await
     }
 }
 
-fn holder(account: &Account, id: TokenId) -> Result<&TokenRecord, RevealError> {
-    account.token(id).ok_or(RevealError::Unreadable)
+fn holder(account: &Account, id: TokenId) -> Result<&TokenRecord, ManageError> {
+    account.token(id).ok_or(ManageError::Sealer(SealerError::Unreadable))
 }
 
 impl Inner {
@@ -68,11 +68,12 @@ impl Inner {
 
     async fn reveal(
         self: &Arc<Self>,
+        expected: Option<Revision>,
         actor: &Actor,
         user: &UserId,
         id: TokenId,
-    ) -> Result<Token, RevealError> {
-        let sealer = self.sealer.as_deref().ok_or(RevealError::NoSealer)?;
+    ) -> Result<Token, ManageError> {
+        let sealer = self.sealer.as_deref().ok_or(ManageError::NoSealer)?;
         let account = self.store.load(user).await?.account;
         // What cannot be shown shall not be in the history as shown. Whether it
         // may be shown is the rules' decision.
@@ -81,7 +82,8 @@ impl Inner {
             Some(record) => Some(self.open(sealer, user, record).await?),
             None => None,
         };
-        let changed = self.change(actor, user, &Command::Reveal { id }, None).await?;
+        let changed =
+            self.change(expected, actor, user, &Command::Reveal { id }, None, None).await?;
         match opened {
             Some(token) => Ok(token),
             // Made between the two.
@@ -94,54 +96,11 @@ impl Inner {
         sealer: &dyn Sealer,
         user: &UserId,
         record: &TokenRecord,
-    ) -> Result<Token, RevealError> {
-        let sealed = record.sealed.as_ref().ok_or(RevealError::NotSealed)?;
+    ) -> Result<Token, ManageError> {
+        let sealed = record.sealed.as_ref().ok_or(ManageError::NotSealed)?;
         let token = sealer.open(sealed, user, record.id).await?;
         // Whoever can write to the store must not choose what a user is shown.
         let is_its_own = self.scheme.digests_of(&token).all().any(|it| it == record.digest);
-        if is_its_own { Ok(token) } else { Err(RevealError::Unreadable) }
-    }
-}
-
-/// Why a token is not shown.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum RevealError {
-    /// It may not be shown, the store could not keep that it was, or the sealer
-    /// could not be asked.
-    #[error(transparent)]
-    Manage(#[from] ManageError),
-    /// The manager has no sealer.
-    #[error("there is no sealer to open sealed tokens with")]
-    NoSealer,
-    /// The token is not kept: it is older than the first sealer, or was imported
-    /// by its digest.
-    #[error("the token was not kept, so it cannot be shown again")]
-    NotSealed,
-    /// The token is sealed with another key than the present one.
-    #[error("the token is sealed with key {id}, which is not the present one")]
-    OtherKey {
-        /// The key that would open it.
-        id: String,
-    },
-    /// What is kept cannot be opened in this place, or is not this token: it was
-    /// damaged, or the key's name belongs to another key.
-    #[error("what is kept of the token cannot be opened")]
-    Unreadable,
-}
-
-impl From<StoreError> for RevealError {
-    fn from(error: StoreError) -> Self {
-        Self::Manage(error.into())
-    }
-}
-
-impl From<SealerError> for RevealError {
-    fn from(error: SealerError) -> Self {
-        match error {
-            SealerError::OtherKey { id } => Self::OtherKey { id },
-            SealerError::Unreadable => Self::Unreadable,
-            error => Self::Manage(error.into()),
-        }
+        if is_its_own { Ok(token) } else { Err(SealerError::Unreadable.into()) }
     }
 }

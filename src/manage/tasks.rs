@@ -191,11 +191,11 @@ impl Inner {
     /// Tells of a change that was committed some time ago. A code that is dead by
     /// now is sent to nobody.
     async fn tell_late(&self, mut follows: Follows) {
-        if let Follows::Change { letter, .. } = &mut follows
-            && let Some(late) = letter.take()
+        if let Follows::Change { outgoing, .. } = &mut follows
+            && let Some(late) = outgoing.take()
             && self.may_confirm(&late.message).await
         {
-            *letter = Some(late);
+            *outgoing = Some(late);
         }
         drop(self.tell(follows).await);
     }

@@ -4,10 +4,10 @@ use std::borrow::Cow;
 
 use super::{Inner, ManageError, TokenManager};
 use crate::account::{Account, LastUse, Pending, Revision, TokenRecord};
-use crate::audit::AuditEntry;
+use crate::audit::{AuditEntry, Event};
 use crate::method::MethodSet;
-use crate::rotation::{self, Facts, RotationError};
-use crate::store::{Page, PageSize};
+use crate::rotation::{self, Command, Facts, RotationError};
+use crate::store::{Loaded, Page, PageSize};
 use crate::time::Timestamp;
 use crate::token::{TokenHint, TokenId};
 use crate::user::{ClientLabel, UserId};
@@ -94,6 +94,49 @@ impl TokenManager {
     ) -> Result<Page<AuditEntry, Revision>, ManageError> {
         Ok(self.inner.store.history(user, before, size).await?)
     }
+
+    /// What would come of a change, which is not made: for a page that says
+    /// what its button will do. By the time that the button is pressed it may
+    /// be otherwise.
+    ///
+    /// Of last uses those count that are in the store.
+    ///
+    /// ```
+    /// # use tower_api_token::user::{Actor, UserId};
+    /// # use tower_api_token::manage::{Confirmation, TokenManager};
+    /// # use tower_api_token::method::MethodSet;
+    /// # use tower_api_token::store::MemoryStore;
+    /// use tower_api_token::rotation::Command;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let store = MemoryStore::new();
+    /// # let builder = TokenManager::builder(store).confirmation(Confirmation::ByCaller);
+    /// # let manager = builder.build().await?;
+    /// # let alice = UserId::new("alice")?;
+    /// # manager.grant(&Actor::User, &alice, MethodSet::new(["GET"])?).await?;
+    /// # manager.issue(&Actor::User, &alice).await?;
+    /// assert!(manager.preview(&alice, Command::RevokeAll).await.is_ok());
+    /// assert!(manager.view(&alice).await?.primary.is_some(), "nothing has changed");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ManageError::Refused`] as the change itself would be refused;
+    /// [`ManageError::Store`] if the account could not be read.
+    pub async fn preview(&self, user: &UserId, command: Command) -> Result<Event, ManageError> {
+        let Loaded { account, now, .. } = self.inner.store.load(user).await?;
+        let usage = self.inner.uses(user).await?;
+        let absent = Account::absent(user.clone());
+        let account = account.as_deref().unwrap_or(&absent);
+        let mut facts = Facts::new(now, &self.inner.policy);
+        facts.uses_are_kept = self.inner.store.last_uses().is_some();
+        facts.primary_used = last_use(&usage, account.primary());
+        facts.backup_used = last_use(&usage, account.backup());
+        Ok(rotation::apply(account, command, &facts)?.event)
+    }
 }
 
 /// A user's tokens, as their owner may see them: as the next change will find
@@ -118,6 +161,11 @@ pub struct AccountView {
     pub revision: Revision,
     /// The store's time at which this was so: what to measure expiries by.
     pub now: Timestamp,
+}
+
+fn last_use(usage: &[LastUse], token: Option<&TokenRecord>) -> Option<Timestamp> {
+    let id = token?.id;
+    usage.iter().find(|usage| usage.id == id).map(|usage| usage.at)
 }
 
 impl Inner {

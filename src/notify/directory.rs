@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use async_trait::async_trait;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::{ConfirmationMessage, LinkBase, Notice, Notifier, NotifyError};
+use super::{ConfirmationMessage, LinkBase, Notifier, NotifyError};
+use crate::audit::AuditEntry;
 use crate::token::{RandomSource, SystemRandom};
 
 /// Writes each message to a file of its own in one directory: mail for a
@@ -114,12 +115,12 @@ impl Notifier for DirectoryNotifier {
         self.write(&name, &lines).map_err(NotifyError::new)
     }
 
-    async fn notice(&self, notice: &Notice) -> Result<(), NotifyError> {
+    async fn notice(&self, entry: &AuditEntry) -> Result<(), NotifyError> {
         let mut lines =
-            vec![("user", encoded(&notice.user)), ("event", encoded(&notice.event.name()))];
-        lines.extend(notice.event.token().map(|id| ("token", encoded(&id))));
-        lines.extend([("actor", encoded(&notice.actor)), ("at", encoded(&notice.at))]);
-        let name = file_name("notice", notice.at.unix_millis())?;
+            vec![("user", encoded(&entry.user)), ("event", encoded(&entry.event.name()))];
+        lines.extend(entry.event.token().map(|id| ("token", encoded(&id))));
+        lines.extend([("actor", encoded(&entry.actor)), ("at", encoded(&entry.at))]);
+        let name = file_name("notice", entry.at.unix_millis())?;
         self.write(&name, &lines).map_err(NotifyError::new)
     }
 }

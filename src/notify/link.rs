@@ -2,7 +2,9 @@
 
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
+use std::num::NonZeroU16;
 
+use http::uri::Authority;
 use zeroize::Zeroizing;
 
 use crate::error::{ConfigError, limit};
@@ -56,9 +58,11 @@ impl LinkBase {
         if authority.contains('@') {
             return Err(ConfigError::LinkCredentials);
         }
-        let host = Host::of(authority)?;
+        let authority: Authority = authority.parse().map_err(|_| ConfigError::LinkHost)?;
+        let is_loopback = is_loopback(authority.host())?;
+        check_port(&authority.as_str()[authority.host().len()..])?;
         check_path(path)?;
-        if !encrypted && !host.is_loopback() {
+        if !encrypted && !is_loopback {
             return Err(ConfigError::LinkNotEncrypted);
         }
         let path_left_out = if path.is_empty() { "/" } else { "" };
@@ -127,66 +131,45 @@ fn scheme(address: &str) -> Option<(bool, &str)> {
     }
 }
 
-enum Host<'a> {
-    Name(&'a str),
-    V4(Ipv4Addr),
-    V6(Ipv6Addr),
-}
-
-impl<'a> Host<'a> {
-    fn of(authority: &'a str) -> Result<Self, ConfigError> {
-        let (host, port) = match authority.strip_prefix('[') {
-            Some(rest) => {
-                let (address, port) = rest.split_once(']').ok_or(ConfigError::LinkHost)?;
-                (Self::V6(address.parse().map_err(|_| ConfigError::LinkHost)?), port)
-            }
-            None => {
-                let end = authority.find(':').unwrap_or(authority.len());
-                let (name, port) = authority.split_at(end);
-                (Self::named(name)?, port)
-            }
-        };
-        match port.strip_prefix(':') {
-            None if port.is_empty() => Ok(host),
-            Some(port) if is_port(port) => Ok(host),
-            _ => Err(ConfigError::LinkPort),
-        }
+/// Whether the host is this machine itself; an error if it is none.
+fn is_loopback(host: &str) -> Result<bool, ConfigError> {
+    if let Some(address) = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+        let address: Ipv6Addr = address.parse().map_err(|_| ConfigError::LinkHost)?;
+        return Ok(address.is_loopback());
     }
-
-    fn named(name: &'a str) -> Result<Self, ConfigError> {
-        match name.parse() {
-            Ok(address) => Ok(Self::V4(address)),
-            Err(_) if is_host_name(name) => Ok(Self::Name(name)),
-            Err(_) => Err(ConfigError::LinkHost),
-        }
-    }
-
-    fn is_loopback(&self) -> bool {
-        match self {
-            Self::Name(name) => name.eq_ignore_ascii_case("localhost"),
-            Self::V4(address) => address.is_loopback(),
-            Self::V6(address) => address.is_loopback(),
-        }
+    match host.parse::<Ipv4Addr>() {
+        Ok(address) => Ok(address.is_loopback()),
+        Err(_) if is_host_name(host) => Ok(host.eq_ignore_ascii_case("localhost")),
+        Err(_) => Err(ConfigError::LinkHost),
     }
 }
 
 /// Whether this is the name of a host: labels of letters, digits and inner
 /// hyphens.
 pub(super) fn is_host_name(text: &str) -> bool {
-    let is_label = |label: &str| {
-        let inner = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
-        let edge = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_alphanumeric);
-        let bytes = label.as_bytes();
-        edge(bytes.first()) && edge(bytes.last()) && label.bytes().all(inner)
-    };
     // Browsers take `127.1` and `0x7f.1` for addresses; no name ends so.
     let last = text.rsplit('.').next().unwrap_or_default();
     text.split('.').all(is_label) && !last.starts_with(|first: char| first.is_ascii_digit())
 }
 
-fn is_port(text: &str) -> bool {
-    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
-    digits && text.parse::<std::num::NonZeroU16>().is_ok()
+fn is_label(label: &str) -> bool {
+    let is_edge = u8::is_ascii_alphanumeric;
+    let bytes = label.as_bytes();
+    bytes.first().is_some_and(is_edge)
+        && bytes.last().is_some_and(is_edge)
+        && bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'-')
+}
+
+/// Checks what is behind the host: nothing, or a colon and a number.
+fn check_port(text: &str) -> Result<(), ConfigError> {
+    match text.strip_prefix(':') {
+        None if text.is_empty() => Ok(()),
+        // A sign is no digit, although it can be parsed.
+        Some(port) if port.starts_with(|first: char| first.is_ascii_digit()) => {
+            port.parse::<NonZeroU16>().map(drop).map_err(|_| ConfigError::LinkPort)
+        }
+        _ => Err(ConfigError::LinkPort),
+    }
 }
 
 fn check_path(path: &str) -> Result<(), ConfigError> {

@@ -1,6 +1,5 @@
 //! Messages by mail.
 
-mod directory;
 mod error;
 mod mailbox;
 mod server;
@@ -20,14 +19,14 @@ use lettre::message::header::{
 use lettre::message::{Body, MultiPart, SinglePart};
 use zeroize::Zeroizing;
 
-pub use self::directory::MailDirectory;
 pub use self::error::{SmtpError, SmtpErrorKind};
-pub use self::mailbox::Mailbox;
+pub use self::mailbox::{MailDirectory, Mailbox};
 pub use self::server::SmtpServer;
-use self::session::{Parcel, deliver};
+use self::session::{MailObject, deliver};
 use self::text::Text;
-use super::{ConfirmationMessage, LinkBase, Notice, Notifier, NotifyError};
+use super::{ConfirmationMessage, LinkBase, Notifier, NotifyError};
 use crate::ValueError;
+use crate::audit::AuditEntry;
 use crate::token::{RandomSource, SystemRandom};
 use crate::user::UserId;
 
@@ -69,12 +68,12 @@ use crate::user::UserId;
 /// and with them the codes.
 #[derive(Clone)]
 pub struct SmtpNotifier {
-    office: Arc<Office>,
+    config: Arc<Config>,
 }
 
 /// What every message needs.
 #[derive(Clone)]
-struct Office {
+struct Config {
     server: SmtpServer,
     directory: Arc<dyn MailDirectory>,
     sender: Mailbox,
@@ -95,8 +94,8 @@ impl SmtpNotifier {
     ) -> Self {
         let service = sender.domain().to_owned();
         let (directory, time_limit) = (Arc::new(directory), Duration::from_secs(30));
-        let office = Office { server, directory, sender, links, service, time_limit };
-        Self { office: Arc::new(office) }
+        let config = Config { server, directory, sender, links, service, time_limit };
+        Self { config: Arc::new(config) }
     }
 
     /// What messages call the service that the tokens are for. Control
@@ -104,31 +103,31 @@ impl SmtpNotifier {
     #[must_use]
     pub fn service_name(self, name: &str) -> Self {
         let printable = |c: char| if c.is_control() { ' ' } else { c };
-        self.with(|office| office.service = name.chars().map(printable).collect())
+        self.with(|config| config.service = name.chars().map(printable).collect())
     }
 
     /// How long a message may take, the look-up of its address included; then it
     /// counts as not sent. Default: 30 seconds.
     #[must_use]
     pub fn time_limit(self, limit: Duration) -> Self {
-        self.with(|office| office.time_limit = limit)
+        self.with(|config| config.time_limit = limit)
     }
 
-    fn with(mut self, change: impl FnOnce(&mut Office)) -> Self {
-        change(Arc::make_mut(&mut self.office));
+    fn with(mut self, change: impl FnOnce(&mut Config)) -> Self {
+        change(Arc::make_mut(&mut self.config));
         self
     }
 
-    /// Sends what `write` makes for the office, in a task that outlives the
+    /// Sends what `write` makes, in a task that outlives the
     /// caller.
     async fn send<W>(&self, user: &UserId, write: W) -> Result<(), NotifyError>
     where
-        W: FnOnce(&Office, &Mailbox) -> Result<Letter, SmtpError> + Send + 'static,
+        W: FnOnce(&Config, &Mailbox) -> Result<Content, SmtpError> + Send + 'static,
     {
-        let (office, user) = (Arc::clone(&self.office), user.clone());
+        let (config, user) = (Arc::clone(&self.config), user.clone());
         let sending = tokio::spawn(async move {
-            let limit = office.time_limit;
-            let sent = tokio::time::timeout(limit, office.send(&user, write)).await;
+            let limit = config.time_limit;
+            let sent = tokio::time::timeout(limit, config.send(&user, write)).await;
             sent.unwrap_or_else(|_| Err(SmtpError::new(SmtpErrorKind::TimedOut)))
         });
         // Only the end of the runtime, or a directory that panics, ends the task.
@@ -141,24 +140,24 @@ impl SmtpNotifier {
 impl Notifier for SmtpNotifier {
     async fn confirmation(&self, message: &ConfirmationMessage) -> Result<(), NotifyError> {
         let confirmation = message.clone();
-        self.send(&message.user, move |office, to| {
-            let link = office.links.link(&confirmation.code);
-            office.letter(to, &Text::confirmation(&office.service, &confirmation, &link))
+        self.send(&message.user, move |config, to| {
+            let link = config.links.link(&confirmation.code);
+            config.content(to, &Text::confirmation(&config.service, &confirmation, &link))
         })
         .await
     }
 
-    async fn notice(&self, notice: &Notice) -> Result<(), NotifyError> {
-        let told = notice.clone();
-        self.send(&notice.user, move |office, to| {
-            office.letter(to, &Text::notice(&office.service, &told))
+    async fn notice(&self, entry: &AuditEntry) -> Result<(), NotifyError> {
+        let notice = entry.clone();
+        self.send(&entry.user, move |config, to| {
+            config.content(to, &Text::notice(&config.service, &notice))
         })
         .await
     }
 }
 
-/// A message in the form of RFC 5322, as secret as what it holds.
-type Letter = Zeroizing<Vec<u8>>;
+/// What a mail holds, in the form of RFC 5322: as secret as its link.
+type Content = Zeroizing<Vec<u8>>;
 
 /// What it means that the directory failed.
 fn no_address(cause: Box<dyn Error + Send + Sync>) -> SmtpError {
@@ -174,20 +173,20 @@ fn no_address(cause: Box<dyn Error + Send + Sync>) -> SmtpError {
     SmtpError::new(kind).with_source(cause)
 }
 
-impl Office {
+impl Config {
     async fn send<W>(&self, user: &UserId, write: W) -> Result<(), SmtpError>
     where
-        W: FnOnce(&Self, &Mailbox) -> Result<Letter, SmtpError>,
+        W: FnOnce(&Self, &Mailbox) -> Result<Content, SmtpError>,
     {
         let to = self.directory.address(user).await.map_err(no_address)?;
         let to = to.ok_or(SmtpError::new(SmtpErrorKind::NoAddress))?;
-        let letter = write(self, &to)?;
+        let content = write(self, &to)?;
         let (from, to) = (self.sender.envelope(), to.envelope());
         let hello = self.server.hello(self.sender.domain());
-        deliver(&self.server, &hello, Parcel { from, to, bytes: &letter }).await
+        deliver(&self.server, &hello, MailObject { from, to, content: &content }).await
     }
 
-    fn letter(&self, to: &Mailbox, text: &Text<'_>) -> Result<Letter, SmtpError> {
+    fn content(&self, to: &Mailbox, text: &Text<'_>) -> Result<Content, SmtpError> {
         let message = Message::builder()
             .from(self.sender.header())
             .to(to.header())
@@ -250,10 +249,10 @@ impl Header for AutoSubmitted {
 impl fmt::Debug for SmtpNotifier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SmtpNotifier")
-            .field("server", &self.office.server)
-            .field("sender", &self.office.sender)
-            .field("links", &self.office.links)
-            .field("time_limit", &self.office.time_limit)
+            .field("server", &self.config.server)
+            .field("sender", &self.config.sender)
+            .field("links", &self.config.links)
+            .field("time_limit", &self.config.time_limit)
             .finish_non_exhaustive()
     }
 }

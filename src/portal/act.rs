@@ -7,7 +7,7 @@ use super::Shared;
 use super::session::PortalUser;
 use crate::account::Revision;
 use crate::manage::{
-    AccountView, GeneratedPrimary, Guard, ManageError, Problem, ResentConfirmation, RevealError,
+    AccountView, GeneratedPrimary, Guard, ManageError, Problem, ResentConfirmation,
 };
 use crate::method::MethodSet;
 use crate::rotation::RotationError;
@@ -49,7 +49,8 @@ impl Shared {
         let mut shown = self.generated_beside(user, primary).await?;
         self.limits.generate.take(user).map_err(Problem::limited)?;
         for _ in 0..ATTEMPTS {
-            let generate = self.manager.generate_primary(&Actor::User, user).if_revision(shown);
+            let manager = self.manager.at_revision(shown);
+            let generate = manager.generate_primary(&Actor::User, user);
             let generate = match replacing_backup {
                 Some(id) => generate.replacing_backup(id),
                 None => generate,
@@ -187,11 +188,7 @@ impl Shared {
     /// that it was shown.
     pub(super) async fn reveal(&self, user: &UserId, id: TokenId) -> Result<Token, Problem> {
         self.limits.reveal.take(user).map_err(Problem::limited)?;
-        match self.manager.reveal(&Actor::User, user, id).await {
-            Ok(token) => Ok(token),
-            Err(RevealError::Manage(error)) => Err(error.into()),
-            Err(_) => Err(Problem::NOT_KEPT),
-        }
+        Ok(self.manager.reveal(&Actor::User, user, id).await?)
     }
 
     /// Erases the user, as long as the account is the one that was shown.

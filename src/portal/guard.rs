@@ -14,11 +14,10 @@ use http::header::{
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::Shared;
 use super::layout::{Layout, Page};
 use super::pages::Refused;
-use super::router::BODY_LIMIT;
 use super::session::PortalUser;
+use super::{BODY_LIMIT, Shared};
 use crate::manage::Problem;
 
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; \

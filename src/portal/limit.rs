@@ -39,17 +39,18 @@ impl Default for Limits {
 pub(super) struct Limiter {
     interval: Duration,
     burst: Duration,
-    /// When each user has nothing left to make up for.
-    settled: Mutex<HashMap<UserId, Instant>>,
+    /// When each user's next one would arrive if they kept to the interval: the
+    /// algorithm's theoretical arrival time.
+    arrivals: Mutex<HashMap<UserId, Instant>>,
 }
 
-/// Users of whom a limiter keeps something. Those who have made up for the most
-/// are forgotten first.
+/// Users of whom a limiter keeps something. Those whose next
+/// one may arrive first are forgotten first.
 const CAPACITY: usize = 4_096;
 
 impl Limiter {
     pub(super) fn new(burst: u32, interval: Duration) -> Self {
-        Self { interval, burst: interval * burst, settled: Mutex::default() }
+        Self { interval, burst: interval * burst, arrivals: Mutex::default() }
     }
 
     /// Takes one, or says how long to wait for it.
@@ -59,35 +60,35 @@ impl Limiter {
 
     /// Gives back one that was taken.
     pub(super) fn give_back(&self, user: &UserId) {
-        let mut settled = self.settled.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(at) = settled.get_mut(user) {
+        let mut arrivals = self.arrivals.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(at) = arrivals.get_mut(user) {
             *at = at.checked_sub(self.interval).unwrap_or(*at);
         }
     }
 
     fn take_at(&self, user: &UserId, now: Instant) -> Result<(), Duration> {
-        let mut settled = self.settled.lock().unwrap_or_else(PoisonError::into_inner);
-        let next = self.next(settled.get(user).copied(), now)?;
-        if settled.len() >= CAPACITY && !settled.contains_key(user) {
-            make_room(&mut settled, now);
+        let mut arrivals = self.arrivals.lock().unwrap_or_else(PoisonError::into_inner);
+        let next = self.next(arrivals.get(user).copied(), now)?;
+        if arrivals.len() >= CAPACITY && !arrivals.contains_key(user) {
+            evict(&mut arrivals, now);
         }
-        settled.insert(user.clone(), next);
+        arrivals.insert(user.clone(), next);
         Ok(())
     }
 
-    /// When the user will be settled after one more.
-    fn next(&self, settled: Option<Instant>, now: Instant) -> Result<Instant, Duration> {
-        let next = settled.map_or(now, |settled| settled.max(now)) + self.interval;
+    /// The user's arrival time after one more.
+    fn next(&self, arrival: Option<Instant>, now: Instant) -> Result<Instant, Duration> {
+        let next = arrival.map_or(now, |arrival| arrival.max(now)) + self.interval;
         let ahead = next.saturating_duration_since(now);
         ahead.checked_sub(self.burst).filter(|wait| !wait.is_zero()).map_or(Ok(next), Err)
     }
 }
 
-fn make_room(settled: &mut HashMap<UserId, Instant>, now: Instant) {
-    settled.retain(|_, at| *at > now);
-    if settled.len() >= CAPACITY {
-        let first = settled.iter().min_by_key(|(_, at)| **at).map(|(user, _)| user.clone());
-        first.and_then(|user| settled.remove(&user));
+fn evict(arrivals: &mut HashMap<UserId, Instant>, now: Instant) {
+    arrivals.retain(|_, at| *at > now);
+    if arrivals.len() >= CAPACITY {
+        let first = arrivals.iter().min_by_key(|(_, at)| **at).map(|(user, _)| user.clone());
+        first.and_then(|user| arrivals.remove(&user));
     }
 }
 
@@ -123,7 +124,7 @@ mod tests {
         for number in 1..2 * CAPACITY {
             limiter.take_at(&user(number), start).unwrap();
         }
-        assert_eq!(limiter.settled.lock().unwrap().len(), CAPACITY);
+        assert_eq!(limiter.arrivals.lock().unwrap().len(), CAPACITY);
         assert!(limiter.take_at(&user(0), start).is_err());
     }
 }

@@ -1,16 +1,17 @@
 //! The pages: a file for each, with what its template shows.
 
-pub(super) mod admin;
-pub(super) mod advice;
-mod ask;
-pub(super) mod edit;
+mod admin;
+mod edit;
 mod plan;
-pub(super) mod profile;
-pub(super) mod reveal;
-pub(super) mod verify;
+mod profile;
+mod verify;
+
+use std::sync::Arc;
 
 use askama::Template;
+use axum::Router;
 use axum::response::Redirect;
+use axum::routing::{any, get, post};
 
 use super::Shared;
 use super::fields::Fields;
@@ -26,6 +27,31 @@ const RECENT: usize = 10;
 
 /// How long after a change a page may head itself with it, in seconds.
 const FRESH: u64 = 120;
+
+pub(super) fn routes(portal: &Shared) -> Router<Arc<Shared>> {
+    let at = |path: &str| portal.address(path);
+    let profile = portal.address("");
+    let mut router = Router::new().route(&profile, get(profile::show));
+    if profile != at("/") {
+        let to_profile = move || async move { Redirect::permanent(&profile) };
+        router = router.route(&at("/"), get(to_profile));
+    }
+    router
+        .route(&at("/edit"), get(edit::choose))
+        .route(&at("/edit/{action}"), get(edit::ask).post(edit::save))
+        .route(&at("/resend"), post(edit::resend))
+        .route(&at("/reveal"), post(profile::reveal))
+        .route(&at("/verify"), get(verify::show).post(verify::confirm))
+        .route(&at("/advice"), get(profile::advice))
+        .route(&at("/admin"), get(admin::list))
+        .route(&at("/admin/find"), post(admin::find))
+        .route(&at("/admin/user"), get(admin::user))
+        .route(&at("/admin/methods"), post(admin::grant))
+        .route(&at("/admin/revoke"), get(admin::ask).post(admin::revoke))
+        .route(&at("/admin/erase"), get(admin::ask_erase).post(admin::erase))
+        .route(&at("/{*rest}"), any(async || Problem::NOT_FOUND))
+        .method_not_allowed_fallback(async || Problem::METHOD)
+}
 
 /// A request that was not done.
 #[derive(Template)]

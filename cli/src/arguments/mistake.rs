@@ -69,25 +69,7 @@ fn collect(command: &Command, above: &str, paths: &mut Vec<String>) {
 pub(crate) fn is_close(name: &str, said: &str) -> bool {
     let plain = |text: &str| text.to_lowercase().replace(['-', '_'], "");
     let (name, said) = (plain(name), plain(said));
-    name == said || (said.len() > 3 && mistakes(name.as_bytes(), said.as_bytes()) <= 1)
-}
-
-/// How many letters must be changed, left out, put in or swapped with their
-/// neighbour to make the one word the other.
-fn mistakes(a: &[u8], b: &[u8]) -> usize {
-    match (a, b) {
-        ([], rest) | (rest, []) => rest.len(),
-        ([x, a @ ..], [y, b @ ..]) if x == y => mistakes(a, b),
-        // More than one is too many, and would take for ever to count.
-        ([x, y, rest @ ..], [v, w, others @ ..]) if (x, y) == (w, v) && rest == others => 1,
-        ([_, rest @ ..], [_, others @ ..]) => {
-            if rest == others || rest == b || a == others {
-                1
-            } else {
-                2
-            }
-        }
-    }
+    name == said || (said.len() > 3 && strsim::osa_distance(&name, &said) <= 1)
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use tower_api_token::audit::AuditEntry;
 use tower_api_token::notify::visible;
 use tower_api_token::store::PageSize;
 
-use super::show::event;
+use super::show;
 use crate::failure::Failure;
 use crate::output::table;
 use crate::world::{World, user};
@@ -45,7 +45,7 @@ pub(crate) async fn run(arguments: &HistoryArguments, world: &World) -> Result<(
     if world.output.is_json() {
         return entries
             .iter()
-            .try_for_each(|entry| world.output.value("", &event::entry_value(entry)));
+            .try_for_each(|entry| world.output.value("", &show::entry_value(entry)));
     }
     let rows: Vec<_> = entries.iter().map(row).collect();
     world.output.value(&table(&["REVISION", "AT", "BY", "EVENT"], &rows), &Value::Null)

@@ -3,7 +3,6 @@
 mod csv;
 mod head;
 mod lines;
-mod progress;
 mod report;
 mod row;
 
@@ -19,8 +18,7 @@ use tower_api_token::manage::{ImportItem, ManageError};
 use tower_api_token::user::UserId;
 
 use self::lines::{Line, Lines};
-use self::progress::Progress;
-use self::report::Report;
+use self::report::{Progress, Report};
 use self::row::{Reader, RowError};
 use crate::failure::Failure;
 use crate::secret;

@@ -1,16 +1,23 @@
 //! `token issue | generate | resend | confirm | cancel-pending | delete-backup |
 //! roll-back | revoke-all`.
 
-mod made;
-
+use std::error::Error;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
 use std::path::PathBuf;
 
 use clap::Subcommand;
-use tower_api_token::manage::Guard;
-use tower_api_token::token::{ConfirmationCode, TokenId};
+use serde_json::{Value, json};
+use tower_api_token::manage::{Confirmation, Delivery, Guard};
+use tower_api_token::notify::{SmtpError, SmtpErrorKind, visible};
+use tower_api_token::time::Timestamp;
+use tower_api_token::token::{ConfirmationCode, Token, TokenId};
+use tower_api_token::user::UserId;
 
 use crate::failure::Failure;
+use crate::output;
 use crate::secret;
+use crate::text::shell_word;
 use crate::world::{World, user};
 
 /// What can be done about tokens.
@@ -118,13 +125,13 @@ pub(crate) async fn run(command: TokenCommand, world: &World) -> Result<(), Fail
     let (manager, actor) = (&world.manager, &world.actor);
     let guard = |waived| if waived { Guard::EvenIfInUse } else { Guard::UnlessInUse };
     let entry = match command {
-        TokenCommand::Issue { user: name } => return made::issue(&user(&name)?, world).await,
+        TokenCommand::Issue { user: name } => return issue(&user(&name)?, world).await,
         TokenCommand::Generate { user: name, replacing_backup, code } => {
             let replacing = replacing_backup.map(TokenId::from_u64);
-            return made::generate(&user(&name)?, replacing, &code, world).await;
+            return generate(&user(&name)?, replacing, &code, world).await;
         }
         TokenCommand::Resend { user: name, id, code } => {
-            return made::resend(&user(&name)?, TokenId::from_u64(id), &code, world).await;
+            return resend(&user(&name)?, TokenId::from_u64(id), &code, world).await;
         }
         TokenCommand::Confirm { user: name, code_file } => {
             let user = user(&name)?;
@@ -146,4 +153,160 @@ pub(crate) async fn run(command: TokenCommand, world: &World) -> Result<(), Fail
         TokenCommand::RevokeAll { user: name } => manager.revoke_all(actor, &user(&name)?).await?,
     };
     world.changed(&entry)
+}
+
+async fn issue(user: &UserId, world: &World) -> Result<(), Failure> {
+    let issued = world.manager.issue(&world.actor, user).await?;
+    let ends = issued.expires_at.map(|at| format!(", until {at}")).unwrap_or_default();
+    let value = json!({
+        "user": user.as_str(),
+        "id": issued.id.as_u64(),
+        "token": issued.token.expose_secret(),
+        "expires_at": issued.expires_at.map(|at| at.to_string()),
+    });
+    print_token(&issued.token, issued.id, &value, world)?;
+    let (id, user) = (issued.id, visible(user));
+    world.output.note(format!("token {id} of {user} works from now on{ends}"));
+    Ok(())
+}
+
+async fn generate(
+    user: &UserId,
+    replacing: Option<TokenId>,
+    code: &CodeFile,
+    world: &World,
+) -> Result<(), Failure> {
+    let mut file = code.create()?;
+    let mut request = world.manager.generate_primary(&world.actor, user);
+    if let Some(id) = replacing {
+        request = request.replacing_backup(id);
+    }
+    let generated = request.confirmation(code.confirmation()).await;
+    let generated = generated.inspect_err(|_| code.remove())?;
+    let text = code_text(&generated.delivery);
+    let in_file = code.keep(&mut file, text, generated.id)?;
+    let value = json!({
+        "user": user.as_str(),
+        "id": generated.id.as_u64(),
+        "token": generated.token.expose_secret(),
+        "code": text.filter(|_| !in_file),
+        "code_expires_at": generated.code_expires_at.to_string(),
+        "expires_at": generated.expires_at.to_string(),
+    });
+    print_token(&generated.token, generated.id, &value, world)?;
+    let (id, name) = (generated.id, visible(user));
+    world.output.note(format!("token {id} of {name} works when it is confirmed"));
+    code.note(text, user, generated.code_expires_at, world);
+    sent(&generated.delivery, world)
+}
+
+async fn resend(user: &UserId, id: TokenId, code: &CodeFile, world: &World) -> Result<(), Failure> {
+    let mut file = code.create()?;
+    let request = world.manager.resend_confirmation(&world.actor, user, id);
+    let resent = request.confirmation(code.confirmation()).await;
+    let resent = resent.inspect_err(|_| code.remove())?;
+    let text = code_text(&resent.delivery);
+    let in_file = code.keep(&mut file, text, id)?;
+    if world.output.is_json() {
+        let value = json!({
+            "user": user.as_str(),
+            "id": id.as_u64(),
+            "code": text.filter(|_| !in_file),
+            "code_expires_at": resent.code_expires_at.to_string(),
+            "expires_at": resent.expires_at.to_string(),
+        });
+        world.output.value("", &value)?;
+    }
+    code.note(text, user, resent.code_expires_at, world);
+    sent(&resent.delivery, world)
+}
+
+/// The code is on its way; or it is not, and the pending token waits.
+fn sent(delivery: &Delivery, world: &World) -> Result<(), Failure> {
+    match delivery {
+        Delivery::NotSent(error) => {
+            let cause = error.source().map(|cause| format!(": {cause}")).unwrap_or_default();
+            let text = format!("{error}{cause}");
+            let cause = error.source().and_then(|cause| cause.downcast_ref::<SmtpError>());
+            // Another code would not get there either.
+            Err(match cause.map(SmtpError::kind) {
+                Some(SmtpErrorKind::NoAddress | SmtpErrorKind::Address) => {
+                    Failure::CannotBeSent(text)
+                }
+                _ => Failure::NotSent(text),
+            })
+        }
+        Delivery::Sent => {
+            world.output.note("the code was sent to the user");
+            Ok(())
+        }
+        _ => Ok(()),
+    }
+}
+
+fn code_text(delivery: &Delivery) -> Option<&str> {
+    match delivery {
+        Delivery::ToCaller(code) => Some(code.expose_secret()),
+        _ => None,
+    }
+}
+
+/// Prints the token alone, or as JSON with the rest.
+fn print_token(token: &Token, id: TokenId, value: &Value, world: &World) -> Result<(), Failure> {
+    let line =
+        if world.output.is_json() { value.to_string() } else { token.expose_secret().to_owned() };
+    output::print(&line).map_err(|source| Failure::SecretLost { id: id.as_u64(), source })
+}
+
+impl CodeFile {
+    const fn confirmation(&self) -> Confirmation {
+        if self.send { Confirmation::ByNotifier } else { Confirmation::ByCaller }
+    }
+
+    /// The file, before there is a code: afterwards would be too late.
+    fn create(&self) -> Result<Option<File>, Failure> {
+        let Some(path) = &self.code_file else { return Ok(None) };
+        let mut options = OpenOptions::new();
+        options.write(true).create_new(true);
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let made = options.open(path);
+        made.map(Some).map_err(|source| Failure::CodeFile { path: path.clone(), source })
+    }
+
+    /// Takes the empty file away again; there is no code.
+    fn remove(&self) {
+        if let Some(path) = &self.code_file {
+            drop(std::fs::remove_file(path));
+        }
+    }
+
+    /// Whether the code is in the file now.
+    fn keep(
+        &self,
+        file: &mut Option<File>,
+        code: Option<&str>,
+        id: TokenId,
+    ) -> Result<bool, Failure> {
+        let (Some(file), Some(code)) = (file, code) else { return Ok(false) };
+        let written = writeln!(file, "{code}").and_then(|()| file.sync_all());
+        written.map_err(|source: io::Error| Failure::SecretLost { id: id.as_u64(), source })?;
+        Ok(true)
+    }
+
+    fn note(&self, code: Option<&str>, user: &UserId, until: Timestamp, world: &World) {
+        // Behind `--` a name that begins with `-` is no option.
+        let dashes = if user.as_str().starts_with('-') { "-- " } else { "" };
+        let user = format!("{dashes}{}", shell_word(user.as_str()));
+        let confirm = format!("confirm before {until}: tower-api-token token confirm");
+        match (&self.code_file, code) {
+            (Some(path), _) => {
+                let path = shell_word(&path.display().to_string());
+                world.output.note(format!("{confirm} --code-file {path} {user}"));
+            }
+            (None, Some(code)) => {
+                world.output.note(format!("{confirm} {user}\nwith this code: {code}"));
+            }
+            (None, None) => {}
+        }
+    }
 }

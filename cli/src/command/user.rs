@@ -11,7 +11,7 @@ use tower_api_token::rotation::RotationError;
 use tower_api_token::store::PageSize;
 use tower_api_token::user::UserId;
 
-use super::{event, show};
+use super::show;
 use crate::failure::Failure;
 use crate::output::table;
 use crate::secret::SecretError;
@@ -107,7 +107,7 @@ async fn erase(user: &UserId, yes: bool, world: &World) -> Result<(), Failure> {
         }
         erased => erased?,
     };
-    world.output.done(format_args!("{name}: erased"), &event::erased_value(&erased))
+    world.output.done(format_args!("{name}: erased"), &show::erased_value(&erased))
 }
 
 /// Asks on the terminal; without one, nobody has agreed.

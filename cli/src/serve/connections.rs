@@ -26,7 +26,7 @@ const SAY_AGAIN: Duration = Duration::from_secs(60);
 /// How many connections each of so many listeners may have: as many as the
 /// process may have descriptors, less those that others need. The process takes
 /// as many as its hard limit lets it have.
-pub(super) fn room(listeners: usize) -> u32 {
+pub(super) fn limit(listeners: usize) -> u32 {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
     // Where that is refused the present limit holds.
@@ -47,7 +47,7 @@ fn share(limit: Option<u64>, listeners: usize) -> u32 {
 /// The connections of one listener.
 pub(super) struct Connections {
     name: &'static str,
-    room: u32,
+    limit: u32,
     free: Arc<Semaphore>,
     open: Mutex<Open>,
 }
@@ -60,9 +60,9 @@ struct Open {
 }
 
 impl Connections {
-    pub(super) fn new(name: &'static str, room: u32) -> Arc<Self> {
-        let free = Arc::new(Semaphore::new(room as usize));
-        Arc::new(Self { name, room, free, open: Mutex::default() })
+    pub(super) fn new(name: &'static str, limit: u32) -> Arc<Self> {
+        let free = Arc::new(Semaphore::new(limit as usize));
+        Arc::new(Self { name, limit, free, open: Mutex::default() })
     }
 
     fn open(&self) -> MutexGuard<'_, Open> {
@@ -100,9 +100,9 @@ impl Connections {
         let mut open = self.open();
         if open.said.is_none_or(|said| said.elapsed() > SAY_AGAIN) {
             open.said = Some(Instant::now());
-            let (name, room) = (self.name, self.room);
+            let (name, limit) = (self.name, self.limit);
             tracing::warn!(
-                "{name}: all of its {room} connections are in use, those that ask for nothing make \
+                "{name}: all of its {limit} connections are in use, those that ask for nothing make \
                  room; the limit of open files (`ulimit -n`) bounds them"
             );
         }
@@ -110,7 +110,7 @@ impl Connections {
 
     /// Waits until all of them have ended.
     pub(super) async fn ended(&self) {
-        drop(self.free.acquire_many(self.room).await);
+        drop(self.free.acquire_many(self.limit).await);
     }
 }
 

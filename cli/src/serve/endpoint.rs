@@ -10,15 +10,14 @@ use tower_api_token::ext_authz::ExtAuthz;
 use tower_api_token::forward_auth::ForwardAuth;
 use tower_service::Service;
 
-use super::body::RequestBody;
-use super::door::Door;
+use super::body::{Bodiless, RequestBody, discard};
+use super::guard::Guard;
 use super::listener::Listener;
 use super::progress::Limits;
 use super::reload::Reloads;
 use super::stop::Stop;
 use super::tasks::Tasks;
 use super::tls::Tls;
-use super::unread::{Bodiless, discard};
 use super::{ServeError, Site, portal};
 use crate::failure::Failure;
 use crate::settings::Settings;
@@ -27,23 +26,23 @@ use crate::settings::Settings;
 pub(super) async fn listeners(
     settings: &Settings,
     site: &Site,
-    room: u32,
+    limit: u32,
     stop: &Stop,
     reloads: &mut Reloads,
 ) -> Result<Tasks, Failure> {
     let forward_auth = forward_auth(settings, site, reloads).await?;
     let ext_authz = ext_authz(settings, site, reloads).await?;
-    let portal = portal::listener(settings, &site.manager, reloads).await?;
+    let portal = portal::listener(settings, &site.tokens.manager(), reloads).await?;
     let limits = Limits::of(settings);
     let mut serving = Tasks::default();
     if let Some((listener, service)) = forward_auth {
-        serving.spawn(listener.name(), listener.serve(service, limits, room, stop.clone()));
+        serving.spawn(listener.name(), listener.serve(service, limits, limit, stop.clone()));
     }
     if let Some((listener, service)) = ext_authz {
-        serving.spawn(listener.name(), listener.serve(service, limits, room, stop.clone()));
+        serving.spawn(listener.name(), listener.serve(service, limits, limit, stop.clone()));
     }
     if let Some((listener, service)) = portal {
-        serving.spawn(listener.name(), listener.serve(service, limits, room, stop.clone()));
+        serving.spawn(listener.name(), listener.serve(service, limits, limit, stop.clone()));
     }
     Ok(serving)
 }
@@ -55,7 +54,7 @@ async fn forward_auth(
 ) -> Result<Option<(Listener, Guarded<Bodiless>)>, Failure> {
     let of = &settings.forward_auth;
     let Some(address) = &of.listen else { return Ok(None) };
-    let door = Door::of("forward-auth", address, of.secrets()?, reloads)?;
+    let guard = Guard::of("forward-auth", address, of.secrets()?, reloads)?;
     let service = ForwardAuth::with_authenticator(site.authenticator.clone(), of.profile()?);
     let mut service = service.identity_headers(of.identity_headers()?);
     if let Some(realm) = &settings.requests.realm {
@@ -63,7 +62,7 @@ async fn forward_auth(
     }
     let tls = Tls::of(of.tls()?, &[b"h2", b"http/1.1"], reloads)?;
     let listener = Listener::bind("forward-auth", address, tls).await?;
-    Ok(Some((listener, Guarded { door, service: Bodiless(service) })))
+    Ok(Some((listener, Guarded { guard, service: Bodiless(service) })))
 }
 
 async fn ext_authz(
@@ -73,7 +72,7 @@ async fn ext_authz(
 ) -> Result<Option<(Listener, Guarded<ExtAuthz>)>, Failure> {
     let of = &settings.ext_authz;
     let Some(address) = &of.listen else { return Ok(None) };
-    let door = Door::of("ext-authz", address, of.secrets()?, reloads)?;
+    let guard = Guard::of("ext-authz", address, of.secrets()?, reloads)?;
     let service = ExtAuthz::with_authenticator(site.authenticator.clone());
     let mut service = service.identity_headers(settings.forward_auth.identity_headers()?);
     if let Some(realm) = &settings.requests.realm {
@@ -81,7 +80,7 @@ async fn ext_authz(
     }
     let tls = Tls::of(of.tls()?, &[b"h2"], reloads)?;
     let listener = Listener::bind("ext-authz", address, tls).await?;
-    Ok(Some((listener, Guarded { door, service })))
+    Ok(Some((listener, Guarded { guard, service })))
 }
 
 /// A protocol in which a gateway asks.
@@ -108,10 +107,10 @@ impl Protocol for ExtAuthz {
     }
 }
 
-/// A service behind a door.
+/// A service behind a guard.
 #[derive(Clone)]
 struct Guarded<S> {
-    door: Door,
+    guard: Guard,
     service: S,
 }
 
@@ -133,7 +132,7 @@ where
     type Future = Answer<B>;
 
     fn call(&self, mut request: Request<RequestBody>) -> Answer<B> {
-        if let Some(refusal) = self.door.refusal(&mut request) {
+        if let Some(refusal) = self.guard.refusal(&mut request) {
             let denied = S::deny(refusal);
             return Box::pin(async move {
                 discard(request.version(), request.into_body()).await;

@@ -95,14 +95,14 @@ impl Listener {
         self,
         service: impl Answers<B>,
         limits: Limits,
-        room: u32,
+        limit: u32,
         stop: Stop,
     ) -> Result<(), ServeError>
     where
         B: Body<Data = Bytes, Error: std::error::Error + Send + Sync> + Send + Unpin + 'static,
     {
         let Self { name, socket, tls } = self;
-        let connections = Connections::new(name, room);
+        let connections = Connections::new(name, limit);
         let accept_all = async {
             loop {
                 let stream = match accept(&socket).await {

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use tower_api_token::notify::{ConfirmationMessage, Notice, Notifier, NotifyError};
+use tower_api_token::audit::AuditEntry;
+use tower_api_token::notify::{ConfirmationMessage, Notifier, NotifyError};
 
 use super::reload::{Current, Reloads};
 use crate::failure::Failure;
@@ -36,7 +37,7 @@ impl Notifier for Messages {
         self.0.get().confirmation(message).await
     }
 
-    async fn notice(&self, notice: &Notice) -> Result<(), NotifyError> {
-        self.0.get().notice(notice).await
+    async fn notice(&self, entry: &AuditEntry) -> Result<(), NotifyError> {
+        self.0.get().notice(entry).await
     }
 }

@@ -16,7 +16,7 @@ use tower_api_token::user::UserId;
 use tower_service::Service;
 
 use super::body::RequestBody;
-use super::door::Door;
+use super::guard::Guard;
 use super::hosts::Hosts;
 use super::listener::Listener;
 use super::reload::Reloads;
@@ -32,7 +32,7 @@ pub(super) async fn listener(
 ) -> Result<Option<(Listener, SignedIn)>, Failure> {
     let of = &settings.portal;
     let Some(address) = &of.listen else { return Ok(None) };
-    let door = Door::of("portal", address, of.secrets()?, reloads)?;
+    let guard = Guard::of("portal", address, of.secrets()?, reloads)?;
     let names = of.hosts()?.into_iter().chain(settings.notify.link_host()?).collect();
     let hosts = Hosts::of(names, address)?;
     let header = of.user_header()?;
@@ -41,7 +41,7 @@ pub(super) async fn listener(
     let tls = Tls::of(of.tls()?, &[b"h2", b"http/1.1"], reloads)?;
     let listener = Listener::bind("portal", address, tls).await?;
     let believed = Believed { header, administrators };
-    Ok(Some((listener, SignedIn { door, hosts, believed: Arc::new(believed), router })))
+    Ok(Some((listener, SignedIn { guard, hosts, believed: Arc::new(believed), router })))
 }
 
 fn portal(of: &PortalSettings, manager: TokenManager) -> Result<Portal, Failure> {
@@ -103,10 +103,10 @@ fn named(headers: &HeaderMap, header: &HeaderName) -> Result<Option<UserId>, Str
     UserId::new(text).map(Some).map_err(|error| error.to_string())
 }
 
-/// The portal behind its door, with whoever is signed in.
+/// The portal behind its guard, with whoever is signed in.
 #[derive(Clone)]
 pub(super) struct SignedIn {
-    door: Door,
+    guard: Guard,
     hosts: Hosts,
     believed: Arc<Believed>,
     router: Router,
@@ -120,7 +120,7 @@ impl hyper::service::Service<Request<RequestBody>> for SignedIn {
     type Future = Answer;
 
     fn call(&self, mut request: Request<RequestBody>) -> Answer {
-        if let Some(refusal) = self.door.refusal(&mut request) {
+        if let Some(refusal) = self.guard.refusal(&mut request) {
             return Box::pin(std::future::ready(Ok(refusal.map(Body::from))));
         }
         if let Some(refusal) = self.hosts.refusal(&request) {

@@ -5,9 +5,10 @@ use std::path::PathBuf;
 
 use async_trait::async_trait;
 use serde::Deserialize;
+use tower_api_token::audit::AuditEntry;
 use tower_api_token::notify::{
-    ConfirmationMessage, DirectoryNotifier, LinkBase, Mailbox, Notice, Notifier, NotifyError,
-    SmtpNotifier, SmtpServer,
+    ConfirmationMessage, DirectoryNotifier, LinkBase, Mailbox, Notifier, NotifyError, SmtpNotifier,
+    SmtpServer,
 };
 use tower_api_token::user::UserId;
 
@@ -228,10 +229,10 @@ impl Notifier for Messenger {
         }
     }
 
-    async fn notice(&self, notice: &Notice) -> Result<(), NotifyError> {
+    async fn notice(&self, entry: &AuditEntry) -> Result<(), NotifyError> {
         match self {
-            Self::Directory(directory) => directory.notice(notice).await,
-            Self::Mail(mail) => mail.notice(notice).await,
+            Self::Directory(directory) => directory.notice(entry).await,
+            Self::Mail(mail) => mail.notice(entry).await,
         }
     }
 }

@@ -20,11 +20,11 @@ use super::{SmtpError, SmtpErrorKind, SmtpServer};
 /// How long to wait for a server's farewell, while nobody else waits.
 const FAREWELL_LIMIT: Duration = Duration::from_secs(5);
 
-/// A message, ready to be handed over.
-pub(super) struct Parcel<'a> {
+/// What is handed over: envelope and content (RFC 5321 section 2.3.1).
+pub(super) struct MailObject<'a> {
     pub(super) from: Address,
     pub(super) to: Address,
-    pub(super) bytes: &'a [u8],
+    pub(super) content: &'a [u8],
 }
 
 /// Hands over the message. It is only done when the server has said that it
@@ -32,17 +32,17 @@ pub(super) struct Parcel<'a> {
 pub(super) async fn deliver(
     server: &SmtpServer,
     hello: &ClientId,
-    parcel: Parcel<'_>,
+    mail: MailObject<'_>,
 ) -> Result<(), SmtpError> {
     let mut connection = open(server, hello).await?;
-    let Parcel { from, to, bytes } = parcel;
+    let MailObject { from, to, content } = mail;
     let told = connection.command(Mail::new(Some(from), Vec::new())).await;
     told.map_err(|error| SmtpError::answered(SmtpErrorKind::Sender, error))?;
     let told = connection.command(Rcpt::new(to, Vec::new())).await;
     told.map_err(|error| SmtpError::answered(SmtpErrorKind::Recipient, error))?;
     let told = connection.command(Data).await;
     told.map_err(|error| SmtpError::answered(SmtpErrorKind::Message, error))?;
-    let told = connection.message(bytes).await;
+    let told = connection.message(content).await;
     let told = told.map_err(|error| SmtpError::silenced(SmtpErrorKind::Message, &error))?;
     if told.code().severity != Severity::PositiveCompletion {
         return Err(SmtpError::new(SmtpErrorKind::Message));

@@ -2,8 +2,8 @@
 
 use std::fmt::Write as _;
 
-use crate::audit::Event;
-use crate::notify::{ConfirmationLink, ConfirmationMessage, Notice, visible};
+use crate::audit::{AuditEntry, Event};
+use crate::notify::{ConfirmationLink, ConfirmationMessage, visible};
 use crate::time::Timestamp;
 use crate::user::Actor;
 
@@ -31,7 +31,6 @@ impl<'a> Text<'a> {
         if let Some(client) = &message.client {
             facts.push(("From", visible(client).to_string()));
         }
-        let paragraph = |text: &str| Block::Paragraph(text.to_owned());
         let end = minute(message.code_expires_at);
         Self {
             subject: format!("Confirm your new API token for {service}"),
@@ -61,16 +60,16 @@ impl<'a> Text<'a> {
     }
 
     /// Tells of a change.
-    pub(super) fn notice(service: &str, notice: &Notice) -> Self {
-        let what = format!("{}.{}", notice.event, consequence(&notice.event));
+    pub(super) fn notice(service: &str, entry: &AuditEntry) -> Self {
+        let what = format!("{}.{}", entry.event, consequence(&entry.event));
         let refusal = "If this was not you or somebody who may do it for you, sign in, revoke \
                        all your tokens at once, change the password of your account, and tell \
                        your administrator.";
         Self {
-            subject: format!("{} at {service}", headline(&notice.event)),
+            subject: format!("{} at {service}", headline(&entry.event)),
             blocks: vec![
                 Block::Paragraph(what),
-                Block::Facts(facts(notice.user.as_str(), &notice.actor, notice.at)),
+                Block::Facts(facts(entry.user.as_str(), &entry.actor, entry.at)),
                 Block::Paragraph(refusal.to_owned()),
             ],
         }
@@ -133,6 +132,10 @@ fn facts(user: &str, actor: &Actor, at: Timestamp) -> Vec<(&'static str, String)
         Actor::Program(name) => format!("the program {}", visible(name)),
     };
     vec![("Account", visible(user).to_string()), ("When", minute(at)), ("By", by)]
+}
+
+fn paragraph(text: &str) -> Block<'static> {
+    Block::Paragraph(text.to_owned())
 }
 
 /// The token's number, and what else it can be recognised by.
@@ -198,12 +201,14 @@ fn push_escaped(html: &mut String, text: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::account::Revision;
     use crate::token::TokenId;
     use crate::user::UserId;
 
-    fn notice(user: &str, event: Event) -> Notice {
+    fn notice(user: &str, event: Event) -> AuditEntry {
         let at = Timestamp::from_unix_millis(1_767_323_045_678);
-        Notice::new(UserId::new(user).unwrap(), event, Actor::User, at)
+        let (user, revision) = (UserId::new(user).unwrap(), Revision::from_u64(1));
+        AuditEntry::new(user, revision, at, Actor::User, event)
     }
 
     #[test]

@@ -9,9 +9,8 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::answer::{Account, AccountWithHistory, Accounts, History, Tokens};
-use super::body::Body;
+use super::body::{Body, Integer};
 use super::description::{OfChanging, OfLooking, Problem as Described};
-use super::number::Integer;
 use super::own::token;
 use crate::account::Revision;
 use crate::manage::Problem;
@@ -40,7 +39,7 @@ use crate::store::PageSize;
     ),
     responses((status = 200, description = "A page of accounts", body = Accounts), OfLooking),
 )]
-pub(in crate::portal) async fn users(
+pub(super) async fn users(
     State(portal): State<Arc<Shared>>,
     _: Administrator,
     fields: Fields,
@@ -66,7 +65,7 @@ pub(in crate::portal) async fn users(
         OfLooking,
     ),
 )]
-pub(in crate::portal) async fn user(
+pub(super) async fn user(
     State(portal): State<Arc<Shared>>,
     _: Administrator,
     fields: Fields,
@@ -90,7 +89,7 @@ pub(in crate::portal) async fn user(
 /// The methods that a user shall be granted.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(in crate::portal) struct Methods {
+pub(super) struct Methods {
     user: String,
     /// HTTP methods. Naming one twice makes no difference; TRACE, CONNECT, * and
     /// standard methods in lower case are refused; at most 32 beyond the standard
@@ -108,7 +107,7 @@ pub(in crate::portal) struct Methods {
     request_body = Methods,
     responses((status = 204, description = "Done, now or before"), OfChanging),
 )]
-pub(in crate::portal) async fn grant(
+pub(super) async fn grant(
     State(portal): State<Arc<Shared>>,
     admin: Administrator,
     Body(Methods { user, methods, revision }): Body<Methods>,
@@ -122,7 +121,7 @@ pub(in crate::portal) async fn grant(
 /// A user's tokens, as the caller has seen them.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(in crate::portal) struct AllOf {
+pub(super) struct AllOf {
     user: String,
     /// The primary as the caller knows it; null if there is none.
     primary: Option<Integer>,
@@ -141,7 +140,7 @@ pub(in crate::portal) struct AllOf {
     request_body = AllOf,
     responses((status = 204, description = "Done, now or before"), OfChanging),
 )]
-pub(in crate::portal) async fn revoke_all(
+pub(super) async fn revoke_all(
     State(portal): State<Arc<Shared>>,
     admin: Administrator,
     Body(AllOf { user, primary, backup, pending }): Body<AllOf>,
@@ -155,7 +154,7 @@ pub(in crate::portal) async fn revoke_all(
 /// A user to erase, as the caller has seen them.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(in crate::portal) struct Erased {
+pub(super) struct Erased {
     user: String,
     /// The account's revision that the caller has seen.
     revision: Integer,
@@ -169,7 +168,7 @@ pub(in crate::portal) struct Erased {
     request_body = Erased,
     responses((status = 204, description = "Done, now or before"), OfChanging),
 )]
-pub(in crate::portal) async fn erase(
+pub(super) async fn erase(
     State(portal): State<Arc<Shared>>,
     admin: Administrator,
     Body(Erased { user, revision: Integer(revision) }): Body<Erased>,

@@ -18,7 +18,7 @@ use crate::token::{Token as Secret, TokenId};
 /// What there is of a user's tokens.
 #[derive(Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(in crate::portal) struct Tokens {
+pub(super) struct Tokens {
     user: String,
     methods: Vec<String>,
     #[schema(required)]
@@ -75,7 +75,7 @@ struct Pending {
 /// An account in short.
 #[derive(Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(in crate::portal) struct Account {
+pub(super) struct Account {
     user: String,
     methods: Vec<String>,
     #[schema(required)]
@@ -93,7 +93,7 @@ pub(in crate::portal) struct Account {
 /// A page of accounts.
 #[derive(Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(in crate::portal) struct Accounts {
+pub(super) struct Accounts {
     users: Vec<Account>,
     /// The user after whom to go on.
     #[schema(required)]
@@ -103,7 +103,7 @@ pub(in crate::portal) struct Accounts {
 /// One account with its history.
 #[derive(Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(in crate::portal) struct AccountWithHistory {
+pub(super) struct AccountWithHistory {
     pub(super) account: Account,
     #[schema(required)]
     pub(super) tokens: Option<Tokens>,
@@ -113,7 +113,7 @@ pub(in crate::portal) struct AccountWithHistory {
 /// A page of entries, the latest first.
 #[derive(Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(in crate::portal) struct History {
+pub(super) struct History {
     entries: Vec<Entry>,
     /// The revision to go on before.
     #[schema(required)]
@@ -135,7 +135,7 @@ struct Entry {
 /// A new primary that waits for its confirmation.
 #[derive(Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(in crate::portal) struct Generated {
+pub(super) struct Generated {
     /// Shown once.
     token: String,
     id: u64,
@@ -150,7 +150,7 @@ pub(in crate::portal) struct Generated {
 /// What became of a pending token's new code.
 #[derive(Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(in crate::portal) struct Resent {
+pub(super) struct Resent {
     id: u64,
     expires_at: Time,
     code_expires_at: Time,
@@ -172,7 +172,7 @@ enum Delivered {
 /// A token, shown once more.
 #[derive(Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(in crate::portal) struct Revealed {
+pub(super) struct Revealed {
     id: u64,
     token: String,
 }

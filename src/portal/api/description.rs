@@ -91,6 +91,6 @@ static DOCUMENT: LazyLock<String> = LazyLock::new(|| {
     tag = "Description",
     responses((status = 200, description = "OpenAPI 3.1", body = Object), OfLooking),
 )]
-pub(in crate::portal) async fn description() -> Response {
+pub(super) async fn description() -> Response {
     ([(CONTENT_TYPE, "application/json")], DOCUMENT.as_str()).into_response()
 }

@@ -9,9 +9,8 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::answer::{Generated, History, Resent, Revealed, Tokens};
-use super::body::Body;
+use super::body::{Body, Integer};
 use super::description::{OfChanging, OfLooking, Problem as Described};
-use super::number::Integer;
 use crate::account::Revision;
 use crate::manage::{Guard, Problem};
 use crate::portal::Shared;
@@ -28,7 +27,7 @@ use crate::user::Actor;
     tag = "The user's own tokens",
     responses((status = 200, description = "What there is", body = Tokens), OfLooking),
 )]
-pub(in crate::portal) async fn tokens(
+pub(super) async fn tokens(
     State(portal): State<Arc<Shared>>,
     SignedIn(user): SignedIn,
 ) -> Result<Json<Tokens>, Problem> {
@@ -52,7 +51,7 @@ pub(in crate::portal) async fn tokens(
     ),
     responses((status = 200, description = "A page of entries", body = History), OfLooking),
 )]
-pub(in crate::portal) async fn history(
+pub(super) async fn history(
     State(portal): State<Arc<Shared>>,
     SignedIn(user): SignedIn,
     fields: Fields,
@@ -67,7 +66,7 @@ pub(in crate::portal) async fn history(
 /// The tokens that the caller has seen.
 #[derive(Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(in crate::portal) struct Generate {
+pub(super) struct Generate {
     /// The primary as the caller knows it; null if there is none.
     #[serde(default)]
     primary: Option<Integer>,
@@ -88,7 +87,7 @@ pub(in crate::portal) struct Generate {
         OfChanging,
     ),
 )]
-pub(in crate::portal) async fn generate(
+pub(super) async fn generate(
     State(portal): State<Arc<Shared>>,
     SignedIn(user): SignedIn,
     Body(body): Body<Generate>,
@@ -101,7 +100,7 @@ pub(in crate::portal) async fn generate(
 /// One token, by its public name.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(in crate::portal) struct Named {
+pub(super) struct Named {
     id: Integer,
 }
 
@@ -118,7 +117,7 @@ pub(in crate::portal) struct Named {
         OfChanging,
     ),
 )]
-pub(in crate::portal) async fn resend(
+pub(super) async fn resend(
     State(portal): State<Arc<Shared>>,
     SignedIn(user): SignedIn,
     Body(body): Body<Named>,
@@ -130,7 +129,7 @@ pub(in crate::portal) async fn resend(
 /// The code of a pending token.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(in crate::portal) struct Confirm {
+pub(super) struct Confirm {
     code: String,
 }
 
@@ -148,7 +147,7 @@ pub(in crate::portal) struct Confirm {
         OfChanging,
     ),
 )]
-pub(in crate::portal) async fn confirm(
+pub(super) async fn confirm(
     State(portal): State<Arc<Shared>>,
     SignedIn(user): SignedIn,
     Body(body): Body<Confirm>,
@@ -166,7 +165,7 @@ pub(in crate::portal) async fn confirm(
     request_body = Named,
     responses((status = 204, description = "Done, now or before"), OfChanging),
 )]
-pub(in crate::portal) async fn cancel(
+pub(super) async fn cancel(
     State(portal): State<Arc<Shared>>,
     SignedIn(user): SignedIn,
     Body(body): Body<Named>,
@@ -178,7 +177,7 @@ pub(in crate::portal) async fn cancel(
 /// A token that shall end, perhaps although it is in use.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(in crate::portal) struct End {
+pub(super) struct End {
     id: Integer,
     /// End it although it is in use, or may be.
     #[serde(default)]
@@ -201,7 +200,7 @@ impl End {
     request_body = End,
     responses((status = 204, description = "Done, now or before"), OfChanging),
 )]
-pub(in crate::portal) async fn delete_backup(
+pub(super) async fn delete_backup(
     State(portal): State<Arc<Shared>>,
     SignedIn(user): SignedIn,
     Body(body): Body<End>,
@@ -220,7 +219,7 @@ pub(in crate::portal) async fn delete_backup(
     request_body = End,
     responses((status = 204, description = "Done, now or before"), OfChanging),
 )]
-pub(in crate::portal) async fn roll_back(
+pub(super) async fn roll_back(
     State(portal): State<Arc<Shared>>,
     SignedIn(user): SignedIn,
     Body(body): Body<End>,
@@ -242,7 +241,7 @@ pub(in crate::portal) async fn roll_back(
         OfChanging,
     ),
 )]
-pub(in crate::portal) async fn reveal(
+pub(super) async fn reveal(
     State(portal): State<Arc<Shared>>,
     SignedIn(user): SignedIn,
     Body(body): Body<Named>,
@@ -254,7 +253,7 @@ pub(in crate::portal) async fn reveal(
 /// Every token that there is, as the caller has seen them.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(in crate::portal) struct All {
+pub(super) struct All {
     /// The primary as the caller knows it; null if there is none.
     primary: Option<Integer>,
     /// The backup as the caller knows it; null if there is none.
@@ -272,7 +271,7 @@ pub(in crate::portal) struct All {
     request_body = All,
     responses((status = 204, description = "Done, now or before"), OfChanging),
 )]
-pub(in crate::portal) async fn revoke_all(
+pub(super) async fn revoke_all(
     State(portal): State<Arc<Shared>>,
     SignedIn(user): SignedIn,
     Body(All { primary, backup, pending }): Body<All>,

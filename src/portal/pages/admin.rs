@@ -7,9 +7,8 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::ask::{Ask, NOT_AGREED};
 use super::edit::shown_in;
-use super::plan::Plan;
+use super::plan::{Ask, NOT_AGREED, Plan};
 use super::profile::Tokens;
 use super::{recent, saved};
 use crate::account::Revision;
@@ -68,7 +67,7 @@ struct User<'a> {
     recent: Vec<Happened>,
 }
 
-pub(in crate::portal) async fn list(
+pub(super) async fn list(
     State(portal): State<Arc<Shared>>,
     admin: Administrator,
     fields: Fields,
@@ -96,7 +95,7 @@ pub(in crate::portal) async fn list(
 }
 
 /// Turns what was typed into an address, unless it looks like a secret.
-pub(in crate::portal) async fn find(
+pub(super) async fn find(
     State(portal): State<Arc<Shared>>,
     _: Administrator,
     sent: Sent,
@@ -108,7 +107,7 @@ pub(in crate::portal) async fn find(
     Ok(saved(&portal, &format!("/admin{query}")).into_response())
 }
 
-pub(in crate::portal) async fn user(
+pub(super) async fn user(
     State(portal): State<Arc<Shared>>,
     admin: Administrator,
     fields: Fields,
@@ -138,7 +137,7 @@ pub(in crate::portal) async fn user(
     Ok(Page(page).into_response())
 }
 
-pub(in crate::portal) async fn grant(
+pub(super) async fn grant(
     State(portal): State<Arc<Shared>>,
     admin: Administrator,
     sent: Sent,
@@ -158,7 +157,7 @@ pub(in crate::portal) async fn grant(
     Ok(saved(&portal, &format!("/admin/user?user={}&saved", encoded(&user))).into_response())
 }
 
-pub(in crate::portal) async fn ask(
+pub(super) async fn ask(
     State(portal): State<Arc<Shared>>,
     admin: Administrator,
     fields: Fields,
@@ -167,7 +166,7 @@ pub(in crate::portal) async fn ask(
     end_of_tokens(&portal, &admin.0, &user, None).await
 }
 
-pub(in crate::portal) async fn revoke(
+pub(super) async fn revoke(
     State(portal): State<Arc<Shared>>,
     admin: Administrator,
     sent: Sent,
@@ -180,7 +179,7 @@ pub(in crate::portal) async fn revoke(
     Ok(saved(&portal, &format!("/admin/user?user={}&saved", encoded(&user))).into_response())
 }
 
-pub(in crate::portal) async fn ask_erase(
+pub(super) async fn ask_erase(
     State(portal): State<Arc<Shared>>,
     admin: Administrator,
     fields: Fields,
@@ -190,7 +189,7 @@ pub(in crate::portal) async fn ask_erase(
     erasure(&portal, &admin.0, &user, account.revision, None).await
 }
 
-pub(in crate::portal) async fn erase(
+pub(super) async fn erase(
     State(portal): State<Arc<Shared>>,
     admin: Administrator,
     sent: Sent,

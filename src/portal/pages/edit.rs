@@ -6,8 +6,7 @@ use askama::Template;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 
-use super::ask::{Ask, IN_USE, NOT_AGREED};
-use super::plan::Plan;
+use super::plan::{Ask, IN_USE, NOT_AGREED, Plan};
 use super::profile::Tokens;
 use super::saved;
 use super::verify::activation;
@@ -112,7 +111,7 @@ pub(super) fn shown_in(fields: &Fields) -> Result<Shown, Problem> {
     })
 }
 
-pub(in crate::portal) async fn choose(
+pub(super) async fn choose(
     State(portal): State<Arc<Shared>>,
     SignedIn(user): SignedIn,
 ) -> Result<Response, Problem> {
@@ -122,7 +121,7 @@ pub(in crate::portal) async fn choose(
     Ok(Page(Edit { layout, tokens }).into_response())
 }
 
-pub(in crate::portal) async fn ask(
+pub(super) async fn ask(
     State(portal): State<Arc<Shared>>,
     SignedIn(user): SignedIn,
     Path(name): Path<String>,
@@ -130,7 +129,7 @@ pub(in crate::portal) async fn ask(
     page(&portal, &user, &name, None).await
 }
 
-pub(in crate::portal) async fn save(
+pub(super) async fn save(
     State(portal): State<Arc<Shared>>,
     Path(name): Path<String>,
     sent: Sent,
@@ -150,7 +149,7 @@ pub(in crate::portal) async fn save(
 }
 
 /// Sends the pending token's code once more.
-pub(in crate::portal) async fn resend(
+pub(super) async fn resend(
     State(portal): State<Arc<Shared>>,
     sent: Sent,
 ) -> Result<Response, Problem> {

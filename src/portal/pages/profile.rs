@@ -1,4 +1,4 @@
-//! The profile: what there is.
+//! The profile: what there is, a token once more, and how to keep it safe.
 
 use std::sync::Arc;
 
@@ -9,11 +9,12 @@ use axum::response::{IntoResponse, Response};
 use super::recent;
 use crate::manage::{AccountView, Problem};
 use crate::portal::Shared;
-use crate::portal::fields::Fields;
+use crate::portal::fields::{Fields, Sent};
 use crate::portal::layout::{Layout, Page};
 use crate::portal::session::SignedIn;
 use crate::portal::show::{Happened, PendingCard, TokenCard};
 use crate::rotation::RotationError;
+use crate::token::TokenId;
 
 #[derive(Template)]
 #[template(path = "portal/profile.html")]
@@ -65,7 +66,7 @@ impl Tokens {
     }
 }
 
-pub(in crate::portal) async fn show(
+pub(super) async fn show(
     State(portal): State<Arc<Shared>>,
     SignedIn(user): SignedIn,
     fields: Fields,
@@ -80,4 +81,37 @@ pub(in crate::portal) async fn show(
     let (recent, notice) = recent(&portal, user.user(), view.now, &fields, "you").await?;
     let tokens = Tokens::of(&view);
     Ok(Page(Profile { layout, notice, tokens, recent }).into_response())
+}
+
+/// A token once more.
+#[derive(Template)]
+#[template(path = "portal/revealed.html")]
+struct Revealed<'a> {
+    layout: Layout<'a>,
+    token: &'a str,
+    id: TokenId,
+}
+
+pub(super) async fn reveal(
+    State(portal): State<Arc<Shared>>,
+    sent: Sent,
+) -> Result<Response, Problem> {
+    let id = sent.fields.token("id")?.ok_or(Problem::STALE)?;
+    let token = portal.reveal(sent.user.user(), id).await?;
+    let layout = Layout::of(&portal, &sent.user, "Your token", "profile");
+    Ok(Page(Revealed { layout, token: token.expose_secret(), id }).into_response())
+}
+
+#[derive(Template)]
+#[template(path = "portal/advice.html")]
+struct Advice<'a> {
+    layout: Layout<'a>,
+}
+
+pub(super) async fn advice(
+    State(portal): State<Arc<Shared>>,
+    SignedIn(user): SignedIn,
+) -> Response {
+    let layout = Layout::of(&portal, &user, "Security advice", "advice");
+    Page(Advice { layout }).into_response()
 }

@@ -30,7 +30,7 @@ struct Verify<'a> {
     effects: Vec<String>,
 }
 
-pub(in crate::portal) async fn show(
+pub(super) async fn show(
     State(portal): State<Arc<Shared>>,
     SignedIn(user): SignedIn,
     fields: Fields,
@@ -49,7 +49,7 @@ pub(in crate::portal) async fn show(
     }
 }
 
-pub(in crate::portal) async fn confirm(
+pub(super) async fn confirm(
     State(portal): State<Arc<Shared>>,
     sent: Sent,
 ) -> Result<Response, Problem> {

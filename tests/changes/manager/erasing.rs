@@ -316,8 +316,8 @@ async fn whoever_is_told_of_an_erasure_learns_no_name(world: World) {
 async fn after_an_erasure_a_user_without_an_account_still_has_no_revision(world: World) {
     world.dual().await;
     world.manager.erase(root(), alice()).await.unwrap();
-    let granting = world.manager.at_revision(Revision::ABSENT).grant(root(), bob(), get());
-    granting.await.unwrap();
-    let again = world.manager.at_revision(Revision::ABSENT).grant(root(), bob(), get());
+    let absent = world.manager.at_revision(Revision::ABSENT);
+    absent.grant(root(), bob(), get()).await.unwrap();
+    let again = absent.grant(root(), bob(), get());
     assert_eq!(refusal(again.await), Some(RotationError::Stale));
 }

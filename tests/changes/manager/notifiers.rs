@@ -190,11 +190,12 @@ async fn a_directory_that_is_none_is_told() {
 #[tokio::test]
 async fn a_notifier_without_notices_sends_none() {
     let silent = |_: ConfirmationMessage| async { Err(NotifyError::new("called")) };
-    let notice = tower_api_token::notify::Notice::new(
+    let notice = tower_api_token::audit::AuditEntry::new(
         UserId::new("alice").unwrap(),
-        tower_api_token::audit::Event::AllRevoked,
-        Actor::User,
+        tower_api_token::account::Revision::from_u64(1),
         crate::manager::world::START,
+        Actor::User,
+        tower_api_token::audit::Event::AllRevoked,
     );
     silent.notice(&notice).await.unwrap();
 }

@@ -8,7 +8,7 @@ use tower_api_token::account::Slot;
 use tower_api_token::audit::{AuditEntry, EventSink};
 use tower_api_token::manage::{Delivery, ImportItem, ImportedToken, TokenManager};
 use tower_api_token::method::MethodSet;
-use tower_api_token::notify::{ConfirmationMessage, Notice, Notifier, NotifyError};
+use tower_api_token::notify::{ConfirmationMessage, Notifier, NotifyError};
 use tower_api_token::token::TokenScheme;
 use tower_api_token::user::Actor;
 
@@ -42,7 +42,7 @@ impl Notifier for Panicking {
         self.called();
     }
 
-    async fn notice(&self, _: &Notice) -> Result<(), NotifyError> {
+    async fn notice(&self, _: &AuditEntry) -> Result<(), NotifyError> {
         self.called();
     }
 }

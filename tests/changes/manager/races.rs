@@ -188,7 +188,8 @@ async fn a_decision_about_another_revision_is_stale(world: World) {
     let stale = Some(RotationError::Stale);
     let (manager, absent) = (&world.manager, Revision::ABSENT);
     let methods = |name: &str| MethodSet::new([name]).unwrap();
-    let grant = |shown, name| manager.at_revision(shown).grant(root(), alice(), methods(name));
+    let grant =
+        async |shown, name| manager.at_revision(shown).grant(root(), alice(), methods(name)).await;
     let first = Revision::from_u64(1);
     assert_eq!(grant(first, "GET").await.unwrap_err().refusal(), stale, "there is no account");
     grant(absent, "GET").await.unwrap();
@@ -198,11 +199,11 @@ async fn a_decision_about_another_revision_is_stale(world: World) {
     let late = manager.at_revision(first);
     assert_eq!(late.revoke_all(root(), alice()).await.unwrap_err().refusal(), stale);
     assert_eq!(late.revoke_access(root(), alice()).await.unwrap_err().refusal(), stale);
-    let generate = manager.generate_primary(&Actor::User, alice()).if_revision(first);
+    let generate = late.generate_primary(&Actor::User, alice());
     assert_eq!(generate.await.unwrap_err().refusal(), stale);
     assert_eq!(world.account().await, before);
-    let generate = manager.generate_primary(&Actor::User, alice());
-    generate.if_revision(before.revision()).await.unwrap();
+    let at_it = manager.at_revision(before.revision());
+    at_it.generate_primary(&Actor::User, alice()).await.unwrap();
     let now = world.account().await.revision();
     manager.at_revision(now).revoke_all(root(), alice()).await.unwrap();
     let now = world.account().await.revision();

@@ -4,11 +4,9 @@ use std::sync::Arc;
 
 use tower_api_token::account::{Account, Slot, TokenRecord};
 use tower_api_token::audit::Event;
-use tower_api_token::manage::{
-    Guard, ImportItem, ImportedToken, ManageError, RevealError, TokenManagerBuilder,
-};
+use tower_api_token::manage::{Guard, ImportItem, ImportedToken, ManageError, TokenManagerBuilder};
 use tower_api_token::rotation::RotationError;
-use tower_api_token::sealing::SealingKey;
+use tower_api_token::sealing::{SealerError, SealingKey};
 use tower_api_token::store::{AccountStore, Replacement, StoreErrorKind};
 use tower_api_token::token::{Pepper, SealedToken, Token, TokenId, TokenScheme};
 use tower_api_token::user::{Actor, UserId};
@@ -47,20 +45,13 @@ async fn with_key(world: World, id: u32) -> World {
     world.again(TokenScheme::default().accept_foreign_tokens(true), sealing(id)).await
 }
 
-async fn reveal(world: &World, user: &UserId, id: TokenId) -> Result<Token, RevealError> {
+async fn reveal(world: &World, user: &UserId, id: TokenId) -> Result<Token, ManageError> {
     world.manager.reveal(&Actor::User, user, id).await
 }
 
 async fn shows(world: &World, id: TokenId, token: &Token) {
     let shown = reveal(world, alice(), id).await.unwrap();
     assert_eq!(shown.expose_secret(), token.expose_secret());
-}
-
-fn refusal(error: &RevealError) -> Option<RotationError> {
-    match error {
-        RevealError::Manage(error) => error.refusal(),
-        _ => None,
-    }
 }
 
 /// What the view says of the primary, the backup and the pending token.
@@ -104,7 +95,7 @@ async fn an_imported_token_can_be_shown_and_a_digest_cannot(world: World) {
     shows(&world, view.primary.unwrap().id, &foreign).await;
     let (before, backup) = (world.history().await, view.backup.unwrap().id);
     let error = reveal(&world, alice(), backup).await.unwrap_err();
-    assert!(matches!(error, RevealError::NotSealed), "{error}");
+    assert!(matches!(error, ManageError::NotSealed), "{error}");
     assert_eq!(world.history().await, before, "nothing was shown, and nothing says so");
     // By the thousand, behind a grant of the same batch.
     let many = Token::parse("64bdb043bbd343669434220bd83869dd").unwrap();
@@ -170,7 +161,7 @@ async fn nothing_is_shown_that_the_history_cannot_keep(world: World) {
         for kind in [StoreErrorKind::Unavailable, StoreErrorKind::Corrupt] {
             world.store.plan(call, Fault::Error(kind));
             let error = reveal(&world, alice(), issued.id).await.unwrap_err();
-            let RevealError::Manage(ManageError::Store(error)) = error else { panic!("{error}") };
+            let ManageError::Store(error) = error else { panic!("{error}") };
             assert_eq!(error.kind(), kind);
             assert_eq!(world.store.unmet(), 0);
         }
@@ -200,7 +191,7 @@ async fn what_has_ended_is_shown_no_more(world: World) {
     let (first, _) = world.generate().await;
     let (second, _) = world.generate().await;
     manager.cancel_pending(user, alice(), second.id).await.unwrap();
-    let stale = |error: RevealError| assert_eq!(refusal(&error), Some(RotationError::Stale));
+    let stale = |error: ManageError| assert_eq!(error.refusal(), Some(RotationError::Stale));
     for id in [backup.id, first.id, second.id, TokenId::from_u64(77)] {
         stale(reveal(&world, alice(), id).await.unwrap_err());
     }
@@ -218,13 +209,13 @@ async fn a_user_without_access_is_shown_nothing(world: World) {
     let world = with_key(world, 1).await;
     let issued = world.active().await;
     let nobody = reveal(&world, bob(), issued.id).await.unwrap_err();
-    assert_eq!(refusal(&nobody), Some(RotationError::NoAccess));
+    assert_eq!(nobody.refusal(), Some(RotationError::NoAccess));
     world.manager.revoke_access(root(), alice()).await.unwrap();
     let error = reveal(&world, alice(), issued.id).await.unwrap_err();
-    assert_eq!(refusal(&error), Some(RotationError::NoAccess));
+    assert_eq!(error.refusal(), Some(RotationError::NoAccess));
     world.grant(alice(), &["GET"]).await;
     let error = reveal(&world, alice(), issued.id).await.unwrap_err();
-    assert_eq!(refusal(&error), Some(RotationError::Stale));
+    assert_eq!(error.refusal(), Some(RotationError::Stale));
 }
 
 async fn without_a_key_nothing_is_kept(world: World) {
@@ -240,11 +231,11 @@ async fn without_a_key_nothing_is_kept(world: World) {
     assert!(tokens.into_iter().all(|token| token.sealed.is_none()));
     assert_eq!(revealable(&world).await, [Some(false), None, Some(false)]);
     let error = reveal(&world, alice(), primary.id).await.unwrap_err();
-    assert!(matches!(error, RevealError::NoSealer), "{error}");
+    assert!(matches!(error, ManageError::NoSealer), "{error}");
     // Nor does a key that comes later bring it back.
     let world = with_key(world, 1).await;
     let error = reveal(&world, alice(), primary.id).await.unwrap_err();
-    assert!(matches!(error, RevealError::NotSealed), "{error}");
+    assert!(matches!(error, ManageError::NotSealed), "{error}");
 }
 
 async fn another_key_shows_nothing_of_the_former(world: World) {
@@ -254,7 +245,7 @@ async fn another_key_shows_nothing_of_the_former(world: World) {
     let (new, _) = world.generate().await;
     assert_eq!(revealable(&world).await, [Some(false), None, Some(true)]);
     let error = reveal(&world, alice(), old.id).await.unwrap_err();
-    let RevealError::OtherKey { id } = error else { panic!("{error}") };
+    let ManageError::Sealer(SealerError::OtherKey { id }) = error else { panic!("{error}") };
     assert_eq!(id, key(1).id().to_string());
     shows(&world, new.id, &new.token).await;
     // The old token works on, and the old key opens it.
@@ -265,7 +256,7 @@ async fn another_key_shows_nothing_of_the_former(world: World) {
     let impostor = SealingKey::new(1, b"another key of thirty-two bytes!").unwrap();
     let world = world.again(TokenScheme::default(), |b| b.sealer(impostor)).await;
     let error = reveal(&world, alice(), old.id).await.unwrap_err();
-    assert!(matches!(error, RevealError::Unreadable), "{error}");
+    assert!(matches!(error, ManageError::Sealer(SealerError::Unreadable)), "{error}");
     assert_eq!(world.history().await.iter().filter(|name| **name == "token_revealed").count(), 2);
 }
 
@@ -308,7 +299,7 @@ async fn bytes_of_another_place_are_never_shown(world: World) {
     ] {
         plant(&world, sealed).await;
         let error = reveal(&world, alice(), mine.id).await.unwrap_err();
-        assert!(matches!(error, RevealError::Unreadable), "{error}");
+        assert!(matches!(error, ManageError::Sealer(SealerError::Unreadable)), "{error}");
     }
     plant(&world, own).await;
     shows(&world, mine.id, &mine.token).await;
@@ -324,7 +315,7 @@ async fn a_text_that_is_not_the_token_is_never_shown(world: World) {
     assert_eq!(mine.id, theirs.id);
     plant(&world, other.account().await.primary().unwrap().sealed.clone().unwrap()).await;
     let error = reveal(&world, alice(), mine.id).await.unwrap_err();
-    assert!(matches!(error, RevealError::Unreadable), "{error}");
+    assert!(matches!(error, ManageError::Sealer(SealerError::Unreadable)), "{error}");
 }
 
 async fn a_token_under_the_former_pepper_is_shown(world: World) {

@@ -13,7 +13,7 @@ use tower_api_token::authenticate::Authenticator;
 use tower_api_token::denial::DenialKind;
 use tower_api_token::manage::{GeneratedPrimary, IssuedToken, TokenManager, TokenManagerBuilder};
 use tower_api_token::method::MethodSet;
-use tower_api_token::notify::{ConfirmationMessage, Notice, Notifier, NotifyError};
+use tower_api_token::notify::{ConfirmationMessage, Notifier, NotifyError};
 use tower_api_token::store::{AccountStore, MemoryStore, PageSize};
 use tower_api_token::test_util::ManualClock;
 use tower_api_token::time::Timestamp;
@@ -252,7 +252,7 @@ pub(crate) fn is_waiting<F: Future + ?Sized>(future: &mut Pin<Box<F>>) -> bool {
 #[derive(Default)]
 pub(crate) struct Post {
     pub(crate) messages: Mutex<Vec<ConfirmationMessage>>,
-    pub(crate) notices: Mutex<Vec<Notice>>,
+    pub(crate) notices: Mutex<Vec<AuditEntry>>,
     pub(crate) fails: AtomicBool,
     pub(crate) hangs: AtomicBool,
 }
@@ -287,9 +287,9 @@ impl Notifier for Postman {
         Ok(())
     }
 
-    async fn notice(&self, notice: &Notice) -> Result<(), NotifyError> {
+    async fn notice(&self, entry: &AuditEntry) -> Result<(), NotifyError> {
         self.0.take().await?;
-        self.0.notices.lock().unwrap().push(notice.clone());
+        self.0.notices.lock().unwrap().push(entry.clone());
         Ok(())
     }
 }

@@ -157,8 +157,8 @@ async fn the_description_names_every_operation_and_each_answers() {
             assert!(!["404", "405"].contains(&known.as_str()), "{method} {path}: {known}");
         }
     }
-    let source = include_str!("../../../src/portal/router.rs");
-    let operations = source.split("fn api_of").nth(1).unwrap().split("\n}").next().unwrap();
+    let source = include_str!("../../../src/portal/api.rs");
+    let operations = source.split("fn routes").nth(1).unwrap().split("\n}").next().unwrap();
     let routes = operations.split("at(\"").skip(1).filter_map(|rest| rest.split('"').next());
     let routes: Vec<_> = routes.filter(|name| !name.starts_with('{')).collect();
     assert!(routes.len() > 10, "{routes:?}");

@@ -2,19 +2,18 @@
 
 use tower_api_token::ConfigError;
 use tower_api_token::Tokens;
-use tower_api_token::account::Slot;
+use tower_api_token::account::{Revision, Slot};
 use tower_api_token::audit::Event;
 use tower_api_token::manage::{
     Confirmation, Guard, ImportError, ImportItem, ImportedToken, ManageError, StartError,
     TokenManager,
 };
 use tower_api_token::notify::{
-    DirectoryNotifier, LinkBase, Mailbox, Notice, Notifier, NotifyError, SmtpError, SmtpNotifier,
+    DirectoryNotifier, LinkBase, Mailbox, Notifier, NotifyError, SmtpError, SmtpNotifier,
     SmtpServer,
 };
 use tower_api_token::sealing::{SealerError, SealingKey};
 use tower_api_token::store::PageSize;
-use tower_api_token::time::Timestamp;
 use tower_api_token::user::Actor;
 
 use super::List;
@@ -50,11 +49,11 @@ async fn manager(life: &Life, list: &mut List) {
     let (user, alice) = (Actor::User, &life.alice);
     let key: [u8; 32] = std::array::from_fn(|place| place as u8);
     let key = SealingKey::new(1, &key).unwrap();
-    list.add("RevealError", &life.manager.reveal(&user, alice, life.generated.id).await);
+    list.add("ManageError", &life.manager.reveal(&user, alice, life.generated.id).await);
     list.add("SealerError", &SealerError::OtherKey { id: key.id().to_string() });
     list.add("ConfigError", &SealingKey::new(1, b"short").err());
     list.add("SealingKey", &key);
-    list.add("AtRevision", &life.manager.at_revision(tower_api_token::account::Revision::ABSENT));
+    list.add("TokenManager", &life.manager.at_revision(Revision::ABSENT));
     list.add("GeneratePrimary", &life.manager.generate_primary(&user, alice));
     let resend = life.manager.resend_confirmation(&user, alice, life.generated.id);
     list.add("ResendConfirmation", &resend);
@@ -76,9 +75,7 @@ async fn messages(life: &Life, list: &mut List) {
     let directory = tempfile::tempdir().expect("a directory");
     let event = Event::BackupDeleted { id: life.issued.id };
     list.add("Ended", &event.ended());
-    let notice = Notice::new(life.alice.clone(), event, Actor::User, Timestamp::default());
     list.add("ConfirmationMessage", &life.message);
-    list.add("Notice", &notice);
     list.add("NotifyError", &NotifyError::new("the mail server is gone"));
     let base = LinkBase::new("https://example.com/verify").unwrap();
     list.add("ConfirmationLink", &base.link(&life.code));

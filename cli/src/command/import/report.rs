@@ -1,13 +1,13 @@
-//! What became of each line.
+//! How far an import is, and what became of each line.
 
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, IsTerminal};
 
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Value, json};
 use tower_api_token::audit::AuditEntry;
 use tower_api_token::manage::ManageError;
 use tower_api_token::rotation::RotationError;
 
-use super::progress::Progress;
 use crate::failure::Failure;
 use crate::output::{Output, print};
 
@@ -107,5 +107,40 @@ impl Report {
         let verb = if self.dry_run { "would be imported" } else { "imported" };
         let Self { imported, already_there, refused, .. } = self;
         format!("{imported} {verb}, {already_there} already there, {refused} refused")
+    }
+}
+
+/// A bar on a terminal, and nothing elsewhere.
+pub(super) struct Progress(ProgressBar);
+
+impl Progress {
+    /// Of an input of that size, if it is known.
+    pub(super) fn new(output: Output, size: Option<u64>) -> Self {
+        if output.is_json() || !std::io::stderr().is_terminal() {
+            return Self(ProgressBar::hidden());
+        }
+        let bar = ProgressBar::with_draw_target(size, ProgressDrawTarget::stderr());
+        let template = match size {
+            Some(_) => "{bar:40} {percent:>3} %  {msg}  {eta} left",
+            None => "{spinner} {msg}",
+        };
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            bar.set_style(style);
+        }
+        Self(bar)
+    }
+
+    pub(super) fn set(&self, bytes: u64, message: String) {
+        self.0.set_position(bytes);
+        self.0.set_message(message);
+    }
+
+    /// Does something to the terminal that the bar must not be in the way of.
+    pub(super) fn aside<T>(&self, work: impl FnOnce() -> T) -> T {
+        self.0.suspend(work)
+    }
+
+    pub(super) fn end(&self) {
+        self.0.finish_and_clear();
     }
 }

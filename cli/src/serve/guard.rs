@@ -31,7 +31,7 @@ const PROBLEM: &str = "{\"type\":\"urn:problem-type:tower-api-token:gateway-not-
 
 /// Lets a gateway in. Clones are one.
 #[derive(Clone)]
-pub(super) struct Door {
+pub(super) struct Guard {
     /// The listener.
     name: &'static str,
     /// Two while one replaces the other.
@@ -57,8 +57,8 @@ impl Fault {
     }
 }
 
-impl Door {
-    /// The door of a listener.
+impl Guard {
+    /// The guard of a listener.
     pub(super) fn of(
         name: &'static str,
         address: &ListenAddress,
@@ -133,11 +133,11 @@ fn unavailable(method: &Method) -> Response<Bytes> {
 mod tests {
     use super::*;
 
-    fn door() -> Door {
+    fn guard() -> Guard {
         let secrets = ["0123456789abcdef", "fedcba9876543210"];
         let secrets = secrets.map(|secret| Zeroizing::new(secret.to_owned())).to_vec();
         let secrets = Some(Current::new(secrets));
-        Door { name: "forward-auth", secrets, logged: Arc::default() }
+        Guard { name: "forward-auth", secrets, logged: Arc::default() }
     }
 
     fn headers(secrets: &[&str]) -> HeaderMap {
@@ -148,15 +148,15 @@ mod tests {
     fn only_a_secret_sent_once_is_let_in_and_it_goes_no_further() {
         for secret in ["0123456789abcdef", "fedcba9876543210"] {
             let mut right = headers(&[secret]);
-            assert_eq!(door().fault(&mut right), None);
+            assert_eq!(guard().fault(&mut right), None);
             assert!(right.is_empty());
         }
-        assert_eq!(door().fault(&mut headers(&[])), Some(Fault::Missing));
+        assert_eq!(guard().fault(&mut headers(&[])), Some(Fault::Missing));
         for wrong in ["", "0123456789abcdeF", "0123456789abcdef0"] {
-            assert_eq!(door().fault(&mut headers(&[wrong])), Some(Fault::Wrong), "{wrong}");
+            assert_eq!(guard().fault(&mut headers(&[wrong])), Some(Fault::Wrong), "{wrong}");
         }
         for repeated in [["0123456789abcdef"; 2], ["0123456789abcdef", "fedcba9876543210"]] {
-            assert_eq!(door().fault(&mut headers(&repeated)), Some(Fault::Repeated));
+            assert_eq!(guard().fault(&mut headers(&repeated)), Some(Fault::Repeated));
         }
     }
 
