@@ -23,20 +23,9 @@ mod arc;
 mod cached;
 #[cfg(feature = "conformance")]
 pub mod conformance;
-mod counting;
-#[cfg(any(feature = "postgres", feature = "redis"))]
-mod detached;
-mod erasure;
 mod error;
 mod feed;
-mod hashing;
-mod last_uses;
-#[cfg(feature = "tokio")]
-mod late;
-#[cfg(any(feature = "postgres", feature = "redis"))]
-mod listener;
-mod lock_free;
-mod map;
+mod maps;
 mod memory;
 #[cfg(feature = "metrics")]
 mod metrics;
@@ -48,23 +37,23 @@ pub(crate) mod record;
 #[cfg(feature = "redis")]
 mod redis;
 mod replacement;
+#[cfg(any(feature = "postgres", feature = "redis"))]
+mod server;
 #[cfg(feature = "sqlite")]
 mod sqlite;
+mod sync;
 #[cfg(feature = "tokio")]
 mod timeout;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 
 #[cfg(feature = "cache")]
 pub use self::cached::{CacheOptions, CacheStatistics, CachedStore, MonotonicClock};
-pub use self::erasure::Erasure;
 pub use self::error::{StoreError, StoreErrorKind};
-pub use self::feed::{Change, ChangeFeed, Feed, FeedItem, HeartbeatId};
-pub use self::last_uses::LastUses;
-#[cfg(feature = "tokio")]
-pub(crate) use self::late::{LateWrite, NotBegun};
+pub use self::feed::{Change, ChangeFeed, Feed, FeedItem};
 pub use self::memory::MemoryStore;
 #[cfg(feature = "metrics")]
 pub use self::metrics::WithMetrics;
@@ -73,14 +62,14 @@ pub use self::page::{Page, PageSize};
 pub use self::postgres::PostgresStore;
 #[cfg(feature = "redis")]
 pub use self::redis::{RedisOpenError, RedisOptions, RedisStore};
-pub use self::replacement::{Loaded, Replacement};
+pub use self::replacement::{Erasure, Loaded, Replacement};
 #[cfg(feature = "sqlite")]
-pub use self::sqlite::{
-    Durability, SchemaError, SqliteBackupError, SqliteOpenError, SqliteOptions, SqliteStore,
-};
+pub use self::sqlite::{Durability, SqliteError, SqliteOptions, SqliteStore};
 #[cfg(feature = "tokio")]
 pub use self::timeout::WithTimeout;
-use crate::account::{Account, Revision};
+#[cfg(feature = "tokio")]
+pub(crate) use self::timeout::{LateWrite, NotBegun};
+use crate::account::{Account, LastUse, Revision};
 use crate::audit::AuditEntry;
 use crate::token::{PepperCheck, PepperChecks, PepperVersion, TokenDigest, TokenPrefix};
 use crate::user::UserId;
@@ -275,7 +264,7 @@ pub trait AccountStore: TokenStore {
     ///
     /// [`StoreError`] if it cannot be had.
     async fn pepper_versions(&self) -> Result<Vec<(PepperVersion, u64)>, StoreError> {
-        counting::over(self, |account| account.pepper_versions_in_use().collect()).await
+        count_over_list(self, |account| account.pepper_versions_in_use().collect()).await
     }
 
     /// How many tokens in use have each prefix; prefixes without any are left
@@ -288,7 +277,7 @@ pub trait AccountStore: TokenStore {
     ///
     /// [`StoreError`] if it cannot be had.
     async fn prefixes(&self) -> Result<Vec<(Option<TokenPrefix>, u64)>, StoreError> {
-        counting::over(self, |account| account.prefixes_in_use().collect()).await
+        count_over_list(self, |account| account.prefixes_in_use().collect()).await
     }
 
     /// The check values of peppers that are kept. Asked for only where there is a
@@ -322,7 +311,7 @@ pub trait AccountStore: TokenStore {
     /// Removes an account, its history and its uses, in one durable change.
     ///
     /// From then on the user has no account; a digest that it named leads to
-    /// nobody and can be named by no account, for 90 days at least; and an
+    /// no account and can be named by no account, for 90 days at least; and an
     /// account is made only with a revision and with token ids above what it has
     /// [reached](Erasure::reached). The feed, if there is one, carries
     /// [`Erasure::change`].
@@ -337,4 +326,46 @@ pub trait AccountStore: TokenStore {
         let _ = erasure;
         Err(StoreError::unsupported("erasing an account"))
     }
+}
+
+/// How often each thing comes that `things` shows of an account.
+async fn count_over_list<T: Ord + Send>(
+    store: &(impl AccountStore + ?Sized),
+    things: fn(&Account) -> Vec<T>,
+) -> Result<Vec<(T, u64)>, StoreError> {
+    let (mut counts, mut after) = (BTreeMap::new(), None);
+    loop {
+        let page = store.list(after.as_ref(), PageSize::MAX).await?;
+        for thing in page.items.iter().flat_map(|account| things(account)) {
+            *counts.entry(thing).or_default() += 1;
+        }
+        after = page.next;
+        if after.is_none() {
+            return Ok(counts.into_iter().collect());
+        }
+    }
+}
+
+/// Keeps when, and by which client, each token was last used: a capability of an
+/// [`AccountStore`].
+///
+/// Without it views show no last use, and only somebody who says so ends a token
+/// that may be in use.
+#[async_trait]
+pub trait LastUses: Send + Sync {
+    /// Keeps the latest use of each token in the batch; an earlier one than is
+    /// kept makes no difference, and one of an unknown user or token may be
+    /// dropped. A token may come more than once.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if it could not be written; the caller tries again.
+    async fn record_usage(&self, batch: &[(UserId, LastUse)]) -> Result<(), StoreError>;
+
+    /// The latest use of each of the user's tokens that has one.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if they cannot be had.
+    async fn usage(&self, user: &UserId) -> Result<Vec<LastUse>, StoreError>;
 }

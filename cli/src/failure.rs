@@ -8,7 +8,7 @@ use tower_api_token::ValueError;
 use tower_api_token::manage::{ManageError, StartError};
 use tower_api_token::notify::visible;
 use tower_api_token::rotation::RotationError;
-use tower_api_token::store::{SchemaError, SqliteBackupError, StoreError, StoreErrorKind};
+use tower_api_token::store::{SqliteError, StoreError, StoreErrorKind};
 use tower_api_token::user::UserId;
 
 use crate::secret::SecretError;
@@ -93,7 +93,7 @@ pub(crate) enum Failure {
     #[error("this command copies a SQLite store; {0}")]
     NoBackup(&'static str),
     #[error(transparent)]
-    Backup(#[from] SqliteBackupError),
+    Backup(#[from] SqliteError),
     #[error("the restored store could not take the place of {}: {source}", .path.display())]
     InPlace { path: PathBuf, source: io::Error },
     #[error("say by --format whether the lines are csv or jsonl")]
@@ -154,7 +154,7 @@ impl Failure {
             Self::Declined => INTERRUPTED,
             Self::Format | Self::Columns(_) | Self::Input { .. } => USAGE,
             Self::AuditLine { .. } | Self::AuditIncomplete(_) | Self::NoBackup(_) => USAGE,
-            Self::Backup(SqliteBackupError::Exists | SqliteBackupError::StrayLog(_)) => USAGE,
+            Self::Backup(SqliteError::CopyExists | SqliteError::StrayLog(_)) => USAGE,
             Self::Backup(_) | Self::InPlace { .. } => OTHERWISE,
             Self::LinesRefused(_) => LINES_REFUSED,
             Self::InputBroken { .. } | Self::Unanswered => INCOMPLETE,
@@ -259,7 +259,7 @@ impl Failure {
     fn is_of_a_backup(&self) -> bool {
         let mut cause = self.source();
         while let Some(error) = cause {
-            if let Some(SchemaError::Backup) = error.downcast_ref() {
+            if let Some(SqliteError::Backup) = error.downcast_ref() {
                 return true;
             }
             cause = error.source();
@@ -274,7 +274,7 @@ impl Failure {
             Self::Start(StartError::Store(error))
             | Self::Store(error)
             | Self::Manage(ManageError::Store(error))
-            | Self::Backup(SqliteBackupError::Store(error))
+            | Self::Backup(SqliteError::Store(error))
             | Self::Serve(ServeError::LastFlush(error)) => Some(error.kind()),
             _ => None,
         }

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tower_api_token::store::{
-    AccountStore, PostgresStore, RedisOpenError, RedisStore, SqliteOpenError, SqliteOptions,
+    AccountStore, PostgresStore, RedisOpenError, RedisStore, SqliteError, SqliteOptions,
     SqliteStore, StoreError, StoreErrorKind, WithTimeout,
 };
 
@@ -48,7 +48,7 @@ pub(crate) enum OpenError {
     #[error("the store's file {} cannot be read and written", .path.display())]
     File { path: PathBuf, source: std::io::Error },
     #[error(transparent)]
-    Sqlite(#[from] SqliteOpenError),
+    Sqlite(#[from] SqliteError),
     #[error(transparent)]
     Redis(#[from] RedisOpenError),
 }

@@ -1,18 +1,12 @@
 //! A cache that never serves a revoked token for longer than it promises.
 
-mod clear;
+mod capacity;
 mod clock;
 mod counters;
 mod entries;
-mod follow;
-mod lease;
 mod load;
-mod negative;
 mod options;
-mod room;
 mod shared;
-mod stripes;
-mod sync;
 
 use std::fmt;
 use std::sync::Arc;
@@ -25,10 +19,9 @@ pub use self::clock::MonotonicClock;
 pub use self::counters::CacheStatistics;
 pub use self::options::CacheOptions;
 use self::shared::Shared;
-use super::map;
 use super::{
     AccountStore, Change, ChangeFeed, Erasure, LastUses, Loaded, Page, PageSize, Replacement,
-    StoreError, TokenStore,
+    StoreError, TokenStore, maps, sync,
 };
 use crate::ConfigError;
 use crate::account::{Account, Revision};
@@ -71,8 +64,8 @@ use crate::user::UserId;
 ///
 /// [`peek`](TokenStore::peek) answers for a remembered account and takes no
 /// lock, allocates nothing and writes nothing that two threads share. That a
-/// digest is named by nobody is remembered too, in a bound of its own, and told
-/// by [`find`](TokenStore::find). Requests for one digest share one look-up.
+/// digest is named by no account is remembered too (a negative entry), in a bound of
+/// its own, and answered by [`find`](TokenStore::find). Requests for one digest share one look-up.
 /// `peek` of the store behind is not asked, or nothing would ever be
 /// remembered.
 ///
@@ -110,10 +103,10 @@ impl<S: AccountStore> CachedStore<S> {
         if store.feed().is_none() {
             return Self::without_feed(store, options);
         }
-        let (shared, runtime) = shared(store, options)?;
+        let (shared, runtime) = share(store, options)?;
         let mut tasks = JoinSet::new();
-        tasks.spawn_on(follow::follow(Arc::clone(&shared)), &runtime);
-        tasks.spawn_on(follow::send_heartbeats(Arc::clone(&shared)), &runtime);
+        tasks.spawn_on(shared::follow(Arc::clone(&shared)), &runtime);
+        tasks.spawn_on(shared::send_heartbeats(Arc::clone(&shared)), &runtime);
         Ok(Self { shared, _tasks: tasks })
     }
 }
@@ -145,10 +138,10 @@ impl<S: TokenStore> CachedStore<S> {
     /// [`ConfigError`] names the rule that an option breaks, or that no runtime
     /// is there.
     pub fn without_feed(store: S, options: CacheOptions) -> Result<Self, ConfigError> {
-        let (shared, runtime) = shared(store, options)?;
+        let (shared, runtime) = share(store, options)?;
         shared.entries.trust_without_feed();
         let mut tasks = JoinSet::new();
-        tasks.spawn_on(follow::report(Arc::clone(&shared)), &runtime);
+        tasks.spawn_on(shared::report(Arc::clone(&shared)), &runtime);
         Ok(Self { shared, _tasks: tasks })
     }
 }
@@ -175,26 +168,29 @@ impl<S> CachedStore<S> {
 
     /// Forgets, when it is dropped, what these changes make untrue. So it is
     /// done whether they are written or not, and also if the caller hangs up.
-    fn forgetting<'a>(&self, changes: impl Iterator<Item = &'a Replacement>) -> Forgetting<'_, S> {
-        let changed = |change: &Replacement| Change::between(None, &change.account);
-        Forgetting { shared: &self.shared, changes: changes.map(changed).collect() }
+    fn invalidation<'a>(
+        &self,
+        changes: impl Iterator<Item = &'a Replacement>,
+    ) -> Invalidation<'_, S> {
+        let changes = changes.map(|change| Change::between(None, &change.account));
+        Invalidation { shared: &self.shared, changes: changes.collect() }
     }
 }
 
-fn shared<S>(store: S, options: CacheOptions) -> Result<(Arc<Shared<S>>, Handle), ConfigError> {
+fn share<S>(store: S, options: CacheOptions) -> Result<(Arc<Shared<S>>, Handle), ConfigError> {
     options.check()?;
     let runtime = Handle::try_current().map_err(|_| ConfigError::CacheNoRuntime)?;
     Ok((Arc::new(Shared::new(store, options)), runtime))
 }
 
-struct Forgetting<'a, S> {
+struct Invalidation<'a, S> {
     shared: &'a Shared<S>,
     changes: Vec<Change>,
 }
 
-impl<S> Drop for Forgetting<'_, S> {
+impl<S> Drop for Invalidation<'_, S> {
     fn drop(&mut self) {
-        self.shared.wrote(&self.changes);
+        self.shared.invalidate_own(&self.changes);
     }
 }
 
@@ -229,7 +225,7 @@ impl<S: AccountStore> AccountStore for CachedStore<S> {
     }
 
     async fn replace(&self, replacement: Replacement) -> Result<(), StoreError> {
-        let _forgetting = self.forgetting(std::iter::once(&replacement));
+        let _invalidation = self.invalidation(std::iter::once(&replacement));
         self.shared.inner.replace(replacement).await
     }
 
@@ -237,7 +233,7 @@ impl<S: AccountStore> AccountStore for CachedStore<S> {
         &self,
         replacements: Vec<Replacement>,
     ) -> Result<Vec<Result<(), StoreError>>, StoreError> {
-        let _forgetting = self.forgetting(replacements.iter());
+        let _invalidation = self.invalidation(replacements.iter());
         self.shared.inner.replace_many(replacements).await
     }
 
@@ -287,7 +283,7 @@ impl<S: AccountStore> AccountStore for CachedStore<S> {
     }
 
     async fn erase(&self, erasure: Erasure) -> Result<(), StoreError> {
-        let _forgetting = Forgetting { shared: &self.shared, changes: vec![erasure.change()] };
+        let _invalidation = Invalidation { shared: &self.shared, changes: vec![erasure.change()] };
         self.shared.inner.erase(erasure).await
     }
 }

@@ -79,7 +79,6 @@
 
 pub mod batch;
 pub mod change;
-mod check;
 pub mod clock;
 pub mod concurrency;
 pub mod erasure;
@@ -89,7 +88,6 @@ mod harness;
 pub mod history;
 pub mod interruption;
 pub mod life;
-mod lives;
 pub mod look_up;
 pub mod migration;
 pub mod names;
@@ -98,7 +96,6 @@ pub mod outage;
 pub mod paging;
 pub mod peppers;
 pub mod record;
-mod runtime;
 mod sample;
 mod subject;
 mod suite;
@@ -107,5 +104,4 @@ pub mod usage;
 mod watch;
 pub mod without;
 
-pub use self::harness::{Behind, Failing, Harness, Interrupting, Migrating, Nodes};
-pub use self::runtime::run;
+pub use self::harness::{Behind, Failing, Harness, Interrupting, Migrating, Nodes, run};

@@ -1,8 +1,6 @@
 //! Accounts in this process's memory.
 
-mod ledger;
-mod sync;
-mod table;
+mod accounts;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -11,13 +9,12 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use self::ledger::Ledger;
-use self::table::Table;
-use super::feed::{FeedHub, Sleepers};
-use super::lock_free::{LockFree, lock_free};
+use self::accounts::Accounts;
+use super::feed::{FeedHub, Wakes};
+use super::maps::{self, DigestMap};
 use super::{
-    AccountStore, Change, ChangeFeed, Erasure, Feed, FeedItem, HeartbeatId, LastUses, Loaded, Page,
-    PageSize, Replacement, StoreError, TokenStore, map,
+    AccountStore, Change, ChangeFeed, Erasure, Feed, FeedItem, LastUses, Loaded, Page, PageSize,
+    Replacement, StoreError, TokenStore, sync,
 };
 use crate::account::{Account, LastUse, Revision};
 use crate::audit::AuditEntry;
@@ -38,7 +35,7 @@ use crate::user::UserId;
 /// let store = MemoryStore::new();
 /// ```
 pub struct MemoryStore {
-    ledger: Ledger<LockFree<Account>, LockFree<Arc<Account>>>,
+    accounts: Accounts,
     feed: FeedHub,
     clock: Box<dyn Clock>,
 }
@@ -65,8 +62,8 @@ impl MemoryStore {
     /// An empty store whose time comes from `clock`.
     #[must_use]
     pub fn with_clock(clock: impl Clock) -> Self {
-        let ledger = Ledger::new(Table::new(lock_free(), lock_free()));
-        Self { ledger, feed: FeedHub::default(), clock: Box::new(clock) }
+        let accounts = Accounts::new(DigestMap::new());
+        Self { accounts, feed: FeedHub::default(), clock: Box::new(clock) }
     }
 
     /// Puts an account in as it is, without an entry in the history: for hosts
@@ -77,20 +74,20 @@ impl MemoryStore {
     /// [`Conflict`](super::StoreErrorKind::Conflict) if the user has an account here already, or
     /// another account names one of its digests.
     pub fn insert(&self, account: Account) -> Result<(), StoreError> {
-        self.ledger.change(account, None, |_, change| self.tell(change)).map(drop)
+        self.accounts.change(account, None, |_, change| self.publish(change)).map(drop)
     }
 
     fn replace_now(&self, replacement: Replacement) -> Result<(), StoreError> {
         let Replacement { account, expected, entry, earlier } = replacement;
         let named: BTreeSet<_> = account.token_ids().collect();
-        let changed = self.ledger.change(account, expected, |state, change| {
+        let changed = self.accounts.change(account, expected, |state, change| {
             if let Some(usage) = state.usage.get_mut(&entry.user) {
                 usage.retain(|token, _| named.contains(token));
             }
             let history = state.history.entry(entry.user.clone()).or_default();
             history.extend(earlier);
             history.push(entry);
-            self.tell(change)
+            self.publish(change)
         });
         changed.map(drop)
     }
@@ -98,16 +95,14 @@ impl MemoryStore {
     /// How often each thing comes that `things` shows of an account.
     fn count<T: Ord>(&self, things: impl Fn(&Account, &mut dyn FnMut(T))) -> Vec<(T, u64)> {
         let mut counts = BTreeMap::new();
-        let state = self.ledger.state();
-        for user in state.accounts.keys() {
-            self.ledger.read(&state, user, |account| {
-                things(account, &mut |thing| *counts.entry(thing).or_default() += 1);
-            });
+        let state = self.accounts.state();
+        for account in state.by_user.values() {
+            things(account, &mut |thing| *counts.entry(thing).or_default() += 1);
         }
         counts.into_iter().collect()
     }
 
-    fn tell(&self, change: Change) -> Sleepers {
+    fn publish(&self, change: Change) -> Wakes {
         self.feed.send(&FeedItem::Change(change))
     }
 }
@@ -115,22 +110,22 @@ impl MemoryStore {
 #[async_trait]
 impl TokenStore for MemoryStore {
     fn peek(&self, digest: &TokenDigest, visit: &mut dyn FnMut(Option<&Account>)) -> bool {
-        if self.ledger.table().read(digest, |account| visit(Some(account))).is_none() {
+        if self.accounts.read(digest, |account| visit(Some(account))).is_none() {
             visit(None);
         }
         true
     }
 
     async fn find(&self, digest: &TokenDigest) -> Result<Option<Arc<Account>>, StoreError> {
-        Ok(self.ledger.table().read(digest, shared))
+        Ok(self.accounts.read(digest, Arc::clone))
     }
 }
 
 #[async_trait]
 impl AccountStore for MemoryStore {
     async fn load(&self, user: &UserId) -> Result<Loaded, StoreError> {
-        let state = self.ledger.state();
-        let account = self.ledger.read(&state, user, shared);
+        let state = self.accounts.state();
+        let account = state.by_user.get(user).cloned();
         Ok(Loaded::new(account, self.clock.now()).with_erased_up_to(state.erased_up_to))
     }
 
@@ -152,10 +147,9 @@ impl AccountStore for MemoryStore {
         size: PageSize,
     ) -> Result<Page<Arc<Account>>, StoreError> {
         let start = after.map_or(Bound::Unbounded, Bound::Excluded);
-        let state = self.ledger.state();
-        let accounts = state.accounts.range((start, Bound::Unbounded));
-        let accounts = accounts.filter_map(|(user, _)| self.ledger.read(&state, user, shared));
-        Ok(Page::of_accounts(accounts.take(size.get() + 1).collect(), size))
+        let state = self.accounts.state();
+        let accounts = state.by_user.range((start, Bound::Unbounded)).take(size.get() + 1);
+        Ok(Page::of_accounts(accounts.map(|(_, account)| Arc::clone(account)).collect(), size))
     }
 
     async fn history(
@@ -164,7 +158,7 @@ impl AccountStore for MemoryStore {
         before: Option<Revision>,
         size: PageSize,
     ) -> Result<Page<AuditEntry, Revision>, StoreError> {
-        let state = self.ledger.state();
+        let state = self.accounts.state();
         let entries = state.history.get(user).into_iter().flatten().rev();
         let entries = entries.filter(|entry| before.is_none_or(|before| entry.revision < before));
         Ok(Page::of_entries(entries.take(size.get() + 1).cloned().collect(), size))
@@ -187,7 +181,7 @@ impl AccountStore for MemoryStore {
     }
 
     async fn pepper_checks(&self) -> Result<PepperChecks, StoreError> {
-        let state = self.ledger.state();
+        let state = self.accounts.state();
         Ok(PepperChecks::new(state.pepper_checks.iter().map(|(of, check)| (*of, *check)).collect()))
     }
 
@@ -196,33 +190,33 @@ impl AccountStore for MemoryStore {
         version: PepperVersion,
         check: PepperCheck,
     ) -> Result<PepperCheck, StoreError> {
-        Ok(*self.ledger.state().pepper_checks.entry(version).or_insert(check))
+        Ok(*self.accounts.state().pepper_checks.entry(version).or_insert(check))
     }
 
     async fn erase(&self, erasure: Erasure) -> Result<(), StoreError> {
-        self.ledger.erase(&erasure, |change| self.tell(change)).map(drop)
+        self.accounts.erase(&erasure, |change| self.publish(change)).map(drop)
     }
 }
 
 #[async_trait]
 impl LastUses for MemoryStore {
     async fn record_usage(&self, batch: &[(UserId, LastUse)]) -> Result<(), StoreError> {
-        let mut state = self.ledger.state();
-        for (user, usage) in batch {
-            if !state.accounts.contains_key(user) {
+        let mut state = self.accounts.state();
+        for (user, used) in batch {
+            if !state.by_user.contains_key(user) {
                 continue;
             }
-            let user = state.usage.entry(user.clone()).or_default();
-            match user.get(&usage.id) {
-                Some(kept) if kept.at >= usage.at => {}
-                _ => drop(user.insert(usage.id, usage.clone())),
+            let uses = state.usage.entry(user.clone()).or_default();
+            match uses.get(&used.id) {
+                Some(kept) if kept.at >= used.at => {}
+                _ => drop(uses.insert(used.id, used.clone())),
             }
         }
         Ok(())
     }
 
     async fn usage(&self, user: &UserId) -> Result<Vec<LastUse>, StoreError> {
-        let state = self.ledger.state();
+        let state = self.accounts.state();
         let usage = state.usage.get(user).into_iter().flatten();
         Ok(usage.map(|(_, usage)| usage.clone()).collect())
     }
@@ -234,16 +228,12 @@ impl ChangeFeed for MemoryStore {
         Ok(self.feed.subscribe())
     }
 
-    async fn heartbeat(&self, id: HeartbeatId) -> Result<(), StoreError> {
+    async fn heartbeat(&self, id: u64) -> Result<(), StoreError> {
         // Under the lock of the changes, so that it stays in order with them.
-        let state = self.ledger.state();
+        let state = self.accounts.state();
         let sleepers = self.feed.send(&FeedItem::Heartbeat(id));
         drop(state);
         drop(sleepers);
         Ok(())
     }
-}
-
-fn shared(account: &Account) -> Arc<Account> {
-    Arc::new(account.clone())
 }

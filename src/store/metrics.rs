@@ -8,8 +8,8 @@ use async_trait::async_trait;
 
 use super::error::supported;
 use super::{
-    AccountStore, ChangeFeed, Erasure, Feed, HeartbeatId, LastUses, Loaded, Page, PageSize,
-    Replacement, StoreError, StoreErrorKind, TokenStore,
+    AccountStore, ChangeFeed, Erasure, Feed, LastUses, Loaded, Page, PageSize, Replacement,
+    StoreError, StoreErrorKind, TokenStore,
 };
 use crate::account::{Account, LastUse, Revision};
 use crate::audit::AuditEntry;
@@ -182,7 +182,7 @@ impl<S: AccountStore> ChangeFeed for WithMetrics<S> {
         measured("changes", feed.changes()).await
     }
 
-    async fn heartbeat(&self, id: HeartbeatId) -> Result<(), StoreError> {
+    async fn heartbeat(&self, id: u64) -> Result<(), StoreError> {
         let feed = supported(self.inner.feed(), "sending a heartbeat")?;
         measured("heartbeat", feed.heartbeat(id)).await
     }

@@ -1,17 +1,12 @@
 //! Accounts in a PostgreSQL database that several nodes share.
 
-mod change;
-mod erase;
-mod failure;
-mod hidden;
-mod lent;
-mod locks;
-mod message;
-mod pepper;
+mod connection;
+mod error;
+mod feed;
 mod read;
 mod schema;
-mod session;
 mod upgrade;
+mod write;
 
 use std::fmt;
 use std::sync::Arc;
@@ -24,13 +19,12 @@ use tokio::time::timeout;
 use tokio_postgres::Socket;
 use tokio_postgres::tls::{MakeTlsConnect, TlsConnect};
 
-use self::lent::Lent;
-use self::session::{ByConfig, Connector};
-use super::detached::to_its_end;
-use super::listener::LazyListener;
+use self::connection::PooledConnection;
+use self::feed::Connector;
+use super::server::{LazyListener, to_its_end};
 use super::{
-    AccountStore, ChangeFeed, Erasure, Feed, HeartbeatId, LastUses, Loaded, Page, PageSize,
-    Replacement, StoreError, TokenStore,
+    AccountStore, ChangeFeed, Erasure, Feed, LastUses, Loaded, Page, PageSize, Replacement,
+    StoreError, TokenStore,
 };
 use crate::account::{Account, LastUse, Revision};
 use crate::audit::AuditEntry;
@@ -154,7 +148,7 @@ impl PostgresStore {
         T::TlsConnect: Send,
         <T::TlsConnect as TlsConnect<Socket>>::Future: Send,
     {
-        self.connector = Some(Arc::new(Connector(Box::new(ByConfig::new(config, tls)))));
+        self.connector = Some(Arc::new(Connector::new(config, tls)));
         self
     }
 
@@ -181,24 +175,24 @@ impl PostgresStore {
     /// was. [`StoreErrorKind::NewerSchema`](super::StoreErrorKind::NewerSchema)
     /// if a newer version of this crate has made it.
     pub async fn migrate(&self) -> Result<(), StoreError> {
-        let connection = self.connection("migrating").await?;
+        let connection = self.unverified("migrating").await?;
         to_its_end("migrating", schema::migrate(connection)).await
     }
 
-    async fn connection(&self, doing: &'static str) -> Result<Lent, StoreError> {
+    async fn unverified(&self, doing: &'static str) -> Result<PooledConnection, StoreError> {
         let client = self.pool.get().await;
-        client.map(Lent::new).map_err(|error| failure::no_connection(doing, error))
+        client.map(PooledConnection::new).map_err(|error| error::no_connection(doing, error))
     }
 
     /// A connection to a database whose tables are those of this version, as
     /// was seen when it was first asked.
-    async fn lent(&self, doing: &'static str) -> Result<Lent, StoreError> {
-        let lent = self.connection(doing).await?;
+    async fn connection(&self, doing: &'static str) -> Result<PooledConnection, StoreError> {
+        let connection = self.unverified(doing).await?;
         if !self.verified.load(Ordering::Relaxed) {
-            schema::verify(&lent, doing).await?;
+            schema::verify(&connection, doing).await?;
             self.verified.store(true, Ordering::Relaxed);
         }
-        Ok(lent)
+        Ok(connection)
     }
 
     /// Does `work` on a connection, in a task of its own and within a limit.
@@ -206,15 +200,15 @@ impl PostgresStore {
         &self,
         doing: &'static str,
         limit: Duration,
-        work: impl FnOnce(Lent) -> F + Send,
+        work: impl FnOnce(PooledConnection) -> F + Send,
     ) -> Result<T, StoreError>
     where
         T: Send + 'static,
         F: Future<Output = Result<T, StoreError>> + Send + 'static,
     {
-        let work = timeout(limit, work(self.lent(doing).await?));
+        let work = timeout(limit, work(self.connection(doing).await?));
         to_its_end(doing, async move {
-            work.await.unwrap_or_else(|elapsed| Err(failure::late(doing, elapsed)))
+            work.await.unwrap_or_else(|elapsed| Err(error::late(doing, elapsed)))
         })
         .await
     }
@@ -223,25 +217,28 @@ impl PostgresStore {
 #[async_trait]
 impl TokenStore for PostgresStore {
     async fn find(&self, digest: &TokenDigest) -> Result<Option<Arc<Account>>, StoreError> {
-        read::find(self.lent(read::ACCOUNT).await?, digest).await
+        read::find(self.connection(read::ACCOUNT).await?, digest).await
     }
 }
 
 #[async_trait]
 impl AccountStore for PostgresStore {
     async fn load(&self, user: &UserId) -> Result<Loaded, StoreError> {
-        read::load(self.lent(read::ACCOUNT).await?, user).await
+        read::load(self.connection(read::ACCOUNT).await?, user).await
     }
 
     async fn replace(&self, replacement: Replacement) -> Result<(), StoreError> {
-        self.write(change::ONE, LIMIT, |lent| change::replace(lent, replacement)).await
+        self.write(write::ONE, LIMIT, |connection| write::replace(connection, replacement)).await
     }
 
     async fn replace_many(
         &self,
         replacements: Vec<Replacement>,
     ) -> Result<Vec<Result<(), StoreError>>, StoreError> {
-        self.write(change::MANY, BATCH_LIMIT, |lent| change::replace_many(lent, replacements)).await
+        self.write(write::MANY, BATCH_LIMIT, |connection| {
+            write::replace_many(connection, replacements)
+        })
+        .await
     }
 
     async fn list(
@@ -249,7 +246,7 @@ impl AccountStore for PostgresStore {
         after: Option<&UserId>,
         size: PageSize,
     ) -> Result<Page<Arc<Account>>, StoreError> {
-        read::list(self.lent(read::LIST).await?, after, size).await
+        read::list(self.connection(read::LIST).await?, after, size).await
     }
 
     async fn history(
@@ -258,7 +255,7 @@ impl AccountStore for PostgresStore {
         before: Option<Revision>,
         size: PageSize,
     ) -> Result<Page<AuditEntry, Revision>, StoreError> {
-        read::history(self.lent(read::HISTORY).await?, user, before, size).await
+        read::history(self.connection(read::HISTORY).await?, user, before, size).await
     }
 
     fn last_uses(&self) -> Option<&dyn LastUses> {
@@ -270,15 +267,15 @@ impl AccountStore for PostgresStore {
     }
 
     async fn pepper_versions(&self) -> Result<Vec<(PepperVersion, u64)>, StoreError> {
-        read::pepper_versions(self.lent(read::PEPPERS).await?).await
+        read::pepper_versions(self.connection(read::PEPPERS).await?).await
     }
 
     async fn prefixes(&self) -> Result<Vec<(Option<TokenPrefix>, u64)>, StoreError> {
-        read::prefixes(self.lent(read::PREFIXES).await?).await
+        read::prefixes(self.connection(read::PREFIXES).await?).await
     }
 
     async fn pepper_checks(&self) -> Result<PepperChecks, StoreError> {
-        pepper::checks(self.lent(pepper::CHECKS).await?).await
+        read::pepper_checks(self.connection(read::CHECKS).await?).await
     }
 
     async fn keep_pepper_check(
@@ -286,23 +283,28 @@ impl AccountStore for PostgresStore {
         version: PepperVersion,
         check: PepperCheck,
     ) -> Result<PepperCheck, StoreError> {
-        self.write(pepper::KEEPING, LIMIT, move |lent| pepper::keep(lent, version, check)).await
+        self.write(write::KEEPING, LIMIT, move |connection| {
+            write::keep_pepper_check(connection, version, check)
+        })
+        .await
     }
 
     async fn erase(&self, erasure: Erasure) -> Result<(), StoreError> {
-        self.write(erase::ERASING, BATCH_LIMIT, |lent| erase::erase(lent, erasure)).await
+        self.write(write::ERASING, BATCH_LIMIT, |connection| write::erase(connection, erasure))
+            .await
     }
 }
 
 #[async_trait]
 impl LastUses for PostgresStore {
     async fn record_usage(&self, batch: &[(UserId, LastUse)]) -> Result<(), StoreError> {
-        let batch = change::UsageColumns::of(batch);
-        self.write(change::USAGE, BATCH_LIMIT, |lent| change::record_usage(lent, batch)).await
+        let batch = write::UsageColumns::of(batch);
+        self.write(write::USAGE, BATCH_LIMIT, |connection| write::record_usage(connection, batch))
+            .await
     }
 
     async fn usage(&self, user: &UserId) -> Result<Vec<LastUse>, StoreError> {
-        read::usage(self.lent(read::USAGE).await?, user).await
+        read::usage(self.connection(read::USAGE).await?, user).await
     }
 }
 
@@ -312,11 +314,11 @@ impl ChangeFeed for PostgresStore {
     /// back, at most five seconds: a pooler that swallows messages is found
     /// here.
     async fn changes(&self) -> Result<Feed, StoreError> {
-        let connector = self.connector.clone().ok_or_else(session::not_configured)?;
+        let connector = self.connector.clone().ok_or_else(feed::not_configured)?;
         self.listener.feed(connector, self).await
     }
 
-    async fn heartbeat(&self, id: HeartbeatId) -> Result<(), StoreError> {
-        change::notify(self.lent(change::HEARTBEAT).await?, &message::heartbeat(id)).await
+    async fn heartbeat(&self, id: u64) -> Result<(), StoreError> {
+        write::notify(self.connection(write::HEARTBEAT).await?, &feed::heartbeat(id)).await
     }
 }

@@ -7,12 +7,10 @@
 //! structure that [`Account::builder`] makes.
 
 mod history;
-mod sealed;
 
 use serde::{Deserialize, Serialize};
 
 pub(crate) use self::history::{decode_actor, decode_event, encode_actor, encode_event};
-use self::sealed::SealedForm;
 use super::{StoreError, StoreErrorKind};
 use crate::ValueError;
 use crate::account::{
@@ -20,7 +18,9 @@ use crate::account::{
 };
 use crate::method::MethodSet;
 use crate::time::Timestamp;
-use crate::token::{CodeDigest, PepperVersion, StoredDigest, TokenDigest, TokenHint, TokenId};
+use crate::token::{
+    CodeDigest, PepperVersion, SealedToken, StoredDigest, TokenDigest, TokenHint, TokenId,
+};
 use crate::user::UserId;
 
 /// An account of which no token is kept sealed.
@@ -374,6 +374,53 @@ impl EndingForm {
             Self::Revoked => Ending::Revoked,
             Self::AccessRevoked => Ending::AccessRevoked,
             Self::Expired => Ending::Expired,
+        }
+    }
+}
+
+/// The sealed tokens of an account, behind all else: those of the primary, the backup
+/// and the pending token.
+#[derive(Serialize, Deserialize)]
+struct SealedForm<'a> {
+    #[serde(borrow)]
+    primary: Option<&'a [u8]>,
+    #[serde(borrow)]
+    backup: Option<&'a [u8]>,
+    #[serde(borrow)]
+    pending: Option<&'a [u8]>,
+}
+
+impl<'a> SealedForm<'a> {
+    fn of(account: &'a Account) -> Self {
+        Self {
+            primary: account.primary().and_then(sealed_bytes),
+            backup: account.backup().and_then(sealed_bytes),
+            pending: account.pending().and_then(|pending| sealed_bytes(&pending.token)),
+        }
+    }
+
+    const fn is_empty(&self) -> bool {
+        self.primary.is_none() && self.backup.is_none() && self.pending.is_none()
+    }
+
+    fn put_into(&self, account: &mut Account) -> Result<(), RecordError> {
+        put_sealed(self.primary, account.primary.as_mut())?;
+        put_sealed(self.backup, account.backup.as_deref_mut())?;
+        put_sealed(self.pending, account.pending.as_deref_mut().map(|pending| &mut pending.token))
+    }
+}
+
+fn sealed_bytes(token: &TokenRecord) -> Option<&[u8]> {
+    token.sealed.as_ref().map(SealedToken::as_bytes)
+}
+
+fn put_sealed(sealed: Option<&[u8]>, token: Option<&mut TokenRecord>) -> Result<(), RecordError> {
+    match (sealed, token) {
+        (None, _) => Ok(()),
+        (Some(_), None) => Err(RecordError::SealedNothing),
+        (Some(sealed_bytes), Some(token)) => {
+            token.sealed = Some(SealedToken::from_bytes(sealed_bytes));
+            Ok(())
         }
     }
 }

@@ -1,17 +1,13 @@
 //! Accounts on a Redis server that several nodes share.
 
-mod change;
-mod failure;
-mod keys;
-mod lane;
-mod link;
-mod marker;
-mod message;
-mod open;
+mod connection;
+mod deployment;
+mod error;
+mod failover;
+mod feed;
+mod options;
 mod read;
-mod route;
 mod scripts;
-mod session;
 mod upgrade;
 mod write;
 
@@ -20,14 +16,13 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use self::link::Link;
-pub use self::open::{RedisOpenError, RedisOptions};
-use self::session::Subscriber;
-use super::detached::to_its_end;
-use super::listener::LazyListener;
+use self::connection::Server;
+use self::feed::Subscriber;
+pub use self::options::{RedisOpenError, RedisOptions};
+use super::server::{LazyListener, to_its_end};
 use super::{
-    AccountStore, ChangeFeed, Erasure, Feed, HeartbeatId, LastUses, Loaded, Page, PageSize,
-    Replacement, StoreError, TokenStore,
+    AccountStore, ChangeFeed, Erasure, Feed, LastUses, Loaded, Page, PageSize, Replacement,
+    StoreError, TokenStore,
 };
 use crate::account::{Account, LastUse, Revision};
 use crate::audit::AuditEntry;
@@ -107,7 +102,7 @@ use crate::user::UserId;
 /// # }
 /// ```
 pub struct RedisStore {
-    link: Arc<Link>,
+    server: Arc<Server>,
     listener: LazyListener,
 }
 
@@ -136,23 +131,22 @@ impl RedisStore {
     /// [`StoreErrorKind::Refused`](super::StoreErrorKind::Refused) if a right is
     /// missing.
     pub async fn create(&self) -> Result<(), StoreError> {
-        let work = |link: Arc<Link>| async move { change::create(&link).await };
-        self.write(change::CREATING, work).await
+        self.write(write::CREATING, |server| async move { write::create(&server).await }).await
     }
 
     /// Writes in a task of its own, which a caller that hangs up does not stop.
     async fn write<T: Send + 'static, F>(
         &self,
         doing: &'static str,
-        work: impl FnOnce(Arc<Link>) -> F + Send,
+        work: impl FnOnce(Arc<Server>) -> F + Send,
     ) -> Result<T, StoreError>
     where
         F: Future<Output = Result<T, StoreError>> + Send + 'static,
     {
-        let turn = self.link.turn(doing).await?;
-        let work = work(Arc::clone(&self.link));
+        let permit = self.server.write_permit(doing).await?;
+        let work = work(Arc::clone(&self.server));
         let work = async move {
-            let _turn = turn;
+            let _permit = permit;
             work.await
         };
         to_its_end(doing, work).await
@@ -162,28 +156,29 @@ impl RedisStore {
 #[async_trait]
 impl TokenStore for RedisStore {
     async fn find(&self, digest: &TokenDigest) -> Result<Option<Arc<Account>>, StoreError> {
-        read::find(&self.link, digest).await
+        read::find(&self.server, digest).await
     }
 }
 
 #[async_trait]
 impl AccountStore for RedisStore {
     async fn load(&self, user: &UserId) -> Result<Loaded, StoreError> {
-        read::load(&self.link, user).await
+        read::load(&self.server, user).await
     }
 
     async fn replace(&self, replacement: Replacement) -> Result<(), StoreError> {
-        let work = |link: Arc<Link>| async move { change::replace(&link, &replacement).await };
-        self.write(change::ONE, work).await
+        self.write(write::ONE, |server| async move { write::replace(&server, &replacement).await })
+            .await
     }
 
     async fn replace_many(
         &self,
         replacements: Vec<Replacement>,
     ) -> Result<Vec<Result<(), StoreError>>, StoreError> {
-        let work =
-            |link: Arc<Link>| async move { change::replace_many(&link, &replacements).await };
-        self.write(change::MANY, work).await
+        self.write(write::MANY, |server| async move {
+            write::replace_many(&server, &replacements).await
+        })
+        .await
     }
 
     async fn list(
@@ -191,7 +186,7 @@ impl AccountStore for RedisStore {
         after: Option<&UserId>,
         size: PageSize,
     ) -> Result<Page<Arc<Account>>, StoreError> {
-        read::list(&self.link, after, size).await
+        read::list(&self.server, after, size).await
     }
 
     async fn history(
@@ -200,7 +195,7 @@ impl AccountStore for RedisStore {
         before: Option<Revision>,
         size: PageSize,
     ) -> Result<Page<AuditEntry, Revision>, StoreError> {
-        read::history(&self.link, user, before, size).await
+        read::history(&self.server, user, before, size).await
     }
 
     fn last_uses(&self) -> Option<&dyn LastUses> {
@@ -212,15 +207,15 @@ impl AccountStore for RedisStore {
     }
 
     async fn pepper_versions(&self) -> Result<Vec<(PepperVersion, u64)>, StoreError> {
-        read::pepper_versions(&self.link).await
+        read::pepper_versions(&self.server).await
     }
 
     async fn prefixes(&self) -> Result<Vec<(Option<TokenPrefix>, u64)>, StoreError> {
-        read::prefixes(&self.link).await
+        read::prefixes(&self.server).await
     }
 
     async fn pepper_checks(&self) -> Result<PepperChecks, StoreError> {
-        read::pepper_checks(&self.link).await
+        read::pepper_checks(&self.server).await
     }
 
     async fn keep_pepper_check(
@@ -228,39 +223,38 @@ impl AccountStore for RedisStore {
         version: PepperVersion,
         check: PepperCheck,
     ) -> Result<PepperCheck, StoreError> {
-        let keep = move |link: Arc<Link>| async move {
-            change::keep_pepper_check(&link, version, &check).await
-        };
-        self.write(change::KEEPING, keep).await
+        self.write(write::KEEPING, move |server| async move {
+            write::keep_pepper_check(&server, version, &check).await
+        })
+        .await
     }
 
     async fn erase(&self, erasure: Erasure) -> Result<(), StoreError> {
-        let work = |link: Arc<Link>| async move { change::erase(&link, &erasure).await };
-        self.write(change::ERASING, work).await
+        self.write(write::ERASING, |server| async move { write::erase(&server, &erasure).await })
+            .await
     }
 }
 
 #[async_trait]
 impl LastUses for RedisStore {
     async fn record_usage(&self, batch: &[(UserId, LastUse)]) -> Result<(), StoreError> {
-        let recording = change::Recording::of(&self.link, batch).await?;
-        let work = |link: Arc<Link>| async move { recording.make(&link).await };
-        self.write(change::USAGE, work).await
+        let recording = write::Recording::of(&self.server, batch).await?;
+        self.write(write::USAGE, |server| async move { recording.make(&server).await }).await
     }
 
     async fn usage(&self, user: &UserId) -> Result<Vec<LastUse>, StoreError> {
-        read::usage(&self.link, user).await
+        read::usage(&self.server, user).await
     }
 }
 
 #[async_trait]
 impl ChangeFeed for RedisStore {
     async fn changes(&self) -> Result<Feed, StoreError> {
-        let subscriber = Arc::new(Subscriber::new(&self.link));
+        let subscriber = Arc::new(Subscriber::new(&self.server));
         self.listener.feed(subscriber, self).await
     }
 
-    async fn heartbeat(&self, id: HeartbeatId) -> Result<(), StoreError> {
-        change::heartbeat(&self.link, id).await
+    async fn heartbeat(&self, id: u64) -> Result<(), StoreError> {
+        write::heartbeat(&self.server, id).await
     }
 }

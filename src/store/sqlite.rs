@@ -1,19 +1,14 @@
 //! Accounts in one SQLite file, which several processes of a machine may share.
 
 mod backup;
-mod change_log;
 mod connection;
-mod durability;
-mod erase;
-mod failure;
+mod error;
 mod feed;
 mod file;
 mod options;
 mod read;
 mod readers;
 mod schema;
-mod upgrade;
-mod worker;
 mod write;
 mod writer;
 
@@ -26,20 +21,17 @@ use async_trait::async_trait;
 use rusqlite::Connection;
 use tokio::runtime::Handle;
 
-pub use self::backup::SqliteBackupError;
 use self::connection::Connections;
-pub use self::durability::Durability;
-use self::failure::{Failure, unavailable};
+pub use self::error::SqliteError;
+use self::error::{Failure, unavailable};
 use self::feed::Feeds;
 use self::file::{OpenFile, Replaced};
-pub use self::options::{SqliteOpenError, SqliteOptions};
+pub use self::options::{Durability, SqliteOptions};
 use self::readers::Readers;
-pub use self::schema::SchemaError;
-use self::worker::Worker;
-use self::writer::Writer;
+use self::writer::{Worker, Writer};
 use super::{
-    AccountStore, ChangeFeed, Erasure, Feed, HeartbeatId, LastUses, Loaded, Page, PageSize,
-    Replacement, StoreError, StoreErrorKind, TokenStore,
+    AccountStore, ChangeFeed, Erasure, Feed, LastUses, Loaded, Page, PageSize, Replacement,
+    StoreError, StoreErrorKind, TokenStore,
 };
 use crate::account::{Account, LastUse, Revision};
 use crate::audit::AuditEntry;
@@ -79,7 +71,7 @@ const REPLACING_MANY: &str = "replacing accounts";
 /// it and removed. Nothing is acknowledged that is not in the file at the path.
 ///
 /// Every error until [`migrate`](Self::migrate) has been called once has a
-/// [`SchemaError`] as its source.
+/// [`SqliteError`] as its source.
 ///
 /// Dropping the store waits until the changes that were asked for are written.
 ///
@@ -120,12 +112,12 @@ impl SqliteStore {
     ///
     /// # Errors
     ///
-    /// [`SqliteOpenError`] names what is wrong.
-    pub fn open(path: impl AsRef<Path>) -> Result<Self, SqliteOpenError> {
+    /// [`SqliteError`] names what is wrong.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, SqliteError> {
         SqliteOptions::new().open(path)
     }
 
-    fn with(path: &Path, options: &SqliteOptions) -> Result<Self, SqliteOpenError> {
+    fn with(path: &Path, options: &SqliteOptions) -> Result<Self, SqliteError> {
         connection::check_version(rusqlite::version_number())?;
         let readers = Arc::new(Readers::new());
         let file = Arc::new(OpenFile::new(path.to_owned()));
@@ -137,7 +129,7 @@ impl SqliteStore {
         Ok(Self {
             feeds: Feeds::new(Arc::clone(&file), options.clone()),
             readers,
-            writer: writer.map_err(SqliteOpenError::Thread)?,
+            writer: writer.map_err(SqliteError::Thread)?,
             file,
             busy_timeout: options.busy_timeout,
             clock: Arc::clone(&options.clock),
@@ -152,12 +144,13 @@ impl SqliteStore {
     ///
     /// # Errors
     ///
-    /// [`StoreError`] if the file cannot be written, or, with a [`SchemaError`]
+    /// [`StoreError`] if the file cannot be written, or, with a [`SqliteError`]
     /// as its source, if it is another program's or of a later version.
     pub async fn migrate(&self) -> Result<(), StoreError> {
         let now = self.clock.now();
-        let migrate = move |connection: &mut Connection| schema::migrate(connection, now);
-        self.writer.run_to_migrate("migrating", migrate).await
+        self.writer
+            .run_to_migrate("migrating", move |connection| schema::migrate(connection, now))
+            .await
     }
 
     /// Reads back from the connection that writes how safely it does so.
@@ -177,14 +170,14 @@ impl SqliteStore {
     ///
     /// In a copy that is put back tokens are live that were revoked since. So it
     /// is marked as a backup, and no store works on it (its errors have
-    /// [`SchemaError::Backup`] as their source). To restore it make a
+    /// [`SqliteError::Backup`] as their source). To restore it make a
     /// [copy without the mark](Self::copy_of_backup), end in it what has ended,
     /// and move it into the place of the store's file.
     ///
     /// # Errors
     ///
-    /// [`SqliteBackupError`] names what is wrong; then there is no copy.
-    pub async fn backup(&self, to: impl AsRef<Path>) -> Result<(), SqliteBackupError> {
+    /// [`SqliteError`] names what is wrong; then there is no copy.
+    pub async fn backup(&self, to: impl AsRef<Path>) -> Result<(), SqliteError> {
         const DOING: &str = "making a backup";
         self.follow_the_path(DOING).await?;
         // A store's own errors are told first: that there are no tables, for one.
@@ -209,19 +202,20 @@ impl SqliteStore {
     ///
     /// # Errors
     ///
-    /// [`SqliteBackupError`] names what is wrong; then there is no copy.
+    /// [`SqliteError`] names what is wrong; then there is no copy.
     pub fn copy_of_backup(
         backup: impl AsRef<Path>,
         to: impl AsRef<Path>,
-    ) -> Result<(), SqliteBackupError> {
+    ) -> Result<(), SqliteError> {
         backup::unmarked_copy(backup.as_ref(), to.as_ref())
     }
 
     /// Makes all the changes, or none if one of them cannot be made.
     async fn replace_all(&self, replacements: &Arc<Vec<Replacement>>) -> Result<(), StoreError> {
         let replacements = Arc::clone(replacements);
-        let replace = move |connection: &Connection| write::replace_all(connection, &replacements);
-        self.writer.change(REPLACING_MANY, replace).await
+        self.writer
+            .change(REPLACING_MANY, move |connection| write::replace_all(connection, &replacements))
+            .await
     }
 
     /// Makes each change that can be made.
@@ -229,8 +223,11 @@ impl SqliteStore {
         &self,
         replacements: Arc<Vec<Replacement>>,
     ) -> Result<Vec<Result<(), StoreError>>, StoreError> {
-        let replace = move |connection: &Connection| write::replace_each(connection, &replacements);
-        self.writer.change(REPLACING_MANY, replace).await
+        self.writer
+            .change(REPLACING_MANY, move |connection| {
+                write::replace_each(connection, &replacements)
+            })
+            .await
     }
 
     /// Has the writer open the file that is at the path, where it is not the one
@@ -259,8 +256,8 @@ impl SqliteStore {
         work: impl Fn(&Connection) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, StoreError> {
         self.follow_the_path(doing).await?;
-        let turn = self.readers.line_up(self.busy_timeout, doing)?;
-        let read = move || turn.run(work);
+        let queued = self.readers.enqueue(self.busy_timeout, doing)?;
+        let read = move || queued.run(work);
         let result = match Handle::try_current() {
             Ok(runtime) => runtime.spawn_blocking(read).await,
             Err(_) => Ok(read()),
@@ -286,14 +283,18 @@ impl TokenStore for SqliteStore {
 impl AccountStore for SqliteStore {
     async fn load(&self, user: &UserId) -> Result<Loaded, StoreError> {
         let user = user.clone();
-        let load = move |connection: &Connection| read::load(connection, &user);
-        let (account, erased) = self.read("loading an account", load).await?;
+        let (account, erased) = self
+            .read("loading an account", move |connection| read::load(connection, &user))
+            .await?;
         Ok(Loaded::new(account, self.clock.now()).with_erased_up_to(erased))
     }
 
     async fn replace(&self, replacement: Replacement) -> Result<(), StoreError> {
-        let replace = move |connection: &Connection| write::replace(connection, &replacement);
-        self.writer.change("replacing an account", replace).await?;
+        self.writer
+            .change("replacing an account", move |connection| {
+                write::replace(connection, &replacement)
+            })
+            .await?;
         self.feeds.look();
         Ok(())
     }
@@ -323,8 +324,10 @@ impl AccountStore for SqliteStore {
         size: PageSize,
     ) -> Result<Page<Arc<Account>>, StoreError> {
         let after = after.cloned();
-        let list = move |connection: &Connection| read::list(connection, after.as_ref(), size);
-        self.read_elsewhere("listing accounts", list).await
+        self.read_elsewhere("listing accounts", move |connection| {
+            read::list(connection, after.as_ref(), size)
+        })
+        .await
     }
 
     async fn history(
@@ -334,8 +337,10 @@ impl AccountStore for SqliteStore {
         size: PageSize,
     ) -> Result<Page<AuditEntry, Revision>, StoreError> {
         let user = user.clone();
-        let history = move |connection: &Connection| read::history(connection, &user, before, size);
-        self.read_elsewhere("reading a history", history).await
+        self.read_elsewhere("reading a history", move |connection| {
+            read::history(connection, &user, before, size)
+        })
+        .await
     }
 
     fn last_uses(&self) -> Option<&dyn LastUses> {
@@ -363,14 +368,17 @@ impl AccountStore for SqliteStore {
         version: PepperVersion,
         check: PepperCheck,
     ) -> Result<PepperCheck, StoreError> {
-        let keep =
-            move |connection: &Connection| erase::keep_pepper_check(connection, version, &check);
-        self.writer.change("keeping a pepper check value", keep).await
+        self.writer
+            .change("keeping a pepper check value", move |connection| {
+                write::keep_pepper_check(connection, version, &check)
+            })
+            .await
     }
 
     async fn erase(&self, erasure: Erasure) -> Result<(), StoreError> {
-        let erase = move |connection: &Connection| erase::erase(connection, &erasure);
-        self.writer.change("erasing an account", erase).await?;
+        self.writer
+            .change("erasing an account", move |connection| write::erase(connection, &erasure))
+            .await?;
         self.feeds.look();
         Ok(())
     }
@@ -381,8 +389,11 @@ impl LastUses for SqliteStore {
     async fn record_usage(&self, batch: &[(UserId, LastUse)]) -> Result<(), StoreError> {
         for batch in batch.chunks(USES_AT_ONCE) {
             let batch = batch.to_vec();
-            let record = move |connection: &Connection| write::record_uses(connection, &batch);
-            self.writer.transaction("recording last uses", record).await?;
+            self.writer
+                .transaction("recording last uses", move |connection| {
+                    write::record_uses(connection, &batch)
+                })
+                .await?;
         }
         Ok(())
     }
@@ -400,9 +411,10 @@ impl ChangeFeed for SqliteStore {
         self.feeds.open().await
     }
 
-    async fn heartbeat(&self, id: HeartbeatId) -> Result<(), StoreError> {
-        let beat = move |connection: &Connection| write::heartbeat(connection, id);
-        self.writer.transaction("sending a heartbeat", beat).await?;
+    async fn heartbeat(&self, id: u64) -> Result<(), StoreError> {
+        self.writer
+            .transaction("sending a heartbeat", move |connection| write::heartbeat(connection, id))
+            .await?;
         self.feeds.look();
         Ok(())
     }

@@ -1,7 +1,11 @@
-//! A limit on how long a store may take.
+//! A limit on how long a store may take, and writes that go on although their callers
+//! were told that they take too long.
 
+use std::error::Error;
 use std::fmt;
-use std::sync::Arc;
+use std::iter::successors;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -10,10 +14,9 @@ use tokio::time::error::Elapsed;
 use tokio::time::{Instant, timeout_at};
 
 use super::error::supported;
-use super::late::{Answer, LateWrite, NotBegun};
 use super::{
-    AccountStore, ChangeFeed, Erasure, Feed, HeartbeatId, LastUses, Loaded, Page, PageSize,
-    Replacement, StoreError, StoreErrorKind, TokenStore,
+    AccountStore, ChangeFeed, Erasure, Feed, LastUses, Loaded, Page, PageSize, Replacement,
+    StoreError, StoreErrorKind, TokenStore,
 };
 use crate::account::{Account, LastUse, Revision};
 use crate::audit::AuditEntry;
@@ -175,19 +178,23 @@ impl<S: AccountStore> AccountStore for WithTimeout<S> {
     }
 
     async fn replace(&self, replacement: Replacement) -> Result<(), StoreError> {
-        let work = |store: Arc<S>| async move {
+        self.write("replacing an account", |store| async move {
             let written = store.replace(replacement).await;
             written.map(|()| vec![Ok(())])
-        };
-        self.write("replacing an account", work).await.map(drop)
+        })
+        .await
+        .map(drop)
     }
 
     async fn replace_many(
         &self,
         replacements: Vec<Replacement>,
     ) -> Result<Vec<Result<(), StoreError>>, StoreError> {
-        let work = |store: Arc<S>| async move { store.replace_many(replacements).await };
-        self.write("replacing accounts", work).await
+        self.write(
+            "replacing accounts",
+            |store| async move { store.replace_many(replacements).await },
+        )
+        .await
     }
 
     async fn list(
@@ -233,21 +240,22 @@ impl<S: AccountStore> AccountStore for WithTimeout<S> {
         check: PepperCheck,
     ) -> Result<PepperCheck, StoreError> {
         const KEEPING: &str = "keeping a pepper check value";
-        let work = move |store: Arc<S>| async move {
+        self.write(KEEPING, move |store| async move {
             let kept = store.keep_pepper_check(version, check).await;
             kept.map(|_| Vec::new())
-        };
-        self.write(KEEPING, work).await?;
+        })
+        .await?;
         let kept = self.pepper_checks().await?.of(version).copied();
         kept.ok_or_else(|| StoreError::new(StoreErrorKind::Corrupt, KEEPING))
     }
 
     async fn erase(&self, erasure: Erasure) -> Result<(), StoreError> {
-        let work = |store: Arc<S>| async move {
+        self.write("erasing an account", |store| async move {
             let erased = store.erase(erasure).await;
             erased.map(|()| vec![Ok(())])
-        };
-        self.write("erasing an account", work).await.map(drop)
+        })
+        .await
+        .map(drop)
     }
 }
 
@@ -256,11 +264,12 @@ impl<S: AccountStore> LastUses for WithTimeout<S> {
     async fn record_usage(&self, batch: &[(UserId, LastUse)]) -> Result<(), StoreError> {
         const RECORDING: &str = "recording last uses";
         let batch = batch.to_vec();
-        let work = |store: Arc<S>| async move {
+        self.write(RECORDING, |store| async move {
             let written = supported(store.last_uses(), RECORDING)?.record_usage(&batch).await;
             written.map(|()| Vec::new())
-        };
-        self.write(RECORDING, work).await.map(drop)
+        })
+        .await
+        .map(drop)
     }
 
     async fn usage(&self, user: &UserId) -> Result<Vec<LastUse>, StoreError> {
@@ -276,8 +285,70 @@ impl<S: AccountStore> ChangeFeed for WithTimeout<S> {
         self.read(OPENING, supported(self.inner.feed(), OPENING)?.changes()).await
     }
 
-    async fn heartbeat(&self, id: HeartbeatId) -> Result<(), StoreError> {
+    async fn heartbeat(&self, id: u64) -> Result<(), StoreError> {
         const SENDING: &str = "sending a heartbeat";
         self.read(SENDING, supported(self.inner.feed(), SENDING)?.heartbeat(id)).await
+    }
+}
+
+/// What a store says of some changes: of each, or that it failed as a whole.
+type Answer = Result<Vec<Result<(), StoreError>>, StoreError>;
+
+type Waiting = Pin<Box<dyn Future<Output = Answer> + Send>>;
+
+/// Leads to the answer to a write that is still going on.
+///
+/// It is the source of the error that says so, where whoever must know what
+/// becomes of the write finds it, whatever stands around the store.
+pub(crate) struct LateWrite(Arc<Mutex<Option<Waiting>>>);
+
+impl LateWrite {
+    fn new(answer: impl Future<Output = Answer> + Send + 'static) -> Self {
+        Self(Arc::new(Mutex::new(Some(Box::pin(answer)))))
+    }
+
+    /// The write that the error is about, if it goes on.
+    pub(crate) fn of(error: &StoreError) -> Option<Self> {
+        cause(error).map(|Self(waiting)| Self(Arc::clone(waiting)))
+    }
+
+    /// Waits for the answer, which only the first to ask gets.
+    pub(crate) async fn answer(self) -> Answer {
+        let waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match waiting {
+            Some(waiting) => waiting.await,
+            None => Ok(Vec::new()),
+        }
+    }
+}
+
+/// The error's cause of that type, whatever stands around it.
+fn cause<T: Error + 'static>(error: &StoreError) -> Option<&T> {
+    successors(error.source(), |&cause| cause.source()).find_map(|cause| cause.downcast_ref())
+}
+
+impl Error for LateWrite {}
+
+impl fmt::Display for LateWrite {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("it takes too long, and goes on")
+    }
+}
+
+impl fmt::Debug for LateWrite {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("LateWrite")
+    }
+}
+
+/// The source of an error that says that a write was never begun.
+#[derive(Debug, thiserror::Error)]
+#[error("too many writes are under way, and it was not begun")]
+pub(crate) struct NotBegun;
+
+impl NotBegun {
+    /// Whether the error says so: nothing was written, and nothing will be.
+    pub(crate) fn is_cause_of(error: &StoreError) -> bool {
+        cause::<Self>(error).is_some()
     }
 }

@@ -9,8 +9,6 @@
 mod cached;
 mod memory;
 
-#[path = "../../src/store/map.rs"]
-mod map;
 #[expect(dead_code, unused_imports, reason = "shared with tests that act in more ways")]
 #[path = "../support/model.rs"]
 mod model;

@@ -1,10 +1,9 @@
 //! The interleavings of the memory store, explored with `shuttle`.
 //!
-//! The ledger and the table compiled here are the store's own: all of its
-//! reading, checking and changing. Only what they import from beside themselves
-//! is replaced: the lock and the counter by those of the exploring scheduler, and
-//! the maps by some behind a lock, since one that readers enter without a lock
-//! could not be explored.
+//! The file compiled here is the store's own: all of its reading, checking and
+//! changing. Only what it imports from beside itself is replaced: the lock by that
+//! of the exploring scheduler, and the map by one behind a lock, since one that
+//! readers enter without a lock could not be explored.
 //!
 //! To see such a test fail, run
 //!
@@ -12,25 +11,21 @@
 //! MEMORY_TWIN=1 cargo test --test interleavings a_token_that_stays_live
 //! ```
 //!
-//! The twin takes the old account's digests away before it puts the new one's
-//! in. The failure prints a schedule; `shuttle::replay` with it shows that very
+//! The twin takes the old account away before it puts the new one in. The failure prints a schedule; `shuttle::replay` with it shows that very
 //! interleaving.
 
 mod explored;
 mod scenes;
 
 #[expect(dead_code, reason = "uses and history are not what is explored here")]
-#[path = "../../src/store/memory/ledger.rs"]
-mod ledger;
-#[path = "../../src/store/memory/table.rs"]
-mod table;
+#[path = "../../src/store/memory/accounts.rs"]
+mod accounts;
 
-use crate::map;
+use crate::schedules::maps;
 
-/// In place of the memory store's `sync.rs`.
+/// In place of the stores' `sync.rs`.
 mod sync {
     pub(super) use std::sync::PoisonError;
 
-    pub(super) use shuttle::sync::atomic::{AtomicU64, Ordering};
     pub(super) use shuttle::sync::{Mutex, MutexGuard};
 }

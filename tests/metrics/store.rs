@@ -45,7 +45,7 @@ async fn every_call_is_measured_under_its_own_name() {
     store.usage(&user("alice")).await.unwrap();
     store.history(&user("alice"), None, Default::default()).await.unwrap();
     store.changes().await.unwrap();
-    store.heartbeat(tower_api_token::store::HeartbeatId::from_u64(1)).await.unwrap();
+    store.heartbeat(1).await.unwrap();
     store.pepper_versions().await.unwrap();
     store.prefixes().await.unwrap();
     store.pepper_checks().await.unwrap();

@@ -7,8 +7,8 @@ use futures_util::future::join_all;
 use tokio::time::Instant;
 use tower_api_token::account::LastUse;
 use tower_api_token::store::{
-    AccountStore, ChangeFeed, HeartbeatId, LastUses, MemoryStore, PageSize, StoreError,
-    StoreErrorKind, TokenStore, WithTimeout,
+    AccountStore, ChangeFeed, LastUses, MemoryStore, PageSize, StoreError, StoreErrorKind,
+    TokenStore, WithTimeout,
 };
 use tower_api_token::time::Timestamp;
 use tower_api_token::token::TokenId;
@@ -75,7 +75,7 @@ async fn every_read_runs_out_and_is_dropped() {
     runs_out(store.usage(&alice)).await;
     runs_out(store.history(&alice, None, PageSize::default())).await;
     runs_out(store.changes()).await;
-    runs_out(store.heartbeat(HeartbeatId::from_u64(1))).await;
+    runs_out(store.heartbeat(1)).await;
 }
 
 /// A start counts the tokens, for which a store may go through all accounts.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use tokio::time::timeout;
-use tower_api_token::store::{Change, ChangeFeed, Feed, FeedItem, HeartbeatId};
+use tower_api_token::store::{Change, ChangeFeed, Feed, FeedItem};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -33,8 +33,7 @@ pub(crate) async fn lost(feed: &mut Feed) {
 /// it.
 pub(crate) async fn echo(store: &impl ChangeFeed, feed: &mut Feed) -> Vec<FeedItem> {
     let mut items = Vec::new();
-    for number in 1_000.. {
-        let id = HeartbeatId::from_u64(number);
+    for id in 1_000.. {
         let sent = store.heartbeat(id).await.is_ok();
         let pause = Duration::from_millis(if sent { 500 } else { 20 });
         while let Ok(item) = timeout(pause, feed.next()).await {
@@ -43,7 +42,7 @@ pub(crate) async fn echo(store: &impl ChangeFeed, feed: &mut Feed) -> Vec<FeedIt
                 item => items.push(item),
             }
         }
-        assert!(number < 2_000, "no heartbeat has come back");
+        assert!(id < 2_000, "no heartbeat has come back");
     }
     items
 }

@@ -9,7 +9,7 @@ use futures_core::Stream;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 use tower_api_token::notify::visible;
-use tower_api_token::store::{AccountStore, ChangeFeed, Feed, FeedItem, HeartbeatId, SqliteStore};
+use tower_api_token::store::{AccountStore, ChangeFeed, Feed, FeedItem, SqliteStore};
 use tower_api_token::token::{PepperVersion, TokenScheme};
 
 use crate::arguments::Common;
@@ -215,7 +215,7 @@ async fn echo(store: &impl ChangeFeed) -> Result<String, String> {
     // Its own among those of others: the odds of a repetition are nil.
     let time = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     let nanos = time.unwrap_or_default().as_nanos() as u64;
-    let id = HeartbeatId::from_u64(nanos.rotate_left(32) ^ u64::from(std::process::id()));
+    let id = nanos.rotate_left(32) ^ u64::from(std::process::id());
     let sent = Instant::now();
     store.heartbeat(id).await.map_err(explained)?;
     match timeout(ECHO_PATIENCE, heard(&mut feed, id)).await {
@@ -225,7 +225,7 @@ async fn echo(store: &impl ChangeFeed) -> Result<String, String> {
     }
 }
 
-async fn heard(feed: &mut Feed, id: HeartbeatId) -> bool {
+async fn heard(feed: &mut Feed, id: u64) -> bool {
     loop {
         match poll_fn(|cx| Pin::new(&mut *feed).poll_next(cx)).await {
             Some(FeedItem::Heartbeat(heard)) if heard == id => return true,

@@ -11,7 +11,7 @@ use serde_json::json;
 use tower_api_token::account::Account;
 use tower_api_token::manage::ManageError;
 use tower_api_token::rotation::{Facts, RotationError, retire_expired};
-use tower_api_token::store::{AccountStore, PageSize, SqliteBackupError, SqliteStore};
+use tower_api_token::store::{AccountStore, PageSize, SqliteError, SqliteStore};
 use tower_api_token::user::UserId;
 
 use self::step::Step;
@@ -106,7 +106,7 @@ async fn restore_file(
     }
     match SqliteStore::copy_of_backup(path, &copy) {
         Ok(()) => {}
-        Err(SqliteBackupError::NotABackup) => {
+        Err(SqliteError::NotABackup) => {
             return carry_out(plan, World::of(&settings, common, output).await?).await;
         }
         Err(error) => return Err(error.into()),

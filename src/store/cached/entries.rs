@@ -1,10 +1,10 @@
 //! What the cache remembers, and whether it may be believed.
 //!
 //! Requests read the two maps beside all writes. Writers come one at a time,
-//! under one lock: whoever begins or ends a look-up, hears of a change, or
-//! hears an echo of the feed. So each of the rules below is one step.
+//! under one lock: whoever begins or ends a look-up, learns of a change, or
+//! receives an echo from the feed. So each of the rules below is one step.
 //!
-//! * A look-up is *current* as long as it is in `loads`. Hearing of a change of
+//! * A look-up is *current* as long as it is in `loads`. An invalidation of
 //!   its digest takes it out, and only a current one is joined or remembered.
 //! * What is remembered holds for one term, counted from before its look-up
 //!   was sent, and for as long as the lease lasts.
@@ -13,18 +13,18 @@
 //!   loss, is granted anew only over empty maps, without current look-ups. For a
 //!   store without a feed it never ends.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
+use std::hash::{BuildHasher, RandomState};
 use std::ptr;
 use std::sync::{Arc, Weak};
 
-use super::clear::Clear;
+use super::capacity::Ring;
 use super::clock::Ticker;
-use super::lease::{Heartbeats, Lease};
-use super::load::{Load, Outcome, Work};
-use super::room::Room;
-use super::sync::{AtomicBool, Mutex, MutexGuard, Ordering, PoisonError};
+use super::load::{Asked, Load, Outcome, Waiting, Work};
+use super::maps::{DigestMap, NegativeMap};
+use super::sync::{AtomicBool, AtomicU64, Mutex, MutexGuard, Ordering, PoisonError};
 use crate::account::Account;
-use crate::store::{Change, HeartbeatId};
+use crate::store::Change;
 use crate::token::TokenDigest;
 
 /// That a digest is named by an account. That stands here itself, and not
@@ -49,18 +49,18 @@ impl Known {
 
 /// That a digest is named by no account.
 #[derive(Clone)]
-pub(super) struct Unknown {
+pub(super) struct Negative {
     until: u64,
 }
 
 /// The memory of a cache.
-pub(super) struct Entries<K, U> {
+pub(super) struct Entries {
     lease: Lease,
-    known: K,
+    known: DigestMap<Known>,
     clock: Ticker,
     /// In nanoseconds.
     term: u64,
-    unknown: U,
+    negative: NegativeMap<Negative>,
     state: Mutex<State>,
 }
 
@@ -70,23 +70,24 @@ pub(super) struct Entries<K, U> {
 pub(super) struct State {
     /// The current look-ups.
     loads: HashMap<TokenDigest, Weak<Load>>,
-    room: Room,
+    /// Whose the known digests are.
+    remembered: Ring,
     heartbeats: Heartbeats,
 }
 
-/// An answer, or the look-up to wait for.
-pub(super) enum Asked<'a, K: Clear<Known>, U: Clear<Unknown>> {
-    Remembered(Option<Arc<Account>>),
-    Waiting(Waiting<'a, K, U>),
-}
-
-impl<K: Clear<Known>, U: Clear<Unknown>> Entries<K, U> {
-    /// Empty maps that nobody believes yet. At most `capacity` accounts are
+impl Entries {
+    /// Empty maps that are not trusted yet. At most `capacity` accounts are
     /// remembered, for `term` nanoseconds.
-    pub(super) fn new(known: K, unknown: U, capacity: usize, term: u64, clock: Ticker) -> Self {
-        let (loads, room) = (HashMap::new(), Room::new(capacity));
-        let state = Mutex::new(State { loads, room, heartbeats: Heartbeats::new() });
-        Self { lease: Lease::none(), known, clock, term, unknown, state }
+    pub(super) fn new(
+        known: DigestMap<Known>,
+        negative: NegativeMap<Negative>,
+        capacity: usize,
+        term: u64,
+        clock: Ticker,
+    ) -> Self {
+        let (loads, remembered) = (HashMap::new(), Ring::new(capacity));
+        let state = Mutex::new(State { loads, remembered, heartbeats: Heartbeats::new() });
+        Self { lease: Lease::none(), known, clock, term, negative, state }
     }
 
     /// No code that holds this lock can panic half-way through a change.
@@ -116,20 +117,20 @@ impl<K: Clear<Known>, U: Clear<Unknown>> Entries<K, U> {
     }
 
     /// Whether no account is remembered to name the digest.
-    fn is_unknown(&self, digest: &TokenDigest) -> bool {
+    fn is_negative(&self, digest: &TokenDigest) -> bool {
         let trusted = self.lease.until();
-        let until = self.unknown.read(digest, |unknown| unknown.until);
+        let until = self.negative.get(digest).map(|negative| negative.until);
         until.is_some_and(|until| self.clock.nanos() < trusted.min(until))
     }
 
     fn remembered(&self, digest: &TokenDigest) -> Option<Option<Arc<Account>>> {
         let known = self.peek(digest, |account| Some(Arc::new(account.clone())));
-        known.or_else(|| self.is_unknown(digest).then_some(None))
+        known.or_else(|| self.is_negative(digest).then_some(None))
     }
 
     /// What is remembered; else the current look-up, which is this request's
     /// own `work` if there was none.
-    pub(super) fn ask(&self, digest: &TokenDigest, work: impl FnOnce() -> Work) -> Asked<'_, K, U> {
+    pub(super) fn ask(&self, digest: &TokenDigest, work: impl FnOnce() -> Work) -> Asked<'_> {
         if let Some(answer) = self.remembered(digest) {
             return Asked::Remembered(answer);
         }
@@ -145,11 +146,11 @@ impl<K: Clear<Known>, U: Clear<Unknown>> Entries<K, U> {
             state.loads.insert(*digest, Arc::downgrade(&load));
             load
         });
-        Asked::Waiting(Waiting { entries: self, digest: *digest, leads, load: Some(load) })
+        Asked::Waiting(Waiting::new(self, *digest, leads, load))
     }
 
     /// Remembers what came of a look-up, if it is current.
-    fn conclude(&self, digest: &TokenDigest, load: &Load, outcome: &Outcome) {
+    pub(super) fn conclude(&self, digest: &TokenDigest, load: &Load, outcome: &Outcome) {
         let mut state = self.state();
         if state.close(digest, load) {
             self.keep(&mut state, *digest, load, outcome);
@@ -171,13 +172,13 @@ impl<K: Clear<Known>, U: Clear<Unknown>> Entries<K, U> {
             return;
         }
         let Some(account) = answer else {
-            return self.unknown.insert(digest, Unknown { until });
+            return self.negative.insert(digest, Negative { until });
         };
         let used = |digest: &TokenDigest| {
             let swap = |known: &Known| known.used.swap(false, Ordering::Relaxed);
             self.known.read(digest, swap).unwrap_or(false)
         };
-        let (place, left) = state.room.take(digest, account.user().clone(), used);
+        let (place, left) = state.remembered.take(digest, account.user().clone(), used);
         if let Some(left) = left {
             self.known.remove(&left);
         }
@@ -187,35 +188,35 @@ impl<K: Clear<Known>, U: Clear<Unknown>> Entries<K, U> {
 
     /// Drops what is remembered of a digest; whether an account was.
     fn drop_entry(&self, state: &mut State, digest: &TokenDigest) -> bool {
-        self.unknown.remove(digest);
+        self.negative.remove(digest);
         let place = self.known.read(digest, |known| known.place);
         if let Some(place) = place {
             self.known.remove(digest);
-            state.room.release(place);
+            state.remembered.release(place);
         }
         place.is_some()
     }
 
-    /// Forgets what a change made untrue. It names every digest that it
+    /// Drops what a change made untrue. It names every digest that it
     /// touched; entries of the user under any other are dropped too. Where they
-    /// were too many for a message, any digest that is unknown, or is looked up
+    /// were too many for a message, any negative entry, or digest that is looked up
     /// now, may have come to be the user's.
-    pub(super) fn forget(&self, change: &Change) {
+    pub(super) fn invalidate(&self, change: &Change) {
         let mut state = self.state();
         for digest in &*change.digests {
             state.loads.remove(digest);
         }
         if !change.complete {
             state.loads.clear();
-            self.unknown.clear();
+            self.negative.clear();
         }
         self.drop_entries(&mut state, change);
     }
 
-    /// Forgets what this node's own changes made untrue. They name only the
-    /// digests that the accounts have now, and which others they had nobody
-    /// here knows: no look-up stays current.
-    pub(super) fn forget_own(&self, changes: &[Change]) {
+    /// Drops what this node's own changes made untrue. They name only the
+    /// digests that the accounts have now, and which others they had is not known
+    /// here: no look-up stays current.
+    pub(super) fn invalidate_own(&self, changes: &[Change]) {
         let mut state = self.state();
         state.loads.clear();
         for change in changes {
@@ -224,13 +225,13 @@ impl<K: Clear<Known>, U: Clear<Unknown>> Entries<K, U> {
     }
 
     fn drop_entries(&self, state: &mut State, change: &Change) {
-        let of_user = state.room.digests_of(&change.user);
+        let of_user = state.remembered.digests_of(&change.user);
         for digest in change.digests.iter().chain(&of_user) {
             self.drop_entry(state, digest);
         }
     }
 
-    /// What is remembered is believed for its term, since no feed will tell of changes.
+    /// What is remembered is trusted for its term, since no feed will tell of changes.
     pub(super) fn trust_without_feed(&self) {
         self.lease.grant(u64::MAX);
     }
@@ -240,26 +241,26 @@ impl<K: Clear<Known>, U: Clear<Unknown>> Entries<K, U> {
     pub(super) fn lose(&self) {
         let mut state = self.state();
         self.lease.end();
-        state.heartbeats.disown();
+        state.heartbeats.forget();
         self.empty(&mut state);
     }
 
     fn empty(&self, state: &mut State) {
         state.loads.clear();
-        state.room.clear();
+        state.remembered.clear();
         self.known.clear();
-        self.unknown.clear();
+        self.negative.clear();
     }
 
     /// The heartbeat to send now.
-    pub(super) fn heartbeat(&self) -> HeartbeatId {
+    pub(super) fn heartbeat(&self) -> u64 {
         let mut state = self.state();
         state.heartbeats.next(self.clock.nanos())
     }
 
     /// Grants the lease that an echo is worth; how long the heartbeat was on
     /// its way, in nanoseconds, if it was one of ours that still counts.
-    pub(super) fn echo(&self, id: HeartbeatId) -> Option<u64> {
+    pub(super) fn echo(&self, id: u64) -> Option<u64> {
         let mut state = self.state();
         let sent = state.heartbeats.echoed(id)?;
         if !self.is_trusted() {
@@ -274,14 +275,26 @@ impl<K: Clear<Known>, U: Clear<Unknown>> Entries<K, U> {
         self.lease.until() > self.clock.nanos()
     }
 
+    /// Whether an answer that was asked for at that moment may still be given.
+    pub(super) fn is_current(&self, begun: u64) -> bool {
+        self.clock.nanos().saturating_sub(begun) < self.term
+    }
+
     /// How many accounts are remembered, and how many look-ups are current.
     pub(super) fn sizes(&self) -> (usize, usize) {
         let state = self.state();
-        (state.room.len(), state.loads.len())
+        (state.remembered.len(), state.loads.len())
     }
 }
 
 impl State {
+    /// Ends a look-up that nobody waits for any more.
+    pub(super) fn close_if_gone(&mut self, digest: &TokenDigest) {
+        if self.loads.get(digest).is_some_and(|load| load.strong_count() == 0) {
+            self.loads.remove(digest);
+        }
+    }
+
     /// Ends a look-up, and says whether it was current.
     pub(super) fn close(&mut self, digest: &TokenDigest, load: &Load) -> bool {
         let current = self.loads.get(digest).is_some_and(|current| ptr::eq(current.as_ptr(), load));
@@ -292,51 +305,71 @@ impl State {
     }
 }
 
-/// A request that waits for a look-up.
-pub(super) struct Waiting<'a, K: Clear<Known>, U: Clear<Unknown>> {
-    entries: &'a Entries<K, U>,
-    digest: TokenDigest,
-    leads: bool,
-    /// There until it is dropped.
-    load: Option<Arc<Load>>,
-}
+/// The moment, in nanoseconds of the cache's clock, until which the cache is
+/// trusted. Every request reads it, and only an echo or a loss writes it, so it
+/// has a cache line to itself.
+#[repr(align(128))]
+struct Lease(AtomicU64);
 
-impl<K: Clear<Known>, U: Clear<Unknown>> Waiting<'_, K, U> {
-    /// Whether the look-up is this request's own.
-    pub(super) const fn leads(&self) -> bool {
-        self.leads
+impl Lease {
+    /// A lease that has never begun.
+    const fn none() -> Self {
+        Self(AtomicU64::new(0))
     }
 
-    /// What came of it; `None` if the look-up began too long ago for a request
-    /// that came later.
-    pub(super) async fn outcome(&self) -> Option<Outcome> {
-        self.outcome_by(Entries::conclude).await
+    /// Whoever reads this sees all that was forgotten before it was granted.
+    #[inline]
+    fn until(&self) -> u64 {
+        self.0.load(Ordering::Acquire)
     }
 
-    /// The same with a way of one's own to end the look-up: the test of the
-    /// interleavings must see a wrong one fail.
-    pub(super) async fn outcome_by(
-        &self,
-        conclude: impl FnOnce(&Entries<K, U>, &TokenDigest, &Load, &Outcome),
-    ) -> Option<Outcome> {
-        let load = self.load.as_ref()?;
-        let conclude = |outcome: &Outcome| conclude(self.entries, &self.digest, load, outcome);
-        let outcome = load.outcome(conclude).await;
-        let age = self.entries.clock.nanos().saturating_sub(load.begun);
-        (self.leads || age < self.entries.term).then_some(outcome)
+    fn grant(&self, until: u64) {
+        self.0.store(until, Ordering::Release);
+    }
+
+    fn end(&self) {
+        self.grant(0);
     }
 }
 
-impl<K: Clear<Known>, U: Clear<Unknown>> Drop for Waiting<'_, K, U> {
-    /// The last to go takes the look-up along. The store's work is dropped
-    /// after the lock is free.
-    fn drop(&mut self) {
-        let mut state = self.entries.state();
-        let last = self.load.take().and_then(Arc::into_inner);
-        let gone = |load: &Weak<Load>| load.strong_count() == 0;
-        if last.is_some() && state.loads.get(&self.digest).is_some_and(gone) {
-            state.loads.remove(&self.digest);
+/// How many heartbeats are waited for; an echo of one before them would be too
+/// late to be worth anything.
+const AWAITED: usize = 16;
+
+/// The heartbeats whose echo is awaited, in the order in which they were sent,
+/// with the moment at which each was.
+struct Heartbeats {
+    sent: VecDeque<(u64, u64)>,
+    number: u64,
+    random: RandomState,
+}
+
+impl Heartbeats {
+    fn new() -> Self {
+        Self { sent: VecDeque::new(), number: 0, random: RandomState::new() }
+    }
+
+    /// The heartbeat to send at the moment `now`.
+    fn next(&mut self, now: u64) -> u64 {
+        self.number += 1;
+        // Unlike that of any other node, which receives it too.
+        let id = self.random.hash_one(self.number);
+        if self.sent.len() == AWAITED {
+            self.sent.pop_front();
         }
-        drop(state);
+        self.sent.push_back((id, now));
+        id
+    }
+
+    /// The moment at which the heartbeat that has come back was sent; `None` if
+    /// it was another node's, or sent before a loss.
+    fn echoed(&mut self, id: u64) -> Option<u64> {
+        let place = self.sent.iter().position(|(sent, _)| *sent == id)?;
+        self.sent.drain(..=place).next_back().map(|(_, at)| at)
+    }
+
+    /// Echoes of what was sent up to now prove nothing any more.
+    fn forget(&mut self) {
+        self.sent.clear();
     }
 }

@@ -1,11 +1,13 @@
-//! One question to the store, which any number of requests wait for.
+//! One look-up in the store, which any number of requests wait for.
 
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 
+use super::entries::Entries;
 use crate::account::Account;
 use crate::store::{StoreError, StoreErrorKind};
+use crate::token::TokenDigest;
 
 /// The store's work on a question.
 pub(super) type Work =
@@ -62,4 +64,66 @@ fn step(
         *place = Some(work);
     }
     polled
+}
+
+/// An answer, or the look-up to wait for.
+pub(super) enum Asked<'a> {
+    Remembered(Option<Arc<Account>>),
+    Waiting(Waiting<'a>),
+}
+
+/// A request that waits for a look-up.
+pub(super) struct Waiting<'a> {
+    entries: &'a Entries,
+    digest: TokenDigest,
+    leads: bool,
+    /// There until it is dropped.
+    load: Option<Arc<Load>>,
+}
+
+impl<'a> Waiting<'a> {
+    pub(super) const fn new(
+        entries: &'a Entries,
+        digest: TokenDigest,
+        leads: bool,
+        load: Arc<Load>,
+    ) -> Self {
+        Self { entries, digest, leads, load: Some(load) }
+    }
+
+    /// Whether the look-up is this request's own.
+    pub(super) const fn leads(&self) -> bool {
+        self.leads
+    }
+
+    /// What came of it; `None` if the look-up began too long ago for a request
+    /// that came later.
+    pub(super) async fn outcome(&self) -> Option<Outcome> {
+        self.outcome_by(Entries::conclude).await
+    }
+
+    /// The same with a way of one's own to end the look-up: the test of the
+    /// interleavings must see a wrong one fail.
+    pub(super) async fn outcome_by(
+        &self,
+        conclude: impl FnOnce(&Entries, &TokenDigest, &Load, &Outcome),
+    ) -> Option<Outcome> {
+        let load = self.load.as_ref()?;
+        let conclude = |outcome: &Outcome| conclude(self.entries, &self.digest, load, outcome);
+        let outcome = load.outcome(conclude).await;
+        (self.leads || self.entries.is_current(load.begun)).then_some(outcome)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    /// The last to go takes the look-up along. The store's work is dropped
+    /// after the lock is free.
+    fn drop(&mut self) {
+        let mut state = self.entries.state();
+        let last = self.load.take().and_then(Arc::into_inner);
+        if last.is_some() {
+            state.close_if_gone(&self.digest);
+        }
+        drop(state);
+    }
 }

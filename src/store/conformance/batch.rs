@@ -1,9 +1,8 @@
 //! Cases: many changes in one transaction.
 
 use super::Harness;
-use super::check::outcome;
 use super::sample::{account, built, change, digest, holder, token, user};
-use super::subject::Subject;
+use super::subject::{Subject, outcome};
 use crate::account::Account;
 use crate::store::{AccountStore, PageSize, Replacement, StoreErrorKind};
 

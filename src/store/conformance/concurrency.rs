@@ -7,10 +7,8 @@ use tokio::sync::Barrier;
 use tokio::task::{JoinHandle, yield_now};
 
 use super::Harness;
-use super::check::{Rule, outcome};
-use super::lives::Life;
-use super::sample::{DAY, change, digest, holder, user};
-use super::subject::Subject;
+use super::sample::{DAY, Life, change, digest, holder, user};
+use super::subject::{Rule, Subject, outcome};
 use crate::account::Account;
 use crate::store::{AccountStore, Replacement, StoreError, StoreErrorKind};
 use crate::token::TokenDigest;

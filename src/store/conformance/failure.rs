@@ -7,9 +7,8 @@ use std::time::Duration;
 use tokio::task::yield_now;
 
 use super::Harness;
-use super::check::outcome;
 use super::sample::{change, digest, holder, user};
-use super::subject::Subject;
+use super::subject::{Subject, outcome};
 use crate::store::{AccountStore, Replacement, StoreErrorKind};
 
 /// How often a change is tried before the store counts as unusable.

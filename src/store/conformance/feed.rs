@@ -3,12 +3,11 @@
 use std::sync::Arc;
 
 use super::Harness;
-use super::lives::Life;
-use super::sample::{DAY, account, built, change, digest, everywhere, holder, retired, user};
+use super::sample::{DAY, Life, account, built, change, digest, everywhere, holder, retired, user};
 use super::subject::Subject;
 use super::watch::{Watch, send, sorted};
 use crate::account::{Account, Ending, Revision};
-use crate::store::{AccountStore, Change, FeedItem, HeartbeatId, Replacement};
+use crate::store::{AccountStore, Change, FeedItem, Replacement};
 use crate::token::TokenDigest;
 
 /// Every change reaches the feed, with the user, the revision, and every digest
@@ -190,7 +189,6 @@ pub async fn heartbeats_arrive_in_order_with_changes<H: Harness>(harness: &H) {
     for (revision, beat) in (1..).zip([0, u64::MAX, 1 << 63, (1 << 53) + 1, 7, 7]) {
         let account = holder("alice", revision, 1);
         subject.put(&account).await;
-        let beat = HeartbeatId::from_u64(beat);
         send(subject.feed(), beat, subject.rule).await;
         let change = Change::new(user("alice"), account.revision(), [digest(1)]);
         expected.extend([FeedItem::Change(change), FeedItem::Heartbeat(beat)]);
@@ -205,7 +203,7 @@ pub async fn two_feeds_both_deliver_everything<H: Harness>(harness: &H) {
     let subject = Subject::new(harness, "every feed delivers everything").await;
     let mut watches = [subject.watch().await, subject.watch().await];
     subject.put(&holder("alice", 1, 1)).await;
-    let beat = HeartbeatId::from_u64(3);
+    let beat = 3;
     send(subject.feed(), beat, subject.rule).await;
     subject.put(&holder("alice", 2, 2)).await;
     for (place, watch) in watches.iter_mut().enumerate() {
@@ -219,7 +217,7 @@ pub async fn two_feeds_both_deliver_everything<H: Harness>(harness: &H) {
 
 /// The changes before that heartbeat; the ones by which feeds were opened are
 /// passed over.
-async fn passing_beats(watch: &mut Watch, beat: HeartbeatId) -> Vec<Change> {
+async fn passing_beats(watch: &mut Watch, beat: u64) -> Vec<Change> {
     let mut changes = Vec::new();
     loop {
         match watch.next().await {

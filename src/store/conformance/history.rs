@@ -1,9 +1,8 @@
 //! Cases: what is kept of every change.
 
 use super::Harness;
-use super::check::outcome;
 use super::sample::{change, entry, events, holder, user};
-use super::subject::Subject;
+use super::subject::{Subject, outcome};
 use crate::account::Revision;
 use crate::audit::{AuditEntry, Event};
 use crate::store::{AccountStore, Page, PageSize, Replacement, StoreErrorKind};

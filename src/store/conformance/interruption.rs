@@ -1,9 +1,8 @@
 //! Cases of a store whose connections are cut; for an [`Interrupting`] harness.
 
 use super::Interrupting;
-use super::check::Rule;
 use super::sample::{digest, holder, user};
-use super::subject::Subject;
+use super::subject::{Rule, Subject};
 use super::watch::patiently;
 use crate::store::{AccountStore, FeedItem};
 

@@ -1,8 +1,7 @@
 //! Cases: what becomes of a digest in the life of its token.
 
 use super::Harness;
-use super::lives::Life;
-use super::sample::{DAY, digest};
+use super::sample::{DAY, Life, digest};
 use super::subject::Subject;
 use crate::account::{Ending, Place, Slot};
 use crate::store::AccountStore;

@@ -5,9 +5,8 @@ use std::thread;
 use tokio::runtime::Handle;
 
 use super::Migrating;
-use super::check::Rule;
 use super::sample::{everywhere, holder, user};
-use super::subject::Subject;
+use super::subject::{Rule, Subject};
 use crate::store::PageSize;
 
 /// Migrating again changes nothing that is there.

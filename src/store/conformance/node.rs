@@ -12,7 +12,7 @@ use super::sample::{NOW, change, digest, everywhere, holder, user};
 use super::subject::Subject;
 use super::watch::{Watch, send};
 use crate::account::{Account, LastUse};
-use crate::store::{AccountStore, Change, FeedItem, HeartbeatId};
+use crate::store::{AccountStore, Change, FeedItem};
 use crate::token::{TokenDigest, TokenId};
 
 /// How long a node may go on deciding by what it has in its memory.
@@ -101,10 +101,9 @@ pub async fn a_feed_carries_the_changes_of_every_node<H: Nodes>(harness: &H) {
     for (revision, node) in (1..=10).zip([&one, &other].into_iter().cycle()) {
         let account = holder("alice", revision, 1);
         node.put(&account).await;
-        let beat = HeartbeatId::from_u64(revision);
-        send(node.feed(), beat, node.rule).await;
+        send(node.feed(), revision, node.rule).await;
         let change = Change::new(user("alice"), account.revision(), [digest(1)]);
-        expected.extend([FeedItem::Change(change), FeedItem::Heartbeat(beat)]);
+        expected.extend([FeedItem::Change(change), FeedItem::Heartbeat(revision)]);
     }
     for watch in &mut watches {
         for item in &expected {
@@ -117,7 +116,7 @@ pub async fn a_feed_carries_the_changes_of_every_node<H: Nodes>(harness: &H) {
 async fn passing_opening(watch: &mut Watch) -> FeedItem {
     loop {
         match watch.next().await {
-            FeedItem::Heartbeat(beat) if beat.as_u64() > 10 => {}
+            FeedItem::Heartbeat(beat) if beat > 10 => {}
             item => return item,
         }
     }

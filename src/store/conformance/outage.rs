@@ -3,8 +3,8 @@
 use std::error::Error;
 
 use super::Failing;
-use super::check::Rule;
 use super::sample::{NOW, change, digest, everywhere, user};
+use super::subject::Rule;
 use crate::account::LastUse;
 use crate::store::{AccountStore, Erasure, PageSize, StoreError, StoreErrorKind, TokenStore};
 use crate::token::{PepperCheck, PepperVersion, TokenId};

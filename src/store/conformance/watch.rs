@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use futures_core::Stream;
 
-use super::check::Rule;
-use crate::store::{Change, ChangeFeed, Feed, FeedItem, HeartbeatId, StoreError};
+use super::subject::Rule;
+use crate::store::{Change, ChangeFeed, Feed, FeedItem, StoreError};
 use crate::token::TokenDigest;
 
 /// How long a case waits for one item.
@@ -124,7 +124,7 @@ impl Watch {
 }
 
 /// Sends a heartbeat that nobody has sent before.
-async fn beat(store: &dyn ChangeFeed, rule: Rule) -> HeartbeatId {
+async fn beat(store: &dyn ChangeFeed, rule: Rule) -> u64 {
     let id = new_beat();
     send(store, id, rule).await;
     id
@@ -132,10 +132,9 @@ async fn beat(store: &dyn ChangeFeed, rule: Rule) -> HeartbeatId {
 
 /// A heartbeat that nobody has sent before; its bits are spread over the whole
 /// number.
-fn new_beat() -> HeartbeatId {
+fn new_beat() -> u64 {
     static NEXT: AtomicU64 = AtomicU64::new(1);
-    let number = NEXT.fetch_add(1, Ordering::Relaxed).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    HeartbeatId::from_u64(number)
+    NEXT.fetch_add(1, Ordering::Relaxed).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
 /// What a store answers that may have to connect anew first.
@@ -153,14 +152,14 @@ where
 }
 
 /// Sends this heartbeat, so that watches do not pass it over.
-pub(super) async fn send(store: &dyn ChangeFeed, id: HeartbeatId, rule: Rule) {
+pub(super) async fn send(store: &dyn ChangeFeed, id: u64, rule: Rule) {
     sent().insert(id);
     rule.answered(store.heartbeat(id).await, "sending a heartbeat");
 }
 
 /// The heartbeats that the cases of this process have sent.
-fn sent() -> MutexGuard<'static, HashSet<HeartbeatId>> {
-    static SENT: LazyLock<Mutex<HashSet<HeartbeatId>>> = LazyLock::new(Mutex::default);
+fn sent() -> MutexGuard<'static, HashSet<u64>> {
+    static SENT: LazyLock<Mutex<HashSet<u64>>> = LazyLock::new(Mutex::default);
     SENT.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

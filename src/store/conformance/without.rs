@@ -2,9 +2,8 @@
 //! that is there.
 
 use super::Harness;
-use super::check::outcome;
 use super::sample::{NOW, everywhere};
-use super::subject::Subject;
+use super::subject::{Subject, outcome};
 use crate::store::{AccountStore, Erasure, StoreErrorKind};
 use crate::token::{PepperCheck, PepperVersion};
 

@@ -4,9 +4,9 @@ use deadpool_postgres::Transaction;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Error, IsolationLevel};
 
-use super::failure::store_error;
-use super::lent::Lent;
-use super::{locks, upgrade};
+use super::connection::PooledConnection;
+use super::error::Doing;
+use super::upgrade;
 use crate::store::{StoreError, StoreErrorKind};
 
 pub(super) const DOING: &str = "migrating";
@@ -94,17 +94,16 @@ const ERASED_AND_PEPPERS: &str = "
         FROM unnest(ARRAY['pepper checks since', 'prefixes missing since']) AS name
         WHERE EXISTS (SELECT FROM tower_api_token.account);";
 
-pub(super) async fn migrate(mut lent: Lent) -> Result<(), StoreError> {
-    let failed = |error| store_error(DOING, error);
-    if find_version(&lent).await.map_err(failed)? == 0 {
-        check_encoding(&lent).await?;
+pub(super) async fn migrate(mut connection: PooledConnection) -> Result<(), StoreError> {
+    if find_version(&connection).await.doing(DOING)? == 0 {
+        check_encoding(&connection).await?;
     }
-    let version = bring_up_to_date(&mut lent).await?;
+    let version = bring_up_to_date(&mut connection).await?;
     if version > MIGRATIONS.len() {
-        lent.give_back();
+        connection.release();
         return Err(SchemaFault::of(version).store_error(DOING));
     }
-    upgrade::add_prefixes(lent).await
+    upgrade::add_prefixes(connection).await
 }
 
 /// Why the tables cannot be used.
@@ -143,20 +142,26 @@ impl SchemaFault {
 }
 
 /// Refuses to work on a database that does not have this schema.
-pub(super) async fn verify(lent: &Lent, doing: &'static str) -> Result<(), StoreError> {
-    let found = find_version(lent).await.map_err(|error| store_error(doing, error))?;
+pub(super) async fn verify(
+    connection: &PooledConnection,
+    doing: &'static str,
+) -> Result<(), StoreError> {
+    let found = find_version(connection).await.doing(doing)?;
     if found == MIGRATIONS.len() { Ok(()) } else { Err(SchemaFault::of(found).store_error(doing)) }
 }
 
 /// Refuses to count what an upgrade has not gone through to its end.
-pub(super) async fn verify_upgraded(lent: &Lent, doing: &'static str) -> Result<(), StoreError> {
-    let complete = upgrade::is_complete(lent).await.map_err(|error| store_error(doing, error))?;
+pub(super) async fn verify_upgraded(
+    connection: &PooledConnection,
+    doing: &'static str,
+) -> Result<(), StoreError> {
+    let complete = upgrade::is_complete(connection).await.doing(doing)?;
     if complete { Ok(()) } else { Err(SchemaFault::Unfinished.store_error(doing)) }
 }
 
 /// The version that the database has; zero if it has none.
-async fn find_version(lent: &Lent) -> Result<usize, Error> {
-    match lent.query_one(VERSION, &[]).await {
+async fn find_version(connection: &PooledConnection) -> Result<usize, Error> {
+    match connection.query_one(VERSION, &[]).await {
         Ok(row) => row.try_get::<_, i32>(0).map(|found| usize::try_from(found).unwrap_or_default()),
         Err(error) => match error.code() {
             Some(&SqlState::UNDEFINED_TABLE | &SqlState::INVALID_SCHEMA_NAME) => Ok(0),
@@ -166,10 +171,9 @@ async fn find_version(lent: &Lent) -> Result<usize, Error> {
 }
 
 /// A name that the encoding lacks could be stored nowhere.
-async fn check_encoding(lent: &Lent) -> Result<(), StoreError> {
-    let failed = |error| store_error(DOING, error);
-    let row = lent.query_one("SHOW server_encoding", &[]).await.map_err(failed)?;
-    let found: String = row.try_get(0).map_err(failed)?;
+async fn check_encoding(connection: &PooledConnection) -> Result<(), StoreError> {
+    let row = connection.query_one("SHOW server_encoding", &[]).await.doing(DOING)?;
+    let found: String = row.try_get(0).doing(DOING)?;
     if found == "UTF8" {
         return Ok(());
     }
@@ -184,19 +188,18 @@ struct WrongEncoding {
 }
 
 /// The version that was found.
-async fn bring_up_to_date(lent: &mut Lent) -> Result<usize, StoreError> {
-    let failed = |error| store_error(DOING, error);
+async fn bring_up_to_date(connection: &mut PooledConnection) -> Result<usize, StoreError> {
     // A stricter level would go on seeing what was before the lock was had.
-    let transaction = lent.build_transaction().isolation_level(IsolationLevel::ReadCommitted);
-    let mut transaction = transaction.start().await.map_err(failed)?;
-    transaction.batch_execute(LOCK).await.map_err(failed)?;
-    create_schema(&transaction).await.map_err(failed)?;
-    let version = version(&transaction).await.map_err(failed)?;
+    let transaction = connection.build_transaction().isolation_level(IsolationLevel::ReadCommitted);
+    let mut transaction = transaction.start().await.doing(DOING)?;
+    transaction.batch_execute(LOCK).await.doing(DOING)?;
+    create_schema(&transaction).await.doing(DOING)?;
+    let version = version(&transaction).await.doing(DOING)?;
     if (1..MIGRATIONS.len()).contains(&version) {
-        locks::execute(&mut transaction, LOCK_TABLES, &[]).await?;
+        upgrade::execute_unlocked(&mut transaction, LOCK_TABLES, &[]).await?;
     }
-    add_migrations(&transaction, version).await.map_err(failed)?;
-    transaction.commit().await.map_err(failed)?;
+    add_migrations(&transaction, version).await.doing(DOING)?;
+    transaction.commit().await.doing(DOING)?;
     Ok(version)
 }
 

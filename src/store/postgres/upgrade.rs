@@ -1,18 +1,24 @@
 //! What version 2 of the schema keeps of each account, for those that version 1
 //! has written.
+//!
+//! It works beside sessions that use the tables, and waits for their locks in short
+//! attempts.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
+use deadpool_postgres::Transaction;
+use tokio::time::{Instant, sleep};
+use tokio_postgres::error::SqlState;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Error, IsolationLevel, Row};
 
-use super::failure::{corrupt, store_error};
-use super::lent::Lent;
-use super::locks;
+use super::connection::PooledConnection;
+use super::error::{Doing, corrupt, gave_way, store_error};
 use super::schema::DOING;
 use crate::account::Account;
-use crate::store::StoreError;
 use crate::store::record::decode;
+use crate::store::{StoreError, StoreErrorKind};
 use crate::token::TokenPrefix;
 
 /// How many accounts are in memory at once.
@@ -47,29 +53,28 @@ const COMPLETE: &str = "
 
 /// Goes on where an earlier attempt has ended. Look-ups and changes go on beside
 /// it, and so may another node that does the same.
-pub(super) async fn add_prefixes(mut lent: Lent) -> Result<(), StoreError> {
-    let failed = |error| store_error(DOING, error);
-    let mut complete = is_complete(&lent).await.map_err(failed)?;
+pub(super) async fn add_prefixes(mut connection: PooledConnection) -> Result<(), StoreError> {
+    let mut complete = is_complete(&connection).await.doing(DOING)?;
     let mut after = String::new();
     while !complete {
-        let rows = lent.query(ACCOUNTS, &[&after, &PAGE]).await.map_err(failed)?;
+        let rows = connection.query(ACCOUNTS, &[&after, &PAGE]).await.doing(DOING)?;
         let page = Page::of(&rows)?;
-        page.write(&mut lent).await?;
+        page.write(&mut connection).await?;
         match page.users.last() {
             Some(last) => after.clone_from(last),
             None => {
-                lent.execute(COMPLETE, &[]).await.map_err(failed)?;
+                connection.execute(COMPLETE, &[]).await.doing(DOING)?;
                 complete = true;
             }
         }
     }
-    lent.give_back();
+    connection.release();
     Ok(())
 }
 
 /// Whether every account has been gone through.
-pub(super) async fn is_complete(lent: &Lent) -> Result<bool, Error> {
-    lent.query_one(IS_COMPLETE, &[]).await?.try_get(0)
+pub(super) async fn is_complete(connection: &PooledConnection) -> Result<bool, Error> {
+    connection.query_one(IS_COMPLETE, &[]).await?.try_get(0)
 }
 
 /// What is known of some accounts, column by column.
@@ -105,22 +110,99 @@ impl Page {
         self.users.push(user);
     }
 
-    async fn write(&self, lent: &mut Lent) -> Result<(), StoreError> {
+    async fn write(&self, connection: &mut PooledConnection) -> Result<(), StoreError> {
         let Self { users, prefixes, named_users, named_tokens } = self;
-        write(lent, FORGET_USES, &[users, named_users, named_tokens]).await?;
-        write(lent, SET_PREFIXES, &[users, prefixes]).await
+        write(connection, FORGET_USES, &[users, named_users, named_tokens]).await?;
+        write(connection, SET_PREFIXES, &[users, prefixes]).await
     }
 }
 
 /// Executes one statement, which may wait for changes and make them wait.
 async fn write(
-    lent: &mut Lent,
+    connection: &mut PooledConnection,
     statement: &str,
     parameters: &[&(dyn ToSql + Sync)],
 ) -> Result<(), StoreError> {
-    let failed = |error| store_error(DOING, error);
-    let transaction = lent.build_transaction().isolation_level(IsolationLevel::ReadCommitted);
-    let mut transaction = transaction.start().await.map_err(failed)?;
-    locks::execute(&mut transaction, statement, parameters).await?;
-    transaction.commit().await.map_err(failed)
+    let transaction = connection.build_transaction().isolation_level(IsolationLevel::ReadCommitted);
+    let mut transaction = transaction.start().await.doing(DOING)?;
+    execute_unlocked(&mut transaction, statement, parameters).await?;
+    transaction.commit().await.doing(DOING)
+}
+
+/// Every look-up queues behind a lock that is waited for. This is less than the
+/// second after which the server looks for deadlocks and ends a session of its
+/// choice: the one that gives way must be this one.
+const LOCK_TIMEOUT: &str = "SET LOCAL lock_timeout = '500ms'";
+
+/// How long others go on before it is tried again.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// When no new attempt is made any more.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Those that hold a lock on a table, the longest transactions first. What they
+/// execute stays untold: it may contain digests.
+const HOLDERS: &str = "
+    SELECT string_agg(holder, ', ') FROM (
+        SELECT coalesce(
+            'session ' || activity.pid
+                || coalesce(' of ' || nullif(activity.application_name, ''),
+                    ' (' || activity.backend_type || ')', '')
+                || coalesce(', in a transaction since ' || activity.xact_start::timestamptz(0), ''),
+            'a prepared transaction') AS holder
+        FROM (
+            SELECT DISTINCT pid FROM pg_locks
+            WHERE granted AND locktype = 'relation' AND pid IS DISTINCT FROM pg_backend_pid()
+                AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+                AND relation IN (
+                    SELECT oid FROM pg_class
+                    WHERE relnamespace = to_regnamespace('tower_api_token'))
+        ) AS holding
+        LEFT JOIN pg_stat_activity AS activity USING (pid)
+        ORDER BY activity.xact_start NULLS LAST LIMIT 3
+    ) AS holders";
+
+/// Executes the statement, for which no lock is waited for longer than the limit.
+/// Where one is held, all that the statement has locked is let go, and it is tried
+/// again after a pause.
+pub(super) async fn execute_unlocked(
+    transaction: &mut Transaction<'_>,
+    statement: &str,
+    parameters: &[&(dyn ToSql + Sync)],
+) -> Result<(), StoreError> {
+    let until = Instant::now() + TIMEOUT;
+    transaction.batch_execute(LOCK_TIMEOUT).await.doing(DOING)?;
+    loop {
+        let attempt = transaction.savepoint("attempt").await.doing(DOING)?;
+        match attempt.execute(statement, parameters).await {
+            Ok(_) => return attempt.commit().await.doing(DOING),
+            Err(error) if is_held(&error) => attempt.rollback().await.doing(DOING)?,
+            Err(error) => return Err(store_error(DOING, error)),
+        }
+        if Instant::now() >= until {
+            let locked = locked(transaction).await.doing(DOING)?;
+            return Err(StoreError::new(StoreErrorKind::Unavailable, DOING).with_source(locked));
+        }
+        sleep(PAUSE).await;
+    }
+}
+
+fn is_held(error: &Error) -> bool {
+    gave_way(error) || error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE)
+}
+
+/// The tables were in use for too long.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "other sessions have kept tables locked for {} seconds: {holders}. Migrate again when their \
+     transactions have ended",
+    TIMEOUT.as_secs()
+)]
+struct Locked {
+    holders: String,
+}
+
+async fn locked(transaction: &Transaction<'_>) -> Result<Locked, Error> {
+    let holders: Option<String> = transaction.query_one(HOLDERS, &[]).await?.try_get(0)?;
+    Ok(Locked { holders: holders.unwrap_or_else(|| "none of them holds one now".to_owned()) })
 }

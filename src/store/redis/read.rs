@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use redis::Value;
 
-use super::failure::corrupt;
-use super::link::{Link, call, text};
+use super::connection::{Server, call, text};
+use super::error::corrupt;
 use super::scripts::{FIND, LIST, LOAD, ONE_COMMAND};
-use super::write::settle_doubts;
+use super::write::confirm_changes;
 use crate::account::{Account, LastUse, Revision};
 use crate::audit::AuditEntry;
 use crate::store::record::{decode, decode_actor, decode_event};
@@ -29,26 +29,26 @@ const CHECKS: &str = "reading pepper check values";
 const CHECKS_SINCE: &str = "pepper checks since";
 
 pub(super) async fn find(
-    link: &Link,
+    server: &Server,
     digest: &TokenDigest,
 ) -> Result<Option<Arc<Account>>, StoreError> {
-    let deployment = link.deployment(ACCOUNT).await?;
+    let deployment = server.deployment(ACCOUNT).await?;
     let mut find = call(&FIND, 1);
-    find.arg(link.keys.digest(digest)).arg(deployment).arg(&link.keys.all);
-    match link.ask(ACCOUNT, &FIND, &find).await? {
+    find.arg(server.keys.digest(digest)).arg(deployment).arg(&server.keys.all);
+    match server.ask(ACCOUNT, &FIND, &find).await? {
         Value::BulkString(record) => Ok(Some(Arc::new(decode(&record)?))),
         Value::Nil => Ok(None),
         _ => Err(corrupt(ACCOUNT)),
     }
 }
 
-pub(super) async fn load(link: &Link, user: &UserId) -> Result<Loaded, StoreError> {
-    settle_doubts(link, ACCOUNT).await?;
-    let deployment = link.deployment(ACCOUNT).await?;
+pub(super) async fn load(server: &Server, user: &UserId) -> Result<Loaded, StoreError> {
+    confirm_changes(server, ACCOUNT).await?;
+    let deployment = server.deployment(ACCOUNT).await?;
     let mut load = call(&LOAD, 3);
-    load.arg(&link.keys.marker).arg(link.keys.account(user)).arg(&link.keys.numbers);
+    load.arg(&server.keys.marker).arg(server.keys.account(user)).arg(&server.keys.numbers);
     load.arg(deployment);
-    let Value::Array(answer) = link.ask(ACCOUNT, &LOAD, &load).await? else {
+    let Value::Array(answer) = server.ask(ACCOUNT, &LOAD, &load).await? else {
         return Err(corrupt(ACCOUNT));
     };
     let [Value::Array(time), record, erased] = &answer[..] else { return Err(corrupt(ACCOUNT)) };
@@ -77,16 +77,16 @@ fn number<T: std::str::FromStr>(value: &Value) -> Option<T> {
 }
 
 pub(super) async fn list(
-    link: &Link,
+    server: &Server,
     after: Option<&UserId>,
     size: PageSize,
 ) -> Result<Page<Arc<Account>>, StoreError> {
-    let deployment = link.deployment(LISTING).await?;
+    let deployment = server.deployment(LISTING).await?;
     let start = after.map_or_else(|| "-".to_owned(), |after| format!("({after}"));
     let mut list = call(&LIST, 2);
-    list.arg(&link.keys.marker).arg(&link.keys.users);
-    list.arg(deployment).arg(&link.keys.account).arg(start).arg(size.get() + 1);
-    let Value::Array(records) = link.ask(LISTING, &LIST, &list).await? else {
+    list.arg(&server.keys.marker).arg(&server.keys.users);
+    list.arg(deployment).arg(&server.keys.account).arg(start).arg(size.get() + 1);
+    let Value::Array(records) = server.ask(LISTING, &LIST, &list).await? else {
         return Err(corrupt(LISTING));
     };
     let accounts = records.iter().map(account).collect::<Result<_, _>>()?;
@@ -102,32 +102,32 @@ fn account(record: &Value) -> Result<Arc<Account>, StoreError> {
 
 /// The list that the server answers to a single command about the key.
 async fn ask(
-    link: &Link,
+    server: &Server,
     doing: &'static str,
     key: String,
     command: &[&str],
 ) -> Result<Vec<Value>, StoreError> {
-    let deployment = link.deployment(doing).await?;
+    let deployment = server.deployment(doing).await?;
     let (name, rest) = command.split_first().ok_or_else(|| corrupt(doing))?;
     let mut ask = call(&ONE_COMMAND, 2);
-    ask.arg(&link.keys.marker).arg(&key).arg(deployment).arg(*name).arg(&key).arg(rest);
-    match link.ask(doing, &ONE_COMMAND, &ask).await? {
+    ask.arg(&server.keys.marker).arg(&key).arg(deployment).arg(*name).arg(&key).arg(rest);
+    match server.ask(doing, &ONE_COMMAND, &ask).await? {
         Value::Array(items) => Ok(items),
         _ => Err(corrupt(doing)),
     }
 }
 
-pub(super) async fn usage(link: &Link, user: &UserId) -> Result<Vec<LastUse>, StoreError> {
-    let fields = ask(link, USAGE, link.keys.usage(user), &["HGETALL"]).await?;
-    let uses = fields.as_chunks::<2>().0.iter().map(token_usage);
+pub(super) async fn usage(server: &Server, user: &UserId) -> Result<Vec<LastUse>, StoreError> {
+    let fields = ask(server, USAGE, server.keys.usage(user), &["HGETALL"]).await?;
+    let uses = fields.as_chunks::<2>().0.iter().map(last_use);
     let mut uses: Vec<_> = uses.collect::<Option<_>>().ok_or_else(|| corrupt(USAGE))?;
-    uses.sort_unstable_by_key(|usage: &LastUse| usage.id);
+    uses.sort_unstable_by_key(|used: &LastUse| used.id);
     Ok(uses)
 }
 
 /// A token's number; the time in twenty digits, and the client.
-fn token_usage([token, usage]: &[Value; 2]) -> Option<LastUse> {
-    let (at, client) = text(usage)?.split_at_checked(20)?;
+fn last_use([token, used]: &[Value; 2]) -> Option<LastUse> {
+    let (at, client) = text(used)?.split_at_checked(20)?;
     // What cannot be a label says nothing; the time of the use still does.
     let client = ClientLabel::new(client).ok();
     let at = Timestamp::from_unix_millis(at.parse().ok()?);
@@ -135,7 +135,7 @@ fn token_usage([token, usage]: &[Value; 2]) -> Option<LastUse> {
 }
 
 pub(super) async fn history(
-    link: &Link,
+    server: &Server,
     user: &UserId,
     before: Option<Revision>,
     size: PageSize,
@@ -145,7 +145,7 @@ pub(super) async fn history(
     let before = before.map_or_else(|| "+".to_owned(), |before| format!("({before}-0"));
     let count = (size.get() + 1).to_string();
     let command = ["XREVRANGE", &before, "-", "COUNT", &count];
-    let entries = ask(link, HISTORY, link.keys.history(user), &command).await?;
+    let entries = ask(server, HISTORY, server.keys.history(user), &command).await?;
     let entries = entries.iter().map(|entry| audit_entry(user, entry));
     Ok(Page::of_entries(entries.collect::<Result<_, _>>()?, size))
 }
@@ -163,23 +163,27 @@ fn audit_entry(user: &UserId, entry: &Value) -> Result<AuditEntry, StoreError> {
     Ok(AuditEntry::new(user.clone(), revision, at, decode_actor(actor)?, decode_event(event)?))
 }
 
-pub(super) async fn pepper_versions(link: &Link) -> Result<Vec<(PepperVersion, u64)>, StoreError> {
+pub(super) async fn pepper_versions(
+    server: &Server,
+) -> Result<Vec<(PepperVersion, u64)>, StoreError> {
     let version = |version: &str, _: &str| version.parse().ok().map(PepperVersion::from_u16);
-    count(link, PEPPERS, version).await
+    count(server, PEPPERS, version).await
 }
 
-pub(super) async fn prefixes(link: &Link) -> Result<Vec<(Option<TokenPrefix>, u64)>, StoreError> {
-    count(link, PREFIXES, |_, prefix| Some(TokenPrefix::new(prefix).ok())).await
+pub(super) async fn prefixes(
+    server: &Server,
+) -> Result<Vec<(Option<TokenPrefix>, u64)>, StoreError> {
+    count(server, PREFIXES, |_, prefix| Some(TokenPrefix::new(prefix).ok())).await
 }
 
 /// How many tokens in use there are of each thing that `of` makes of a pepper
 /// version and a prefix.
 async fn count<T: Ord>(
-    link: &Link,
+    server: &Server,
     doing: &'static str,
     of: impl Fn(&str, &str) -> Option<T> + Send,
 ) -> Result<Vec<(T, u64)>, StoreError> {
-    let fields = ask(link, doing, link.keys.tokens.clone(), &["HGETALL"]).await?;
+    let fields = ask(server, doing, server.keys.tokens.clone(), &["HGETALL"]).await?;
     let mut counts = BTreeMap::new();
     for [token, count] in fields.as_chunks::<2>().0 {
         let token = text(token).and_then(|token| token.split_once(':'));
@@ -191,8 +195,8 @@ async fn count<T: Ord>(
     Ok(counts.into_iter().collect())
 }
 
-pub(super) async fn pepper_checks(link: &Link) -> Result<PepperChecks, StoreError> {
-    let fields = ask(link, CHECKS, link.keys.pepper_checks.clone(), &["HGETALL"]).await?;
+pub(super) async fn pepper_checks(server: &Server) -> Result<PepperChecks, StoreError> {
+    let fields = ask(server, CHECKS, server.keys.pepper_checks.clone(), &["HGETALL"]).await?;
     let checks = fields.as_chunks::<2>().0.iter().map(|[version, check]| {
         let Value::BulkString(check) = check else { return None };
         let check = PepperCheck::from_bytes(check.as_slice().try_into().ok()?);
@@ -200,7 +204,7 @@ pub(super) async fn pepper_checks(link: &Link) -> Result<PepperChecks, StoreErro
     });
     let checks = checks.collect::<Option<_>>().ok_or_else(|| corrupt(CHECKS))?;
     let mut checks = PepperChecks::new(checks);
-    let since = ask(link, CHECKS, link.keys.numbers.clone(), &["HMGET", CHECKS_SINCE]).await?;
+    let since = ask(server, CHECKS, server.keys.numbers.clone(), &["HMGET", CHECKS_SINCE]).await?;
     checks.kept_since = match since.first() {
         Some(Value::Nil) => None,
         Some(since) => {

@@ -5,11 +5,10 @@ use std::sync::LazyLock;
 
 use redis::{Cmd, Script, Value};
 
-use super::change::{CREATING, tokens};
-use super::failure::{corrupt, store_error};
-use super::link::{Link, call, text};
-use super::marker::{Marker, UPGRADING};
-use super::write::write;
+use super::connection::{Server, call, text};
+use super::deployment::{Marker, UPGRADING};
+use super::error::{Doing, corrupt};
+use super::write::{CREATING, tokens, write};
 use crate::account::Account;
 use crate::store::StoreError;
 use crate::store::record::decode;
@@ -70,28 +69,28 @@ static END: LazyLock<Script> = LazyLock::new(|| {
 
 /// Goes on where an earlier attempt has ended; another node may do the same beside
 /// it.
-pub(super) async fn to_version_2(link: &Link, name: &str) -> Result<(), StoreError> {
-    let keys = &link.keys;
+pub(super) async fn to_version_2(server: &Server, name: &str) -> Result<(), StoreError> {
+    let keys = &server.keys;
     let upgrading = [UPGRADING, name.as_bytes()].concat();
     let mut begin = call(&BEGIN, 3);
     begin.arg(&keys.marker).arg(&keys.users).arg(&keys.numbers).arg(name).arg(&upgrading);
-    run(link, &BEGIN, vec![begin]).await?;
+    run(server, &BEGIN, vec![begin]).await?;
     let mut start = "-".to_owned();
     loop {
-        let accounts = page(link, &start).await?;
+        let accounts = page(server, &start).await?;
         let Some(last) = accounts.last() else { break };
         start = format!("({}", last.user());
-        let calls = accounts.iter().map(|account| upgrade(link, &upgrading, account));
-        run(link, &ACCOUNT, calls.collect()).await?;
+        let calls = accounts.iter().map(|account| upgrade(server, &upgrading, account));
+        run(server, &ACCOUNT, calls.collect()).await?;
     }
     let mut end = call(&END, 2);
     end.arg(&keys.marker).arg(&keys.peppers_of_version_1);
     end.arg(&upgrading).arg(Marker::ready(name));
-    run(link, &END, vec![end]).await
+    run(server, &END, vec![end]).await
 }
 
-fn upgrade(link: &Link, upgrading: &[u8], account: &Account) -> Cmd {
-    let (keys, user) = (&link.keys, account.user());
+fn upgrade(server: &Server, upgrading: &[u8], account: &Account) -> Cmd {
+    let (keys, user) = (&server.keys, account.user());
     let ids = account.token_ids().map(|id| format!("{id} ")).collect::<String>();
     let mut upgrade = call(&ACCOUNT, 4);
     upgrade.arg(&keys.marker).arg(keys.account(user)).arg(&keys.tokens).arg(keys.usage(user));
@@ -100,11 +99,10 @@ fn upgrade(link: &Link, upgrading: &[u8], account: &Account) -> Cmd {
 }
 
 /// The next accounts in the order of their users' names.
-async fn page(link: &Link, start: &str) -> Result<Vec<Account>, StoreError> {
-    let failed = |error| store_error(CREATING, error);
+async fn page(server: &Server, start: &str) -> Result<Vec<Account>, StoreError> {
     let mut list = redis::cmd("ZRANGE");
-    list.arg(&link.keys.users).arg(start).arg("+").arg("BYLEX").arg("LIMIT").arg(0).arg(PAGE);
-    let Value::Array(users) = link.writing.command(&list).await.map_err(failed)? else {
+    list.arg(&server.keys.users).arg(start).arg("+").arg("BYLEX").arg("LIMIT").arg(0).arg(PAGE);
+    let Value::Array(users) = server.writing.command(&list).await.doing(CREATING)? else {
         return Err(corrupt(CREATING));
     };
     let mut accounts = Vec::with_capacity(users.len());
@@ -112,8 +110,8 @@ async fn page(link: &Link, start: &str) -> Result<Vec<Account>, StoreError> {
         let user = text(user).and_then(|user| UserId::new(user).ok());
         let user = user.ok_or_else(|| corrupt(CREATING))?;
         let mut get = redis::cmd("HGET");
-        get.arg(link.keys.account(&user)).arg("record");
-        match link.writing.command(&get).await.map_err(failed)? {
+        get.arg(server.keys.account(&user)).arg("record");
+        match server.writing.command(&get).await.doing(CREATING)? {
             Value::BulkString(record) => accounts.push(decode(&record)?),
             _ => return Err(corrupt(CREATING)),
         }
@@ -121,9 +119,9 @@ async fn page(link: &Link, start: &str) -> Result<Vec<Account>, StoreError> {
     Ok(accounts)
 }
 
-async fn run(link: &Link, script: &Script, calls: Vec<Cmd>) -> Result<(), StoreError> {
-    for answer in write(link, CREATING, script, calls).await? {
-        answer.map_err(|error| store_error(CREATING, error))?;
+async fn run(server: &Server, script: &Script, calls: Vec<Cmd>) -> Result<(), StoreError> {
+    for answer in write(server, CREATING, script, calls).await? {
+        answer.doing(CREATING)?;
     }
     Ok(())
 }

@@ -7,77 +7,45 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
 
+use super::error::SqliteError;
 use super::schema::{APPLICATION, BACKUP};
-use crate::store::StoreError;
 
 /// How long a copy waits for those who write.
-const PATIENCE: Duration = Duration::from_secs(30);
-
-/// Why there is no copy.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum SqliteBackupError {
-    /// There is a file of the copy's name already; it is left as it is.
-    #[error("there is a file of that name already, and it is not overwritten")]
-    Exists,
-    /// The file to restore from is no copy that
-    /// [`SqliteStore::backup`](super::SqliteStore::backup) has made.
-    #[error("the file is not marked as a backup")]
-    NotABackup,
-    /// Beside the copy there is the write-ahead log of another file, which
-    /// SQLite would take for the copy's.
-    #[error("{} belongs to the file that was there before: remove it first", .0.display())]
-    StrayLog(PathBuf),
-    /// The copy cannot be written.
-    #[error("the copy cannot be written")]
-    File(#[source] io::Error),
-    /// SQLite could not read the file or write the copy.
-    #[error("the copy cannot be made")]
-    Driver(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// The store cannot be read.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
-
-impl From<rusqlite::Error> for SqliteBackupError {
-    fn from(error: rusqlite::Error) -> Self {
-        Self::Driver(Box::new(error))
-    }
-}
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Copies the file, as it is at one moment, to a marked one.
-pub(super) fn back_up(path: &Path, to: &Path) -> Result<(), SqliteBackupError> {
+pub(super) fn back_up(path: &Path, to: &Path) -> Result<(), SqliteError> {
     copy(path, to, BACKUP)
 }
 
 /// Copies a marked file to one that is not marked.
-pub(super) fn unmarked_copy(backup: &Path, to: &Path) -> Result<(), SqliteBackupError> {
+pub(super) fn unmarked_copy(backup: &Path, to: &Path) -> Result<(), SqliteError> {
     let mut log = backup.as_os_str().to_owned();
     log.push("-wal");
     if fs::metadata(&log).is_ok_and(|log| log.len() > 0) {
-        return Err(SqliteBackupError::StrayLog(log.into()));
+        return Err(SqliteError::StrayLog(log.into()));
     }
     let source = Connection::open_with_flags(backup, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
     let mark: i32 = source.pragma_query_value(None, "application_id", |row| row.get(0))?;
     if mark != BACKUP {
-        return Err(SqliteBackupError::NotABackup);
+        return Err(SqliteError::NotABackup);
     }
     drop(source);
     copy(backup, to, APPLICATION)
 }
 
 /// The copy has its name only when it is whole, marked and on the disk.
-fn copy(from: &Path, to: &Path, mark: i32) -> Result<(), SqliteBackupError> {
-    let to = std::path::absolute(to).map_err(SqliteBackupError::File)?;
+fn copy(from: &Path, to: &Path, mark: i32) -> Result<(), SqliteError> {
+    let to = std::path::absolute(to).map_err(SqliteError::Copy)?;
     create(&to).map_err(|error| match error.kind() {
-        io::ErrorKind::AlreadyExists => SqliteBackupError::Exists,
-        _ => SqliteBackupError::File(error),
+        io::ErrorKind::AlreadyExists => SqliteError::CopyExists,
+        _ => SqliteError::Copy(error),
     })?;
     let mut part = to.as_os_str().to_owned();
     part.push(".part");
     let part = PathBuf::from(part);
     let made = write(from, &part, mark).and_then(|()| {
-        fs::rename(&part, &to).and_then(|()| flush_directory(&to)).map_err(SqliteBackupError::File)
+        fs::rename(&part, &to).and_then(|()| flush_directory(&to)).map_err(SqliteError::Copy)
     });
     if made.is_err() {
         drop((fs::remove_file(&part), fs::remove_file(&to)));
@@ -85,22 +53,22 @@ fn copy(from: &Path, to: &Path, mark: i32) -> Result<(), SqliteBackupError> {
     made
 }
 
-fn write(from: &Path, part: &Path, mark: i32) -> Result<(), SqliteBackupError> {
+fn write(from: &Path, part: &Path, mark: i32) -> Result<(), SqliteError> {
     // What a copy that broke off has left.
     drop(fs::remove_file(part));
-    create(part).map_err(SqliteBackupError::File)?;
+    create(part).map_err(SqliteError::Copy)?;
     let name = part.to_str().ok_or_else(|| {
         let problem = "the name of the copy is not UTF-8";
-        SqliteBackupError::File(io::Error::new(io::ErrorKind::InvalidFilename, problem))
+        SqliteError::Copy(io::Error::new(io::ErrorKind::InvalidFilename, problem))
     })?;
     let source = Connection::open_with_flags(from, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-    source.busy_timeout(PATIENCE)?;
+    source.busy_timeout(TIMEOUT)?;
     source.execute("VACUUM INTO ?1", [name])?;
     drop(source);
     let copy = Connection::open_with_flags(part, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     copy.pragma_update(None, "application_id", mark)?;
     drop(copy);
-    File::open(part).and_then(|file| file.sync_all()).map_err(SqliteBackupError::File)
+    File::open(part).and_then(|file| file.sync_all()).map_err(SqliteError::Copy)
 }
 
 /// Makes an empty file that its owner alone can read.

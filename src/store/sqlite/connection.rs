@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, Error, ErrorCode, OpenFlags};
 
-use super::failure::Failure;
+use super::error::{Failure, SqliteError};
 use super::file::{FileId, Opened};
-use super::options::{SqliteOpenError, SqliteOptions, file_at};
-use super::schema::{self, SchemaError};
+use super::options::{SqliteOptions, file_at};
+use super::schema;
 
 /// Versions 3.7.0 to 3.51.2 can lose commits of a write-ahead log that several
 /// connections share.
@@ -26,8 +26,8 @@ const WRITER_CACHE: i64 = 64 << 10;
 
 const STATEMENTS: usize = 32;
 
-pub(super) fn check_version(found: i32) -> Result<(), SqliteOpenError> {
-    if found < OLDEST_VERSION { Err(SqliteOpenError::Version { found }) } else { Ok(()) }
+pub(super) fn check_version(found: i32) -> Result<(), SqliteError> {
+    if found < OLDEST_VERSION { Err(SqliteError::Version { found }) } else { Ok(()) }
 }
 
 /// How often a file is opened that is replaced while it is opened.
@@ -43,10 +43,7 @@ pub(super) struct Connections {
 impl Connections {
     /// Opens the file at the path, and makes an empty one if there is none; `None`
     /// if it is not for a store to work on.
-    pub(super) fn open(
-        path: &Path,
-        options: &SqliteOptions,
-    ) -> Result<Option<Self>, SqliteOpenError> {
+    pub(super) fn open(path: &Path, options: &SqliteOptions) -> Result<Option<Self>, SqliteError> {
         make_private(path);
         match refuse_others(path, options) {
             Ok(()) => Self::open_with(path, options, OpenFlags::SQLITE_OPEN_CREATE).map(Some),
@@ -59,7 +56,7 @@ impl Connections {
     /// somebody else may be about to write, nothing is changed.
     pub(super) fn open_existing(path: &Path, options: &SqliteOptions) -> Result<Self, Failure> {
         if file_at(path)?.len() == 0 {
-            return Err(SchemaError::Missing.into());
+            return Err(Failure::Schema(SqliteError::NoTables));
         }
         schema::verify(&reader(path, options, options.busy_timeout)?)?;
         Ok(Self::open_with(path, options, OpenFlags::empty())?)
@@ -76,7 +73,7 @@ impl Connections {
         path: &Path,
         options: &SqliteOptions,
         flags: OpenFlags,
-    ) -> Result<Self, SqliteOpenError> {
+    ) -> Result<Self, SqliteError> {
         for _ in 0..ATTEMPTS {
             let before = FileId::at(path);
             let writer = writer(path, options, flags)?;
@@ -88,7 +85,7 @@ impl Connections {
                 return Ok(Self { file: Arc::new(file), writer, readers });
             }
         }
-        Err(SqliteOpenError::Replaced)
+        Err(SqliteError::Replaced)
     }
 }
 
@@ -98,7 +95,7 @@ impl Connections {
 fn refuse_others(path: &Path, options: &SqliteOptions) -> Result<(), Failure> {
     let reader = reader(path, options, options.busy_timeout).map_err(Failure::from);
     match reader.and_then(|reader| schema::verify(&reader)) {
-        Err(refused @ Failure::Schema(SchemaError::Foreign | SchemaError::Backup)) => Err(refused),
+        Err(refused @ Failure::Schema(SqliteError::Foreign | SqliteError::Backup)) => Err(refused),
         Err(busy) if busy.is_busy() => Err(busy),
         _ => Ok(()),
     }
@@ -126,7 +123,7 @@ pub(super) fn writer(
     path: &Path,
     options: &SqliteOptions,
     flags: OpenFlags,
-) -> Result<Connection, SqliteOpenError> {
+) -> Result<Connection, SqliteError> {
     let connection = open(path, flags | OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     connection.busy_timeout(options.busy_timeout)?;
     write_ahead(&connection, options.busy_timeout)?;
@@ -144,11 +141,11 @@ pub(super) fn writer(
 }
 
 /// Opens a connection that can only read. Until a write that is in its way is
-/// over it waits for `patience`.
+/// over it waits for `timeout`.
 pub(super) fn reader(
     path: &Path,
     options: &SqliteOptions,
-    patience: Duration,
+    timeout: Duration,
 ) -> Result<Connection, Error> {
     let connection = open(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
     connection.busy_timeout(options.busy_timeout)?;
@@ -158,7 +155,7 @@ pub(super) fn reader(
     // The first read opens the log, by its name: that of another file may have it
     // later.
     connection.pragma_query_value(None, "user_version", |_| Ok(()))?;
-    connection.busy_timeout(patience)?;
+    connection.busy_timeout(timeout)?;
     Ok(connection)
 }
 
@@ -186,8 +183,8 @@ fn open(path: &Path, flags: OpenFlags) -> Result<Connection, Error> {
 
 /// Switches the file to a write-ahead log. SQLite itself does not wait here for
 /// others who do the same.
-fn write_ahead(connection: &Connection, patience: Duration) -> Result<(), SqliteOpenError> {
-    let deadline = Instant::now() + patience;
+fn write_ahead(connection: &Connection, timeout: Duration) -> Result<(), SqliteError> {
+    let deadline = Instant::now() + timeout;
     let switch = || connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0));
     let found: String = loop {
         match switch() {
@@ -197,7 +194,7 @@ fn write_ahead(connection: &Connection, patience: Duration) -> Result<(), Sqlite
             mode => break mode?,
         }
     };
-    if found == "wal" { Ok(()) } else { Err(SqliteOpenError::JournalMode { found }) }
+    if found == "wal" { Ok(()) } else { Err(SqliteError::JournalMode { found }) }
 }
 
 fn is_busy(error: &Error) -> bool {
@@ -223,10 +220,7 @@ mod tests {
 
     #[test]
     fn a_version_with_the_defect_of_the_write_ahead_log_is_refused() {
-        assert!(matches!(
-            check_version(3_051_002),
-            Err(SqliteOpenError::Version { found: 3_051_002 })
-        ));
+        assert!(matches!(check_version(3_051_002), Err(SqliteError::Version { found: 3_051_002 })));
         assert!(check_version(3_051_003).is_ok());
         assert!(check_version(rusqlite::version_number()).is_ok());
     }

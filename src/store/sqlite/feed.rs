@@ -1,4 +1,8 @@
-//! The thread that tells this store's feeds of every change of the file.
+//! The log of changes in the file, and the thread that tells this store's feeds of
+//! every change that any process has written to it.
+//!
+//! The log's numbers follow each other without a gap, since one that is not
+//! committed is given out again. A reader that finds a gap has lost changes.
 
 use std::path::Path;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -6,16 +10,19 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use rusqlite::Connection;
+use rusqlite::{Connection, OptionalExtension, Row};
 use tokio::sync::oneshot;
 
-use super::failure::{Failure, unavailable};
+use super::error::{Failure, unavailable};
 use super::file::{OpenFile, Opened, Replaced};
 use super::options::SqliteOptions;
 use super::writer::join;
-use super::{change_log, connection, schema};
+use super::{connection, schema};
+use crate::account::Revision;
 use crate::store::feed::FeedHub;
-use crate::store::{Feed, FeedItem, StoreError};
+use crate::store::{Change, Feed, FeedItem, StoreError};
+use crate::token::TokenDigest;
+use crate::user::UserId;
 
 pub(super) const OPENING: &str = "opening a feed";
 
@@ -190,14 +197,14 @@ impl Poller {
     }
 
     fn catch_up(&mut self, connection: &Connection) -> Result<(), Failure> {
-        let newest = change_log::newest(connection)?;
+        let newest = newest(connection)?;
         let mut last = *self.last.get_or_insert(newest);
         if newest < last {
             // Another file is in its place, such as a copy made earlier.
             self.hub.send(&FeedItem::Lost);
             last = newest;
         }
-        let result = change_log::read_after(connection, last, |sequence, item| {
+        let result = read_after(connection, last, |sequence, item| {
             if sequence != last + 1 {
                 self.hub.send(&FeedItem::Lost);
             }
@@ -223,6 +230,87 @@ impl Watch {
         let mut version = self.connection.prepare_cached("PRAGMA data_version")?;
         Ok(version.query_row([], |row| row.get(0))?)
     }
+}
+
+/// How many changes are kept at least besides those of the latest batch: a
+/// reader that is no further behind loses none.
+const KEPT: i64 = 10_000;
+
+/// How often the older ones are deleted: each time costs a page or two.
+const PRUNE_EVERY: i64 = 1_000;
+
+const APPEND_CHANGE: &str = "INSERT INTO changes (user_id, revision, digests) VALUES (?1, ?2, ?3)";
+
+const APPEND_HEARTBEAT: &str = "INSERT INTO changes (heartbeat) VALUES (?1)";
+
+const PRUNE: &str = "DELETE FROM changes WHERE sequence <= ?1";
+
+const NEWEST: &str = "SELECT seq FROM sqlite_sequence WHERE name = 'changes'";
+
+const AFTER: &str = "
+    SELECT sequence, user_id, revision, digests, heartbeat FROM changes
+    WHERE sequence > ?1 ORDER BY sequence";
+
+/// Writes a change, and answers with its number.
+pub(super) fn append_change(connection: &Connection, change: &Change) -> Result<i64, Failure> {
+    let digests: Vec<u8> = change.digests.iter().flat_map(TokenDigest::as_bytes).copied().collect();
+    let revision = change.revision.as_u64().cast_signed();
+    let mut append = connection.prepare_cached(APPEND_CHANGE)?;
+    Ok(append.insert((change.user.as_str(), revision, digests))?)
+}
+
+/// Writes a heartbeat, and answers with its number.
+pub(super) fn append_heartbeat(connection: &Connection, id: u64) -> Result<i64, Failure> {
+    let mut append = connection.prepare_cached(APPEND_HEARTBEAT)?;
+    Ok(append.insert([id.cast_signed()])?)
+}
+
+/// Deletes old changes now and then, after the last `added` ones up to number
+/// `newest`.
+pub(super) fn prune(connection: &Connection, newest: i64, added: usize) -> Result<(), Failure> {
+    let added = i64::try_from(added).unwrap_or(i64::MAX);
+    if newest % PRUNE_EVERY < added {
+        let kept = KEPT.saturating_add(added);
+        connection.prepare_cached(PRUNE)?.execute([newest.saturating_sub(kept)])?;
+    }
+    Ok(())
+}
+
+/// The number of the latest change; 0 if there never was one.
+fn newest(connection: &Connection) -> Result<i64, Failure> {
+    let mut newest = connection.prepare_cached(NEWEST)?;
+    Ok(newest.query_row([], |row| row.get(0)).optional()?.unwrap_or(0))
+}
+
+/// Shows every change after number `last`, with its number, in order.
+fn read_after(
+    connection: &Connection,
+    last: i64,
+    mut show: impl FnMut(i64, FeedItem),
+) -> Result<(), Failure> {
+    let mut after = connection.prepare_cached(AFTER)?;
+    let mut rows = after.query([last])?;
+    while let Some(row) = rows.next()? {
+        show(row.get(0)?, item(row)?.unwrap_or(FeedItem::Lost));
+    }
+    Ok(())
+}
+
+/// `None` for one that says nothing that this program understands.
+fn item(row: &Row<'_>) -> Result<Option<FeedItem>, Failure> {
+    if let Some(id) = row.get::<_, Option<i64>>(4)? {
+        return Ok(Some(FeedItem::Heartbeat(id.cast_unsigned())));
+    }
+    let (user, digests) = (row.get_ref(1)?.as_str_or_null()?, row.get_ref(3)?.as_blob_or_null()?);
+    let revision = row.get::<_, Option<i64>>(2)?;
+    Ok(change(user, revision, digests).map(FeedItem::Change))
+}
+
+fn change(user: Option<&str>, revision: Option<i64>, digests: Option<&[u8]>) -> Option<Change> {
+    let (digests, []) = digests?.as_chunks::<32>() else { return None };
+    let digests: Vec<_> = digests.iter().copied().map(TokenDigest::from_bytes).collect();
+    let revision = Revision::from_u64(revision?.cast_unsigned());
+    Some(Change::new(UserId::new(user?).ok()?, revision, digests))
 }
 
 #[cfg(test)]

@@ -1,16 +1,14 @@
-//! How a file is opened.
+//! How a file is opened, and how safely it is then written.
 
-use std::error::Error;
-use std::fs::{Metadata, OpenOptions};
-use std::io::ErrorKind;
+use std::fs::Metadata;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rusqlite::ErrorCode;
+use rusqlite::Connection;
 
-use super::{SqliteStore, failure};
-use crate::store::StoreErrorKind;
+use super::SqliteStore;
+use super::error::{Failure, SqliteError};
 use crate::time::{Clock, SystemClock};
 
 /// How a [`SqliteStore`] opens its file.
@@ -112,21 +110,21 @@ impl SqliteOptions {
     ///
     /// # Errors
     ///
-    /// [`SqliteOpenError`] names the option or the rule that is broken.
-    pub fn open(self, path: impl AsRef<Path>) -> Result<SqliteStore, SqliteOpenError> {
+    /// [`SqliteError`] names the option or the rule that is broken.
+    pub fn open(self, path: impl AsRef<Path>) -> Result<SqliteStore, SqliteError> {
         self.check()?;
         let path = regular_file(path.as_ref())?;
         SqliteStore::with(&path, &self).map_err(|error| error.explained(&path))
     }
 
-    fn check(&self) -> Result<(), SqliteOpenError> {
+    fn check(&self) -> Result<(), SqliteError> {
         let intervals = Duration::from_millis(1)..=Duration::from_secs(1);
         if self.busy_timeout > Duration::from_secs(3_600) {
-            Err(SqliteOpenError::BusyTimeout)
+            Err(SqliteError::BusyTimeout)
         } else if !intervals.contains(&self.poll_interval) {
-            Err(SqliteOpenError::PollInterval)
+            Err(SqliteError::PollInterval)
         } else if !(1..=Self::MAX_READERS).contains(&self.readers) {
-            Err(SqliteOpenError::Readers)
+            Err(SqliteError::Readers)
         } else {
             Ok(())
         }
@@ -135,121 +133,60 @@ impl SqliteOptions {
 
 /// The absolute path, so that SQLite takes no name for anything but a file: not
 /// `file:a?mode=memory`, for one.
-fn regular_file(path: &Path) -> Result<PathBuf, SqliteOpenError> {
+fn regular_file(path: &Path) -> Result<PathBuf, SqliteError> {
     let in_memory = path.as_os_str().is_empty() || path == Path::new(":memory:");
     if in_memory || path.metadata().is_ok_and(|found| !found.is_file()) {
-        return Err(SqliteOpenError::NotAFile);
+        return Err(SqliteError::NotAFile);
     }
-    std::path::absolute(path).map_err(|_| SqliteOpenError::NotAFile)
+    std::path::absolute(path).map_err(|_| SqliteError::NotAFile)
 }
 
 /// What is at the path, if it is a file.
-pub(super) fn file_at(path: &Path) -> Result<Metadata, SqliteOpenError> {
-    let found = path.metadata().map_err(SqliteOpenError::File)?;
-    if found.is_file() { Ok(found) } else { Err(SqliteOpenError::NotAFile) }
+pub(super) fn file_at(path: &Path) -> Result<Metadata, SqliteError> {
+    let found = path.metadata().map_err(SqliteError::File)?;
+    if found.is_file() { Ok(found) } else { Err(SqliteError::NotAFile) }
 }
 
-/// Why a file cannot be opened as a store.
-#[derive(Debug, thiserror::Error)]
+/// How safely the store writes, read back from the connection that writes.
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum SqliteOpenError {
-    /// A database in memory, a directory or a device: a store has several
-    /// connections, and they share nothing but a file.
-    #[error("a store needs a regular file: not memory, a directory or a device")]
-    NotAFile,
-    /// The time to wait for others is too long.
-    #[error("the busy time-out must not be longer than an hour")]
-    BusyTimeout,
-    /// The interval at which a feed polls is too short or too long.
-    #[error("the poll interval must be from a millisecond to a second")]
-    PollInterval,
-    /// There must be connections to read with, and not too many.
-    #[error("the number of readers must be from 1 to {}", SqliteOptions::MAX_READERS)]
-    Readers,
-    /// This version of SQLite can lose commits (the defect of the write-ahead
-    /// log in 3.7.0 to 3.51.2).
-    #[error("SQLite must be version 3.51.3 or later, and is {found}")]
-    Version {
-        /// The version that was found, as major × 1 000 000 + minor × 1 000 +
-        /// patch.
-        found: i32,
-    },
-    /// The file's system cannot hold a write-ahead log; network file systems
-    /// cannot.
-    #[error("the file cannot have a write-ahead log: its journal mode stays {found}")]
-    JournalMode {
-        /// The journal mode that the file has.
-        found: String,
-    },
-    /// The file holds something else than an SQLite database.
-    #[error("the file is not an SQLite database: a store needs a file of its own")]
-    NotADatabase,
-    /// The directory cannot be written. SQLite keeps two files beside the
-    /// store's.
-    #[error("the file's directory must be writable: SQLite keeps the write-ahead log there")]
-    ReadOnlyDirectory,
-    /// The operating system does not let the file be read and written.
-    #[error("the file cannot be read and written")]
-    File(#[source] std::io::Error),
-    /// Each time that the file was opened, the path led to another one
-    /// afterwards.
-    #[error("the file was replaced while it was opened, again and again")]
-    Replaced,
-    /// SQLite could not open the file or set a connection up.
-    #[error("the file cannot be opened")]
-    Driver(#[source] Box<dyn Error + Send + Sync>),
-    /// The thread that writes could not be started.
-    #[error("no thread for the writer")]
-    Thread(#[source] std::io::Error),
+pub struct Durability {
+    /// When a commit counts as done.
+    /// `off`, `normal`: when it was handed to the operating system, whose crash may
+    /// undo it; `full`: when it has reached the disk; `extra`: and the directory
+    /// too.
+    pub synchronous: &'static str,
+    /// How a commit is kept until it is in the file itself: `wal`.
+    pub journal_mode: String,
+    /// Whether references between tables are enforced.
+    pub foreign_keys: bool,
+    /// The version of SQLite, such as `3.51.3`.
+    pub sqlite_version: String,
 }
 
-impl SqliteOpenError {
-    /// What kind of failure of a store it is; `None` if it is an option that is
-    /// wrong.
+impl Durability {
+    /// Whether an acknowledged change survives a crash of the system.
     #[must_use]
-    pub fn kind(&self) -> Option<StoreErrorKind> {
-        Some(match self {
-            Self::BusyTimeout | Self::PollInterval | Self::Readers => return None,
-            Self::NotAFile
-            | Self::Version { .. }
-            | Self::JournalMode { .. }
-            | Self::ReadOnlyDirectory => StoreErrorKind::Refused,
-            Self::NotADatabase => StoreErrorKind::NotSetUp,
-            Self::File(error) => match error.kind() {
-                ErrorKind::PermissionDenied
-                | ErrorKind::ReadOnlyFilesystem
-                | ErrorKind::NotFound
-                | ErrorKind::NotADirectory => StoreErrorKind::Refused,
-                _ => StoreErrorKind::Unavailable,
-            },
-            Self::Driver(error) => {
-                error.downcast_ref().map_or(StoreErrorKind::Unavailable, failure::kind)
-            }
-            Self::Replaced | Self::Thread(_) => StoreErrorKind::Unavailable,
+    pub fn survives_a_crash(&self) -> bool {
+        matches!(self.synchronous, "full" | "extra") && self.journal_mode == "wal"
+    }
+
+    pub(super) fn of(connection: &Connection) -> Result<Self, Failure> {
+        let version = connection.query_row("SELECT sqlite_version()", [], |row| row.get(0))?;
+        Ok(Self {
+            synchronous: synchronous(connection.pragma_query_one(None, "synchronous")?),
+            journal_mode: connection.pragma_query_one(None, "journal_mode")?,
+            foreign_keys: connection.pragma_query_one(None, "foreign_keys")?,
+            sqlite_version: version,
         })
     }
-
-    /// Says what SQLite's own words leave open: whether it is the file or its
-    /// directory that cannot be used.
-    fn explained(self, path: &Path) -> Self {
-        let Self::Driver(error) = &self else { return self };
-        let Some(error) = error.downcast_ref::<rusqlite::Error>() else { return self };
-        match error.sqlite_error_code() {
-            Some(ErrorCode::NotADatabase) => Self::NotADatabase,
-            Some(_) if failure::needs_directory(error) => Self::ReadOnlyDirectory,
-            Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => {
-                match OpenOptions::new().read(true).write(true).open(path) {
-                    Err(error) => Self::File(error),
-                    Ok(_) => self,
-                }
-            }
-            _ => self,
-        }
-    }
 }
 
-impl From<rusqlite::Error> for SqliteOpenError {
-    fn from(error: rusqlite::Error) -> Self {
-        Self::Driver(Box::new(error))
+const fn synchronous(number: i64) -> &'static str {
+    match number {
+        0 => "off",
+        1 => "normal",
+        2 => "full",
+        _ => "extra",
     }
 }

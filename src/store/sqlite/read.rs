@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, Row, ToSql};
 
-use super::failure::Failure;
+use super::error::Failure;
 use crate::account::{Account, LastUse, Revision};
 use crate::audit::AuditEntry;
 use crate::store::record::{decode, decode_actor, decode_event};
@@ -93,11 +93,11 @@ pub(super) fn list(
 
 pub(super) fn usage(connection: &Connection, user: &UserId) -> Result<Vec<LastUse>, Failure> {
     let mut statement = connection.prepare_cached(USAGE)?;
-    let usage = statement.query_and_then([user.as_str()], |row| {
-        let (id, at) = (TokenId::from_u64(number(row, 0)?), number(row, 1)?);
-        Ok(LastUse::new(id, Timestamp::from_unix_millis(at), client(row)?))
+    let uses = statement.query_and_then([user.as_str()], |row| {
+        let (token, at) = (TokenId::from_u64(number(row, 0)?), number(row, 1)?);
+        Ok(LastUse::new(token, Timestamp::from_unix_millis(at), client(row)?))
     })?;
-    usage.collect()
+    uses.collect()
 }
 
 fn client(row: &Row<'_>) -> Result<Option<ClientLabel>, Failure> {

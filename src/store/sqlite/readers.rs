@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 
-use super::failure::{Failure, unavailable};
+use super::error::{Failure, unavailable};
 use super::file::Opened;
 use super::schema;
 use crate::store::StoreError;
@@ -17,19 +17,19 @@ const LONGEST_QUEUE: usize = 256;
 /// Connections that can only read, each used by one thread at a time.
 pub(super) struct Readers {
     state: Mutex<State>,
-    given_back: Condvar,
+    returned: Condvar,
 }
 
 struct State {
-    /// The last one given back is the next one taken: its memory is warm.
+    /// The last one put back is the next one taken: its memory is warm.
     idle: Vec<Reader>,
     /// The file that they read; none while it is being opened.
     file: Option<Arc<Opened>>,
     /// How many threads wait for one: to wake nobody is a call to the system
     /// too.
     waiting: usize,
-    /// How many reads have lined up, waiting or under way.
-    lined_up: usize,
+    /// How many reads are queued or under way.
+    queued: usize,
 }
 
 struct Reader {
@@ -40,8 +40,8 @@ struct Reader {
 
 impl Readers {
     pub(super) const fn new() -> Self {
-        let state = State { idle: Vec::new(), file: None, waiting: 0, lined_up: 0 };
-        Self { state: Mutex::new(state), given_back: Condvar::new() }
+        let state = State { idle: Vec::new(), file: None, waiting: 0, queued: 0 };
+        Self { state: Mutex::new(state), returned: Condvar::new() }
     }
 
     /// From now on reads use these connections to the file.
@@ -50,15 +50,15 @@ impl Readers {
         let mut state = self.state();
         state.idle = connections.into_iter().map(reader).collect();
         state.file = Some(Arc::clone(file));
-        self.given_back.notify_all();
+        self.returned.notify_all();
     }
 
-    /// Closes every connection: those that are in use when they are given back.
+    /// Closes every connection: those that are in use when they are put back.
     pub(super) fn close(&self) {
         let mut state = self.state();
         state.file = None;
         let idle = std::mem::take(&mut state.idle);
-        self.given_back.notify_all();
+        self.returned.notify_all();
         drop(state);
         drop(idle);
     }
@@ -70,43 +70,43 @@ impl Readers {
     ) -> Option<Result<T, Failure>> {
         let reader = self.state().idle.pop()?;
         let result =
-            Borrowed { readers: self, reader: Some(reader) }.run(|reader| reader.run(work));
+            PooledReader { readers: self, reader: Some(reader) }.run(|reader| reader.run(work));
         if result.as_ref().is_err_and(Failure::is_busy) { None } else { Some(result) }
     }
 
-    /// Lines up for work that may have to wait, for `patience` in all from now
+    /// Queues work that may have to wait, for `timeout` in all from now
     /// on. Too many at once are refused: they would be too late anyway.
-    pub(super) fn line_up(
+    pub(super) fn enqueue(
         self: &Arc<Self>,
-        patience: Duration,
+        timeout: Duration,
         doing: &'static str,
-    ) -> Result<Turn, StoreError> {
+    ) -> Result<QueuedRead, StoreError> {
         let mut state = self.state();
-        if state.lined_up == LONGEST_QUEUE {
+        if state.queued == LONGEST_QUEUE {
             return Err(unavailable(doing).with_source(NoReader));
         }
-        state.lined_up += 1;
-        Ok(Turn { readers: Arc::clone(self), patience, asked_at: Instant::now(), doing })
+        state.queued += 1;
+        Ok(QueuedRead { readers: Arc::clone(self), timeout, asked_at: Instant::now(), doing })
     }
 
-    fn wait(&self, patience: Duration) -> Option<Borrowed<'_>> {
+    fn wait(&self, timeout: Duration) -> Option<PooledReader<'_>> {
         let mut state = self.state();
         state.waiting += 1;
         let none_idle = |state: &mut State| state.idle.is_empty() && state.file.is_some();
-        let waited = self.given_back.wait_timeout_while(state, patience, none_idle);
+        let waited = self.returned.wait_timeout_while(state, timeout, none_idle);
         let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
         state.waiting -= 1;
         let reader = state.idle.pop()?;
-        Some(Borrowed { readers: self, reader: Some(reader) })
+        Some(PooledReader { readers: self, reader: Some(reader) })
     }
 
     /// One to another file than is open now is closed.
-    fn give_back(&self, reader: Reader) {
+    fn put_back(&self, reader: Reader) {
         let mut state = self.state();
         if state.file.as_ref().is_some_and(|file| Arc::ptr_eq(file, &reader.file)) {
             state.idle.push(reader);
             if state.waiting > 0 {
-                self.given_back.notify_one();
+                self.returned.notify_one();
             }
         }
     }
@@ -117,13 +117,13 @@ impl Readers {
     }
 }
 
-/// A reader that is given back whatever becomes of its work.
-struct Borrowed<'a> {
+/// A reader that is put back whatever becomes of its work.
+struct PooledReader<'a> {
     readers: &'a Readers,
     reader: Option<Reader>,
 }
 
-impl Borrowed<'_> {
+impl PooledReader<'_> {
     fn run<T>(
         mut self,
         work: impl FnOnce(&mut Reader) -> Result<T, Failure>,
@@ -133,23 +133,23 @@ impl Borrowed<'_> {
     }
 }
 
-impl Drop for Borrowed<'_> {
+impl Drop for PooledReader<'_> {
     fn drop(&mut self) {
         if let Some(reader) = self.reader.take() {
-            self.readers.give_back(reader);
+            self.readers.put_back(reader);
         }
     }
 }
 
-/// A read that has lined up.
-pub(super) struct Turn {
+/// A read in the queue.
+pub(super) struct QueuedRead {
     readers: Arc<Readers>,
-    patience: Duration,
+    timeout: Duration,
     asked_at: Instant,
     doing: &'static str,
 }
 
-impl Turn {
+impl QueuedRead {
     /// Does the work on this thread, and waits for what is in its way: another
     /// read, or another process.
     pub(super) fn run<T>(
@@ -167,13 +167,13 @@ impl Turn {
     }
 
     fn time_left(&self) -> Duration {
-        self.patience.saturating_sub(self.asked_at.elapsed())
+        self.timeout.saturating_sub(self.asked_at.elapsed())
     }
 }
 
-impl Drop for Turn {
+impl Drop for QueuedRead {
     fn drop(&mut self) {
-        self.readers.state().lined_up -= 1;
+        self.readers.state().queued -= 1;
     }
 }
 
@@ -210,7 +210,7 @@ mod tests {
     use super::*;
     use crate::store::StoreErrorKind;
 
-    const PATIENCE: Duration = Duration::from_secs(60);
+    const TIMEOUT: Duration = Duration::from_secs(60);
     const READING: &str = "reading";
 
     /// A file without a write-ahead log, which a writer can keep others from
@@ -232,8 +232,8 @@ mod tests {
         Ok(connection.query_row("SELECT count(*) FROM accounts", [], |row| row.get(0))?)
     }
 
-    fn line_up(readers: &Arc<Readers>, patience: Duration) -> Turn {
-        readers.line_up(patience, READING).unwrap()
+    fn enqueue(readers: &Arc<Readers>, timeout: Duration) -> QueuedRead {
+        readers.enqueue(timeout, READING).unwrap()
     }
 
     fn refused<T: std::fmt::Debug>(result: Result<T, Failure>) {
@@ -245,18 +245,18 @@ mod tests {
     fn store_003_too_many_waiting_reads_are_refused_and_time_in_the_queue_counts() {
         let (_directory, writer, readers) = file();
         writer.execute_batch("BEGIN EXCLUSIVE").unwrap();
-        let patience = Duration::from_millis(200);
-        let turns: Vec<_> = (0..LONGEST_QUEUE).map(|_| line_up(&readers, patience)).collect();
-        let excess = readers.line_up(patience, READING).map(drop).unwrap_err();
+        let timeout = Duration::from_millis(200);
+        let turns: Vec<_> = (0..LONGEST_QUEUE).map(|_| enqueue(&readers, timeout)).collect();
+        let excess = readers.enqueue(timeout, READING).map(drop).unwrap_err();
         assert_eq!(excess.kind(), StoreErrorKind::Unavailable);
         let begun = Instant::now();
         for turn in turns {
             refused(turn.run(accounts));
         }
-        // Each with a patience of its own, they would take fifty seconds.
-        assert!(begun.elapsed() < patience * 100);
+        // Each with a time-out of its own, they would take fifty seconds.
+        assert!(begun.elapsed() < timeout * 100);
         writer.execute_batch("COMMIT").unwrap();
-        assert_eq!(line_up(&readers, PATIENCE).run(accounts).unwrap(), 0);
+        assert_eq!(enqueue(&readers, TIMEOUT).run(accounts).unwrap(), 0);
     }
 
     #[test]
@@ -264,7 +264,7 @@ mod tests {
         let (_directory, writer, readers) = file();
         writer.execute_batch("BEGIN EXCLUSIVE").unwrap();
         thread::scope(|scope| {
-            let waiting = scope.spawn(|| line_up(&readers, PATIENCE).run(accounts));
+            let waiting = scope.spawn(|| enqueue(&readers, TIMEOUT).run(accounts));
             thread::sleep(Duration::from_millis(50));
             writer.execute_batch("COMMIT").unwrap();
             assert_eq!(waiting.join().unwrap().unwrap(), 0);
@@ -277,9 +277,9 @@ mod tests {
         assert_eq!(readers.try_run(accounts).unwrap().unwrap(), 0);
         writer.execute_batch("BEGIN EXCLUSIVE").unwrap();
         assert!(readers.try_run(accounts).is_none());
-        refused(line_up(&readers, Duration::from_millis(10)).run(accounts));
+        refused(enqueue(&readers, Duration::from_millis(10)).run(accounts));
         thread::scope(|scope| {
-            let waiting = scope.spawn(|| line_up(&readers, PATIENCE).run(accounts));
+            let waiting = scope.spawn(|| enqueue(&readers, TIMEOUT).run(accounts));
             writer.execute_batch("COMMIT").unwrap();
             assert_eq!(waiting.join().unwrap().unwrap(), 0);
         });
@@ -287,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_whose_work_panics_is_given_back() {
+    fn a_connection_whose_work_panics_is_returned() {
         let (_directory, _writer, readers) = file();
         let panics = || readers.try_run(|_| -> Result<(), _> { panic!("on purpose") });
         assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(panics)).is_err());
@@ -295,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_to_a_former_file_is_closed_when_it_is_given_back() {
+    fn a_connection_to_a_former_file_is_closed_when_it_is_returned() {
         let (_directory, _writer, readers) = file();
         let former = readers.state().file.clone().unwrap();
         readers
@@ -308,8 +308,8 @@ mod tests {
         assert!(readers.try_run(accounts).is_none());
         assert_eq!(Arc::strong_count(&former), 1, "no connection is left");
         let begun = Instant::now();
-        refused(line_up(&readers, PATIENCE).run(accounts));
-        assert!(begun.elapsed() < PATIENCE, "nobody waits while no file is open");
+        refused(enqueue(&readers, TIMEOUT).run(accounts));
+        assert!(begun.elapsed() < TIMEOUT, "nobody waits while no file is open");
     }
 
     #[test]
@@ -326,9 +326,9 @@ mod tests {
             });
             taken.wait();
             assert!(readers.try_run(accounts).is_none());
-            refused(line_up(&readers, Duration::from_millis(10)).run(accounts));
+            refused(enqueue(&readers, Duration::from_millis(10)).run(accounts));
             free.wait();
-            assert_eq!(line_up(&readers, PATIENCE).run(accounts).unwrap(), 0);
+            assert_eq!(enqueue(&readers, TIMEOUT).run(accounts).unwrap(), 0);
         });
     }
 }

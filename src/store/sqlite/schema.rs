@@ -2,14 +2,17 @@
 //!
 //! A later version of the schema that this code could misread must rename what
 //! it changes: a connection that is open meanwhile then fails, looks here, and
-//! reports [`SchemaError::Newer`]. One that it reads rightly it goes on reading,
+//! reports [`SqliteError::NewerSchema`]. One that it reads rightly it goes on reading,
 //! and changes nothing more.
+
+use std::sync::Arc;
 
 use rusqlite::{Connection, TransactionBehavior};
 
-use super::failure::Failure;
-use super::upgrade;
-use crate::store::{StoreError, StoreErrorKind};
+use super::error::{Failure, SqliteError};
+use super::{read, write};
+use crate::account::Account;
+use crate::store::StoreError;
 use crate::time::Timestamp;
 
 /// The version of the schema that this code makes, and the only one it knows.
@@ -81,67 +84,30 @@ CREATE TABLE changes (
 ) STRICT;
 ";
 
-/// Why a file cannot be used: the [`source`](std::error::Error::source) of the
-/// store's errors until it is put right.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum SchemaError {
-    /// The file has no tables yet: call
-    /// [`SqliteStore::migrate`](super::SqliteStore::migrate).
-    #[error("the file has no tables yet: migrate it")]
-    Missing,
-    /// An earlier version of this crate has made the file: call
-    /// [`SqliteStore::migrate`](super::SqliteStore::migrate).
-    #[error("the file has schema version {found}, and this program needs {VERSION}: migrate it")]
-    Older {
-        /// The version that the file has.
-        found: i32,
-    },
-    /// A later version of this crate has migrated the file.
-    #[error("the file has schema version {found}, and this program knows {VERSION}")]
-    Newer {
-        /// The version that the file has.
-        found: i32,
-    },
-    /// The file holds the tables of another program.
-    #[error("the file belongs to another program: a store needs a file of its own")]
-    Foreign,
-    /// The file is a copy made by [`SqliteStore::backup`](super::SqliteStore::backup),
-    /// in which tokens are live that have ended since: restore it first.
-    #[error("the file is a backup, in which tokens are live that have ended since: restore it")]
-    Backup,
-}
-
-impl SchemaError {
-    /// The kind of the store's errors that this is the source of.
-    #[must_use]
-    pub const fn kind(&self) -> StoreErrorKind {
-        match self {
-            Self::Missing | Self::Older { .. } | Self::Foreign | Self::Backup => {
-                StoreErrorKind::NotSetUp
-            }
-            Self::Newer { .. } => StoreErrorKind::NewerSchema,
-        }
-    }
-}
-
 /// Whether the error says that the file is not migrated yet, and nothing else.
 pub(super) fn is_older(error: &StoreError) -> bool {
     let source = std::error::Error::source(error).and_then(|source| source.downcast_ref());
-    matches!(source, Some(SchemaError::Older { .. }))
+    matches!(source, Some(SqliteError::OlderSchema { .. }))
 }
 
 /// Refuses to work on a file that does not have this schema.
 pub(super) fn verify(connection: &Connection) -> Result<(), Failure> {
-    let pragma = |sql| connection.prepare_cached(sql)?.query_row([], |row| row.get(0));
-    match (pragma("PRAGMA application_id")?, pragma("PRAGMA user_version")?) {
-        (APPLICATION, VERSION) => Ok(()),
-        (APPLICATION, found) if found > VERSION => Err(SchemaError::Newer { found }.into()),
-        (BACKUP, _) => Err(SchemaError::Backup.into()),
-        (APPLICATION, found) if found > 0 => Err(SchemaError::Older { found }.into()),
-        (0, 0) if is_empty(connection)? => Err(SchemaError::Missing.into()),
-        _ => Err(SchemaError::Foreign.into()),
-    }
+    let wrong = match (
+        pragma(connection, "PRAGMA application_id")?,
+        pragma(connection, "PRAGMA user_version")?,
+    ) {
+        (APPLICATION, VERSION) => return Ok(()),
+        (APPLICATION, found) if found > VERSION => SqliteError::NewerSchema { found },
+        (BACKUP, _) => SqliteError::Backup,
+        (APPLICATION, found) if found > 0 => SqliteError::OlderSchema { found },
+        (0, 0) if is_empty(connection)? => SqliteError::NoTables,
+        _ => SqliteError::Foreign,
+    };
+    Err(Failure::Schema(wrong))
+}
+
+fn pragma(connection: &Connection, sql: &str) -> Result<i32, Failure> {
+    Ok(connection.prepare_cached(sql)?.query_row([], |row| row.get(0))?)
 }
 
 fn is_empty(connection: &Connection) -> Result<bool, Failure> {
@@ -155,13 +121,85 @@ fn is_empty(connection: &Connection) -> Result<bool, Failure> {
 pub(super) fn migrate(connection: &mut Connection, now: Timestamp) -> Result<(), Failure> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     match verify(&transaction) {
-        Err(Failure::Schema(SchemaError::Missing)) => transaction.execute_batch(TABLES)?,
-        Err(Failure::Schema(SchemaError::Older { found: 1 })) => {
-            upgrade::to_version_2(&transaction, now)?;
+        Err(Failure::Schema(SqliteError::NoTables)) => transaction.execute_batch(TABLES)?,
+        Err(Failure::Schema(SqliteError::OlderSchema { found: 1 })) => {
+            to_version_2(&transaction, now)?;
         }
         verified => return verified,
     }
     transaction.pragma_update(None, "application_id", APPLICATION)?;
     transaction.pragma_update(None, "user_version", VERSION)?;
     Ok(transaction.commit()?)
+}
+
+/// What brings version 1 to version 2. What has been released here is never
+/// changed: tables stand here as that version had them, whatever a later one makes
+/// of those above.
+///
+/// The table of digests is made anew, since a column cannot come to allow that
+/// nothing stands in it. It keeps its name and what a look-up reads of it, so that
+/// programs of version 1 which are running go on with that.
+const TABLES_2: &str = "
+CREATE TABLE digests_2 (
+    digest    BLOB NOT NULL PRIMARY KEY CHECK (length(digest) = 32),
+    account   INTEGER REFERENCES accounts (number),
+    pepper    INTEGER NOT NULL,
+    in_use    INTEGER NOT NULL CHECK (in_use IN (0, 1)),
+    prefix    TEXT NOT NULL,
+    erased_at INTEGER,
+    CHECK ((account IS NULL) = (erased_at IS NOT NULL))
+) STRICT, WITHOUT ROWID;
+
+INSERT INTO digests_2 (digest, account, pepper, in_use, prefix)
+SELECT digest, account, pepper, in_use, '' FROM digests ORDER BY digest;
+
+DROP TABLE digests;
+
+ALTER TABLE digests_2 RENAME TO digests;
+
+CREATE INDEX erased_digests ON digests (erased_at) WHERE erased_at IS NOT NULL;
+
+CREATE TABLE pepper_checks (
+    version     INTEGER PRIMARY KEY,
+    check_value BLOB NOT NULL CHECK (length(check_value) = 32)
+) STRICT;
+
+CREATE TABLE numbers (
+    name  TEXT NOT NULL PRIMARY KEY,
+    value INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+";
+
+const ACCOUNTS: &str = "SELECT record, number FROM accounts";
+
+const SET_PREFIX: &str = "UPDATE digests SET prefix = ?2 WHERE digest = ?1";
+
+/// Adds the prefix of each token in use, what is kept of erased accounts and of
+/// peppers; and deletes the uses of tokens that their account has forgotten,
+/// which version 1 kept.
+fn to_version_2(connection: &Connection, now: Timestamp) -> Result<(), Failure> {
+    connection.execute_batch(TABLES_2)?;
+    let mut accounts = connection.prepare(ACCOUNTS)?;
+    let mut rows = accounts.query([])?;
+    let mut any = false;
+    while let Some(row) = rows.next()? {
+        let (account, number): (Arc<Account>, i64) = (read::account(row)?, row.get(1)?);
+        set_prefixes(connection, &account)?;
+        write::forget_uses(connection, number, &account)?;
+        any = true;
+    }
+    if any {
+        write::set_number(connection, read::CHECKS_SINCE, now.unix_millis())?;
+    }
+    Ok(())
+}
+
+fn set_prefixes(connection: &Connection, account: &Account) -> Result<(), Failure> {
+    let mut set = connection.prepare_cached(SET_PREFIX)?;
+    for token in account.tokens_in_use() {
+        if let Some(prefix) = token.hint.prefix() {
+            set.execute((token.digest.digest.as_bytes(), prefix.as_str()))?;
+        }
+    }
+    Ok(())
 }

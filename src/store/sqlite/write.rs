@@ -6,13 +6,14 @@ use std::sync::Arc;
 
 use rusqlite::Connection;
 
-use super::failure::Failure;
-use super::{change_log, read};
+use super::error::Failure;
+use super::{feed, read};
 use crate::account::{Account, LastUse, Revision};
 use crate::audit::AuditEntry;
 use crate::store::record::{encode, encode_actor, encode_event};
-use crate::store::{Change, HeartbeatId, Replacement, StoreError, StoreErrorKind};
-use crate::token::{TokenDigest, TokenPrefix};
+use crate::store::{Change, Erasure, Replacement, StoreError, StoreErrorKind};
+use crate::time::Timestamp;
+use crate::token::{PepperCheck, PepperVersion, TokenDigest, TokenPrefix};
 use crate::user::{ClientLabel, UserId};
 
 const REPLACING: &str = "replacing an account";
@@ -48,17 +49,35 @@ const SET_NUMBER: &str = "
     INSERT INTO numbers (name, value) VALUES (?1, ?2)
     ON CONFLICT (name) DO UPDATE SET value = excluded.value";
 
+const FORGET_ERASED: &str = "DELETE FROM digests WHERE erased_at IS NOT NULL AND erased_at < ?1";
+
+const ERASE_DIGESTS: &str = "
+    UPDATE digests SET account = NULL, in_use = 0, prefix = '', erased_at = ?2
+    WHERE digest = ?1";
+
+/// Everything that stands under the account's number, and then itself.
+const ERASE: [&str; 3] = [
+    "DELETE FROM usage WHERE account = ?1",
+    "DELETE FROM history WHERE account = ?1",
+    "DELETE FROM accounts WHERE number = ?1",
+];
+
+const KEEP_CHECK: &str =
+    "INSERT INTO pepper_checks (version, check_value) VALUES (?1, ?2) ON CONFLICT DO NOTHING";
+
+const CHECK: &str = "SELECT check_value FROM pepper_checks WHERE version = ?1";
+
 /// An account as the file has it.
-pub(super) struct Kept {
-    pub(super) account: Arc<Account>,
-    pub(super) number: i64,
-    pub(super) revision: i64,
+struct Kept {
+    account: Arc<Account>,
+    number: i64,
+    revision: i64,
 }
 
 /// Makes one change.
 pub(super) fn replace(connection: &Connection, replacement: &Replacement) -> Result<(), Failure> {
     let sequence = write(connection, replacement)?;
-    change_log::prune(connection, sequence, 1)
+    feed::prune(connection, sequence, 1)
 }
 
 /// Makes all the changes. The first that cannot be made ends the whole.
@@ -70,7 +89,7 @@ pub(super) fn replace_all(
     for replacement in replacements {
         newest = Some(write(connection, replacement)?);
     }
-    newest.map_or(Ok(()), |newest| change_log::prune(connection, newest, replacements.len()))
+    newest.map_or(Ok(()), |newest| feed::prune(connection, newest, replacements.len()))
 }
 
 /// Makes each change or nothing of it, and answers for each. A failure that is
@@ -94,7 +113,7 @@ pub(super) fn replace_each(
         run(connection, "RELEASE one")?;
         results.push(result);
     }
-    newest.map_or(Ok(()), |newest| change_log::prune(connection, newest, results.len()))?;
+    newest.map_or(Ok(()), |newest| feed::prune(connection, newest, results.len()))?;
     Ok(results)
 }
 
@@ -114,18 +133,18 @@ pub(super) fn record_uses(
     batch: &[(UserId, LastUse)],
 ) -> Result<(), Failure> {
     let mut record = connection.prepare_cached(RECORD_USE)?;
-    for (user, usage) in batch {
-        let (token, client) = (usage.id.as_u64(), usage.client.as_ref().map(ClientLabel::as_str));
-        let at = i64::try_from(usage.at.unix_millis()).unwrap_or(i64::MAX);
+    for (user, LastUse { id, at, client, .. }) in batch {
+        let (token, client) = (id.as_u64(), client.as_ref().map(ClientLabel::as_str));
+        let at = i64::try_from(at.unix_millis()).unwrap_or(i64::MAX);
         record.execute((user.as_str(), token.cast_signed(), at, client))?;
     }
     Ok(())
 }
 
 /// Puts a heartbeat between the changes before and after it.
-pub(super) fn heartbeat(connection: &Connection, id: HeartbeatId) -> Result<(), Failure> {
-    let sequence = change_log::append_heartbeat(connection, id)?;
-    change_log::prune(connection, sequence, 1)
+pub(super) fn heartbeat(connection: &Connection, id: u64) -> Result<(), Failure> {
+    let sequence = feed::append_heartbeat(connection, id)?;
+    feed::prune(connection, sequence, 1)
 }
 
 /// Makes one change, and answers with its number in the log of changes.
@@ -148,7 +167,7 @@ fn write(connection: &Connection, replacement: &Replacement) -> Result<i64, Fail
     for entry in replacement.entries() {
         write_entry(connection, number, entry)?;
     }
-    change_log::append_change(connection, &Change::between(before, account))
+    feed::append_change(connection, &Change::between(before, account))
 }
 
 const fn conflict() -> StoreError {
@@ -189,7 +208,7 @@ pub(super) fn set_number(connection: &Connection, name: &str, value: u64) -> Res
     Ok(())
 }
 
-pub(super) fn kept(connection: &Connection, user: &UserId) -> Result<Option<Kept>, Failure> {
+fn kept(connection: &Connection, user: &UserId) -> Result<Option<Kept>, Failure> {
     let mut statement = connection.prepare_cached(KEPT)?;
     let mut rows = statement.query([user.as_str()])?;
     let Some(row) = rows.next()? else { return Ok(None) };
@@ -269,9 +288,46 @@ fn run(connection: &Connection, sql: &str) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Removes the account, its history and its uses.
+pub(super) fn erase(connection: &Connection, erasure: &Erasure) -> Result<(), Failure> {
+    let expected = stored_revision(erasure.account.revision())?;
+    let kept = kept(connection, erasure.user())?.filter(|kept| kept.revision == expected);
+    let Some(Kept { account, number, .. }) = kept else {
+        return Err(StoreError::new(StoreErrorKind::Conflict, "erasing an account").into());
+    };
+    connection.prepare_cached(FORGET_ERASED)?.execute([stored_time(erasure.forgets_before())])?;
+    let mut erase_digest = connection.prepare_cached(ERASE_DIGESTS)?;
+    for stored in account.digests() {
+        erase_digest.execute((stored.digest.as_bytes(), stored_time(erasure.at)))?;
+    }
+    for statement in ERASE {
+        connection.prepare_cached(statement)?.execute([number])?;
+    }
+    let erased = read::kept_number(connection, read::ERASED_UP_TO)?.unwrap_or_default();
+    set_number(connection, read::ERASED_UP_TO, erased.max(erasure.reached()))?;
+    let sequence = feed::append_change(connection, &erasure.change())?;
+    feed::prune(connection, sequence, 1)
+}
+
+/// Keeps the check value unless the version has one, and answers with that.
+pub(super) fn keep_pepper_check(
+    connection: &Connection,
+    version: PepperVersion,
+    check: &PepperCheck,
+) -> Result<PepperCheck, Failure> {
+    let version = version.as_u16();
+    connection.prepare_cached(KEEP_CHECK)?.execute((version, check.as_bytes()))?;
+    let mut kept = connection.prepare_cached(CHECK)?;
+    Ok(PepperCheck::from_bytes(kept.query_row([version], |row| row.get(0))?))
+}
+
 /// The history is read in the order of revisions, and SQLite's numbers have a
 /// sign.
-pub(super) fn stored_revision(revision: Revision) -> Result<i64, StoreError> {
+fn stored_revision(revision: Revision) -> Result<i64, StoreError> {
     let corrupt = StoreError::new(StoreErrorKind::Corrupt, REPLACING);
     i64::try_from(revision.as_u64()).map_err(|cause| corrupt.with_source(cause))
+}
+
+fn stored_time(time: Timestamp) -> i64 {
+    time.unix_millis().cast_signed()
 }

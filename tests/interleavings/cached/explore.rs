@@ -5,11 +5,10 @@ use std::sync::Arc;
 use shuttle::sync::{Mutex, MutexGuard};
 
 use crate::account::{Account, Revision, TokenRecord};
-use crate::cached::clear::Clear;
 use crate::cached::clock::Ticker;
-use crate::cached::entries::{Asked, Entries, Known, Unknown};
-use crate::cached::load::{Load, Outcome, Work};
-use crate::schedules::LockedMap;
+use crate::cached::entries::Entries;
+use crate::cached::load::{Asked, Load, Outcome, Work};
+use crate::schedules::maps::{DigestMap, NegativeMap};
 use crate::store::Change;
 use crate::token::{PepperVersion, StoredDigest, TokenDigest, TokenHint, TokenId};
 use crate::user::UserId;
@@ -28,18 +27,10 @@ pub(crate) fn explore(test: impl Fn() + Send + Sync + 'static) {
 /// The digest that all tests are about.
 pub(crate) const DIGEST: TokenDigest = TokenDigest::from_bytes([7; 32]);
 
-impl<V> Clear<V> for LockedMap<V> {
-    fn clear(&self) {
-        self.lock().clear();
-    }
-}
-
-type Cache = Entries<LockedMap<Known>, LockedMap<Unknown>>;
-
 /// A node with its cache, and the store behind it.
 #[derive(Clone)]
 pub(crate) struct Node {
-    pub(crate) cache: Arc<Cache>,
+    pub(crate) cache: Arc<Entries>,
     pub(crate) clock: Ticker,
     /// The row of the token's account, and when it was last changed.
     row: Arc<Mutex<Row>>,
@@ -58,8 +49,8 @@ impl Node {
     /// the `broken` twin if so wanted here or from outside.
     pub(crate) fn new(broken: bool) -> Self {
         let clock = Ticker::new(1);
-        let (known, unknown) = (LockedMap::new(), LockedMap::new());
-        let cache = Entries::new(known, unknown, 10, TERM, clock.clone());
+        let (known, negative) = (DigestMap::new(), NegativeMap::new());
+        let cache = Entries::new(known, negative, 10, TERM, clock.clone());
         let row = Arc::new(Mutex::new(Row { live: true, changed: None, reads: 0 }));
         let broken = broken || std::env::var_os("CACHE_TWIN").is_some();
         let node = Self { cache: Arc::new(cache), clock, row, broken };
@@ -143,7 +134,7 @@ impl Node {
 
 /// The broken twin of the cache's own way to end a look-up: it does not ask
 /// whether it is current.
-fn conclude_in_any_case(cache: &Cache, digest: &TokenDigest, load: &Load, outcome: &Outcome) {
+fn conclude_in_any_case(cache: &Entries, digest: &TokenDigest, load: &Load, outcome: &Outcome) {
     let mut state = cache.state();
     let _current = state.close(digest, load);
     cache.keep(&mut state, *digest, load, outcome);

@@ -24,7 +24,7 @@ fn a_revocation_of_its_own(broken: bool) {
         })
         .collect();
     let change = node.commit(false);
-    node.cache.forget_own(&[change]);
+    node.cache.invalidate_own(&[change]);
     revoked.store(true, Ordering::SeqCst);
     assert!(!block_on(node.auth()), "a revoked token was accepted");
     for request in requests {
@@ -56,7 +56,7 @@ fn a_revoked_token_is_refused_once_the_feed_has_told() {
             }
         });
         let change = node.commit(false);
-        node.cache.forget(&change);
+        node.cache.invalidate(&change);
         assert!(!block_on(node.auth()), "a revoked token was accepted");
         requests.join().unwrap();
         assert!(!node.remembers(), "a revoked token is remembered");
@@ -68,11 +68,11 @@ fn a_confirmed_token_is_accepted_although_it_was_tried_before() {
     explore(|| {
         let node = Node::new(false);
         let absent = node.commit(false);
-        node.cache.forget_own(&[absent]);
+        node.cache.invalidate_own(&[absent]);
         let reader = node.clone();
         let early = thread::spawn(move || block_on(reader.auth()));
         let change = node.commit(true);
-        node.cache.forget_own(&[change]);
+        node.cache.invalidate_own(&[change]);
         assert!(block_on(node.auth()), "a confirmed token was refused");
         early.join().unwrap();
         assert!(block_on(node.auth()), "a confirmed token was refused");

@@ -8,26 +8,20 @@ use tower_api_token::rotation::{Facts, apply};
 use tower_api_token::time::Timestamp;
 
 use crate::account::{Account, Revision};
-use crate::map::DigestMap;
-use crate::memory::ledger::Ledger;
-use crate::memory::table::Table;
+use crate::memory::accounts::Accounts;
 use crate::model::{Act, Lifetimes, User, World, token_digest};
-use crate::schedules::LockedMap;
+use crate::schedules::maps::DigestMap;
 use crate::store::{Change, StoreErrorKind};
 use crate::user::UserId;
-
-type Accounts = Table<LockedMap<Account>, LockedMap<Arc<Account>>>;
 
 /// How a store is broken, where it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Flaw {
     None,
-    /// It takes the old digests away before it puts the new ones in.
+    /// It takes the old account away before it puts the new one in.
     TakesAwayFirst,
     /// It replaces whatever account is there.
     IgnoresTheRevision,
-    /// It believes that a digest is unknown once it has looked into each map.
-    LooksOnce,
 }
 
 /// All times are the same: nothing here runs out.
@@ -36,7 +30,7 @@ const NOW: u64 = 1_767_323_045_678;
 /// A store, and what was written to it, in the order in which it told of it.
 #[derive(Clone)]
 pub(crate) struct Explored {
-    ledger: Arc<Ledger<LockedMap<Account>, LockedMap<Arc<Account>>>>,
+    accounts: Arc<Accounts>,
     told: Arc<Mutex<Vec<Change>>>,
     flaw: Flaw,
 }
@@ -53,32 +47,27 @@ impl Explored {
     pub(crate) fn new(flaw: Flaw) -> Self {
         let from_outside = std::env::var_os("MEMORY_TWIN").is_some();
         let flaw = if from_outside { Flaw::TakesAwayFirst } else { flaw };
-        let ledger = Ledger::new(Table::new(LockedMap::new(), LockedMap::new()));
-        Self { ledger: Arc::new(ledger), told: Arc::default(), flaw }
+        let by_digest = match flaw {
+            Flaw::TakesAwayFirst => DigestMap::that_takes_away_first(),
+            _ => DigestMap::new(),
+        };
+        Self { accounts: Arc::new(Accounts::new(by_digest)), told: Arc::default(), flaw }
     }
 
     pub(crate) fn load(&self, user: &UserId) -> Account {
-        let account = self.ledger.read(&self.ledger.state(), user, Account::clone);
-        account.unwrap_or_else(|| Account::absent(user.clone()))
+        let account = self.accounts.state().by_user.get(user).cloned();
+        account.map_or_else(|| Account::absent(user.clone()), Arc::unwrap_or_clone)
     }
 
     /// The account that names the digest of that number, as a request finds it.
     pub(crate) fn find(&self, digest: u64) -> Option<Account> {
-        self.ledger.table().read(&token_digest(digest), Account::clone)
+        self.accounts.read(&token_digest(digest), |account| Account::clone(account))
     }
 
     /// Whether a request with the token of that number is accepted.
     pub(crate) fn accepts(&self, digest: u64) -> bool {
-        let (table, digest) = (self.ledger.table(), &token_digest(digest));
-        let slot = |account: &Account| account.slot_of(digest);
-        let found = match self.flaw {
-            Flaw::LooksOnce => {
-                let found = table.primaries.read(digest, slot);
-                found.or_else(|| table.others.read(digest, |account| slot(account)))
-            }
-            _ => table.read(digest, slot),
-        };
-        found.flatten().is_some()
+        let digest = &token_digest(digest);
+        self.accounts.read(digest, |account| account.slot_of(digest)).flatten().is_some()
     }
 
     /// Acts until it is written, or refused by the rules or by another user's
@@ -108,10 +97,7 @@ impl Explored {
         let expected = (expected != Revision::ABSENT).then_some(expected);
         let told = Arc::clone(&self.told);
         let tell = move |_: &mut _, change| told.lock().unwrap().push(change);
-        let written = match self.flaw {
-            Flaw::TakesAwayFirst => self.ledger.change_by(after, expected, tell, take_away_first),
-            _ => self.ledger.change(after, expected, tell),
-        };
+        let written = self.accounts.change(after, expected, tell);
         written.map_err(|error| error.kind())
     }
 
@@ -142,12 +128,4 @@ impl Explored {
 fn world() -> World {
     let lifetimes = Lifetimes::default();
     World { now: NOW, primary_used: None, backup_used: None, lifetimes }
-}
-
-/// The broken twin of the table's own way to let requests see a change.
-fn take_away_first(table: &Accounts, before: Option<&Account>, account: Account) {
-    if let Some(before) = before {
-        table.take_out(before, |_| false, |_| false);
-    }
-    table.put_in(account);
 }

@@ -98,8 +98,8 @@ fn store_034_a_backup_that_becomes_the_primary_is_found_in_every_instant() {
 
 #[test]
 #[should_panic(expected = "a live token was refused")]
-fn a_twin_that_looks_once_is_caught() {
-    explore(SCHEDULES, || a_roll_back_beside_the_client_of_the_backup(Flaw::LooksOnce));
+fn a_twin_that_takes_away_first_is_caught_by_a_roll_back() {
+    explore(SCHEDULES, || a_roll_back_beside_the_client_of_the_backup(Flaw::TakesAwayFirst));
 }
 
 /// What three threads write about two users, who also want the same digests, is

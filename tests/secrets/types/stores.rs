@@ -7,9 +7,9 @@ use tokio_postgres::NoTls;
 use tower_api_token::account::Account;
 use tower_api_token::store::conformance::Behind;
 use tower_api_token::store::{
-    AccountStore, Change, ChangeFeed, Erasure, FeedItem, HeartbeatId, Loaded, MemoryStore, Page,
-    PageSize, PostgresStore, RedisOpenError, RedisOptions, Replacement, SchemaError,
-    SqliteBackupError, SqliteOpenError, SqliteOptions, SqliteStore, StoreErrorKind,
+    AccountStore, Change, ChangeFeed, Erasure, FeedItem, Loaded, MemoryStore, Page, PageSize,
+    PostgresStore, RedisOpenError, RedisOptions, Replacement, SqliteError, SqliteOptions,
+    SqliteStore, StoreErrorKind,
 };
 use tower_api_token::time::Timestamp;
 
@@ -32,7 +32,6 @@ pub(super) async fn show(life: &Life, list: &mut List) {
     list.add("StoreErrorKind", &StoreErrorKind::Corrupt);
     list.add("Change", &change);
     list.add("FeedItem", &FeedItem::Change(change));
-    list.add("HeartbeatId", &HeartbeatId::from_u64(1));
     list.add("Feed", &life.store.changes().await.unwrap());
     list.add("Page", &page);
     list.add("Page", &Page::of_entries(vec![entry], PageSize::clamped(1)));
@@ -57,11 +56,10 @@ async fn sqlite(replacement: &Replacement, list: &mut List) {
     list.add("SqliteStore", &(&store, unmigrated, conflict));
     list.add("Durability", &durability);
     list.add("SqliteOptions", &SqliteOptions::new());
-    list.add("SqliteOpenError", &SqliteStore::open(":memory:").err().map(|it: SqliteOpenError| it));
+    let opened = SqliteStore::open(":memory:").err();
     let here = std::env::current_exe().expect("a file that is no database");
     let refused = SqliteStore::copy_of_backup(&here, &here).err();
-    list.add("SqliteBackupError", &refused.map(|it: SqliteBackupError| it));
-    list.add("SchemaError", &SchemaError::Missing);
+    list.add("SqliteError", &(opened, refused, SqliteError::NoTables));
 }
 
 async fn postgres(replacement: &Replacement, life: &Life, list: &mut List) {

@@ -12,8 +12,7 @@ use tower_api_token::account::{LastUse, TokenRecord};
 use tower_api_token::manage::{Confirmation, Delivery, Guard};
 use tower_api_token::method::MethodSet;
 use tower_api_token::store::{
-    AccountStore, ChangeFeed, HeartbeatId, LastUses, PageSize, PostgresStore, Replacement,
-    TokenStore,
+    AccountStore, ChangeFeed, LastUses, PageSize, PostgresStore, Replacement, TokenStore,
 };
 use tower_api_token::time::Timestamp;
 use tower_api_token::token::{ConfirmationCode, TokenId};
@@ -114,7 +113,7 @@ impl World {
             let (actor, alice) = (Actor::User, alice(number));
             match kind {
                 0 => store.record_usage(&[a_use(number)]).await.unwrap(),
-                1 => store.heartbeat(HeartbeatId::from_u64(number)).await.unwrap(),
+                1 => store.heartbeat(number).await.unwrap(),
                 2 => store.migrate().await.unwrap(),
                 3 => {
                     let new = change(account(&format!("user {number}"), 1, number));

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use tokio_postgres::NoTls;
 use tower_api_token::account::{Account, Ending, Retired, Revision};
 use tower_api_token::store::{
-    AccountStore, Change, ChangeFeed, FeedItem, HeartbeatId, PostgresStore, StoreErrorKind,
+    AccountStore, Change, ChangeFeed, FeedItem, PostgresStore, StoreErrorKind,
 };
 use tower_api_token::time::Timestamp;
 use tower_api_token::token::{PepperVersion, StoredDigest, TokenId};
@@ -55,7 +55,7 @@ async fn cache_005_a_half_open_listener_is_noticed_and_replaced() {
     let mut feed = store.changes().await.unwrap();
     relay.set(Mode::HalfOpen);
     store.replace(change(account("alice", 1, 1))).await.unwrap();
-    store.heartbeat(HeartbeatId::from_u64(5)).await.unwrap();
+    store.heartbeat(5).await.unwrap();
     let start = Instant::now();
     assert_eq!(next(&mut feed).await, FeedItem::Lost, "nothing came through");
     assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());

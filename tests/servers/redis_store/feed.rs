@@ -3,9 +3,7 @@
 use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
-use tower_api_token::store::{
-    AccountStore, ChangeFeed, FeedItem, HeartbeatId, RedisStore, StoreErrorKind,
-};
+use tower_api_token::store::{AccountStore, ChangeFeed, FeedItem, RedisStore, StoreErrorKind};
 
 use crate::redis_server::{DURABLE, Server};
 use crate::relay::{Mode, Relay};
@@ -51,7 +49,7 @@ async fn a_user_without_leave_to_listen_has_no_feed() {
     let store = tower_api_token::store::RedisOptions::new(client).open().await.unwrap();
     store.create().await.unwrap();
     assert_eq!(store.changes().await.unwrap_err().kind(), StoreErrorKind::Refused);
-    let error = store.heartbeat(HeartbeatId::from_u64(1)).await.unwrap_err();
+    let error = store.heartbeat(1).await.unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::Refused);
 }
 

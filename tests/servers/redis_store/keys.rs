@@ -3,9 +3,7 @@
 use std::collections::BTreeSet;
 
 use tower_api_token::account::LastUse;
-use tower_api_token::store::{
-    AccountStore, ChangeFeed, HeartbeatId, LastUses, PageSize, TokenStore,
-};
+use tower_api_token::store::{AccountStore, ChangeFeed, LastUses, PageSize, TokenStore};
 use tower_api_token::time::Timestamp;
 use tower_api_token::token::TokenId;
 use tower_api_token::user::UserId;
@@ -61,7 +59,7 @@ async fn store_030_names_with_wildcards_are_exact_and_no_key_is_searched_for() {
     let listed: Vec<_> = listed.iter().map(|account| account.user().as_str().to_owned()).collect();
     let expected: BTreeSet<_> = NAMES.map(str::to_owned).into();
     assert_eq!(listed, Vec::from_iter(expected));
-    store.heartbeat(HeartbeatId::from_u64(1)).await.unwrap();
+    store.heartbeat(1).await.unwrap();
     store.pepper_versions().await.unwrap();
     let asked = server.tell("INFO commandstats");
     assert!(asked.contains("cmdstat_evalsha"), "{asked}");

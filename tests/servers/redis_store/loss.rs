@@ -11,8 +11,8 @@ use tower_api_token::denial::DenialKind;
 use tower_api_token::manage::Confirmation;
 use tower_api_token::method::MethodSet;
 use tower_api_token::store::{
-    AccountStore, CacheOptions, CachedStore, ChangeFeed, HeartbeatId, LastUses, PageSize,
-    RedisStore, StoreError, StoreErrorKind, TokenStore,
+    AccountStore, CacheOptions, CachedStore, ChangeFeed, LastUses, PageSize, RedisStore,
+    StoreError, StoreErrorKind, TokenStore,
 };
 use tower_api_token::time::Timestamp;
 use tower_api_token::token::TokenId;
@@ -49,7 +49,7 @@ async fn everything_is_refused(store: &RedisStore, kind: StoreErrorKind) {
     is_refused(kind, store.record_usage(&[(alice.clone(), usage)]).await, "a use");
     is_refused(kind, store.usage(&alice).await, "uses");
     is_refused(kind, store.history(&alice, None, PageSize::MAX).await, "a history");
-    is_refused(kind, store.heartbeat(HeartbeatId::from_u64(1)).await, "a heartbeat");
+    is_refused(kind, store.heartbeat(1).await, "a heartbeat");
     is_refused(kind, store.pepper_versions().await, "counting");
 }
 

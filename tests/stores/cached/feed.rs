@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tower_api_token::account::Revision;
-use tower_api_token::store::{AccountStore, Change, FeedItem, HeartbeatId};
+use tower_api_token::store::{AccountStore, Change, FeedItem};
 
 use super::link::Hearing;
 use super::sample::{digest, holder, user};
@@ -183,7 +183,7 @@ async fn other_nodes_heartbeats_prove_nothing() {
     node.link.hear(Hearing::NoHeartbeats);
     eventually("the feed is open", || node.link.opened() > 0).await;
     for number in 0..100 {
-        node.link.put(Some(FeedItem::Heartbeat(HeartbeatId::from_u64(number))));
+        node.link.put(Some(FeedItem::Heartbeat(number)));
     }
     pass(TERM).await;
     assert!(!node.cache.is_trusted());
@@ -220,6 +220,6 @@ async fn what_is_not_remembered_is_passed_on() {
     assert_eq!(history.items.len(), 1);
     assert_eq!(node.cache.pepper_versions().await.unwrap().len(), 1);
     let feed = node.cache.feed().unwrap();
-    feed.heartbeat(HeartbeatId::from_u64(1)).await.unwrap();
+    feed.heartbeat(1).await.unwrap();
     feed.changes().await.unwrap();
 }

@@ -12,8 +12,8 @@ use tokio::sync::watch;
 use tower_api_token::account::{Account, LastUse, Revision};
 use tower_api_token::audit::AuditEntry;
 use tower_api_token::store::{
-    AccountStore, ChangeFeed, Erasure, Feed, FeedItem, HeartbeatId, LastUses, Loaded, MemoryStore,
-    Page, PageSize, Replacement, StoreError, StoreErrorKind, TokenStore,
+    AccountStore, ChangeFeed, Erasure, Feed, FeedItem, LastUses, Loaded, MemoryStore, Page,
+    PageSize, Replacement, StoreError, StoreErrorKind, TokenStore,
 };
 use tower_api_token::token::{PepperCheck, PepperChecks, PepperVersion, TokenDigest, TokenPrefix};
 use tower_api_token::user::UserId;
@@ -63,7 +63,7 @@ struct Inner {
     hearing: Mutex<Hearing>,
     feeds: Mutex<Feeds>,
     opened: AtomicUsize,
-    last_heartbeat: Mutex<Option<HeartbeatId>>,
+    last_heartbeat: Mutex<Option<u64>>,
 }
 
 /// What tests put into the feed beside what it hears.
@@ -117,7 +117,7 @@ impl Link {
     }
 
     /// The heartbeat that was sent last, whether it got through or not.
-    pub(crate) fn last_heartbeat(&self) -> HeartbeatId {
+    pub(crate) fn last_heartbeat(&self) -> u64 {
         self.0.last_heartbeat.lock().unwrap().expect("a heartbeat was sent")
     }
 
@@ -337,7 +337,7 @@ impl ChangeFeed for Link {
         Ok(Feed::new(Wire { link: self.clone(), feed }))
     }
 
-    async fn heartbeat(&self, id: HeartbeatId) -> Result<(), StoreError> {
+    async fn heartbeat(&self, id: u64) -> Result<(), StoreError> {
         *self.0.last_heartbeat.lock().unwrap() = Some(id);
         self.bus().await?;
         self.0.store.heartbeat(id).await

@@ -15,8 +15,8 @@ use async_trait::async_trait;
 use tower_api_token::account::{Account, LastUse, Revision};
 use tower_api_token::audit::AuditEntry;
 use tower_api_token::store::{
-    AccountStore, ChangeFeed, Erasure, Feed, FeedItem, HeartbeatId, LastUses, Loaded, Page,
-    PageSize, Replacement, StoreError, StoreErrorKind, TokenStore,
+    AccountStore, ChangeFeed, Erasure, Feed, FeedItem, LastUses, Loaded, Page, PageSize,
+    Replacement, StoreError, StoreErrorKind, TokenStore,
 };
 use tower_api_token::time::Timestamp;
 use tower_api_token::token::{PepperCheck, PepperChecks, PepperVersion, TokenDigest, TokenPrefix};
@@ -337,13 +337,13 @@ impl ChangeFeed for Flawed {
         Ok(self.place.subscribe(self))
     }
 
-    async fn heartbeat(&self, id: HeartbeatId) -> Result<(), StoreError> {
+    async fn heartbeat(&self, id: u64) -> Result<(), StoreError> {
         self.outage()?;
         let _state = self.place.state();
         let number = match self.flaw {
-            Flaw::HeartbeatCutShort => id.as_u64() & 0xffff_ffff,
-            _ => id.as_u64(),
+            Flaw::HeartbeatCutShort => id & 0xffff_ffff,
+            _ => id,
         };
-        self.send(FeedItem::Heartbeat(HeartbeatId::from_u64(number)))
+        self.send(FeedItem::Heartbeat(number))
     }
 }

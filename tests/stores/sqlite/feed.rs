@@ -3,9 +3,7 @@
 use std::time::Duration;
 
 use futures_util::{FutureExt, StreamExt};
-use tower_api_token::store::{
-    AccountStore, Change, ChangeFeed, FeedItem, HeartbeatId, SqliteOptions,
-};
+use tower_api_token::store::{AccountStore, Change, ChangeFeed, FeedItem, SqliteOptions};
 
 use super::support::{Place, account, count, digest, next, step, until, user};
 use tower_api_token::account::Revision;
@@ -16,23 +14,19 @@ fn change(name: &str, revision: u64, digests: &[u64]) -> FeedItem {
     FeedItem::Change(Change::new(user(name), Revision::from_u64(revision), digests))
 }
 
-fn beat(number: u64) -> HeartbeatId {
-    HeartbeatId::from_u64(number)
-}
-
 #[tokio::test]
 async fn changes_and_heartbeats_of_another_store_on_the_file_arrive_in_order() {
     let place = Place::new();
     let (here, there) = (place.store().await, place.store().await);
     let mut feed = here.changes().await.unwrap();
     there.replace(step(account("alice", 1, 1))).await.unwrap();
-    there.heartbeat(beat(u64::MAX)).await.unwrap();
+    there.heartbeat(u64::MAX).await.unwrap();
     here.replace(step(account("alice", 2, 2))).await.unwrap();
-    here.heartbeat(beat(7)).await.unwrap();
+    here.heartbeat(7).await.unwrap();
     assert_eq!(next(&mut feed).await, change("alice", 1, &[1]));
-    assert_eq!(next(&mut feed).await, FeedItem::Heartbeat(beat(u64::MAX)));
+    assert_eq!(next(&mut feed).await, FeedItem::Heartbeat(u64::MAX));
     assert_eq!(next(&mut feed).await, change("alice", 2, &[1, 2]));
-    assert_eq!(next(&mut feed).await, FeedItem::Heartbeat(beat(7)));
+    assert_eq!(next(&mut feed).await, FeedItem::Heartbeat(7));
 }
 
 #[tokio::test]
@@ -80,9 +74,9 @@ async fn a_gap_in_the_log_is_reported_as_a_loss() {
         )
         .unwrap();
     assert_eq!(next(&mut feed).await, FeedItem::Lost);
-    assert_eq!(next(&mut feed).await, FeedItem::Heartbeat(beat(2)));
-    store.heartbeat(beat(3)).await.unwrap();
-    assert_eq!(next(&mut feed).await, FeedItem::Heartbeat(beat(3)));
+    assert_eq!(next(&mut feed).await, FeedItem::Heartbeat(2));
+    store.heartbeat(3).await.unwrap();
+    assert_eq!(next(&mut feed).await, FeedItem::Heartbeat(3));
 }
 
 #[tokio::test]
@@ -99,13 +93,13 @@ async fn a_change_that_cannot_be_read_is_reported_as_a_loss() {
 async fn a_file_that_goes_back_in_time_is_reported_as_a_loss() {
     let place = Place::new();
     let store = place.store().await;
-    store.heartbeat(beat(1)).await.unwrap();
+    store.heartbeat(1).await.unwrap();
     let mut feed = store.changes().await.unwrap();
     let back = "DELETE FROM changes; UPDATE sqlite_sequence SET seq = 0";
     place.raw().execute_batch(back).unwrap();
     assert_eq!(next(&mut feed).await, FeedItem::Lost);
-    store.heartbeat(beat(2)).await.unwrap();
-    assert_eq!(next(&mut feed).await, FeedItem::Heartbeat(beat(2)));
+    store.heartbeat(2).await.unwrap();
+    assert_eq!(next(&mut feed).await, FeedItem::Heartbeat(2));
 }
 
 #[tokio::test]
@@ -118,8 +112,8 @@ async fn a_file_that_cannot_be_read_is_reported_once_and_tried_again() {
     assert_eq!(next(&mut feed).await, FeedItem::Lost);
     until(async || store.changes().await.is_err()).await;
     raw.execute_batch("ALTER TABLE elsewhere RENAME TO changes").unwrap();
-    store.heartbeat(beat(2)).await.unwrap();
-    assert_eq!(next(&mut feed).await, FeedItem::Heartbeat(beat(2)));
+    store.heartbeat(2).await.unwrap();
+    assert_eq!(next(&mut feed).await, FeedItem::Heartbeat(2));
 }
 
 #[tokio::test]

@@ -7,8 +7,7 @@ use std::time::{Duration, Instant};
 
 use tower_api_token::account::{Account, Ending, LastUse, Retired, Revision};
 use tower_api_token::store::{
-    AccountStore, ChangeFeed, HeartbeatId, LastUses, PageSize, SqliteOptions, StoreErrorKind,
-    TokenStore,
+    AccountStore, ChangeFeed, LastUses, PageSize, SqliteOptions, StoreErrorKind, TokenStore,
 };
 use tower_api_token::test_util::ManualClock;
 use tower_api_token::time::Timestamp;
@@ -82,7 +81,7 @@ async fn a_change_that_is_dropped_half_way_is_made_or_not_and_the_store_goes_on(
             let _ = poll_once(change.as_mut());
         }
         // Behind it in the queue, so that it is over whatever came of it.
-        store.heartbeat(HeartbeatId::from_u64(attempt)).await.unwrap();
+        store.heartbeat(attempt).await.unwrap();
         let loaded = store.load(&user("alice")).await.unwrap().account;
         let found = loaded.map_or(0, |account| account.revision().as_u64());
         assert!(found == revision || found == revision + 1);
@@ -108,7 +107,7 @@ async fn a_change_that_nobody_waits_for_any_longer_is_not_begun() {
     }
     raw.execute_batch("COMMIT").unwrap();
     first.await.unwrap();
-    store.heartbeat(HeartbeatId::from_u64(1)).await.unwrap();
+    store.heartbeat(1).await.unwrap();
     assert!(store.load(&user("bob")).await.unwrap().account.is_none());
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tower_api_token::store::{SqliteOpenError, SqliteOptions, SqliteStore};
+use tower_api_token::store::{SqliteError, SqliteOptions, SqliteStore};
 
 use super::support::Place;
 
@@ -50,7 +50,7 @@ fn only_a_regular_file_is_opened() {
     let place = Place::new();
     for path in ["".as_ref(), ":memory:".as_ref(), place.directory(), "/dev/null".as_ref()] {
         let error = SqliteStore::open(path).unwrap_err();
-        assert!(matches!(error, SqliteOpenError::NotAFile), "{path:?}: {error:?}");
+        assert!(matches!(error, SqliteError::NotAFile), "{path:?}: {error:?}");
     }
 }
 
@@ -67,7 +67,7 @@ fn a_path_that_cannot_be_opened_keeps_its_cause() {
     let place = Place::new();
     let error = SqliteStore::open(place.directory().join("none").join("tokens.db")).unwrap_err();
     let not_found = std::io::ErrorKind::NotFound;
-    assert!(matches!(&error, SqliteOpenError::File(cause) if cause.kind() == not_found));
+    assert!(matches!(&error, SqliteError::File(cause) if cause.kind() == not_found));
 }
 
 #[test]
@@ -77,12 +77,12 @@ fn each_option_out_of_range_names_its_rule() {
     let new = SqliteOptions::new;
     let hour = Duration::from_secs(3_600);
     let error = open(new().busy_timeout(hour + Duration::from_millis(1)));
-    assert!(matches!(error, SqliteOpenError::BusyTimeout));
+    assert!(matches!(error, SqliteError::BusyTimeout));
     for interval in [Duration::ZERO, Duration::from_micros(999), Duration::from_millis(1_001)] {
-        assert!(matches!(open(new().poll_interval(interval)), SqliteOpenError::PollInterval));
+        assert!(matches!(open(new().poll_interval(interval)), SqliteError::PollInterval));
     }
     for readers in [0, SqliteOptions::MAX_READERS + 1] {
-        assert!(matches!(open(new().readers(readers)), SqliteOpenError::Readers));
+        assert!(matches!(open(new().readers(readers)), SqliteError::Readers));
     }
     assert!(!place.path().exists());
     let extremes = new().mmap_size(u64::MAX).max_size(u64::MAX).readers(1).busy_timeout(hour);

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 use tower_api_token::store::{
-    AccountStore, ChangeFeed, Erasure, FeedItem, HeartbeatId, SqliteStore, StoreError,
-    StoreErrorKind, TokenStore,
+    AccountStore, ChangeFeed, Erasure, FeedItem, SqliteStore, StoreError, StoreErrorKind,
+    TokenStore,
 };
 use tower_api_token::token::Pepper;
 
@@ -99,7 +99,7 @@ async fn no_change_is_acknowledged_into_a_file_that_was_replaced() {
         // Made on what was read from the former file.
         let error = store.replace(step(account("alice", 2, 2))).await.unwrap_err();
         assert_unavailable(&error);
-        store.heartbeat(HeartbeatId::from_u64(77)).await.unwrap();
+        store.heartbeat(77).await.unwrap();
         let raw = Connection::open(&path).unwrap();
         let beats = "SELECT count(*) FROM changes WHERE heartbeat = 77";
         assert_eq!(raw.query_row(beats, [], |row| row.get::<_, i64>(0)), Ok(1), "{}", way.name);
@@ -144,7 +144,7 @@ async fn while_no_file_is_there_all_is_unavailable_and_none_is_made() {
     assert_unavailable(&store.load(&user("alice")).await.unwrap_err());
     assert_unavailable(&store.list(None, Default::default()).await.unwrap_err());
     assert_unavailable(&store.replace(step(account("alice", 2, 2))).await.unwrap_err());
-    assert_unavailable(&store.heartbeat(HeartbeatId::from_u64(1)).await.unwrap_err());
+    assert_unavailable(&store.heartbeat(1).await.unwrap_err());
     assert_unavailable(&store.changes().await.unwrap_err());
     assert!(store.migrate().await.is_err());
     assert!(!place.path().exists());
@@ -165,7 +165,7 @@ async fn a_file_without_tables_in_its_place_is_not_set_up_and_is_left_alone() {
     fs::remove_file(place.path()).unwrap();
     remove_log(place.directory(), "tokens.db");
     fs::write(place.path(), "").unwrap();
-    store.heartbeat(HeartbeatId::from_u64(1)).await.unwrap_err();
+    store.heartbeat(1).await.unwrap_err();
     for _ in 0..3 {
         let error = store.find(&digest(1)).await.unwrap_err();
         let cause = std::error::Error::source(&error).unwrap();
@@ -187,7 +187,7 @@ async fn a_log_or_index_that_was_removed_is_noticed() {
         let empty_log = "PRAGMA wal_checkpoint(TRUNCATE)";
         place.raw().query_row(empty_log, [], |_| Ok(())).unwrap();
         fs::remove_file(place.directory().join(format!("tokens.db{end}"))).unwrap();
-        store.heartbeat(HeartbeatId::from_u64(77)).await.unwrap();
+        store.heartbeat(77).await.unwrap();
         let beats = "SELECT count(*) FROM changes WHERE heartbeat = 77";
         let found = place.raw().query_row(beats, [], |row| row.get::<_, i64>(0));
         assert_eq!(found, Ok(1), "{end}");
@@ -270,8 +270,7 @@ async fn write_while_files_are_moved(
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_heartbeat_acknowledged_while_files_are_moved_is_in_the_file_of_its_time() {
-    let beat =
-        async |store: &SqliteStore, number| store.heartbeat(HeartbeatId::from_u64(number)).await;
+    let beat = async |store: &SqliteStore, number| store.heartbeat(number).await;
     let beats = "SELECT EXISTS (SELECT 1 FROM changes WHERE heartbeat = ?1)";
     write_while_files_are_moved(40, beat, beats).await;
 }
@@ -318,7 +317,7 @@ async fn two_stores_on_one_path_both_go_over_to_the_other_file() {
         assert!(stores[1].find(&digest(1)).await.unwrap().is_some());
         way.replace(place.directory());
         for (number, store) in (1..).zip(&stores) {
-            store.heartbeat(HeartbeatId::from_u64(number)).await.unwrap();
+            store.heartbeat(number).await.unwrap();
         }
         for store in &stores {
             assert_followed(store, way.name).await;

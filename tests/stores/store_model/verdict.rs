@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_core::Stream;
 use tower_api_token::audit::AuditEntry;
-use tower_api_token::store::{AccountStore, Feed, FeedItem, HeartbeatId, PageSize};
+use tower_api_token::store::{AccountStore, Feed, FeedItem, PageSize};
 use tower_api_token::user::UserId;
 
 use crate::model::{User, token_digest};
@@ -101,7 +101,7 @@ impl Watch {
 
     /// Holds that every change has come through the feed, in its user's order.
     pub(crate) async fn judge(mut self, store: &impl AccountStore, log: &Log) {
-        let last = HeartbeatId::from_u64(7);
+        let last = 7;
         store.feed().unwrap().heartbeat(last).await.unwrap();
         let mut changes = Vec::new();
         loop {

@@ -11,7 +11,7 @@ const CHANCES: usize = 256;
 
 /// The places of a ring. When all are taken, a hand goes round it: an entry
 /// that was used since the hand last passed gets a second chance.
-pub(super) struct Room {
+pub(super) struct Ring {
     capacity: usize,
     places: Vec<Option<Holder>>,
     free: Vec<usize>,
@@ -24,7 +24,7 @@ struct Holder {
     user: UserId,
 }
 
-impl Room {
+impl Ring {
     pub(super) fn new(capacity: usize) -> Self {
         let (places, free) = (Vec::new(), Vec::new());
         Self { capacity, places, free, hand: 0, by_user: HashMap::new() }
@@ -123,41 +123,41 @@ mod tests {
 
     #[test]
     fn a_place_is_given_up_in_turn_unless_it_was_used() {
-        let mut room = Room::new(3);
+        let mut ring = Ring::new(3);
         for number in 0..3 {
-            assert_eq!(room.take(digest(number), user("ann"), |_| false).1, None);
+            assert_eq!(ring.take(digest(number), user("ann"), |_| false).1, None);
         }
-        let (_, left) = room.take(digest(3), user("bob"), |used| *used == digest(0));
-        assert_eq!((left, room.len()), (Some(digest(1)), 3));
-        let (_, left) = room.take(digest(4), user("bob"), |_| false);
+        let (_, left) = ring.take(digest(3), user("bob"), |used| *used == digest(0));
+        assert_eq!((left, ring.len()), (Some(digest(1)), 3));
+        let (_, left) = ring.take(digest(4), user("bob"), |_| false);
         assert_eq!(left, Some(digest(2)));
-        assert_eq!(room.digests_of(&user("ann")), [digest(0)]);
-        assert_eq!(room.digests_of(&user("bob")), [digest(3), digest(4)]);
+        assert_eq!(ring.digests_of(&user("ann")), [digest(0)]);
+        assert_eq!(ring.digests_of(&user("bob")), [digest(3), digest(4)]);
     }
 
     #[test]
     fn a_free_place_is_taken_before_anyone_has_to_leave() {
-        let mut room = Room::new(2);
-        let (first, _) = room.take(digest(0), user("ann"), |_| false);
-        room.take(digest(1), user("ann"), |_| false);
-        assert_eq!(room.release(first), Some(digest(0)));
-        assert_eq!((room.release(first), room.len()), (None, 1));
-        assert_eq!(room.take(digest(2), user("bob"), |_| false), (first, None));
+        let mut ring = Ring::new(2);
+        let (first, _) = ring.take(digest(0), user("ann"), |_| false);
+        ring.take(digest(1), user("ann"), |_| false);
+        assert_eq!(ring.release(first), Some(digest(0)));
+        assert_eq!((ring.release(first), ring.len()), (None, 1));
+        assert_eq!(ring.take(digest(2), user("bob"), |_| false), (first, None));
     }
 
     #[test]
     fn where_all_are_used_the_walk_still_ends() {
-        let mut room = Room::new(1_000);
+        let mut ring = Ring::new(1_000);
         for number in 0..1_000_u32 {
             let mut bytes = [0; 32];
             bytes[..4].copy_from_slice(&number.to_le_bytes());
-            room.take(TokenDigest::from_bytes(bytes), user("ann"), |_| true);
+            ring.take(TokenDigest::from_bytes(bytes), user("ann"), |_| true);
         }
         let mut asked = 0;
-        let (_, left) = room.take(digest(7), user("bob"), |_| {
+        let (_, left) = ring.take(digest(7), user("bob"), |_| {
             asked += 1;
             true
         });
-        assert_eq!((asked, left.is_some(), room.len()), (CHANCES, true, 1_000));
+        assert_eq!((asked, left.is_some(), ring.len()), (CHANCES, true, 1_000));
     }
 }

@@ -1,5 +1,6 @@
 //! What is written: each change as one statement, so that it is one transaction
-//! without a beginning that could be left without an end.
+//! without a beginning that could be left without an end; what is rare, such as an
+//! erasure, as one transaction.
 
 use std::collections::BTreeMap;
 
@@ -8,21 +9,22 @@ use futures_util::future::try_join_all;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Error, GenericClient, IsolationLevel, Statement};
 
-use super::erase::SHARED;
-use super::failure::{gave_way, is_taken, store_error};
-use super::hidden::Hidden;
-use super::lent::Lent;
-use super::message::CHANNEL;
+use super::connection::{Hidden, PooledConnection};
+use super::error::{Doing, gave_way, is_taken, store_error};
+use super::feed::{self, CHANNEL};
+use super::read::{check, signed};
 use crate::account::{Account, LastUse};
 use crate::store::record::{encode, encode_actor, encode_event};
-use crate::store::{Replacement, StoreError, StoreErrorKind};
-use crate::token::TokenId;
+use crate::store::{Erasure, Replacement, StoreError, StoreErrorKind};
+use crate::token::{PepperCheck, PepperVersion, TokenId};
 use crate::user::UserId;
 
 pub(super) const ONE: &str = "replacing an account";
 pub(super) const MANY: &str = "replacing many accounts";
 pub(super) const USAGE: &str = "recording last uses";
 pub(super) const HEARTBEAT: &str = "sending a heartbeat";
+pub(super) const ERASING: &str = "erasing an account";
+pub(super) const KEEPING: &str = "keeping a pepper check value";
 
 /// How often a transaction is tried that gave way to others.
 const ATTEMPTS: usize = 8;
@@ -149,9 +151,12 @@ fn digests(account: &Account) -> Vec<Vec<u8>> {
     account.digests().map(|stored| stored.digest.as_bytes().to_vec()).collect()
 }
 
-pub(super) async fn replace(lent: Lent, replacement: Replacement) -> Result<(), StoreError> {
-    let answer = write(&lent, &Parameters::of(&replacement)).await;
-    lent.give_back();
+pub(super) async fn replace(
+    connection: PooledConnection,
+    replacement: Replacement,
+) -> Result<(), StoreError> {
+    let answer = write(&connection, &Parameters::of(&replacement)).await;
+    connection.release();
     match answer {
         Ok(true) => Ok(()),
         Ok(false) => Err(conflict()),
@@ -160,9 +165,9 @@ pub(super) async fn replace(lent: Lent, replacement: Replacement) -> Result<(), 
     }
 }
 
-async fn write(lent: &Lent, parameters: &Parameters) -> Result<bool, Error> {
-    let statement = lent.prepare_cached(CHANGE).await?;
-    let client: &Client = lent;
+async fn write(connection: &PooledConnection, parameters: &Parameters) -> Result<bool, Error> {
+    let statement = connection.prepare_cached(CHANGE).await?;
+    let client: &Client = connection;
     for _ in 1..ATTEMPTS {
         match parameters.write(client, &statement).await {
             Err(error) if gave_way(&error) => {}
@@ -177,13 +182,13 @@ const fn conflict() -> StoreError {
 }
 
 pub(super) async fn replace_many(
-    mut lent: Lent,
+    mut connection: PooledConnection,
     replacements: Vec<Replacement>,
 ) -> Result<Vec<Result<(), StoreError>>, StoreError> {
     let parameters: Vec<_> = replacements.iter().map(Parameters::of).collect();
-    let answers = write_all(&mut lent, &parameters).await;
-    let answers = answers.map_err(|error| store_error(MANY, error))?;
-    lent.give_back();
+    let answers = write_all(&mut connection, &parameters).await;
+    let answers = answers.doing(MANY)?;
+    connection.release();
     Ok(answers)
 }
 
@@ -191,29 +196,29 @@ pub(super) async fn replace_many(
 /// the same moment, or the history has its revision already) makes all of them
 /// fail: then each is written on its own.
 async fn write_all(
-    lent: &mut Lent,
+    connection: &mut PooledConnection,
     parameters: &[Parameters],
 ) -> Result<Vec<Result<(), StoreError>>, Error> {
     let mut together = true;
     for _ in 1..ATTEMPTS {
-        match write_batch(lent, parameters, together).await {
+        match write_batch(connection, parameters, together).await {
             Err(error) if gave_way(&error) => {}
             Err(error) if is_taken(&error) => together = false,
             answers => return answers,
         }
     }
-    write_batch(lent, parameters, together).await
+    write_batch(connection, parameters, together).await
 }
 
 /// Writes all in one transaction.
 async fn write_batch(
-    lent: &mut Lent,
+    connection: &mut PooledConnection,
     parameters: &[Parameters],
     together: bool,
 ) -> Result<Vec<Result<(), StoreError>>, Error> {
     // A text of its own, so that it has a plan of its own.
-    let statement = lent.prepare_cached(&format!("{CHANGE} -- in a batch")).await?;
-    let transaction = lent.build_transaction().isolation_level(IsolationLevel::ReadCommitted);
+    let statement = connection.prepare_cached(&format!("{CHANGE} -- in a batch")).await?;
+    let transaction = connection.build_transaction().isolation_level(IsolationLevel::ReadCommitted);
     let mut transaction = transaction.start().await?;
     // The planner takes a table that is being filled for as small as it was, and
     // would read it through for each change.
@@ -261,31 +266,34 @@ pub(super) struct UsageColumns {
 impl UsageColumns {
     pub(super) fn of(batch: &[(UserId, LastUse)]) -> Self {
         let mut latest = BTreeMap::new();
-        for (user, usage) in batch {
-            let kept = latest.entry((user, usage.id)).or_insert(usage);
-            if kept.at < usage.at {
-                *kept = usage;
+        for (user, used) in batch {
+            let kept = latest.entry((user, used.id)).or_insert(used);
+            if kept.at < used.at {
+                *kept = used;
             }
         }
         let mut columns = Self::default();
-        for ((user, token), usage) in latest {
+        for ((user, token), used) in latest {
             columns.users.push(user.as_str().to_owned());
             columns.tokens.push(token_number(token));
-            columns.times.push(signed(usage.at.unix_millis()));
-            columns.clients.push(usage.client.as_ref().map(|client| client.as_str().to_owned()));
+            columns.times.push(signed(used.at.unix_millis()));
+            columns.clients.push(used.client.as_ref().map(|client| client.as_str().to_owned()));
         }
         columns
     }
 }
 
-pub(super) async fn record_usage(mut lent: Lent, uses: UsageColumns) -> Result<(), StoreError> {
-    write_uses(&mut lent, &uses).await.map_err(|error| store_error(USAGE, error))?;
-    lent.give_back();
+pub(super) async fn record_usage(
+    mut connection: PooledConnection,
+    uses: UsageColumns,
+) -> Result<(), StoreError> {
+    write_uses(&mut connection, &uses).await.doing(USAGE)?;
+    connection.release();
     Ok(())
 }
 
 /// After the lock, so that an account that was erased is seen to be gone.
-async fn write_uses(lent: &mut Lent, uses: &UsageColumns) -> Result<(), Error> {
+async fn write_uses(connection: &mut PooledConnection, uses: &UsageColumns) -> Result<(), Error> {
     const RECORD: &str = "
         INSERT INTO tower_api_token.token_use (user_id, token_id, at_millis, client)
         SELECT user_id, token_id, at_millis, client
@@ -297,7 +305,7 @@ async fn write_uses(lent: &mut Lent, uses: &UsageColumns) -> Result<(), Error> {
         DO UPDATE SET at_millis = excluded.at_millis, client = excluded.client
         WHERE token_use.at_millis < excluded.at_millis";
     let UsageColumns { users, tokens, times, clients } = uses;
-    let transaction = lent.build_transaction().isolation_level(IsolationLevel::ReadCommitted);
+    let transaction = connection.build_transaction().isolation_level(IsolationLevel::ReadCommitted);
     let transaction = transaction.start().await?;
     transaction.batch_execute(SHARED).await?;
     let statement = transaction.prepare_cached(RECORD).await?;
@@ -306,23 +314,100 @@ async fn write_uses(lent: &mut Lent, uses: &UsageColumns) -> Result<(), Error> {
 }
 
 /// Sends a message that is no change.
-pub(super) async fn notify(lent: Lent, message: &str) -> Result<(), StoreError> {
-    let failed = |error| store_error(HEARTBEAT, error);
-    let statement = lent.prepare_cached("SELECT pg_notify($1, $2)").await.map_err(failed)?;
-    lent.query_opt(&statement, &[&CHANNEL, &message]).await.map_err(failed)?;
-    lent.give_back();
+pub(super) async fn notify(connection: PooledConnection, message: &str) -> Result<(), StoreError> {
+    let statement = connection.prepare_cached("SELECT pg_notify($1, $2)").await.doing(HEARTBEAT)?;
+    connection.query_opt(&statement, &[&CHANNEL, &message]).await.doing(HEARTBEAT)?;
+    connection.release();
     Ok(())
 }
 
-/// A counter or a time as the database keeps it. Both stay below the limit for
-/// longer than anything here will run.
-pub(super) fn signed(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
+/// Held alone while an account is erased, and shared while uses are recorded: a
+/// batch that has seen the account must not bring its uses back. The number is
+/// `token_us`.
+const ALONE: &str = "SELECT pg_advisory_xact_lock(x'746f6b656e5f7573'::int8)";
+const SHARED: &str = "SELECT pg_advisory_xact_lock_shared(x'746f6b656e5f7573'::int8)";
+
+/// Whoever makes an account holds this row too, so that none begins below.
+const RAISE: &str = "
+    UPDATE tower_api_token.number SET value = greatest(value, $1) WHERE name = 'erased up to'";
+
+const HOLD: &str = "
+    SELECT FROM tower_api_token.account WHERE user_id = $1 AND revision = $2 FOR UPDATE";
+
+const FORGET_ERASED: &str = "
+    DELETE FROM tower_api_token.digest WHERE erased_at_millis < $1";
+
+const ERASE_DIGESTS: &str = "
+    UPDATE tower_api_token.digest SET user_id = NULL, erased_at_millis = $2 WHERE user_id = $1";
+
+const ERASE: [&str; 3] = [
+    "DELETE FROM tower_api_token.history WHERE user_id = $1",
+    "DELETE FROM tower_api_token.token_use WHERE user_id = $1",
+    "DELETE FROM tower_api_token.account WHERE user_id = $1",
+];
+
+pub(super) async fn erase(
+    mut connection: PooledConnection,
+    erasure: Erasure,
+) -> Result<(), StoreError> {
+    let mut attempts = 1..ATTEMPTS;
+    let erased = loop {
+        match write_erasure(&mut connection, &erasure).await {
+            Err(error) if gave_way(&error) && attempts.next().is_some() => {}
+            erased => break erased.doing(ERASING)?,
+        }
+    };
+    connection.release();
+    erased.then_some(()).ok_or_else(|| StoreError::new(StoreErrorKind::Conflict, ERASING))
 }
 
-/// A counter or a time as it is.
-pub(super) fn number(signed: i64) -> u64 {
-    u64::try_from(signed).unwrap_or_default()
+/// Whether it was there to be erased.
+async fn write_erasure(
+    connection: &mut PooledConnection,
+    erasure: &Erasure,
+) -> Result<bool, Error> {
+    let transaction = connection.build_transaction().isolation_level(IsolationLevel::ReadCommitted);
+    let transaction = transaction.start().await?;
+    transaction.batch_execute(ALONE).await?;
+    transaction.execute(RAISE, &[&signed(erasure.reached())]).await?;
+    let (user, revision) = (erasure.user().as_str(), signed(erasure.account.revision().as_u64()));
+    if transaction.query_opt(HOLD, &[&user, &revision]).await?.is_none() {
+        transaction.rollback().await?;
+        return Ok(false);
+    }
+    remove_account(&transaction, erasure).await?;
+    let message = feed::change(&erasure.change());
+    transaction.execute("SELECT pg_notify($1, $2)", &[&CHANNEL, &message]).await?;
+    transaction.commit().await?;
+    Ok(true)
+}
+
+async fn remove_account(transaction: &Transaction<'_>, erasure: &Erasure) -> Result<(), Error> {
+    let (at, before) = (erasure.at.unix_millis(), erasure.forgets_before().unix_millis());
+    transaction.execute(FORGET_ERASED, &[&signed(before)]).await?;
+    let user = erasure.user().as_str();
+    transaction.execute(ERASE_DIGESTS, &[&user, &signed(at)]).await?;
+    let user: [&(dyn ToSql + Sync); 1] = [&user];
+    for statement in ERASE {
+        transaction.execute(statement, &user).await?;
+    }
+    Ok(())
+}
+
+/// The update changes nothing: it lets the statement return the row that is there.
+pub(super) async fn keep_pepper_check(
+    connection: PooledConnection,
+    version: PepperVersion,
+    offered: PepperCheck,
+) -> Result<PepperCheck, StoreError> {
+    const KEEP: &str = "
+        INSERT INTO tower_api_token.pepper_check (version, check_value) VALUES ($1, $2)
+        ON CONFLICT (version) DO UPDATE SET check_value = pepper_check.check_value
+        RETURNING check_value";
+    let (version, offered) = (i32::from(version.as_u16()), Hidden(offered.as_bytes().to_vec()));
+    let row = connection.query_one(KEEP, &[&version, &offered]).await.doing(KEEPING)?;
+    connection.release();
+    check(&row, 0, KEEPING)
 }
 
 /// A token's number in the same bits: it only has to be the same again.

@@ -10,56 +10,55 @@ use redis::{Client, ConnectionAddr, ErrorKind, RedisError, RedisResult, ServerEr
 /// than after this pause: each time takes a new connection.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// The way to the server, which changes when that moves or fails.
-pub(super) struct Route {
+/// The server that is asked, which changes when it moves or fails.
+pub(super) struct Failover {
     /// The servers that the host has named, any of which may come to serve the
     /// deployment.
     servers: Vec<Client>,
-    /// How often the way has changed. Connections made before are of no use.
-    number: AtomicU64,
-    place: RwLock<Place>,
+    /// How often the server has changed. Connections made before are of no use.
+    generation: AtomicU64,
+    target: RwLock<Target>,
 }
 
-struct Place {
+struct Target {
     client: Client,
-    /// The server among those of the host that was turned to last.
+    /// The place among those of the host of the one that was switched to last.
     server: usize,
     since: Instant,
 }
 
-impl Route {
-    /// The way to the first of these servers, of which there is one at least.
+impl Failover {
+    /// Begins with the first of these servers, of which there is one at least.
     pub(super) fn to(servers: Vec<Client>) -> Self {
-        let place = Place { client: servers[0].clone(), server: 0, since: Instant::now() };
-        Self { servers, number: AtomicU64::new(0), place: RwLock::new(place) }
+        let target = Target { client: servers[0].clone(), server: 0, since: Instant::now() };
+        Self { servers, generation: AtomicU64::new(0), target: RwLock::new(target) }
     }
 
-    /// How many servers there are to turn to.
+    /// How many servers there are to switch between.
     pub(super) fn servers(&self) -> usize {
         self.servers.len()
     }
 
-    pub(super) fn number(&self) -> u64 {
-        self.number.load(Ordering::Acquire)
+    pub(super) fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
     }
 
-    /// The way as it is, and its number.
+    /// The server to ask now, and its generation.
     pub(super) fn client(&self) -> (u64, Client) {
-        let place = self.place.read().unwrap_or_else(PoisonError::into_inner);
-        (self.number(), place.client.clone())
+        let target = self.target.read().unwrap_or_else(PoisonError::into_inner);
+        (self.generation(), target.client.clone())
     }
 
-    /// Looks whether an error that came by the way of that number says that it
-    /// is the wrong one, and changes it then. Whether the server has told where
-    /// to ask.
-    pub(super) fn heed(&self, number: u64, error: &RedisError) -> bool {
+    /// Switches to another server where an error of that generation's connections
+    /// says that theirs is the wrong one. Whether the server has told where to ask.
+    pub(super) fn on_error(&self, generation: u64, error: &RedisError) -> bool {
         match error.kind() {
             ErrorKind::Server(ServerErrorKind::Moved) => {
                 let told = error.redirect_node().map(|(address, _)| address);
-                told.is_some_and(|address| self.follow(number, address))
+                told.is_some_and(|address| self.follow(generation, address))
             }
             kind if error.is_io_error() || kind == ErrorKind::Parse => {
-                self.turn(number, Duration::ZERO);
+                self.switch(generation, Duration::ZERO);
                 false
             }
             ErrorKind::Server(
@@ -67,42 +66,42 @@ impl Route {
                 | ServerErrorKind::ClusterDown
                 | ServerErrorKind::MasterDown,
             ) => {
-                self.turn(number, PAUSE);
+                self.switch(generation, PAUSE);
                 false
             }
             _ if error.code() == Some("NOREPLICAS") => {
-                self.turn(number, PAUSE);
+                self.switch(generation, PAUSE);
                 false
             }
             _ => false,
         }
     }
 
-    /// Turns to the next of the host's servers, or to the only one anew.
-    pub(super) fn turn(&self, number: u64, pause: Duration) {
-        let mut place = self.place.write().unwrap_or_else(PoisonError::into_inner);
-        if self.number() != number || place.since.elapsed() < pause {
+    /// Switches to the next of the host's servers, or to the only one anew.
+    pub(super) fn switch(&self, generation: u64, pause: Duration) {
+        let mut target = self.target.write().unwrap_or_else(PoisonError::into_inner);
+        if self.generation() != generation || target.since.elapsed() < pause {
             return;
         }
-        place.server = (place.server + 1) % self.servers.len();
-        place.client = self.servers[place.server].clone();
-        self.changed(&mut place);
+        target.server = (target.server + 1) % self.servers.len();
+        target.client = self.servers[target.server].clone();
+        self.changed(&mut target);
     }
 
     /// Whether the server at this address can be asked.
-    fn follow(&self, number: u64, address: &str) -> bool {
-        let mut place = self.place.write().unwrap_or_else(PoisonError::into_inner);
-        if self.number() == number {
-            let Some(Ok(client)) = at(&place.client, address) else { return false };
-            place.client = client;
-            self.changed(&mut place);
+    fn follow(&self, generation: u64, address: &str) -> bool {
+        let mut target = self.target.write().unwrap_or_else(PoisonError::into_inner);
+        if self.generation() == generation {
+            let Some(Ok(client)) = at(&target.client, address) else { return false };
+            target.client = client;
+            self.changed(&mut target);
         }
         true
     }
 
-    fn changed(&self, place: &mut Place) {
-        place.since = Instant::now();
-        self.number.fetch_add(1, Ordering::Release);
+    fn changed(&self, target: &mut Target) {
+        target.since = Instant::now();
+        self.generation.fetch_add(1, Ordering::Release);
     }
 }
 
@@ -132,13 +131,13 @@ mod tests {
 
     use super::*;
 
-    fn route() -> Route {
+    fn failover() -> Failover {
         let servers = ["redis://one:1/", "redis://two:2/"].map(|url| Client::open(url).unwrap());
-        Route::to(servers.to_vec())
+        Failover::to(servers.to_vec())
     }
 
-    fn address(route: &Route) -> String {
-        route.client().1.get_connection_info().addr().to_string()
+    fn address(failover: &Failover) -> String {
+        failover.client().1.get_connection_info().addr().to_string()
     }
 
     fn broken() -> RedisError {
@@ -146,21 +145,21 @@ mod tests {
     }
 
     #[test]
-    fn each_failure_turns_once_to_the_next_server() {
-        let route = route();
-        assert!(!route.heed(0, &broken()));
-        assert!(!route.heed(0, &broken()), "another request on the same connection");
-        assert_eq!((route.number(), address(&route).as_str()), (1, "two:2"));
-        route.heed(1, &broken());
-        assert_eq!((route.number(), address(&route).as_str()), (2, "one:1"));
+    fn each_failure_switches_once_to_the_next_server() {
+        let failover = failover();
+        assert!(!failover.on_error(0, &broken()));
+        assert!(!failover.on_error(0, &broken()), "another request on the same connection");
+        assert_eq!((failover.generation(), address(&failover).as_str()), (1, "two:2"));
+        failover.on_error(1, &broken());
+        assert_eq!((failover.generation(), address(&failover).as_str()), (2, "one:1"));
     }
 
     #[test]
     fn what_is_no_fault_of_the_server_changes_nothing() {
-        let route = route();
+        let failover = failover();
         let error = RedisError::from((ErrorKind::Server(ServerErrorKind::NoScript), "no script"));
-        assert!(!route.heed(0, &error));
-        assert_eq!(route.number(), 0);
+        assert!(!failover.on_error(0, &error));
+        assert_eq!(failover.generation(), 0);
     }
 
     #[test]

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use redis::{Client, RedisError, Value};
 
-use super::keys::Keys;
-use super::link::{Link, Replication, text};
-use super::{RedisStore, failure};
+use super::connection::{Replication, Server, text};
+use super::deployment::Keys;
+use super::{RedisStore, error};
 use crate::store::StoreErrorKind;
-use crate::store::listener::LazyListener;
+use crate::store::server::LazyListener;
 
 /// How to open a [`RedisStore`].
 #[must_use = "nothing is opened until `open` is called"]
@@ -116,13 +116,13 @@ impl RedisOptions {
             return Err(RedisOpenError::DeploymentName);
         }
         let servers = [vec![self.client], self.others].concat();
-        let mut link = Link::new(servers, Keys::of(&self.deployment))?;
-        let info = find_primary(&link).await?;
+        let mut server = Server::new(servers, Keys::of(&self.deployment))?;
+        let info = find_primary(&server).await?;
         if !self.accept_data_loss {
-            keeps_what_it_is_given(&link).await?;
+            keeps_what_it_is_given(&server).await?;
         }
-        link.replicate(info.replication(self.replicas));
-        Ok(RedisStore { link: link.into(), listener: LazyListener::default() })
+        server.replicate(info.replication(self.replicas));
+        Ok(RedisStore { server: server.into(), listener: LazyListener::default() })
     }
 }
 
@@ -132,17 +132,17 @@ fn is_name(name: &str) -> bool {
 }
 
 /// Asks the servers in turn for one that is a primary.
-async fn find_primary(link: &Link) -> Result<Information, RedisOpenError> {
-    for _ in 1..link.route.servers() {
-        let number = link.route.number();
-        match Information::of(link).await {
+async fn find_primary(server: &Server) -> Result<Information, RedisOpenError> {
+    for _ in 1..server.failover.servers() {
+        let generation = server.failover.generation();
+        match Information::of(server).await {
             Err(RedisOpenError::Replica | RedisOpenError::Unreachable(_)) => {
-                link.route.turn(number, Duration::ZERO);
+                server.failover.switch(generation, Duration::ZERO);
             }
             info => return info,
         }
     }
-    Information::of(link).await
+    Information::of(server).await
 }
 
 /// What the server says of itself.
@@ -152,10 +152,10 @@ struct Information {
 }
 
 impl Information {
-    async fn of(link: &Link) -> Result<Self, RedisOpenError> {
+    async fn of(server: &Server) -> Result<Self, RedisOpenError> {
         // In a cluster the answer, or the lack of it, tells where the primary is.
-        link.reading.command(redis::cmd("GET").arg(&link.keys.marker)).await?;
-        let answer = link.reading.command(&redis::cmd("INFO")).await?;
+        server.reading.command(redis::cmd("GET").arg(&server.keys.marker)).await?;
+        let answer = server.reading.command(&redis::cmd("INFO")).await?;
         let answer = match &answer {
             Value::VerbatimString { text, .. } => text,
             value => text(value).unwrap_or_default(),
@@ -188,10 +188,10 @@ impl Information {
 const SETTINGS: [(&str, &str); 3] =
     [("appendonly", "yes"), ("appendfsync", "always"), ("maxmemory-policy", "noeviction")];
 
-async fn keeps_what_it_is_given(link: &Link) -> Result<(), RedisOpenError> {
+async fn keeps_what_it_is_given(server: &Server) -> Result<(), RedisOpenError> {
     for (setting, needed) in SETTINGS {
         let mut ask = redis::cmd("CONFIG");
-        let answer = link.reading.command(ask.arg("GET").arg(setting)).await;
+        let answer = server.reading.command(ask.arg("GET").arg(setting)).await;
         let answer = answer.map_err(RedisOpenError::SettingsUnknown)?;
         let found = match &answer {
             Value::Array(pair) => pair.get(1).and_then(text),
@@ -213,7 +213,7 @@ impl RedisOpenError {
     pub fn kind(&self) -> Option<StoreErrorKind> {
         match self {
             Self::DeploymentName => None,
-            Self::Unreachable(error) => Some(failure::kind(error)),
+            Self::Unreachable(error) => Some(error::kind(error)),
             // Another may be the primary soon.
             Self::Replica => Some(StoreErrorKind::Unavailable),
             Self::Version | Self::SettingsUnknown(_) | Self::Setting { .. } => {

@@ -1,5 +1,5 @@
-//! The one listener of a store that has its changes from a server, and the
-//! feeds that it serves.
+//! What the stores in front of a server share: writes that outlive their callers, and
+//! the one listener that has the changes from the server and serves all feeds.
 
 use std::future::poll_fn;
 use std::hash::{BuildHasher, RandomState};
@@ -13,13 +13,28 @@ use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
 use super::feed::FeedHub;
-use super::{ChangeFeed, Feed, FeedItem, HeartbeatId, StoreError, StoreErrorKind};
+use super::{ChangeFeed, Feed, FeedItem, StoreError, StoreErrorKind};
+
+/// Runs `work` in a task of its own, so that a caller that is dropped half-way
+/// cannot stop it.
+pub(crate) async fn to_its_end<T: Send + 'static>(
+    doing: &'static str,
+    work: impl Future<Output = Result<T, StoreError>> + Send + 'static,
+) -> Result<T, StoreError> {
+    match tokio::spawn(work).await {
+        Ok(answer) => answer,
+        // Only a runtime that is being shut down stops it.
+        Err(stopped) => {
+            Err(StoreError::new(StoreErrorKind::Unavailable, doing).with_source(stopped))
+        }
+    }
+}
 
 pub(crate) const LISTENING: &str = "listening for changes";
 
 /// How long opening a connection may take, and how long the server may take to
 /// answer on it.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(2);
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The pause between two questions whether the server is still there. The
 /// operating system would notice a cut connection after minutes only.
@@ -34,16 +49,16 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// A way to listen to a server.
 pub(crate) trait Listen: Send + Sync + 'static {
-    /// A connection that listens, and hands what it hears to a hub.
+    /// A connection that listens, and hands what it receives to a hub.
     type Session: Send;
 
-    /// Opens a connection and listens: every change made from then on is heard.
+    /// Opens a connection and listens: every change made from then on is received.
     fn open(
         &self,
         hub: Arc<FeedHub>,
     ) -> impl Future<Output = Result<Self::Session, StoreError>> + Send;
 
-    /// Hears what comes until the connection breaks.
+    /// Receives what comes until the connection breaks.
     fn listen(session: Self::Session) -> impl Future<Output = StoreError> + Send;
 }
 
@@ -60,7 +75,7 @@ impl LazyListener {
         store: &impl ChangeFeed,
     ) -> Result<Feed, StoreError> {
         let mut feed = self.subscribe(listen).await?;
-        let probe = HeartbeatId::from_u64(RandomState::new().hash_one(LISTENING));
+        let probe = RandomState::new().hash_one(LISTENING);
         store.heartbeat(probe).await?;
         let echo = timeout(ECHO, has_come(&mut feed, probe)).await;
         echo.unwrap_or(false).then_some(feed).ok_or_else(no_echo)
@@ -77,7 +92,7 @@ impl LazyListener {
 }
 
 /// Reads the feed up to the heartbeat; whether it was there.
-async fn has_come(feed: &mut Feed, heartbeat: HeartbeatId) -> bool {
+async fn has_come(feed: &mut Feed, heartbeat: u64) -> bool {
     while let Some(item) = poll_fn(|cx| Pin::new(&mut *feed).poll_next(cx)).await {
         if item == FeedItem::Heartbeat(heartbeat) {
             return true;
@@ -121,7 +136,7 @@ impl Drop for Listener {
 
 /// Tells of a loss when a connection has broken, so that nothing old is trusted
 /// meanwhile, and again when the next one listens: what was learnt between the
-/// two may have been outdated at once, unheard.
+/// two may have been outdated at once, without a message.
 async fn keep_listening<L: Listen>(listen: Arc<L>, hub: Arc<FeedHub>, mut session: L::Session) {
     loop {
         let error = L::listen(session).await;

@@ -44,6 +44,17 @@ fn meaning(state: &SqlState) -> (StoreErrorKind, &'static str) {
     }
 }
 
+/// Names what was being done when the driver failed.
+pub(super) trait Doing<T> {
+    fn doing(self, doing: &'static str) -> Result<T, StoreError>;
+}
+
+impl<T> Doing<T> for Result<T, Error> {
+    fn doing(self, doing: &'static str) -> Result<T, StoreError> {
+        self.map_err(|error| store_error(doing, error))
+    }
+}
+
 /// The server's or the connection's failure.
 pub(super) fn store_error(doing: &'static str, error: Error) -> StoreError {
     let Some(refusal) = error.as_db_error() else {
@@ -81,7 +92,7 @@ pub(super) fn no_connection(doing: &'static str, error: PoolError) -> StoreError
     }
 }
 
-/// The store's own patience has ended.
+/// The store's own time-out has passed.
 pub(super) fn late(doing: &'static str, elapsed: Elapsed) -> StoreError {
     StoreError::new(StoreErrorKind::Unavailable, doing).with_source(elapsed)
 }

@@ -4,10 +4,21 @@ use std::error::Error;
 use std::io;
 use std::sync::Arc;
 
-use redis::{ErrorKind, RedisError};
+use redis::{ErrorKind, RedisError, RedisResult};
 
 use super::scripts::LOST;
 use crate::store::{StoreError, StoreErrorKind};
+
+/// Names what was being done when the driver failed.
+pub(super) trait Doing<T> {
+    fn doing(self, doing: &'static str) -> Result<T, StoreError>;
+}
+
+impl<T> Doing<T> for RedisResult<T> {
+    fn doing(self, doing: &'static str) -> Result<T, StoreError> {
+        self.map_err(|error| store_error(doing, error))
+    }
+}
 
 pub(super) fn store_error(doing: &'static str, error: RedisError) -> StoreError {
     StoreError::new(kind(&error), doing).with_source(cause(error))
