@@ -21,7 +21,7 @@ use crate::credentials::{Carrier, KeptOverrides, Overrides};
 use crate::denial::{Denial, DenialKind, Reason, RequestFault};
 use crate::method::MethodSet;
 use crate::telemetry::{denied, passed};
-use crate::token::{TokenDigest, TokenForm, is_b64token};
+use crate::token::{StoredDigest, TokenDigest, TokenForm, is_b64token, sha256};
 
 /// Whether a request may pass. A denial is boxed, since few requests have one.
 pub(crate) type Decision = Result<Pass, Box<Denial>>;
@@ -103,6 +103,7 @@ impl Authenticator {
     /// Decides as far as that is possible without waiting. `sent` is the client's
     /// method, which a gateway names in a header, or `None` where it is in doubt;
     /// `counts_as` the one that the host names in its place.
+    #[inline(always)]
     pub(crate) fn begin(
         &self,
         sent: Option<&Method>,
@@ -135,13 +136,13 @@ impl Authenticator {
     /// is asked.
     #[inline(always)]
     fn look_up(&self, text: &[u8], claim: &Claim<'_>) -> Step {
-        if !self.scheme.has_shape(text)
+        if !self.scheme.has_generated_length(text)
             && let Some(denial) = self.unfit(text)
         {
             return Step::Decided(Err(denial));
         }
         let (mut unknown, mut known) = (Vec::new(), None);
-        for digest in self.scheme.digests(text) {
+        for StoredDigest { digest, .. } in self.scheme.digests(&sha256(text)) {
             let mut decision = None;
             let is_known = self.store().peek(&digest, &mut |account| {
                 decision = account.map(|account| self.judge(account, &digest, claim));

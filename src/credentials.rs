@@ -56,10 +56,8 @@ impl RequestFault {
 /// The enabled sources.
 #[derive(Clone, Debug)]
 pub(crate) struct Sources {
-    /// By their rank, each once.
+    /// By their rank, each once: first those that read `Authorization`.
     sources: Vec<CredentialSource>,
-    /// Whether any of them reads `Authorization`.
-    authorization: bool,
     /// The headers that the others read.
     headers: Vec<HeaderName>,
 }
@@ -82,8 +80,7 @@ impl FromIterator<CredentialSource> for Sources {
         sources.sort_by_key(CredentialSource::rank);
         let names = sources.iter().map(CredentialSource::header);
         let headers: Vec<_> = names.filter(|name| **name != AUTHORIZATION).cloned().collect();
-        let authorization = headers.len() < sources.len();
-        Self { sources, authorization, headers }
+        Self { sources, headers }
     }
 }
 
@@ -105,8 +102,15 @@ impl Sources {
         self.authorization().then_some(&AUTHORIZATION).into_iter().chain(&self.headers)
     }
 
-    pub(crate) const fn authorization(&self) -> bool {
-        self.authorization
+    /// Whether any source reads `Authorization`.
+    pub(crate) fn authorization(&self) -> bool {
+        !self.in_authorization().is_empty()
+    }
+
+    /// The sources that read `Authorization`.
+    #[inline]
+    fn in_authorization(&self) -> &[CredentialSource] {
+        &self.sources[..self.sources.len() - self.headers.len()]
     }
 
     /// Marks every credential as sensitive.
@@ -230,9 +234,11 @@ impl<'h> Presented<'h> {
     /// [`RequestFault`] if there are several or the one is malformed.
     #[inline]
     pub(crate) fn credential(&self, sources: &Sources) -> Result<Option<Secret<'h>>, RequestFault> {
-        let in_authorization = match self.authorization.filter(|_| sources.authorization()) {
-            Some(_) if self.repeated_authorization => return Err(RequestFault::RepeatedCredential),
-            Some(value) => sources.in_authorization(value.as_bytes())?,
+        let in_authorization = match self.authorization {
+            Some(_) if self.repeated_authorization && sources.authorization() => {
+                return Err(RequestFault::RepeatedCredential);
+            }
+            Some(value) => sources.read_authorization(value.as_bytes())?,
             None => None,
         };
         let Some(own_header) = &self.own_header else { return Ok(in_authorization) };
@@ -280,8 +286,8 @@ impl Sources {
     /// enabled, or of none, counts as no authentication information (RFC 6750
     /// section 3.1).
     #[inline]
-    fn in_authorization<'h>(&self, value: &'h [u8]) -> Result<Option<Secret<'h>>, RequestFault> {
-        for source in self.sources.iter().filter(|source| *source.header() == AUTHORIZATION) {
+    fn read_authorization<'h>(&self, value: &'h [u8]) -> Result<Option<Secret<'h>>, RequestFault> {
+        for source in self.in_authorization() {
             if let Some(secret) = source.read(value)? {
                 return Ok(Some(secret));
             }

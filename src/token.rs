@@ -16,6 +16,7 @@ use std::fmt;
 use zeroize::Zeroizing;
 
 pub use self::code::{CodeDigest, ConfirmationCode};
+pub(crate) use self::digest::sha256;
 pub use self::digest::{StoredDigest, TokenDigest};
 pub use self::form::{RandomSource, TokenPrefix};
 pub(crate) use self::form::{SystemRandom, TokenForm};
@@ -99,7 +100,7 @@ impl Token {
     }
 
     pub(crate) fn sha256(&self) -> [u8; 32] {
-        digest::sha256(self.0.as_bytes())
+        sha256(self.0.as_bytes())
     }
 
     /// The token's text, and the only way to it: never log, store or mail what it

@@ -187,7 +187,7 @@ impl TokenScheme {
     }
 
     fn digests_of_sha256(&self, sha256: &[u8; 32]) -> Digests {
-        let former = self.former_digests_of_sha256(*sha256).collect();
+        let former = self.digests(sha256).skip(1).collect();
         Digests { stored: self.digest_of_sha256(sha256), former }
     }
 }

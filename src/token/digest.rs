@@ -97,7 +97,7 @@ pub(super) fn stored(sha256: &[u8; 32], pepper: Option<&Pepper>) -> StoredDigest
 
 /// SHA-256 (FIPS 180-4).
 #[inline]
-pub(super) fn sha256(message: &[u8]) -> [u8; 32] {
+pub(crate) fn sha256(message: &[u8]) -> [u8; 32] {
     match message.len() {
         0..=55 => sha256_of_one_block(message),
         _ => Sha256::digest(message).into(),
@@ -106,7 +106,7 @@ pub(super) fn sha256(message: &[u8]) -> [u8; 32] {
 
 /// SHA-256 of at most 55 bytes: with its padding that is one block, so the
 /// buffer of the general hasher (a fifth of the time) is not needed.
-#[inline]
+#[inline(always)]
 fn sha256_of_one_block(message: &[u8]) -> [u8; 32] {
     // FIPS 180-4 section 5.3.3.
     let mut state: [u32; 8] = [

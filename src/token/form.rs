@@ -66,6 +66,12 @@ impl TokenPrefix {
         Ok(Token::generated(text))
     }
 
+    /// Whether `text` has the length of a token with this prefix.
+    #[inline]
+    pub(super) fn has_length(&self, text: &[u8]) -> bool {
+        text.len() == self.text.len() + AFTER_PREFIX
+    }
+
     /// Whether `text` has this prefix and the length of a generated token.
     pub(super) fn has_shape(&self, text: &[u8]) -> bool {
         let rest = text.strip_prefix(self.text.as_bytes());

@@ -2,11 +2,11 @@
 
 use std::io;
 
-use super::digest::{sha256, stored};
+use super::digest::stored;
 use super::form::has_check_sum;
 use super::{
-    Pepper, PepperCheck, PepperVersion, RandomSource, StoredDigest, Token, TokenDigest, TokenForm,
-    TokenHint, TokenPrefix,
+    Pepper, PepperCheck, PepperVersion, RandomSource, StoredDigest, Token, TokenForm, TokenHint,
+    TokenPrefix,
 };
 use crate::ConfigError;
 
@@ -26,10 +26,9 @@ pub struct TokenScheme {
     prefix: TokenPrefix,
     former_prefixes: Vec<TokenPrefix>,
     accept_foreign: bool,
-    pepper: Option<Pepper>,
-    /// In the order in which they are asked for. `None`: before the first pepper
-    /// there was none.
-    former: Vec<Option<Pepper>>,
+    /// What digests are made with, the current one first and never absent; `None`
+    /// for plain SHA-256. The others are asked for in their order.
+    peppers: Vec<Option<Pepper>>,
 }
 
 impl Default for TokenScheme {
@@ -41,14 +40,8 @@ impl Default for TokenScheme {
 impl TokenScheme {
     /// Tokens that begin with `prefix`, no pepper, no foreign tokens.
     #[must_use]
-    pub const fn new(prefix: TokenPrefix) -> Self {
-        Self {
-            prefix,
-            former_prefixes: Vec::new(),
-            accept_foreign: false,
-            pepper: None,
-            former: Vec::new(),
-        }
+    pub fn new(prefix: TokenPrefix) -> Self {
+        Self { prefix, former_prefixes: Vec::new(), accept_foreign: false, peppers: vec![None] }
     }
 
     /// Lists a prefix that this host has used before, so that its tokens go on
@@ -76,10 +69,10 @@ impl TokenScheme {
     /// one is a [former](Self::former_pepper) one. [`ConfigError::SamePepperVersion`] or
     /// [`ConfigError::SamePepperKey`] if a former one has the same version or the same key.
     pub fn pepper(mut self, pepper: Pepper) -> Result<Self, ConfigError> {
-        if self.pepper.is_some() {
-            return Err(ConfigError::SecondPepper);
+        match &mut self.peppers[0] {
+            Some(_) => return Err(ConfigError::SecondPepper),
+            current => *current = Some(pepper),
         }
-        self.pepper = Some(pepper);
         self.checked()
     }
 
@@ -102,7 +95,7 @@ impl TokenScheme {
     /// [`ConfigError::SamePepperVersion`] or [`ConfigError::SamePepperKey`] if another one has the
     /// same version or the same key.
     pub fn former_pepper(mut self, pepper: Pepper) -> Result<Self, ConfigError> {
-        self.former.push(Some(pepper));
+        self.peppers.push(Some(pepper));
         self.checked()
     }
 
@@ -114,7 +107,7 @@ impl TokenScheme {
     /// [`ConfigError::SamePepperVersion`] if there is no current pepper, or if it has been
     /// said before.
     pub fn formerly_without_pepper(mut self) -> Result<Self, ConfigError> {
-        self.former.push(None);
+        self.peppers.push(None);
         self.checked()
     }
 
@@ -138,12 +131,9 @@ impl TokenScheme {
 
     /// The version of each key, the current one first.
     fn versions(&self) -> impl Iterator<Item = PepperVersion> {
-        self.keys().map(|key| key.as_ref().map_or(PepperVersion::NONE, Pepper::version))
-    }
-
-    /// What digests are made with, the current key first; `None` for no key.
-    fn keys(&self) -> impl Iterator<Item = &Option<Pepper>> {
-        std::iter::once(&self.pepper).chain(&self.former)
+        self.peppers
+            .iter()
+            .map(|pepper| pepper.as_ref().map_or(PepperVersion::NONE, Pepper::version))
     }
 
     /// The check value of each pepper, that of the current one first.
@@ -153,12 +143,12 @@ impl TokenScheme {
 
     /// Each pepper, the current one first.
     pub(crate) fn peppers(&self) -> impl Iterator<Item = &Pepper> {
-        self.pepper.iter().chain(self.former.iter().flatten())
+        self.peppers.iter().flatten()
     }
 
     /// The pepper that new digests are made with.
-    pub(crate) const fn current_pepper(&self) -> Option<&Pepper> {
-        self.pepper.as_ref()
+    pub(crate) fn current_pepper(&self) -> Option<&Pepper> {
+        self.peppers[0].as_ref()
     }
 
     /// Whether requests with tokens of this prefix are sent to the store; `None` for
@@ -201,10 +191,10 @@ impl TokenScheme {
         }
     }
 
-    /// Whether `text` has a listed prefix and the length of a generated token.
+    /// Whether `text` is as long as the tokens that this scheme generates.
     #[inline]
-    pub(crate) fn has_shape(&self, text: &[u8]) -> bool {
-        self.prefix_of(text).is_some()
+    pub(crate) fn has_generated_length(&self, text: &[u8]) -> bool {
+        self.prefix.has_length(text)
     }
 
     /// Whether a store may be asked for `text` after memory did not know it.
@@ -228,21 +218,14 @@ impl TokenScheme {
     #[must_use]
     #[inline]
     pub fn digest_of_sha256(&self, sha256: &[u8; 32]) -> StoredDigest {
-        stored(sha256, self.pepper.as_ref())
+        stored(sha256, self.current_pepper())
     }
 
-    /// The digests that a presented token may be stored under: that under the
-    /// current key, and then those under the former ones.
-    pub(crate) fn digests(&self, text: &[u8]) -> impl Iterator<Item = TokenDigest> {
-        let sha256 = sha256(text);
-        self.keys().map(move |key| stored(&sha256, key.as_ref()).digest)
-    }
-
-    pub(crate) fn former_digests_of_sha256(
-        &self,
-        sha256: [u8; 32],
-    ) -> impl Iterator<Item = StoredDigest> {
-        self.former.iter().map(move |former| stored(&sha256, former.as_ref()))
+    /// The digests that a token with this plain SHA-256 may be stored under: that
+    /// under the current pepper, and then those under the former ones.
+    #[inline]
+    pub(crate) fn digests(&self, sha256: &[u8; 32]) -> impl Iterator<Item = StoredDigest> {
+        self.peppers.iter().map(|pepper| stored(sha256, pepper.as_ref()))
     }
 
     /// Whether tokens whose digest was made under `version` are recognised.
@@ -254,6 +237,7 @@ impl TokenScheme {
 
 #[cfg(test)]
 mod tests {
+    use super::super::digest::sha256;
     use super::super::form::SystemRandom;
     use super::*;
 
@@ -269,7 +253,8 @@ mod tests {
         let text = token.expose_secret().as_bytes();
         assert_eq!(old.form(text), TokenForm::Generated);
         assert_eq!(new.form(text), TokenForm::Foreign);
-        assert!(!new.admits(text) && !new.has_shape(text));
+        assert!(!new.admits(text) && new.form(text) == TokenForm::Foreign);
+        assert!(!new.has_generated_length(&text[1..]));
         let both = new.clone().former_prefix(TokenPrefix::standard());
         assert_eq!(both.form(text), TokenForm::Generated);
         assert!(new.accept_foreign_tokens(true).admits(text));
@@ -288,12 +273,12 @@ mod tests {
     #[test]
     fn two_versions_give_two_digests_and_never_the_same_one() {
         let scheme = TokenScheme::default().pepper(pepper(2)).unwrap();
-        assert_eq!(scheme.digests(b"x").count(), 1);
+        assert_eq!(scheme.digests(&sha256(b"x")).count(), 1);
         let scheme = scheme.former_pepper(pepper(1)).unwrap();
-        let [current, second] = scheme.digests(b"x").collect::<Vec<_>>().try_into().unwrap();
-        let former = scheme.former_digests_of_sha256(sha256(b"x")).next().unwrap();
-        assert!(current != former.digest && second == former.digest);
-        assert_eq!(former.pepper.as_u16(), 1);
+        let [current, former] =
+            scheme.digests(&sha256(b"x")).collect::<Vec<_>>().try_into().unwrap();
+        assert_ne!(current.digest, former.digest);
+        assert_eq!([current.pepper.as_u16(), former.pepper.as_u16()], [2, 1]);
         assert!(scheme.knows(former.pepper) && !scheme.knows(PepperVersion::NONE));
         assert!(scheme.former_pepper(pepper(2)).is_err());
     }
@@ -304,7 +289,7 @@ mod tests {
         let scheme = scheme.former_pepper(pepper(2)).unwrap().former_pepper(pepper(1)).unwrap();
         let scheme = scheme.formerly_without_pepper().unwrap();
         let versions: Vec<_> =
-            scheme.former_digests_of_sha256([0; 32]).map(|former| former.pepper.as_u16()).collect();
+            scheme.digests(&[0; 32]).skip(1).map(|former| former.pepper.as_u16()).collect();
         assert_eq!(versions, [2, 1, 0]);
         for version in [0, 1, 2, 3] {
             assert!(scheme.knows(PepperVersion::from_u16(version)), "{version}");
@@ -338,8 +323,8 @@ mod tests {
         assert!(TokenScheme::default().formerly_without_pepper().is_err());
         let scheme = TokenScheme::default().pepper(pepper(1)).unwrap();
         let scheme = scheme.formerly_without_pepper().unwrap();
-        let plain = TokenScheme::default().digests(b"x").next();
-        assert_eq!(scheme.digests(b"x").nth(1), plain);
+        let plain = TokenScheme::default().digests(&sha256(b"x")).next();
+        assert!(plain.is_some() && scheme.digests(&sha256(b"x")).nth(1) == plain);
         assert!(scheme.knows(PepperVersion::NONE));
     }
 }
