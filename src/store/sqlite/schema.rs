@@ -90,29 +90,35 @@ pub(super) fn is_older(error: &StoreError) -> bool {
     matches!(source, Some(SqliteError::OlderSchema { .. }))
 }
 
+/// The program's number, the schema's version and the count of tables, as of one
+/// instant.
+const IDENTITY: &str = "
+SELECT (SELECT application_id FROM pragma_application_id),
+       (SELECT user_version FROM pragma_user_version),
+       (SELECT count(*) FROM sqlite_schema)";
+
 /// Refuses to work on a file that does not have this schema.
 pub(super) fn verify(connection: &Connection) -> Result<(), Failure> {
-    let wrong = match (
-        pragma(connection, "PRAGMA application_id")?,
-        pragma(connection, "PRAGMA user_version")?,
-    ) {
-        (APPLICATION, VERSION) => return Ok(()),
-        (APPLICATION, found) if found > VERSION => SqliteError::NewerSchema { found },
-        (BACKUP, _) => SqliteError::Backup,
-        (APPLICATION, found) if found > 0 => SqliteError::OlderSchema { found },
-        (0, 0) if is_empty(connection)? => SqliteError::NoTables,
+    let found =
+        (pragma(connection, "PRAGMA application_id")?, pragma(connection, "PRAGMA user_version")?);
+    if found == (APPLICATION, VERSION) {
+        return Ok(());
+    }
+    // Somebody may have migrated the file between the two.
+    let mut identity = connection.prepare_cached(IDENTITY)?;
+    let found = identity.query_row([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+    Err(Failure::Schema(match found {
+        (APPLICATION, VERSION, _) => return Ok(()),
+        (APPLICATION, found, _) if found > VERSION => SqliteError::NewerSchema { found },
+        (BACKUP, ..) => SqliteError::Backup,
+        (APPLICATION, found, _) if found > 0 => SqliteError::OlderSchema { found },
+        (0, 0, 0) => SqliteError::NoTables,
         _ => SqliteError::Foreign,
-    };
-    Err(Failure::Schema(wrong))
+    }))
 }
 
 fn pragma(connection: &Connection, sql: &str) -> Result<i32, Failure> {
     Ok(connection.prepare_cached(sql)?.query_row([], |row| row.get(0))?)
-}
-
-fn is_empty(connection: &Connection) -> Result<bool, Failure> {
-    let mut count = connection.prepare_cached("SELECT count(*) FROM sqlite_schema")?;
-    Ok(count.query_row([], |row| row.get(0)).map(|tables: i64| tables == 0)?)
 }
 
 /// Makes the tables if the file has none, and brings older ones up to date.
