@@ -117,7 +117,9 @@ impl TokenStore for MemoryStore {
     }
 
     async fn find(&self, digest: &TokenDigest) -> Result<Option<Arc<Account>>, StoreError> {
-        Ok(self.accounts.read(digest, Arc::clone))
+        // A copy, as every other store gives: a use that a request notes in it is noted
+        // for that request alone.
+        Ok(self.accounts.read(digest, |account| Arc::new(Account::clone(account))))
     }
 }
 
