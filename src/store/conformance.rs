@@ -104,4 +104,4 @@ pub mod usage;
 mod watch;
 pub mod without;
 
-pub use self::harness::{Behind, Failing, Harness, Interrupting, Migrating, Nodes, run};
+pub use self::harness::{Failing, Harness, Interrupting, Migrating, Nodes, run};

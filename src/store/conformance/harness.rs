@@ -11,7 +11,8 @@ use crate::store::{AccountStore, StoreError};
 ///
 /// A closure that makes a store in a future is one. Whatever a store needs to
 /// live (a directory, a server) the harness keeps: it is dropped after its
-/// stores. Each test makes a harness of its own.
+/// stores. Each test makes a harness of its own. An [`Arc`] of a harness is one of
+/// the same stores, each behind an [`Arc`].
 pub trait Harness: Send + Sync {
     /// The store under test.
     type Store: AccountStore;
@@ -72,59 +73,48 @@ pub trait Interrupting: Nodes {
     fn reconnect(&self, store: &Self::Store) -> impl Future<Output = ()> + Send;
 }
 
-/// A harness whose stores stand behind an [`Arc`], as most hosts share them.
-#[derive(Debug)]
-pub struct Behind<H>(H);
-
-impl<H: Harness> Behind<H> {
-    /// The stores of `harness`, each behind an [`Arc`].
-    #[must_use]
-    pub const fn arc(harness: H) -> Self {
-        Self(harness)
-    }
-}
-
-impl<H: Harness> Harness for Behind<H> {
+/// The same stores, each behind an [`Arc`], as most hosts share them.
+impl<H: Harness> Harness for Arc<H> {
     type Store = Arc<H::Store>;
 
     async fn store(&self) -> Self::Store {
-        Arc::new(self.0.store().await)
+        Arc::new((**self).store().await)
     }
 }
 
-impl<H: Migrating> Migrating for Behind<H> {
+impl<H: Migrating> Migrating for Arc<H> {
     async fn unmigrated(&self, count: usize) -> Vec<Self::Store> {
-        self.0.unmigrated(count).await.into_iter().map(Arc::new).collect()
+        (**self).unmigrated(count).await.into_iter().map(Arc::new).collect()
     }
 
     async fn migrate(&self, store: &Self::Store) -> Result<(), StoreError> {
-        self.0.migrate(store).await
+        (**self).migrate(store).await
     }
 }
 
-impl<H: Nodes> Nodes for Behind<H> {
+impl<H: Nodes> Nodes for Arc<H> {
     async fn another(&self, store: &Self::Store) -> Self::Store {
-        Arc::new(self.0.another(store).await)
+        Arc::new((**self).another(store).await)
     }
 }
 
-impl<H: Failing> Failing for Behind<H> {
+impl<H: Failing> Failing for Arc<H> {
     async fn failing(&self) -> Self::Store {
-        Arc::new(self.0.failing().await)
+        Arc::new((**self).failing().await)
     }
 }
 
-impl<H: Interrupting> Interrupting for Behind<H> {
+impl<H: Interrupting> Interrupting for Arc<H> {
     async fn interruptible(&self) -> Self::Store {
-        Arc::new(self.0.interruptible().await)
+        Arc::new((**self).interruptible().await)
     }
 
     async fn cut_off(&self, store: &Self::Store) {
-        self.0.cut_off(store).await;
+        (**self).cut_off(store).await;
     }
 
     async fn reconnect(&self, store: &Self::Store) {
-        self.0.reconnect(store).await;
+        (**self).reconnect(store).await;
     }
 }
 

@@ -53,10 +53,8 @@ macro_rules! conformance_suite {
             }
 
             mod behind_an_arc {
-                use $crate::store::conformance::Behind;
-
                 $crate::conformance_suite!(
-                    @groups super::Behind::arc(super::super::super::$name());
+                    @groups ::std::sync::Arc::new(super::super::super::$name());
                     [$($tested)*]; [$($lack)*]
                 );
             }

@@ -1,11 +1,9 @@
 //! Stores, what they are given and what they answer.
 
-use std::future::{Ready, ready};
 use std::sync::Arc;
 
 use tokio_postgres::NoTls;
 use tower_api_token::account::Account;
-use tower_api_token::store::conformance::Behind;
 use tower_api_token::store::{
     AccountStore, Change, ChangeFeed, Erasure, FeedItem, Loaded, MemoryStore, Page, PageSize,
     PostgresStore, RedisOpenError, RedisOptions, Replacement, SqliteError, SqliteOptions,
@@ -37,8 +35,6 @@ pub(super) async fn show(life: &Life, list: &mut List) {
     list.add("Page", &Page::of_entries(vec![entry], PageSize::clamped(1)));
     list.add("PageSize", &PageSize::clamped(1));
     list.add("MemoryStore", &life.store);
-    let harness: fn() -> Ready<MemoryStore> = || ready(MemoryStore::new());
-    list.add("Behind", &Behind::arc(harness));
     sqlite(&replacement, list).await;
     postgres(&replacement, life, list).await;
     redis(&replacement, life, list).await;
