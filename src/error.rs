@@ -171,7 +171,8 @@ pub enum ConfigError {
 }
 
 /// Why something is not what it would be made into: a text that is no name, no
-/// method, no token, no label or no address, or parts that are no account.
+/// method, no token, no label or no address, a token that cannot be imported, or
+/// parts that are no account.
 ///
 /// It is about a value that comes from outside, so whoever sent it can be told:
 /// no message repeats the value.
@@ -230,6 +231,29 @@ pub enum ValueError {
     /// A token is not a `b64token` of RFC 6750 section 2.1.
     #[error("a token must be letters, digits and -._~+/ followed by any number of =")]
     TokenSyntax,
+    /// A token to import has the shape of a generated one but not its check sum, so
+    /// every request with it would be refused.
+    #[error("the token has the form of a generated one, but its check sum is wrong")]
+    TokenDamaged,
+    /// A token to import is of no listed prefix, and the scheme does not accept
+    /// others, so every request with it would be refused.
+    #[error("the token is of a foreign form, and foreign tokens are not accepted")]
+    TokenForeign,
+    /// Of a token to import only the digest is known, and the scheme does not accept
+    /// foreign tokens, so requests with it might be refused; see
+    /// [`accept_foreign_tokens`](crate::token::TokenScheme::accept_foreign_tokens).
+    #[error(
+        "the form of the token behind a SHA-256 cannot be known, so requests with it might be \
+         refused: accept foreign tokens, by accept_foreign_tokens(true) or in the program \
+         tokens.accept-foreign = true, here and where it is served"
+    )]
+    TokenFormUnknown,
+    /// A token to import could be guessed; see
+    /// [`Token::looks_random`](crate::token::Token::looks_random).
+    #[error(
+        "the token is too weak: it must have 20 bytes, 10 different ones and no run longer than 7"
+    )]
+    TokenWeak,
     /// A client label is empty.
     #[error("a client label must not be empty")]
     ClientLabelEmpty,

@@ -132,7 +132,7 @@ pub use self::generate::{
     Confirmation, Delivery, GeneratePrimary, GeneratedPrimary, IssuedToken, ResendConfirmation,
     ResentConfirmation,
 };
-pub use self::import::{ImportError, ImportItem, ImportedToken};
+pub use self::import::{ImportItem, ImportedToken};
 pub use self::problem::Problem;
 use self::tasks::Tasks;
 pub use self::view::{AccountSummary, AccountView, PendingView, TokenView};

@@ -4,7 +4,7 @@ use std::io;
 
 use super::change::ATTEMPTS;
 use super::generate::GENERATIONS;
-use super::import::ImportError;
+use crate::ValueError;
 use crate::rotation::RotationError;
 use crate::sealing::SealerError;
 use crate::store::StoreError;
@@ -18,7 +18,7 @@ pub enum ManageError {
     Refused(#[from] RotationError),
     /// The token cannot be imported. Nothing has changed.
     #[error(transparent)]
-    Import(#[from] ImportError),
+    Import(ValueError),
     /// The store failed. Nothing has changed, except that after an error of
     /// kind `Unavailable` the change may have been made all the same.
     #[error(transparent)]

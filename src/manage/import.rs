@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 pub use self::many::ImportItem;
 use super::{Inner, ManageError, TokenManager};
+use crate::ValueError;
 use crate::account::{Account, Slot};
 use crate::audit::AuditEntry;
 use crate::rotation::{Command, NewToken, RotationError};
@@ -108,13 +109,13 @@ impl ImportedToken {
     }
 
     /// What may be known of it, once it is sure that it could be accepted.
-    fn checked(&self, scheme: &TokenScheme) -> Result<(Digests, TokenHint), ImportError> {
+    fn checked(&self, scheme: &TokenScheme) -> Result<(Digests, TokenHint), ValueError> {
         match self {
             Self::Token(token) => {
                 check(token, scheme)?;
                 Ok((scheme.digests_of(token), scheme.hint(token)))
             }
-            Self::Sha256(_) if !scheme.accepts_foreign() => Err(ImportError::UnknownForm),
+            Self::Sha256(_) if !scheme.accepts_foreign() => Err(ValueError::TokenFormUnknown),
             Self::Sha256(sha256) => Ok((scheme.digests_of_sha256(sha256), TokenHint::unknown())),
         }
     }
@@ -129,42 +130,14 @@ impl fmt::Debug for ImportedToken {
     }
 }
 
-fn check(token: &Token, scheme: &TokenScheme) -> Result<(), ImportError> {
+fn check(token: &Token, scheme: &TokenScheme) -> Result<(), ValueError> {
     let text = token.expose_secret().as_bytes();
     match scheme.form(text) {
-        TokenForm::Damaged => Err(ImportError::Damaged),
-        TokenForm::Foreign if !scheme.admits(text) => Err(ImportError::Foreign),
-        _ if !token.looks_random() => Err(ImportError::Weak),
+        TokenForm::Damaged => Err(ValueError::TokenDamaged),
+        TokenForm::Foreign if !scheme.admits(text) => Err(ValueError::TokenForeign),
+        _ if !token.looks_random() => Err(ValueError::TokenWeak),
         _ => Ok(()),
     }
-}
-
-/// Why a token cannot be imported.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum ImportError {
-    /// It has the shape of a generated token but not its check sum, so every
-    /// request with it would be refused.
-    #[error("the token has the form of a generated one, but its check sum is wrong")]
-    Damaged,
-    /// It is of no listed prefix, and the scheme does not accept others, so
-    /// every request with it would be refused.
-    #[error("the token is of a foreign form, and foreign tokens are not accepted")]
-    Foreign,
-    /// Only its digest is known, and the scheme does not accept foreign tokens, so
-    /// requests with it might be refused; see
-    /// [`accept_foreign_tokens`](TokenScheme::accept_foreign_tokens).
-    #[error(
-        "the form of the token behind a SHA-256 cannot be known, so requests with it might be \
-         refused: accept foreign tokens, by accept_foreign_tokens(true) or in the program \
-         tokens.accept-foreign = true, here and where it is served"
-    )]
-    UnknownForm,
-    /// It could be guessed; see [`Token::looks_random`].
-    #[error(
-        "the token is too weak: it must have 20 bytes, 10 different ones and no run longer than 7"
-    )]
-    Weak,
 }
 
 /// Every digest under which a token may be known.
@@ -214,7 +187,7 @@ impl Inner {
         slot: Slot,
         token: &ImportedToken,
     ) -> Result<NewToken, ManageError> {
-        let (digests, hint) = token.checked(&self.scheme)?;
+        let (digests, hint) = token.checked(&self.scheme).map_err(ManageError::Import)?;
         match self.named_by(&digests).await? {
             None => Ok(NewToken::new(digests.stored, hint)),
             Some((account, found))

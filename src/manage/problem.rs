@@ -9,7 +9,6 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, X_CONTENT_TYPE_OPTI
 use http::{HeaderValue, Response, StatusCode};
 
 use super::ManageError;
-use super::import::ImportError;
 use crate::rotation::RotationError;
 use crate::sealing::SealerError;
 use crate::store::{StoreError, StoreErrorKind};
@@ -61,7 +60,7 @@ use crate::telemetry;
 /// | [`NoSealer`](ManageError::NoSealer), [`NotSealed`](ManageError::NotSealed) | 409 | `not_kept` |
 /// | [`Sealer`](ManageError::Sealer) that cannot open what is kept | 409 | `not_kept` |
 /// | `ExpiredCode`, `AlreadyConfirmed` | 410 | `expired_code`, `already_confirmed` |
-/// | [`ImportError`] | 422 | `not_importable` |
+/// | [`Import`](ManageError::Import) | 422 | `not_importable` |
 /// | `TooSoon` | 429 with `Retry-After` | `too_soon` |
 /// | [`Corrupt`](StoreErrorKind::Corrupt) | 500 | `unreadable_record` |
 /// | [`NoNotifier`](ManageError::NoNotifier) | 500 | `no_notifier` |
@@ -186,7 +185,9 @@ impl From<ManageError> for Problem {
     fn from(error: ManageError) -> Self {
         match error {
             ManageError::Refused(error) => error.into(),
-            ManageError::Import(error) => error.into(),
+            ManageError::Import(error) => {
+                Self::NOT_IMPORTABLE.because(format!("Nothing has changed: {error}."))
+            }
             ManageError::Store(error) => error.into(),
             ManageError::NoNotifier => Self::NO_NOTIFIER,
             ManageError::NoSealer
@@ -231,12 +232,6 @@ impl From<RotationError> for Problem {
                 .because(format!("There is a {slot} token already. Nothing has changed.")),
             RotationError::DigestInUse => Self::KNOWN_TOKEN,
         }
-    }
-}
-
-impl From<ImportError> for Problem {
-    fn from(error: ImportError) -> Self {
-        Self::NOT_IMPORTABLE.because(format!("Nothing has changed: {error}."))
     }
 }
 

@@ -1,9 +1,10 @@
 //! Tokens that another system made.
 
+use tower_api_token::ValueError;
 use tower_api_token::account::Slot;
 use tower_api_token::audit::Event;
 use tower_api_token::denial::DenialKind;
-use tower_api_token::manage::{Guard, ImportError, ImportItem, ImportedToken, ManageError};
+use tower_api_token::manage::{Guard, ImportItem, ImportedToken, ManageError};
 use tower_api_token::rotation::RotationError;
 use tower_api_token::time::Timestamp;
 use tower_api_token::token::{Token, TokenPrefix, TokenScheme};
@@ -134,14 +135,14 @@ async fn a_known_token_is_refused_wherever_it_is_known(world: World) {
 async fn a_token_that_could_not_pass_is_refused(world: World) {
     world.grant(alice(), &["GET"]).await;
     let error = import(&world, alice(), Slot::Primary, &token(UUID)).await.unwrap_err();
-    assert!(matches!(error, ManageError::Import(ImportError::Foreign)), "{error}");
+    assert!(matches!(error, ManageError::Import(ValueError::TokenForeign)), "{error}");
     let world = world.again(TokenScheme::default().accept_foreign_tokens(true), |b| b).await;
     let issued = world.manager.issue(&Actor::User, alice()).await.unwrap();
     let mut text = issued.token.expose_secret().to_owned();
     let wrong = if text.ends_with('0') { "1" } else { "0" };
     text.replace_range(text.len() - 1.., wrong);
     let error = import(&world, alice(), Slot::Backup, &token(&text)).await.unwrap_err();
-    assert!(matches!(error, ManageError::Import(ImportError::Damaged)), "{error}");
+    assert!(matches!(error, ManageError::Import(ValueError::TokenDamaged)), "{error}");
 }
 
 /// The form of the token behind it cannot be known.
@@ -149,7 +150,7 @@ async fn a_digest_is_refused_where_its_token_might_not_pass(world: World) {
     world.grant(alice(), &["GET"]).await;
     let digest = ImportedToken::Sha256(sha256(UUID));
     let error = import(&world, alice(), Slot::Primary, &digest).await.unwrap_err();
-    assert!(matches!(error, ManageError::Import(ImportError::UnknownForm)), "{error}");
+    assert!(matches!(error, ManageError::Import(ValueError::TokenFormUnknown)), "{error}");
     assert!(error.to_string().contains("accept_foreign_tokens(true)"), "{error}");
     let items = [ImportItem::new(alice().clone(), Slot::Primary, digest.clone())];
     let manager = &world.manager;
@@ -158,7 +159,7 @@ async fn a_digest_is_refused_where_its_token_might_not_pass(world: World) {
         manager.import_many(root(), &items).await.unwrap(),
     ] {
         let [Err(ManageError::Import(why))] = &answers[..] else { panic!("{answers:?}") };
-        assert_eq!(*why, ImportError::UnknownForm);
+        assert_eq!(*why, ValueError::TokenFormUnknown);
     }
     assert!(world.account().await.primary().is_none());
     let world = world.accepting_foreign().await;
@@ -170,7 +171,7 @@ async fn a_weak_token_is_refused(world: World) {
     let world = accepting(world).await;
     for weak in ["hunter2", "12345678912345678912", "aaaaaaaaaaaaaaaaaaaaaaaaaaaa"] {
         let error = import(&world, alice(), Slot::Primary, &token(weak)).await.unwrap_err();
-        assert!(matches!(error, ManageError::Import(ImportError::Weak)), "{weak}: {error}");
+        assert!(matches!(error, ManageError::Import(ValueError::TokenWeak)), "{weak}: {error}");
     }
 }
 
@@ -182,7 +183,7 @@ async fn a_token_of_a_former_prefix_is_no_foreign_one(world: World) {
     world.grant(alice(), &["GET"]).await;
     let old = ImportedToken::Token(old.token);
     let error = import(&world, alice(), Slot::Primary, &old).await.unwrap_err();
-    assert!(matches!(error, ManageError::Import(ImportError::Foreign)), "{error}");
+    assert!(matches!(error, ManageError::Import(ValueError::TokenForeign)), "{error}");
     let world = world.again(scheme.former_prefix(TokenPrefix::standard()), |b| b).await;
     import(&world, alice(), Slot::Primary, &old).await.unwrap();
     let view = world.manager.view(alice()).await.unwrap().primary.unwrap();

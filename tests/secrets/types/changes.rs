@@ -2,11 +2,11 @@
 
 use tower_api_token::ConfigError;
 use tower_api_token::Tokens;
+use tower_api_token::ValueError;
 use tower_api_token::account::{Revision, Slot};
 use tower_api_token::audit::Event;
 use tower_api_token::manage::{
-    Confirmation, Guard, ImportError, ImportItem, ImportedToken, ManageError, StartError,
-    TokenManager,
+    Confirmation, Guard, ImportItem, ImportedToken, ManageError, StartError, TokenManager,
 };
 use tower_api_token::notify::{
     DirectoryNotifier, LinkBase, Mailbox, Notifier, NotifyError, SmtpError, SmtpNotifier,
@@ -68,7 +68,7 @@ fn answers(life: &Life, list: &mut List) {
     let token = ImportedToken::Token(life.issued.token.clone());
     list.add("ImportItem", &ImportItem::new(life.alice.clone(), Slot::Primary, sha256.clone()));
     list.add("ImportedToken", &[token, sha256]);
-    list.add("ImportError", &ImportError::Weak);
+    list.add("ValueError", &ValueError::TokenWeak);
 }
 
 async fn messages(life: &Life, list: &mut List) {

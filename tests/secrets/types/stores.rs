@@ -30,7 +30,6 @@ pub(super) async fn show(life: &Life, list: &mut List) {
     list.add("StoreErrorKind", &StoreErrorKind::Corrupt);
     list.add("Change", &change);
     list.add("FeedItem", &FeedItem::Change(change));
-    list.add("Feed", &life.store.changes().await.unwrap());
     list.add("Page", &page);
     list.add("Page", &Page::of_entries(vec![entry], PageSize::clamped(1)));
     list.add("PageSize", &PageSize::clamped(1));
