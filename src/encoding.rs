@@ -360,7 +360,7 @@ mod tests {
             assert!(!Probe::<account::TokenRecord>::IS_SERIALISABLE);
             assert!(!Probe::<account::Retired>::IS_SERIALISABLE);
             assert!(!Probe::<manage::GeneratedPrimary>::IS_SERIALISABLE);
-            assert!(!Probe::<manage::ResentConfirmation>::IS_SERIALISABLE);
+            assert!(!Probe::<(manage::PendingView, manage::Delivery)>::IS_SERIALISABLE);
             assert!(!Probe::<manage::IssuedToken>::IS_SERIALISABLE);
             assert!(!Probe::<manage::Delivery>::IS_SERIALISABLE);
         }

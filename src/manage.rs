@@ -130,7 +130,6 @@ pub use self::error::ManageError;
 use self::follow::Claims;
 pub use self::generate::{
     Confirmation, Delivery, GeneratePrimary, GeneratedPrimary, IssuedToken, ResendConfirmation,
-    ResentConfirmation,
 };
 pub use self::import::{ImportItem, ImportedToken};
 pub use self::problem::Problem;

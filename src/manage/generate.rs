@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::change::Changed;
 use super::follow::NewCode;
-use super::{Inner, ManageError, TokenManager};
+use super::{Inner, ManageError, PendingView, TokenManager};
 use crate::account::Revision;
 use crate::notify::NotifyError;
 use crate::rotation::{Command, NewToken, RotationError};
@@ -72,7 +72,8 @@ impl TokenManager {
 
     /// Makes a new code for the pending token `id` and sends it; the old one is
     /// dead, the pending token expires when it would have. Await the result,
-    /// after setting its options.
+    /// after setting its options: the pending token as it is then, and what became
+    /// of the code.
     ///
     /// # Errors
     ///
@@ -156,8 +157,8 @@ impl<'a> GeneratePrimary<'a> {
                 let made =
                     inner.change_with_token(expected, &actor, &user, command, Some(&new)).await?;
                 let (token, changed) = made;
-                let sent = ResentConfirmation::new(changed, new.code);
-                let ResentConfirmation { id, expires_at, code_expires_at, delivery } = sent;
+                let (pending, delivery) = inner.sent(changed, new.code);
+                let PendingView { id, expires_at, code_expires_at, .. } = pending;
                 Ok(GeneratedPrimary { token, id, expires_at, code_expires_at, delivery })
             })
             .await
@@ -200,7 +201,7 @@ impl<'a> ResendConfirmation<'a> {
         self
     }
 
-    async fn run(self) -> Result<ResentConfirmation, ManageError> {
+    async fn run(self) -> Result<(PendingView, Delivery), ManageError> {
         let Self { manager, actor, user, id, confirmation, client } = self;
         let expected = manager.expected;
         let new = manager.inner.new_code(confirmation, client)?;
@@ -210,14 +211,14 @@ impl<'a> ResendConfirmation<'a> {
                 let command = Command::ResendConfirmation { id, code: new.code.digest(&user) };
                 let changed =
                     inner.change(expected, &actor, &user, &command, None, Some(&new)).await?;
-                Ok(ResentConfirmation::new(changed, new.code))
+                Ok(inner.sent(changed, new.code))
             })
             .await
     }
 }
 
 impl<'a> IntoFuture for ResendConfirmation<'a> {
-    type Output = Result<ResentConfirmation, ManageError>;
+    type Output = Result<(PendingView, Delivery), ManageError>;
     type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send + 'a>>;
 
     fn into_future(self) -> Self::IntoFuture {
@@ -269,30 +270,6 @@ pub struct GeneratedPrimary {
     pub delivery: Delivery,
 }
 
-/// A pending token's new code. `Debug` shows no secret.
-#[derive(Debug)]
-#[non_exhaustive]
-pub struct ResentConfirmation {
-    /// The pending token.
-    pub id: TokenId,
-    /// From when on no code can activate it, by the store's clock.
-    pub expires_at: Timestamp,
-    /// From when on the new code is dead, by the store's clock.
-    pub code_expires_at: Timestamp,
-    /// What became of the code.
-    pub delivery: Delivery,
-}
-
-impl ResentConfirmation {
-    fn new(changed: Changed, code: ConfirmationCode) -> Self {
-        let Changed { account, delivery, .. } = changed;
-        let pending = account.pending.expect("the rules have just given it this code");
-        let (id, expires_at) = (pending.token.id, pending.expires_at);
-        let delivery = delivery.unwrap_or(Delivery::ToCaller(code));
-        Self { id, expires_at, code_expires_at: pending.code_expires_at, delivery }
-    }
-}
-
 /// A first token. `Debug` does not show it.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -313,6 +290,14 @@ impl IssuedToken {
 }
 
 impl Inner {
+    /// The token that waits for this code, and what became of the code.
+    fn sent(&self, changed: Changed, code: ConfirmationCode) -> (PendingView, Delivery) {
+        let Changed { account, delivery, .. } = changed;
+        let pending = account.pending().expect("the rules have just given it this code");
+        let backup = account.backup().map(|backup| backup.id);
+        (self.seen_pending(pending, backup), delivery.unwrap_or(Delivery::ToCaller(code)))
+    }
+
     /// A new code, and who sends it.
     fn new_code(
         &self,

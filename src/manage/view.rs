@@ -231,7 +231,7 @@ impl Inner {
         }
     }
 
-    fn seen_pending(&self, pending: &Pending, backup: Option<TokenId>) -> PendingView {
+    pub(super) fn seen_pending(&self, pending: &Pending, backup: Option<TokenId>) -> PendingView {
         PendingView {
             id: pending.token.id,
             hint: pending.token.hint.clone(),

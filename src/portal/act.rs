@@ -7,7 +7,7 @@ use super::Shared;
 use super::session::PortalUser;
 use crate::account::Revision;
 use crate::manage::{
-    AccountView, GeneratedPrimary, Guard, ManageError, Problem, ResentConfirmation,
+    AccountView, Delivery, GeneratedPrimary, Guard, ManageError, PendingView, Problem,
 };
 use crate::method::MethodSet;
 use crate::rotation::RotationError;
@@ -87,7 +87,7 @@ impl Shared {
         &self,
         owner: &PortalUser,
         id: TokenId,
-    ) -> Result<ResentConfirmation, Problem> {
+    ) -> Result<(PendingView, Delivery), Problem> {
         let user = owner.user();
         self.limits.resend.take(user).map_err(Problem::limited)?;
         let resend = self.manager.resend_confirmation(&Actor::User, user, id);

@@ -107,8 +107,8 @@ impl Operation {
                 return Ok(format!("{} {code}", generated.token.expose_secret()));
             }
             Kind::Resend => {
-                let sent = manager.resend_confirmation(&actor, &user, self.id()).await?;
-                return Ok(code(&sent.delivery).to_owned());
+                let (_, delivery) = manager.resend_confirmation(&actor, &user, self.id()).await?;
+                return Ok(code(&delivery).to_owned());
             }
             Kind::Issue => {
                 let issued = manager.issue(&actor, &user).await?;

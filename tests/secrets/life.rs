@@ -7,7 +7,7 @@ use tower_api_token::account::{Account, Slot};
 use tower_api_token::audit::{AuditEntry, EventSink};
 use tower_api_token::manage::{
     Confirmation, Delivery, GeneratedPrimary, Guard, ImportedToken, IssuedToken, ManageError,
-    ResentConfirmation, TokenManager,
+    PendingView, TokenManager,
 };
 use tower_api_token::method::MethodSet;
 use tower_api_token::notify::{ConfirmationMessage, NotifyError};
@@ -34,7 +34,7 @@ pub(crate) struct Life {
     pub(crate) live: Token,
     pub(crate) issued: IssuedToken,
     pub(crate) generated: GeneratedPrimary,
-    pub(crate) resent: ResentConfirmation,
+    pub(crate) resent: (PendingView, Delivery),
     pub(crate) message: ConfirmationMessage,
     pub(crate) code: ConfirmationCode,
     pub(crate) entries: Vec<AuditEntry>,

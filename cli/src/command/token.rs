@@ -204,21 +204,21 @@ async fn resend(user: &UserId, id: TokenId, code: &CodeFile, world: &World) -> R
     let mut file = code.create()?;
     let request = world.manager.resend_confirmation(&world.actor, user, id);
     let resent = request.confirmation(code.confirmation()).await;
-    let resent = resent.inspect_err(|_| code.remove())?;
-    let text = code_text(&resent.delivery);
+    let (pending, delivery) = resent.inspect_err(|_| code.remove())?;
+    let text = code_text(&delivery);
     let in_file = code.keep(&mut file, text, id)?;
     if world.output.is_json() {
         let value = json!({
             "user": user.as_str(),
             "id": id.as_u64(),
             "code": text.filter(|_| !in_file),
-            "code_expires_at": resent.code_expires_at.to_string(),
-            "expires_at": resent.expires_at.to_string(),
+            "code_expires_at": pending.code_expires_at.to_string(),
+            "expires_at": pending.expires_at.to_string(),
         });
         world.output.value("", &value)?;
     }
-    code.note(text, user, resent.code_expires_at, world);
-    sent(&resent.delivery, world)
+    code.note(text, user, pending.code_expires_at, world);
+    sent(&delivery, world)
 }
 
 /// The code is on its way; or it is not, and the pending token waits.

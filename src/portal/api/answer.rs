@@ -7,8 +7,7 @@ use utoipa::ToSchema;
 use crate::account::Revision;
 use crate::audit::AuditEntry;
 use crate::manage::{
-    AccountSummary, AccountView, Delivery, GeneratedPrimary, PendingView, ResentConfirmation,
-    TokenView,
+    AccountSummary, AccountView, Delivery, GeneratedPrimary, PendingView, TokenView,
 };
 use crate::method::MethodSet;
 use crate::store::Page;
@@ -281,12 +280,12 @@ impl Generated {
 }
 
 impl Resent {
-    pub(super) fn of(resent: &ResentConfirmation) -> Self {
-        let (delivery, code) = Delivered::of(&resent.delivery);
+    pub(super) fn of(pending: &PendingView, delivery: &Delivery) -> Self {
+        let (delivery, code) = Delivered::of(delivery);
         Self {
-            id: resent.id.as_u64(),
-            expires_at: Time(resent.expires_at),
-            code_expires_at: Time(resent.code_expires_at),
+            id: pending.id.as_u64(),
+            expires_at: Time(pending.expires_at),
+            code_expires_at: Time(pending.code_expires_at),
             delivery,
             code,
         }

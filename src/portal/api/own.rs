@@ -122,8 +122,8 @@ pub(super) async fn resend(
     SignedIn(user): SignedIn,
     Body(body): Body<Named>,
 ) -> Result<Json<Resent>, Problem> {
-    let resent = portal.resend(&user, TokenId::from_u64(body.id.0)).await?;
-    Ok(Json(Resent::of(&resent)))
+    let (pending, delivery) = portal.resend(&user, TokenId::from_u64(body.id.0)).await?;
+    Ok(Json(Resent::of(&pending, &delivery)))
 }
 
 /// The code of a pending token.

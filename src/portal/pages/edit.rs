@@ -154,7 +154,8 @@ pub(super) async fn resend(
     sent: Sent,
 ) -> Result<Response, Problem> {
     let id = sent.fields.token("id")?.ok_or(Problem::STALE)?;
-    match portal.resend(&sent.user, id).await?.delivery {
+    let (_, delivery) = portal.resend(&sent.user, id).await?;
+    match delivery {
         Delivery::Sent => Ok(saved(&portal, "?saved").into_response()),
         Delivery::NotSent(_) => Err(Problem::NOT_SENT),
         Delivery::ToCaller(code) => activation(&portal, &sent.user, &code).await,

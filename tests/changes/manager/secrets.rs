@@ -134,7 +134,7 @@ async fn live(world: &World, watch: &mut Watch) {
     let resend = manager.resend_confirmation(&Actor::User, alice(), unsent.id);
     watch.see(&resend);
     let resent = resend.confirmation(Confirmation::ByCaller).await.unwrap();
-    let Delivery::ToCaller(code) = &resent.delivery else { panic!("{resent:?}") };
+    let Delivery::ToCaller(code) = &resent.1 else { panic!("{resent:?}") };
     watch.keep(code.expose_secret());
     watch.see(&resent);
 

@@ -124,10 +124,10 @@ async fn what_could_not_be_sent_is_sent_again_a_minute_later() {
     let error = resend().await.unwrap_err();
     assert!(matches!(error.refusal(), Some(RotationError::TooSoon { .. })), "{error}");
     world.pass(Duration::from_secs(1));
-    assert!(matches!(resend().await.unwrap().delivery, Delivery::NotSent(_)));
+    assert!(matches!(resend().await.unwrap().1, Delivery::NotSent(_)));
     assert!(matches!(resend().await, Err(ManageError::Refused(RotationError::TooSoon { .. }))));
     world.pass(Duration::from_secs(60));
-    assert!(matches!(resend().await.unwrap().delivery, Delivery::Sent));
+    assert!(matches!(resend().await.unwrap().1, Delivery::Sent));
     world.manager.confirm(&Actor::User, &alice, &code(&server.message())).await.unwrap();
     let view = world.manager.view(&alice).await.unwrap();
     assert_eq!(view.primary.map(|token| token.id), Some(generated.id));

@@ -62,7 +62,7 @@ async fn manager(life: &Life, list: &mut List) {
 fn answers(life: &Life, list: &mut List) {
     list.add("IssuedToken", &life.issued);
     list.add("GeneratedPrimary", &life.generated);
-    list.add("ResentConfirmation", &life.resent);
+    list.add("Delivery", &life.resent);
     list.add("Delivery", &tower_api_token::manage::Delivery::ToCaller(life.code.clone()));
     let sha256 = ImportedToken::Sha256(sha256(life.issued.token.expose_secret()));
     let token = ImportedToken::Token(life.issued.token.clone());
