@@ -165,6 +165,45 @@ pub enum ConfigError {
     /// A portal's form key is too short to keep anybody from finding it.
     #[error("a form key must have at least 32 bytes")]
     FormKeyTooShort,
+    /// A manager's scheme lacks a pepper under which tokens are in use: they would
+    /// all be refused. Version 0 stands for tokens without a pepper.
+    #[error(
+        "{tokens} {} in use under pepper version {version}, which the scheme lacks",
+        if *.tokens == 1 { "token is" } else { "tokens are" }
+    )]
+    UnknownPepper {
+        /// The version that is missing.
+        version: u16,
+        /// How many tokens are in use under it.
+        tokens: u64,
+    },
+    /// The pepper of that version in a manager's scheme is not the one that tokens
+    /// were made with, or were to be: they would all be refused. If none is in use
+    /// under the version, the right key can have another one instead.
+    #[error(
+        "the pepper of version {version} is not the one that the store has seen by that version: \
+         it must be that one, or have a version that was never used"
+    )]
+    WrongPepper {
+        /// The version whose key is another.
+        version: u16,
+    },
+    /// The current pepper's key in a manager's scheme is shorter than 32 bytes, and
+    /// no token is in use under it yet.
+    #[error(
+        "the key of pepper version {version} must be at least 32 bytes long, since no token is in \
+         use under it yet"
+    )]
+    ShortPepper {
+        /// The version whose key is too short.
+        version: u16,
+    },
+    /// A manager is to send codes, and has nobody who sends them.
+    #[error(
+        "nobody sends confirmation codes: give the builder a `notifier`, or say \
+         `.confirmation(Confirmation::ByCaller)` to be handed each code"
+    )]
+    NoNotifier,
     /// A value among what is configured is none.
     #[error(transparent)]
     Value(#[from] ValueError),

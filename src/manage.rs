@@ -125,7 +125,7 @@ mod view;
 use std::fmt;
 use std::sync::Arc;
 
-pub use self::builder::{StartError, TokenManagerBuilder};
+pub use self::builder::TokenManagerBuilder;
 pub use self::error::ManageError;
 use self::follow::Claims;
 pub use self::generate::{

@@ -16,7 +16,7 @@ use tokio::time::sleep;
 
 use crate::audit::EventSink;
 use crate::authenticate::Authenticator;
-use crate::manage::{Confirmation, StartError, TokenManager, TokenManagerBuilder};
+use crate::manage::{Confirmation, ManageError, TokenManager, TokenManagerBuilder};
 use crate::middleware::TokenAuthLayer;
 use crate::notify::Notifier;
 use crate::rotation::Policy;
@@ -285,8 +285,8 @@ impl TokensBuilder {
     ///
     /// # Errors
     ///
-    /// [`StartError`] if this configuration could not serve the store's tokens.
-    pub async fn build(self) -> Result<Tokens, StartError> {
+    /// As of [`TokenManagerBuilder::build`].
+    pub async fn build(self) -> Result<Tokens, ManageError> {
         let Self { manager, store, scheme, policy, events, clock } = self;
         let usage = UsageRecorder::with(Arc::clone(&store), Arc::clone(&clock), events.clone());
         let interval = policy.usage_interval;

@@ -5,7 +5,7 @@ use std::io;
 use std::path::PathBuf;
 
 use tower_api_token::ValueError;
-use tower_api_token::manage::{ManageError, StartError};
+use tower_api_token::manage::ManageError;
 use tower_api_token::notify::visible;
 use tower_api_token::rotation::RotationError;
 use tower_api_token::store::{SqliteError, StoreError, StoreErrorKind};
@@ -64,7 +64,7 @@ pub(crate) enum Failure {
     #[error(transparent)]
     Open(#[from] OpenError),
     #[error(transparent)]
-    Start(#[from] StartError),
+    Start(ManageError),
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error(transparent)]
@@ -271,7 +271,7 @@ impl Failure {
     fn store_failure(&self) -> Option<StoreErrorKind> {
         match self {
             Self::Open(error) => error.kind(),
-            Self::Start(StartError::Store(error))
+            Self::Start(ManageError::Store(error))
             | Self::Store(error)
             | Self::Manage(ManageError::Store(error))
             | Self::Backup(SqliteError::Store(error))

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::tasks::Tasks;
-use super::{Confirmation, Inner, TokenManager};
+use super::{Confirmation, Inner, ManageError, TokenManager};
 use crate::ConfigError;
 use crate::audit::EventSink;
 use crate::notify::Notifier;
@@ -128,17 +128,18 @@ impl TokenManagerBuilder {
     ///
     /// # Errors
     ///
-    /// [`StartError`] if this configuration could not serve the store's tokens.
-    pub async fn build(self) -> Result<TokenManager, StartError> {
+    /// [`ManageError::Config`] if this configuration could not serve the store's
+    /// tokens; [`ManageError::Store`] if the store could not say so.
+    pub async fn build(self) -> Result<TokenManager, ManageError> {
         let Self(inner) = self;
         if inner.confirmation == Confirmation::ByNotifier && inner.notifier.is_none() {
-            return Err(StartError::NoNotifier);
+            return Err(ConfigError::NoNotifier.into());
         }
         let in_use = inner.store.pepper_versions().await?;
         if let Some(&(version, tokens)) =
             in_use.iter().find(|(version, _)| !inner.scheme.knows(*version))
         {
-            return Err(StartError::UnknownPepper { version, tokens });
+            return Err(ConfigError::UnknownPepper { version: version.as_u16(), tokens }.into());
         }
         let unverified = verify_peppers(&*inner.store, &inner.scheme, &in_use).await?;
         if let Some(usage) = &inner.usage {
@@ -168,7 +169,7 @@ async fn verify_peppers(
     store: &dyn AccountStore,
     scheme: &TokenScheme,
     in_use: &[(PepperVersion, u64)],
-) -> Result<Vec<UnverifiedPepper>, StartError> {
+) -> Result<Vec<UnverifiedPepper>, ManageError> {
     if scheme.peppers().next().is_none() {
         return Ok(Vec::new());
     }
@@ -186,11 +187,13 @@ async fn verify_peppers(
                 continue;
             }
             None if current != Some(version) => continue,
-            None if pepper.is_short() => return Err(StartError::ShortPepper { version }),
+            None if pepper.is_short() => {
+                return Err(ConfigError::ShortPepper { version: version.as_u16() }.into());
+            }
             None => store.keep_pepper_check(version, check).await?,
         };
         if known != check {
-            return Err(StartError::WrongPepper { version });
+            return Err(ConfigError::WrongPepper { version: version.as_u16() }.into());
         }
     }
     Ok(unverified)
@@ -210,57 +213,4 @@ async fn tell_of_unrecognised(
         }
     }
     Ok(())
-}
-
-/// Why a manager cannot be built.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum StartError {
-    /// The scheme lacks a pepper under which tokens are in use: they would all
-    /// be refused. Version 0 stands for tokens without a pepper.
-    #[error(
-        "{tokens} {} in use under pepper version {version}, which the scheme lacks",
-        if *.tokens == 1 { "token is" } else { "tokens are" }
-    )]
-    UnknownPepper {
-        /// The version that is missing.
-        version: PepperVersion,
-        /// How many tokens are in use under it.
-        tokens: u64,
-    },
-    /// The scheme's pepper of that version is not the one that tokens were made
-    /// with, or were to be: they would all be refused. If none is in use under the
-    /// version, the right key can have another one instead.
-    #[error(
-        "the pepper of version {version} is not the one that the store has seen by that version: \
-         it must be that one, or have a version that was never used"
-    )]
-    WrongPepper {
-        /// The version whose key is another.
-        version: PepperVersion,
-    },
-    /// The current pepper's key is shorter than 32 bytes, and no token is in use
-    /// under it yet.
-    #[error(
-        "the key of pepper version {version} must be at least 32 bytes long, since no token is in \
-         use under it yet"
-    )]
-    ShortPepper {
-        /// The version whose key is too short.
-        version: PepperVersion,
-    },
-    /// Codes are to be sent, and there is nobody to send them.
-    #[error(
-        "nobody sends confirmation codes: give the builder a `notifier`, or say \
-         `.confirmation(Confirmation::ByCaller)` to be handed each code"
-    )]
-    NoNotifier,
-    /// The store could not say which peppers are in use.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// What the manager would be built with cannot be configured so: never from
-    /// [`TokenManagerBuilder::build`], but a function that configures and builds
-    /// has one error for both.
-    #[error(transparent)]
-    Config(#[from] ConfigError),
 }

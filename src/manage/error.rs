@@ -4,10 +4,10 @@ use std::io;
 
 use super::change::ATTEMPTS;
 use super::generate::GENERATIONS;
-use crate::ValueError;
 use crate::rotation::RotationError;
 use crate::sealing::SealerError;
 use crate::store::StoreError;
+use crate::{ConfigError, ValueError};
 
 /// Why the manager has not done what it was asked to.
 #[derive(Debug, thiserror::Error)]
@@ -23,6 +23,11 @@ pub enum ManageError {
     /// kind `Unavailable` the change may have been made all the same.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The manager cannot be built so; see
+    /// [`build`](super::TokenManagerBuilder::build). A function that configures,
+    /// builds and uses a manager has one error for all of it.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     /// There was no randomness for a new token. Nothing has changed.
     #[error("the random generator failed")]
     Random(#[source] io::Error),

@@ -199,9 +199,11 @@ impl From<ManageError> for Problem {
                 telemetry::sealer_failed(&error);
                 Self::UNAVAILABLE
             }
-            ManageError::Random(_) | ManageError::RepeatedToken | ManageError::Contended => {
-                Self::UNAVAILABLE
-            }
+            // Never of a change.
+            ManageError::Config(_)
+            | ManageError::Random(_)
+            | ManageError::RepeatedToken
+            | ManageError::Contended => Self::UNAVAILABLE,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What tells other nodes, processes and caches of a change.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll, Waker};
@@ -106,7 +107,29 @@ pub enum FeedItem {
 /// A stream of changes, in the order in which they were made to each account.
 ///
 /// It ends only with its store. Dropping it closes it.
-pub type Feed = Pin<Box<dyn Stream<Item = FeedItem> + Send>>;
+pub struct Feed(Pin<Box<dyn Stream<Item = FeedItem> + Send>>);
+
+impl Feed {
+    /// A feed that delivers what `stream` yields.
+    #[must_use]
+    pub fn new(stream: impl Stream<Item = FeedItem> + Send + 'static) -> Self {
+        Self(Box::pin(stream))
+    }
+}
+
+impl Stream for Feed {
+    type Item = FeedItem;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<FeedItem>> {
+        self.0.as_mut().poll_next(cx)
+    }
+}
+
+impl fmt::Debug for Feed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Feed")
+    }
+}
 
 /// How many bytes of items wait for one subscriber; one that falls further
 /// behind has lost them, and is told so. It is enough for the changes of a
@@ -123,7 +146,7 @@ impl FeedHub {
         let subscriber = Arc::new(Subscriber::default());
         self.subscribers();
         lock(&self.0).push(Arc::downgrade(&subscriber));
-        Box::pin(Subscription(subscriber))
+        Feed::new(Subscription(subscriber))
     }
 
     /// How many feeds there are. Those that were dropped are forgotten.

@@ -141,7 +141,7 @@ async fn peppers(
                 wrong = true;
                 format!(
                     "another key than the store has seen by that version ({})",
-                    settings.file_of(version)
+                    settings.file_of(version.as_u16())
                 )
             }
             None => "unverified".to_owned(),

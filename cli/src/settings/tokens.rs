@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
-use tower_api_token::manage::StartError;
-use tower_api_token::token::{Pepper, PepperVersion, TokenPrefix, TokenScheme};
+use tower_api_token::ConfigError;
+use tower_api_token::manage::ManageError;
+use tower_api_token::token::{Pepper, TokenPrefix, TokenScheme};
 
 use super::SettingsError;
 use crate::failure::Failure;
@@ -76,18 +77,19 @@ impl TokenSettings {
     }
 
     /// Why no manager was started, in terms of these settings where it is one of them.
-    pub(crate) fn not_started(&self, error: StartError) -> Failure {
+    pub(crate) fn not_started(&self, error: ManageError) -> Failure {
         match error {
-            StartError::WrongPepper { version } | StartError::ShortPepper { version } => {
-                Failure::Settings(SettingsError::bad(self.file_of(version), error))
-            }
+            ManageError::Config(
+                error @ (ConfigError::WrongPepper { version }
+                | ConfigError::ShortPepper { version }),
+            ) => Failure::Settings(SettingsError::bad(self.file_of(version), error)),
             error => Failure::Start(error),
         }
     }
 
     /// The key that names the file of that version's pepper.
-    pub(crate) fn file_of(&self, version: PepperVersion) -> &'static str {
-        match Some(version.as_u16()) {
+    pub(crate) fn file_of(&self, version: u16) -> &'static str {
+        match Some(version) {
             version if version == self.pepper_version => CURRENT,
             version if version == self.former_pepper_version => FORMER,
             _ => FORMERS,

@@ -90,7 +90,7 @@ async fn resend_kills_the_old_code_and_goes_stale(world: World) {
     let (new, old_code) = world.generate().await;
     world.pass(std::time::Duration::from_secs(61));
     let resend = || world.manager.resend_confirmation(&Actor::User, alice(), new.id);
-    resend().await.unwrap();
+    drop(resend().await.unwrap());
     told(&world, &world.log.entries().pop().unwrap()).await;
     let old = world.manager.confirm(&Actor::User, alice(), &old_code);
     refused(&world, old, RotationError::UnknownCode).await;

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use tower_api_token::ConfigError;
 use tower_api_token::account::{Account, Revision, Slot};
 use tower_api_token::audit::{AuditEntry, Event};
-use tower_api_token::manage::{ImportedToken, ManageError, StartError, TokenManager};
+use tower_api_token::manage::{ImportedToken, ManageError, TokenManager};
 use tower_api_token::method::MethodSet;
 use tower_api_token::rotation::RotationError;
 use tower_api_token::store::{AccountStore, Replacement, StoreErrorKind};
@@ -95,7 +96,7 @@ fn peppered(version: u16) -> TokenScheme {
     TokenScheme::default().accept_foreign_tokens(true).pepper(pepper(version)).unwrap()
 }
 
-async fn start(world: &World, scheme: TokenScheme) -> Result<TokenManager, StartError> {
+async fn start(world: &World, scheme: TokenScheme) -> Result<TokenManager, ManageError> {
     TokenManager::builder(Arc::clone(&world.store))
         .confirmation(tower_api_token::manage::Confirmation::ByCaller)
         .scheme(scheme)
@@ -107,8 +108,10 @@ async fn a_start_without_a_pepper_in_use_is_refused(world: World) {
     let world = world.again(peppered(1), |b| b).await;
     world.active().await;
     let error = start(&world, peppered(2)).await.unwrap_err();
-    let StartError::UnknownPepper { version, tokens: 1 } = error else { panic!("{error}") };
-    assert_eq!(version, PepperVersion::from_u16(1));
+    let ManageError::Config(ConfigError::UnknownPepper { version, tokens: 1 }) = error else {
+        panic!("{error}")
+    };
+    assert_eq!(version, 1);
     assert!(error.to_string().contains("version 1"), "{error}");
     assert!(start(&world, TokenScheme::default()).await.is_err());
     start(&world, peppered(2).former_pepper(pepper(1)).unwrap()).await.unwrap();
@@ -120,9 +123,9 @@ async fn a_start_without_a_pepper_in_use_is_refused(world: World) {
 async fn a_start_needs_an_answer_from_the_store(world: World) {
     world.store.plan(Call::PepperVersions, Fault::Error(StoreErrorKind::Unavailable));
     let error = start(&world, TokenScheme::default()).await.unwrap_err();
-    assert!(matches!(error, StartError::Store(_)), "{error}");
+    assert!(matches!(error, ManageError::Store(_)), "{error}");
     let error = TokenManager::builder(Arc::clone(&world.store)).build().await.unwrap_err();
-    assert!(matches!(error, StartError::NoNotifier), "{error}");
+    assert!(matches!(error, ManageError::Config(ConfigError::NoNotifier)), "{error}");
 }
 
 const FOREIGN: &str = "3f2b8c1e-9d7a-4650-b1c2-d3e4f5a69788";
@@ -190,22 +193,32 @@ async fn another_key_under_the_same_version_is_refused(world: World) {
     let world = world.again(peppered(1), |b| b).await;
     world.active().await;
     let error = start(&world, other_key(1)).await.unwrap_err();
-    let StartError::WrongPepper { version } = error else { panic!("{error}") };
-    assert_eq!(version, PepperVersion::from_u16(1));
+    let ManageError::Config(ConfigError::WrongPepper { version }) = error else {
+        panic!("{error}")
+    };
+    assert_eq!(version, 1);
     assert!(error.to_string().contains("version 1"), "{error}");
     start(&world, peppered(1)).await.unwrap();
     // As a former pepper too, and when nobody needs it any more.
     let former = other_key(2).former_pepper(Pepper::new(1, &[0xdd; 32]).unwrap()).unwrap();
-    assert!(matches!(start(&world, former).await, Err(StartError::WrongPepper { .. })));
+    assert!(matches!(
+        start(&world, former).await,
+        Err(ManageError::Config(ConfigError::WrongPepper { .. }))
+    ));
     world.manager.revoke_all(&Actor::User, alice()).await.unwrap();
-    assert!(matches!(start(&world, other_key(1)).await, Err(StartError::WrongPepper { .. })));
+    assert!(matches!(
+        start(&world, other_key(1)).await,
+        Err(ManageError::Config(ConfigError::WrongPepper { .. }))
+    ));
 }
 
 async fn of_two_first_starts_with_different_keys_one_wins(world: World) {
     let (one, other) = tokio::join!(start(&world, peppered(9)), start(&world, other_key(9)));
     let outcomes = [one.map(drop), other.map(drop)];
     let won = outcomes.iter().filter(|outcome| outcome.is_ok()).count();
-    let lost = |outcome: &Result<(), _>| matches!(outcome, Err(StartError::WrongPepper { .. }));
+    let lost = |outcome: &Result<(), _>| {
+        matches!(outcome, Err(ManageError::Config(ConfigError::WrongPepper { .. })))
+    };
     assert_eq!((won, outcomes.iter().filter(|outcome| lost(outcome)).count()), (1, 1));
 }
 
@@ -216,7 +229,7 @@ fn short_key(key: &[u8]) -> TokenScheme {
 
 async fn a_short_key_is_refused_unless_tokens_need_it(world: World) {
     let error = start(&world, short_key(b"sixteen bytes ok")).await.unwrap_err();
-    assert!(matches!(error, StartError::ShortPepper { .. }), "{error}");
+    assert!(matches!(error, ManageError::Config(ConfigError::ShortPepper { .. })), "{error}");
     assert!(error.to_string().contains("32 bytes"), "{error}");
 }
 
@@ -232,7 +245,7 @@ async fn a_short_key_that_tokens_need_starts(world: World) {
     assert_eq!(kept.values, scheme.pepper_checks().collect::<Vec<_>>());
     start(&world, scheme).await.unwrap();
     let other = start(&world, short_key(b"sixteen others !")).await;
-    assert!(matches!(other, Err(StartError::WrongPepper { .. })));
+    assert!(matches!(other, Err(ManageError::Config(ConfigError::WrongPepper { .. }))));
 }
 
 /// Makes alice's primary one that an earlier version has made under `scheme`.

@@ -171,7 +171,7 @@ async fn rotation_034_mail_is_not_sent_again_at_once(world: World) {
     }
     assert_eq!(world.post.count(), 1);
     world.pass(minute);
-    world.manager.resend_confirmation(&Actor::User, alice(), new.id).await.unwrap();
+    drop(world.manager.resend_confirmation(&Actor::User, alice(), new.id).await.unwrap());
     assert_eq!(world.post.count(), 2);
 }
 

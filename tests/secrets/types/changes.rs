@@ -6,7 +6,7 @@ use tower_api_token::ValueError;
 use tower_api_token::account::{Revision, Slot};
 use tower_api_token::audit::Event;
 use tower_api_token::manage::{
-    Confirmation, Guard, ImportItem, ImportedToken, ManageError, StartError, TokenManager,
+    Confirmation, Guard, ImportItem, ImportedToken, ManageError, TokenManager,
 };
 use tower_api_token::notify::{
     DirectoryNotifier, LinkBase, Mailbox, Notifier, NotifyError, SmtpError, SmtpNotifier,
@@ -36,7 +36,7 @@ async fn manager(life: &Life, list: &mut List) {
     list.add("TokensBuilder", &both);
     let built = both.confirmation(Confirmation::ByCaller).build().await;
     list.add("Tokens", &built.expect("tokens"));
-    list.add("StartError", &StartError::NoNotifier);
+    list.add("ManageError", &ManageError::Config(ConfigError::NoNotifier));
     list.add("ManageError", &ManageError::RepeatedToken);
     list.add("Problem", &tower_api_token::manage::Problem::from(ManageError::RepeatedToken));
     list.add("Confirmation", &Confirmation::ByCaller);

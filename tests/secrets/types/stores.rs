@@ -5,9 +5,9 @@ use std::sync::Arc;
 use tokio_postgres::NoTls;
 use tower_api_token::account::Account;
 use tower_api_token::store::{
-    AccountStore, Change, ChangeFeed, Erasure, FeedItem, Loaded, MemoryStore, Page, PageSize,
-    PostgresStore, RedisOpenError, RedisOptions, Replacement, SqliteError, SqliteOptions,
-    SqliteStore, StoreErrorKind,
+    AccountStore, Change, ChangeFeed, Erasure, FeedItem, Loaded, Page, PageSize, PostgresStore,
+    RedisOpenError, RedisOptions, Replacement, SqliteError, SqliteOptions, SqliteStore,
+    StoreErrorKind,
 };
 use tower_api_token::time::Timestamp;
 
@@ -30,6 +30,7 @@ pub(super) async fn show(life: &Life, list: &mut List) {
     list.add("StoreErrorKind", &StoreErrorKind::Corrupt);
     list.add("Change", &change);
     list.add("FeedItem", &FeedItem::Change(change));
+    list.add("Feed", &life.store.changes().await.unwrap());
     list.add("Page", &page);
     list.add("Page", &Page::of_entries(vec![entry], PageSize::clamped(1)));
     list.add("PageSize", &PageSize::clamped(1));

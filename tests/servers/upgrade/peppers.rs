@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use http::Request;
+use tower_api_token::ConfigError;
 use tower_api_token::authenticate::Authenticator;
-use tower_api_token::manage::{Confirmation, StartError, TokenManager};
+use tower_api_token::manage::{Confirmation, ManageError, TokenManager};
 use tower_api_token::method::MethodSet;
 use tower_api_token::store::AccountStore;
 use tower_api_token::token::{PepperCheck, TokenScheme};
@@ -24,7 +25,7 @@ struct Node {
 }
 
 impl Node {
-    async fn start(store: &Store, scheme: TokenScheme) -> Result<Self, StartError> {
+    async fn start(store: &Store, scheme: TokenScheme) -> Result<Self, ManageError> {
         let usage = UsageRecorder::new(Arc::clone(store));
         let manager = TokenManager::builder(Arc::clone(store)).scheme(scheme.clone());
         let manager = manager.usage(usage.clone()).confirmation(Confirmation::ByCaller);
@@ -54,7 +55,10 @@ fn check_value(scheme: &TokenScheme) -> Option<PepperCheck> {
 }
 
 async fn is_refused(store: &Store, scheme: TokenScheme) -> bool {
-    matches!(Node::start(store, scheme).await, Err(StartError::WrongPepper { .. }))
+    matches!(
+        Node::start(store, scheme).await,
+        Err(ManageError::Config(ConfigError::WrongPepper { .. }))
+    )
 }
 
 pub(crate) async fn a_pepper_is_verified_by_an_accepted_token(kind: Kind, version: &str) {

@@ -334,7 +334,7 @@ impl ChangeFeed for Link {
         self.0.feeds.lock().unwrap().put.clear();
         let feed = self.0.store.changes().await?;
         self.0.opened.fetch_add(1, Ordering::SeqCst);
-        Ok(Box::pin(Wire { link: self.clone(), feed }))
+        Ok(Feed::new(Wire { link: self.clone(), feed }))
     }
 
     async fn heartbeat(&self, id: u64) -> Result<(), StoreError> {

@@ -11,7 +11,7 @@ use http_body_util::Empty;
 use tower::{Layer, ServiceExt};
 use tower_api_token::account::{Account, Revision};
 use tower_api_token::audit::AuditEntry;
-use tower_api_token::manage::{Confirmation, Delivery, Guard, ManageError, StartError};
+use tower_api_token::manage::{Confirmation, Delivery, Guard, ManageError};
 use tower_api_token::method::MethodSet;
 use tower_api_token::rotation::RotationError;
 use tower_api_token::store::{
@@ -170,6 +170,6 @@ async fn what_a_host_does_not_offer_is_told_by_its_kind() {
     let scheme = TokenScheme::default().pepper(pepper).unwrap();
     let builder = Tokens::builder(OwnTable::default()).confirmation(Confirmation::ByCaller);
     let refused = builder.scheme(scheme).build().await.unwrap_err();
-    let StartError::Store(error) = &refused else { panic!("{refused:?}") };
+    let ManageError::Store(error) = &refused else { panic!("{refused:?}") };
     assert_eq!(error.kind(), StoreErrorKind::Unsupported);
 }

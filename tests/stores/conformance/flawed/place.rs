@@ -121,7 +121,7 @@ impl Place {
             cut_off: false,
             sender,
         });
-        Box::pin(futures_util::stream::poll_fn(move |cx| receiver.poll_recv(cx)))
+        Feed::new(futures_util::stream::poll_fn(move |cx| receiver.poll_recv(cx)))
     }
 }
 
