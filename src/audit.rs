@@ -39,7 +39,7 @@
 //!
 //! `event` is the event's [name](Event::name), and beside it stands each of its
 //! fields: ids as numbers, methods as a list, the time `expired_at` in
-//! milliseconds since 1970. The event alone has the last two members of these.
+//! milliseconds since 1970. An `Event` by itself has `event` and its own fields.
 //! The form only ever grows.
 //!
 //! A history may hold what a newer version of this crate has written: during a
@@ -62,10 +62,11 @@ use crate::user::{Actor, UserId};
 
 /// Everything auditable.
 ///
-/// All but the last two are changes of an account, and a store keeps each in
-/// the transaction of its change. [`TokenRevealed`](Self::TokenRevealed) is one,
-/// too, although nothing but the revision changes: no token is shown before the
-/// store has kept that it was.
+/// All but [`RetiredTokenUsed`](Self::RetiredTokenUsed) and
+/// [`ConfirmationNotSent`](Self::ConfirmationNotSent) are changes of an account, and a
+/// store keeps each in the transaction of its change.
+/// [`TokenRevealed`](Self::TokenRevealed) is one, too, although nothing but the
+/// revision changes: no token is shown before the store has kept that it was.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event {

@@ -129,15 +129,15 @@ impl Authenticator {
 
     /// Decides by what memory knows of a token, if that is enough.
     ///
-    /// What the form of a string says against it is asked before that only where no
-    /// generated token has its shape: a live token pays nothing for its check sum,
-    /// and garbage is still refused before any store is asked. A token that has
+    /// A string as long as a generated token is looked up in memory first, so that a
+    /// live token pays nothing for its check sum. The form of any other is asked
+    /// first: garbage reaches no store either way. A token that has
     /// ended goes the way of one that never was: nobody learns which it is from what
     /// is asked.
     #[inline(always)]
     fn look_up(&self, text: &[u8], claim: &Claim<'_>) -> Step {
         if !self.scheme.has_generated_length(text)
-            && let Some(denial) = self.unfit(text)
+            && let Some(denial) = self.refusal_by_form(text)
         {
             return Step::Decided(Err(denial));
         }
@@ -156,7 +156,7 @@ impl Authenticator {
                 None => unknown.push(digest),
             }
         }
-        match self.unfit(text) {
+        match self.refusal_by_form(text) {
             Some(denial) => Step::Decided(Err(known.unwrap_or(denial))),
             None if unknown.is_empty() => {
                 Step::Decided(Err(known.unwrap_or_else(|| invalid(Reason::Unknown))))
@@ -167,7 +167,7 @@ impl Authenticator {
 
     /// What the form of a string alone says against its being a token.
     #[cold]
-    fn unfit(&self, text: &[u8]) -> Option<Box<Denial>> {
+    fn refusal_by_form(&self, text: &[u8]) -> Option<Box<Denial>> {
         if !is_b64token(text) {
             return Some(faulty(RequestFault::MalformedCredential));
         }

@@ -90,7 +90,7 @@ impl Sources {
     }
 
     /// The header of that carrier, unless it is `Authorization`.
-    pub(crate) fn own_header(&self, carrier: Carrier) -> Option<&HeaderName> {
+    pub(crate) fn host_header(&self, carrier: Carrier) -> Option<&HeaderName> {
         match carrier {
             Carrier::Authorization => None,
             Carrier::Header(place) => self.headers.get(place as usize),

@@ -267,7 +267,7 @@ impl TokenManager {
         user: &UserId,
         methods: MethodSet,
     ) -> Result<AuditEntry, ManageError> {
-        self.simply(actor, user, Command::Grant { methods }).await
+        self.change_without_secret(actor, user, Command::Grant { methods }).await
     }
 
     /// Ends the user's API access: no method is granted, and every token is
@@ -282,7 +282,7 @@ impl TokenManager {
         actor: &Actor,
         user: &UserId,
     ) -> Result<AuditEntry, ManageError> {
-        self.simply(actor, user, Command::RevokeAccess).await
+        self.change_without_secret(actor, user, Command::RevokeAccess).await
     }
 
     /// Activates the pending token that has this code: it becomes the primary,
@@ -303,7 +303,7 @@ impl TokenManager {
         code: &ConfirmationCode,
     ) -> Result<AuditEntry, ManageError> {
         let code = code.digest(user);
-        self.simply(actor, user, Command::Confirm { code }).await
+        self.change_without_secret(actor, user, Command::Confirm { code }).await
     }
 
     /// Gives up the pending token `id`; its code is dead. A host calls it, too,
@@ -321,7 +321,7 @@ impl TokenManager {
         user: &UserId,
         id: TokenId,
     ) -> Result<AuditEntry, ManageError> {
-        self.simply(actor, user, Command::CancelPending { id }).await
+        self.change_without_secret(actor, user, Command::CancelPending { id }).await
     }
 
     /// Ends the backup `id`.
@@ -341,7 +341,7 @@ impl TokenManager {
         guard: Guard,
     ) -> Result<AuditEntry, ManageError> {
         let even_if_in_use = guard.is_waived();
-        self.simply(actor, user, Command::DeleteBackup { id, even_if_in_use }).await
+        self.change_without_secret(actor, user, Command::DeleteBackup { id, even_if_in_use }).await
     }
 
     /// Ends the primary `give_up` and makes the backup the primary again: the
@@ -363,7 +363,7 @@ impl TokenManager {
         guard: Guard,
     ) -> Result<AuditEntry, ManageError> {
         let even_if_in_use = guard.is_waived();
-        self.simply(actor, user, Command::RollBack { give_up, even_if_in_use }).await
+        self.change_without_secret(actor, user, Command::RollBack { give_up, even_if_in_use }).await
     }
 
     /// Ends every token of the user at once, for one that has leaked. The
@@ -378,11 +378,11 @@ impl TokenManager {
         actor: &Actor,
         user: &UserId,
     ) -> Result<AuditEntry, ManageError> {
-        self.simply(actor, user, Command::RevokeAll).await
+        self.change_without_secret(actor, user, Command::RevokeAll).await
     }
 
     /// A change that brings no secret: made, told of, and the user notified.
-    async fn simply(
+    async fn change_without_secret(
         &self,
         actor: &Actor,
         user: &UserId,

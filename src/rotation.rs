@@ -28,7 +28,8 @@ use crate::method::MethodSet;
 use crate::time::Timestamp;
 use crate::token::{CodeDigest, SealedToken, StoredDigest, TokenHint, TokenId};
 
-/// What an account is asked to do.
+/// What an account is asked to do. The rules do not ask by whom: that is for the
+/// host, whose session knows it.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Command {
@@ -164,7 +165,7 @@ impl<'a> Facts<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RotationError {
-    /// The user has no API access.
+    /// The user has no API access: there is no account, or no method is granted.
     #[error("the user has no API access")]
     NoAccess,
     /// That very effect has already happened.

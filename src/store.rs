@@ -154,8 +154,12 @@ pub trait TokenStore: Send + Sync + 'static {
 ///   [`Unavailable`](StoreErrorKind::Unavailable).
 /// * A change is *atomic and durable*: when `replace` has returned `Ok`, the
 ///   account, its digests, its entries in the history and the message to the
-///   feed, if there is one, are there, and a crash does not undo them; else none
-///   of them is.
+///   feed, if there is one, are there, and a crash does not undo them. A change that
+///   failed has left all of that or nothing, and the error's kind says which: nothing,
+///   but after [`Unavailable`](StoreErrorKind::Unavailable) or
+///   [`Refused`](StoreErrorKind::Refused), one of which a store answers that cannot
+///   know. `load` and `history` then show what was made, and nothing that can still
+///   be undone: by them the manager finds out.
 /// * When `replace` has returned, `find`, `peek` and `load` of this store
 ///   answer by the new state. A reader during a change sees the old account or
 ///   the new one.
@@ -187,8 +191,8 @@ pub trait AccountStore: TokenStore {
     ///
     /// [`StoreErrorKind::Conflict`] if the revision is not the expected one or
     /// a digest is named elsewhere: nothing has changed.
-    /// [`StoreErrorKind::Unavailable`]: it may or may not have been written;
-    /// load the account to find out.
+    /// [`StoreErrorKind::Unavailable`] or [`StoreErrorKind::Refused`]: it may or may
+    /// not have been written; load the account to find out.
     async fn replace(&self, replacement: Replacement) -> Result<(), StoreError>;
 
     /// The accounts after that of user `after` in the byte order of user ids,

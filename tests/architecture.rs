@@ -187,6 +187,21 @@ impl Source {
 }
 
 /// The module that a path begins with; what `lib.rs` names anew is where it comes from.
+/// Every file that the page names is there: `name.rs`, or the end of a path.
+#[test]
+fn the_page_names_files_that_exist() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut files = Vec::new();
+    for folder in ["benches", "cli", "examples", "src", "tests"] {
+        collect(&root.join(folder), &mut files);
+    }
+    let page = std::fs::read_to_string(root.join("ARCHITECTURE.md")).unwrap();
+    let named = page.split('`').skip(1).step_by(2).filter(|name| name.ends_with(".rs"));
+    let lost: Vec<_> =
+        named.filter(|name| !files.iter().any(|file| file.ends_with(name))).collect();
+    assert!(lost.is_empty(), "ARCHITECTURE.md names files that are not there: {lost:?}");
+}
+
 fn module_of(path: &str) -> String {
     let end = path.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(path.len());
     match &path[..end] {

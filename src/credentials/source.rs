@@ -41,8 +41,8 @@ impl CredentialSource {
         }
     }
 
-    /// Where the source stands among several. In `Authorization` the token
-    /// alone comes last: what has a scheme is that scheme's.
+    /// Where the source stands among several: first those that read `Authorization`,
+    /// the last of them the token alone, since what has a scheme is that scheme's.
     pub(super) fn rank(&self) -> u8 {
         match self {
             Self::Bearer => 0,
@@ -81,6 +81,7 @@ impl CredentialSource {
             Self::Bearer => format!("Bearer realm=\"{realm}\""),
             Self::Tok => format!("TOK realm=\"{realm}\""),
             Self::Basic => format!("Basic realm=\"{realm}\", charset=\"UTF-8\""),
+            // No registered scheme: it says which header to send.
             Self::Header(name) => {
                 format!("ApiKey realm=\"{realm}\", in=\"header\", name=\"{name}\"")
             }

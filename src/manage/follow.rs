@@ -166,7 +166,14 @@ const fn is_notable(entry: &AuditEntry) -> bool {
         | Event::AccessRevoked
         | Event::TokenRevealed { .. } => true,
         Event::TokenIssued { .. } => !matches!(entry.actor, Actor::User),
-        _ => false,
+        Event::AccessGranted { .. }
+        | Event::PrimaryGenerated { .. }
+        | Event::ConfirmationResent { .. }
+        | Event::PendingCancelled { .. }
+        | Event::TokenImported { .. }
+        | Event::TokenExpired { .. }
+        | Event::RetiredTokenUsed { .. }
+        | Event::ConfirmationNotSent { .. } => false,
     }
 }
 

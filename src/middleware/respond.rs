@@ -82,7 +82,7 @@ impl Responder {
     #[inline(always)]
     pub(super) fn after(&self, pass: &Pass, sources: &Sources) -> After {
         let notice = self.backup_notice && pass.slot() == Some(Slot::Backup);
-        match sources.own_header(pass.carrier) {
+        match sources.host_header(pass.carrier) {
             Some(header) => After::Vary(Box::new(Vary { header: header.clone(), notice })),
             None if notice => After::BackupNotice,
             None => After::Nothing,

@@ -17,7 +17,7 @@ pub enum StoreErrorKind {
     /// elsewhere. Nothing was written; load again.
     Conflict,
     /// What the store holds is damaged and cannot be read. An operator has to
-    /// restore it from a backup.
+    /// restore it from a backup. Nothing was written.
     Corrupt,
     /// The store is down, slow, full, out of connections or busy with others (a
     /// deadlock or a serialization failure that lasts). Ask again. A write may or

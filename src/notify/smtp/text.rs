@@ -155,7 +155,14 @@ const fn headline(event: &Event) -> &'static str {
         Event::AccessRevoked => "Your API access was revoked",
         Event::TokenIssued { .. } => "An API token was issued for you",
         Event::TokenRevealed { .. } => "Your API token was shown",
-        _ => "Your API tokens were changed",
+        Event::AccessGranted { .. }
+        | Event::PrimaryGenerated { .. }
+        | Event::ConfirmationResent { .. }
+        | Event::PendingCancelled { .. }
+        | Event::TokenImported { .. }
+        | Event::TokenExpired { .. }
+        | Event::RetiredTokenUsed { .. }
+        | Event::ConfirmationNotSent { .. } => "Your API tokens were changed",
     }
 }
 

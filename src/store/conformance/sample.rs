@@ -303,7 +303,8 @@ mod tests {
 
     use super::*;
 
-    /// Does not compile when an event is added that the samples lack.
+    /// Does not compile until an event that is added has a number here: put it
+    /// among the samples, too, and into the range below.
     fn kind(event: &Event) -> u8 {
         match event {
             Event::AccessGranted { .. } => 0,
@@ -328,6 +329,11 @@ mod tests {
     fn the_samples_hold_every_event_and_every_ending() {
         let kinds: BTreeSet<_> = events().iter().map(kind).collect();
         assert!(kinds.into_iter().eq(0..=14));
+        #[cfg(feature = "metrics")]
+        for name in events().iter().map(Event::name) {
+            let names = crate::telemetry::metrics::EVENT_NAMES;
+            assert!(names.contains(&name), "EVENT_NAMES lacks {name}");
+        }
         let ending = |retired: &Retired| match retired.ending {
             Ending::Superseded => 0,
             Ending::Cancelled => 1,

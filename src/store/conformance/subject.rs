@@ -236,7 +236,10 @@ impl Rule {
     /// What the store answered; panics if it failed.
     #[track_caller]
     pub(super) fn answered<T>(self, answer: Result<T, StoreError>, what: impl Display) -> T {
-        answer.unwrap_or_else(|error| panic!("broken rule: {}: {what}: {error:?}", self.0))
+        match answer {
+            Ok(answer) => answer,
+            Err(error) => panic!("broken rule: {}: {what}: {error:?}", self.0),
+        }
     }
 
     /// Panics unless the store answered with a conflict.
