@@ -66,8 +66,10 @@ pub trait Notifier: Send + Sync + 'static {
     /// default sends nothing.
     ///
     /// Called for [`PrimaryConfirmed`](crate::audit::Event::PrimaryConfirmed),
-    /// [`BackupDeleted`](crate::audit::Event::BackupDeleted), [`RolledBack`](Event::RolledBack),
-    /// [`AllRevoked`](crate::audit::Event::AllRevoked), [`AccessRevoked`](Event::AccessRevoked),
+    /// [`BackupDeleted`](crate::audit::Event::BackupDeleted),
+    /// [`RolledBack`](crate::audit::Event::RolledBack),
+    /// [`AllRevoked`](crate::audit::Event::AllRevoked),
+    /// [`AccessRevoked`](crate::audit::Event::AccessRevoked),
     /// [`TokenRevealed`](crate::audit::Event::TokenRevealed), and
     /// [`TokenIssued`](crate::audit::Event::TokenIssued) by somebody else.
     ///
