@@ -38,7 +38,8 @@ const FIRST_FLUSH: Duration = Duration::from_secs(60);
 /// what its users may do, and [`authenticator`](Self::authenticator) decides
 /// where no layer fits, as for a gateway. Clones share everything.
 ///
-/// ```
+#[cfg_attr(all(feature = "axum", feature = "tokio"), doc = "```")]
+#[cfg_attr(not(all(feature = "axum", feature = "tokio")), doc = "```ignore")]
 /// use axum::Router;
 /// use axum::routing::get;
 /// use tower_api_token::manage::Confirmation;
