@@ -67,7 +67,10 @@ const WARM_UP: Duration = Duration::from_millis(20);
 const LAYER: &str = "this layer";
 const LIMIT: Duration = Duration::from_secs(140);
 /// How many are compared.
-const CANDIDATES: usize = 8;
+const CANDIDATES: usize = 10;
+
+/// The layer and the floor that do the same, by their places.
+const PAIRS: [(usize, usize); 4] = [(1, 2), (3, 4), (5, 6), (7, 8)];
 
 fn main() {
     let processors = processors();
@@ -137,6 +140,14 @@ fn report(candidates: &[Candidate; CANDIDATES], rounds: &[Round], busy: f64) {
             closing = format!("http ratio: {ratio:.3} low: {low:.3}");
         }
     }
+    println!("\n| | share of the same server with the floor | 95 % interval |");
+    println!("|---|--:|--:|");
+    for (layer, floor) in PAIRS {
+        let ratios: Vec<f64> = kept.iter().map(|round| round[layer] / round[floor]).collect();
+        let (ratio, (low, high)) = (median(&ratios), bootstrap(&ratios));
+        let [ratio, low, high] = [ratio, low, high].map(|share| share * 100.0);
+        println!("| {} | {ratio:.1} % | {low:.1} to {high:.1} % |", candidates[layer].name);
+    }
     let discarded = rounds.len() - kept.len();
     println!("\n{} rounds, {discarded} more discarded as busy", kept.len());
     println!("the server used {:.0} % of its processor", busy * 100.0);
@@ -154,6 +165,8 @@ fn candidates(servers: &Servers) -> [Candidate; CANDIDATES] {
         many("floor, many users", servers.floor),
         one("this layer, on the route", servers.on_route),
         one("floor, on the route", servers.floor_on_route),
+        many("this layer, many users, on the route", servers.on_route),
+        many("floor, many users, on the route", servers.floor_on_route),
         Candidate { text: jwt, ..one("jsonwebtoken 11 HS256", servers.jwt) },
     ]
 }
