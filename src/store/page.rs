@@ -13,7 +13,7 @@ pub struct PageSize(NonZeroU16);
 
 impl PageSize {
     /// The greatest page.
-    pub const MAX: Self = Self(NonZeroU16::new(1_000).unwrap());
+    pub const MAX: Self = Self(NonZeroU16::new(1_000).expect("1 000 is not 0"));
 
     /// A page of `size` items; less than 1 becomes 1, more than 1 000 becomes
     /// 1 000.

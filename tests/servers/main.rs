@@ -7,6 +7,8 @@ mod upgrade;
 
 #[path = "../support/build.rs"]
 mod build;
+#[path = "../support/dropped.rs"]
+mod dropped;
 #[path = "../support/faults.rs"]
 mod faults;
 #[path = "../support/neighbours.rs"]
