@@ -5,6 +5,7 @@
 //! policy and stands in [`rotation`](crate::rotation).
 
 mod builder;
+mod terms;
 mod token;
 
 use std::any::Any;
@@ -14,7 +15,11 @@ use subtle::ConstantTimeEq;
 
 pub use self::builder::AccountBuilder;
 pub(crate) use self::builder::Extension;
-pub use self::token::{Confirmed, Ending, LastUse, Pending, Retired, TokenRecord};
+pub use self::terms::Lifetimes;
+pub(crate) use self::terms::Terms;
+pub use self::token::{
+    Confirmed, Ending, Expiry, LastUse, Pending, Retired, TokenRecord, UnusedEnd,
+};
 use crate::method::MethodSet;
 use crate::time::Timestamp;
 use crate::token::{PepperVersion, StoredDigest, TokenDigest, TokenId, TokenPrefix};
@@ -101,6 +106,7 @@ impl fmt::Display for Revision {
 pub struct Account {
     pub(crate) user: UserId,
     pub(crate) methods: MethodSet,
+    pub(crate) terms: Terms,
     /// Boxed: few accounts have one, and millions of accounts stand in memory.
     pub(crate) backup: Option<Box<TokenRecord>>,
     pub(crate) extension: Extension,
@@ -123,6 +129,7 @@ impl Account {
             user,
             revision: Revision::ABSENT,
             methods: MethodSet::empty(),
+            terms: Terms::NONE,
             extension: Extension::NONE,
             primary: None,
             backup: None,
@@ -163,6 +170,18 @@ impl Account {
     #[must_use]
     pub const fn methods(&self) -> &MethodSet {
         &self.methods
+    }
+
+    /// How long the user's tokens live, where that is shorter than the policy says.
+    #[must_use]
+    pub fn lifetimes(&self) -> Lifetimes {
+        self.terms.lifetimes()
+    }
+
+    /// Since when the user's access is suspended, if it is.
+    #[must_use]
+    pub fn suspended_since(&self) -> Option<Timestamp> {
+        self.terms.suspended_since()
     }
 
     /// The host's own value, if there is one of that type; see
@@ -209,6 +228,12 @@ impl Account {
     #[must_use]
     pub fn confirmed(&self) -> Option<&Confirmed> {
         self.confirmed.as_deref()
+    }
+
+    /// Those in the slots, each with its slot: the primary, then the backup.
+    pub(crate) fn slots(&self) -> impl Iterator<Item = (Slot, &TokenRecord)> {
+        let primary = self.primary().map(|token| (Slot::Primary, token));
+        primary.into_iter().chain(self.backup().map(|token| (Slot::Backup, token)))
     }
 
     /// Those in the slots: the primary, then the backup.

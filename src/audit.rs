@@ -53,10 +53,11 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
-use crate::account::{Revision, Slot};
+use crate::account::{Lifetimes, Revision, Slot};
 use crate::method::MethodSet;
-use crate::time::Timestamp;
+use crate::time::{Length, Timestamp};
 use crate::token::TokenId;
 use crate::user::{Actor, UserId};
 
@@ -74,9 +75,16 @@ pub enum Event {
     AccessGranted {
         /// The methods from now on.
         methods: MethodSet,
+        /// The lifetimes from now on, where they are shorter than the policy's.
+        lifetimes: Lifetimes,
     },
     /// The user's access was revoked, and every token with it.
     AccessRevoked,
+    /// The user's access was suspended: every request is refused until it is
+    /// resumed.
+    AccessSuspended,
+    /// The user's access was resumed, with the tokens that are left.
+    AccessResumed,
     /// A new primary was generated; it is not active yet.
     PrimaryGenerated {
         /// The pending token.
@@ -135,7 +143,44 @@ pub enum Event {
         /// The token.
         id: TokenId,
     },
-    /// A token was retired because its lifetime was over. It is recorded
+    /// A token was ended by whoever held it, or because it was found where it was
+    /// not secret.
+    TokenEnded {
+        /// The token.
+        id: TokenId,
+        /// The former backup, if it is the primary from now on in its place.
+        promoted: Option<TokenId>,
+    },
+    /// Somebody has found a token where it was not secret. It does not end by this
+    /// alone; the entry after it says whether it did.
+    LeakReported {
+        /// The token.
+        id: TokenId,
+        /// Where it was found, as the report says: a kind of place, or an address.
+        found: String,
+    },
+    /// The user was told that a token is going to end. In the name of the program
+    /// `expiry`.
+    ExpiryAnnounced {
+        /// The token.
+        id: TokenId,
+        /// When it ends.
+        expires_at: Timestamp,
+        /// Which notice it is: so long before the end, or less, it was due.
+        notice: Duration,
+        /// Whether a use of the token before its end keeps it.
+        unless_used: bool,
+    },
+    /// A token that was to end for want of use was used. In the name of the program
+    /// `expiry`.
+    ExpiryLifted {
+        /// The token.
+        id: TokenId,
+        /// When it ends now, if it does.
+        expires_at: Option<Timestamp>,
+    },
+    /// A token was retired because its lifetime was over, or because nobody had used
+    /// it for too long. It is recorded when it is noticed or
     /// together with the next change of the account, in the name of the program
     /// `expiry`; requests with the token were refused from `expired_at` on.
     TokenExpired {
@@ -167,6 +212,8 @@ impl Event {
         match self {
             Self::AccessGranted { .. } => "access_granted",
             Self::AccessRevoked => "access_revoked",
+            Self::AccessSuspended => "access_suspended",
+            Self::AccessResumed => "access_resumed",
             Self::PrimaryGenerated { .. } => "primary_generated",
             Self::ConfirmationResent { .. } => "confirmation_resent",
             Self::PrimaryConfirmed { .. } => "primary_confirmed",
@@ -177,6 +224,10 @@ impl Event {
             Self::TokenIssued { .. } => "token_issued",
             Self::TokenImported { .. } => "token_imported",
             Self::TokenRevealed { .. } => "token_revealed",
+            Self::TokenEnded { .. } => "token_ended",
+            Self::LeakReported { .. } => "leak_reported",
+            Self::ExpiryAnnounced { .. } => "expiry_announced",
+            Self::ExpiryLifted { .. } => "expiry_lifted",
             Self::TokenExpired { .. } => "token_expired",
             Self::RetiredTokenUsed { .. } => "retired_token_used",
             Self::ConfirmationNotSent { .. } => "confirmation_not_sent",
@@ -187,7 +238,11 @@ impl Event {
     #[must_use]
     pub const fn token(&self) -> Option<TokenId> {
         match self {
-            Self::AccessGranted { .. } | Self::AccessRevoked | Self::AllRevoked => None,
+            Self::AccessGranted { .. }
+            | Self::AccessRevoked
+            | Self::AccessSuspended
+            | Self::AccessResumed
+            | Self::AllRevoked => None,
             Self::PrimaryGenerated { id, .. }
             | Self::ConfirmationResent { id }
             | Self::PrimaryConfirmed { id, .. }
@@ -197,6 +252,10 @@ impl Event {
             | Self::TokenIssued { id }
             | Self::TokenImported { id, .. }
             | Self::TokenRevealed { id }
+            | Self::TokenEnded { id, .. }
+            | Self::LeakReported { id, .. }
+            | Self::ExpiryAnnounced { id, .. }
+            | Self::ExpiryLifted { id, .. }
             | Self::TokenExpired { id, .. }
             | Self::RetiredTokenUsed { id, .. }
             | Self::ConfirmationNotSent { id } => Some(*id),
@@ -209,7 +268,13 @@ impl Event {
 impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::AccessGranted { methods } => write!(f, "API access granted: {methods}"),
+            Self::AccessGranted { methods, lifetimes } => {
+                write!(f, "API access granted: {methods}")?;
+                also(f, lifetimes.token, |life| format!("each token for {}", Length(life)))?;
+                also(f, lifetimes.backup, |life| format!("a backup for {}", Length(life)))
+            }
+            Self::AccessSuspended => f.write_str("API access suspended"),
+            Self::AccessResumed => f.write_str("API access resumed"),
             Self::AccessRevoked => f.write_str("API access revoked, and every token with it"),
             Self::PrimaryGenerated { id, superseded } => {
                 write!(f, "Token {id} generated, waiting for confirmation")?;
@@ -232,6 +297,25 @@ impl fmt::Display for Event {
             Self::TokenIssued { id } => write!(f, "First token issued: token {id}"),
             Self::TokenImported { id, slot } => write!(f, "Token {id} imported as the {slot}"),
             Self::TokenRevealed { id } => write!(f, "Token {id} shown again"),
+            Self::TokenEnded { id, promoted } => {
+                write!(f, "Token {id} ended")?;
+                also(f, *promoted, |id| format!("token {id} made the primary in its place"))
+            }
+            Self::LeakReported { id, found } => {
+                write!(f, "Token {id} found where it was not secret: {found}")
+            }
+            Self::ExpiryAnnounced { id, expires_at, unless_used: false, .. } => {
+                write!(f, "Token {id} is going to end at {expires_at}")
+            }
+            Self::ExpiryAnnounced { id, expires_at, unless_used: true, .. } => {
+                write!(f, "Token {id} is going to end at {expires_at} unless it is used before")
+            }
+            Self::ExpiryLifted { id, expires_at: None } => {
+                write!(f, "Token {id} used again, so it does not end")
+            }
+            Self::ExpiryLifted { id, expires_at: Some(end) } => {
+                write!(f, "Token {id} used again, so it does not end before {end}")
+            }
             Self::TokenExpired { id, promoted, .. } => {
                 write!(f, "Token {id} expired")?;
                 also(f, *promoted, |id| format!("token {id} made the primary in its place"))
@@ -246,14 +330,14 @@ impl fmt::Display for Event {
     }
 }
 
-/// What became of another token by the same event, if there is one.
-fn also(
+/// What the same event says beside, if it does.
+fn also<T>(
     f: &mut fmt::Formatter<'_>,
-    other: Option<TokenId>,
-    text: impl Fn(TokenId) -> String,
+    other: Option<T>,
+    text: impl Fn(T) -> String,
 ) -> fmt::Result {
     match other {
-        Some(id) => write!(f, ", {}", text(id)),
+        Some(other) => write!(f, ", {}", text(other)),
         None => Ok(()),
     }
 }
@@ -271,8 +355,14 @@ impl Event {
             Self::PendingCancelled { id }
             | Self::BackupDeleted { id }
             | Self::RolledBack { given_up: id, .. }
+            | Self::TokenEnded { id, .. }
             | Self::TokenExpired { id, .. } => Ended::Tokens(vec![*id]),
             Self::AccessGranted { .. }
+            | Self::AccessSuspended
+            | Self::AccessResumed
+            | Self::LeakReported { .. }
+            | Self::ExpiryAnnounced { .. }
+            | Self::ExpiryLifted { .. }
             | Self::ConfirmationResent { .. }
             | Self::TokenIssued { .. }
             | Self::TokenImported { .. }

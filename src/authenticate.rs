@@ -21,6 +21,7 @@ use crate::credentials::{Carrier, KeptOverrides, Overrides};
 use crate::denial::{Denial, DenialKind, Reason, RequestFault};
 use crate::method::MethodSet;
 use crate::telemetry::{denied, passed};
+use crate::time::Timestamp;
 use crate::token::{StoredDigest, TokenDigest, TokenForm, is_b64token, sha256};
 
 /// Whether a request may pass. A denial is boxed, since few requests have one.
@@ -33,17 +34,33 @@ pub(crate) struct Pass {
     pub(crate) identity: Option<Identity>,
     /// The header that carried the token.
     pub(crate) carrier: Carrier,
-    /// Whether this is the token's first use in this interval.
-    first_use: bool,
+    /// What is to be noted of this use.
+    note: Note,
+}
+
+/// What is to be noted of the use of a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Note {
+    /// Nothing: it is noted in this interval.
+    Nothing,
+    /// That it was used.
+    Use,
+    /// That it was used, at once: it was to end unless it is.
+    UseAtOnce,
 }
 
 impl Pass {
     const ANONYMOUS: Self =
-        Self { identity: None, carrier: Carrier::Authorization, first_use: false };
+        Self { identity: None, carrier: Carrier::Authorization, note: Note::Nothing };
 
     /// The slot of the token; `None` for an anonymous request.
     pub(crate) fn slot(&self) -> Option<Slot> {
         self.identity.as_ref().map(Identity::slot)
+    }
+
+    /// When the token ends, if its user has been told.
+    pub(crate) fn announced_end(&self) -> Option<Timestamp> {
+        self.identity.as_ref().and_then(Identity::announced_end)
     }
 }
 
@@ -201,22 +218,35 @@ impl Authenticator {
     }
 
     /// Decides by the account that names the digest. The method comes last: 403
-    /// is told only to the holder of a live token.
+    /// is told only to the holder of a live token, and to one whose user is suspended
+    /// before anything else.
     #[inline(always)]
     fn judge(&self, account: &Account, digest: &TokenDigest, claim: &Claim<'_>) -> Decision {
         let Some((slot, token)) = self.live(account, digest, claim.user) else {
             return Err(self.not_live(account, digest, claim.user));
         };
+        if account.suspended_since().is_some() {
+            return Err(refusal(DenialKind::AccessSuspended));
+        }
         let methods = account.methods();
         if !claim.method.is_some_and(|method| methods.grants(method)) {
             return Err(not_granted(claim.method.map(Method::as_str)));
         } else if let Some(overrides) = claim.overrides {
             all_granted(overrides, methods)?;
         }
-        let first_use = self.usage.as_ref().is_some_and(|usage| usage.mark(token));
-        let (user, extension) = (account.user().clone(), account.extension.clone());
-        let identity = Identity::new(user, methods.clone(), token.id, slot, extension);
-        Ok(Pass { identity: Some(identity), carrier: claim.carrier, first_use })
+        let note = match &self.usage {
+            Some(usage) if usage.mark(token) => first_use(token),
+            _ => Note::Nothing,
+        };
+        let identity = Identity {
+            user: account.user().clone(),
+            methods: methods.clone(),
+            token: token.id,
+            slot,
+            announced_end: token.announced_end(),
+            extension: account.extension.clone(),
+        };
+        Ok(Pass { identity: Some(identity), carrier: claim.carrier, note })
     }
 
     /// The live token with that digest, if the account is that of the user named
@@ -236,18 +266,19 @@ impl Authenticator {
 
     /// Whether [`finish`](Self::finish) has anything to do.
     pub(crate) const fn is_unfinished(&self, pass: &Pass) -> bool {
-        pass.first_use || self.also_require.is_some()
+        !matches!(pass.note, Note::Nothing) || self.also_require.is_some()
     }
 
     /// Does what needs the whole request: notes the use, and asks the host's own
     /// check.
     pub(crate) fn finish(&self, pass: Pass, request: &mut Parts) -> Decision {
         let Some(identity) = &pass.identity else { return Ok(pass) };
-        if pass.first_use
+        if pass.note != Note::Nothing
             && let Some(usage) = &self.usage
         {
             let client = as_sent(request, |request| (self.client_of)(request));
-            usage.note(identity.user(), identity.token_id(), client);
+            let at_once = pass.note == Note::UseAtOnce;
+            usage.note(identity.user(), identity.token_id(), client, at_once);
         }
         match &self.also_require {
             Some(holds) if !as_sent(request, |request| holds(identity, request)) => {
@@ -271,6 +302,11 @@ impl Claim<'_> {
             carrier: self.carrier,
         }
     }
+}
+
+#[cold]
+fn first_use(token: &TokenRecord) -> Note {
+    if token.ends_unless_used() { Note::UseAtOnce } else { Note::Use }
 }
 
 #[cold]

@@ -5,6 +5,7 @@
 //! | `MissingCredential` | 401 | none |
 //! | `InvalidRequest` | 400 | `invalid_request` |
 //! | `InvalidToken` | 401 | `invalid_token` |
+//! | `AccessSuspended` | 403 | none |
 //! | `MethodNotGranted` | 403 | `insufficient_scope`, with `scope` |
 //! | `PrivilegeMissing` | 403 | `insufficient_scope` |
 //! | `StoreUnavailable` | 503 and `Retry-After` | none |
@@ -38,6 +39,8 @@ pub enum DenialKind {
     /// The token is unknown, revoked, retired, pending or expired, or is not
     /// that of the user named beside it: which of these is never told.
     InvalidToken,
+    /// The token is live, but its user's access is suspended.
+    AccessSuspended,
     /// The token is live, but its user may not perform a method that the
     /// request needs.
     MethodNotGranted,
@@ -105,7 +108,9 @@ impl Denial {
         match self.kind {
             DenialKind::InvalidRequest(_) => StatusCode::BAD_REQUEST,
             DenialKind::MissingCredential | DenialKind::InvalidToken => StatusCode::UNAUTHORIZED,
-            DenialKind::MethodNotGranted | DenialKind::PrivilegeMissing => StatusCode::FORBIDDEN,
+            DenialKind::AccessSuspended
+            | DenialKind::MethodNotGranted
+            | DenialKind::PrivilegeMissing => StatusCode::FORBIDDEN,
             DenialKind::StoreUnavailable => StatusCode::SERVICE_UNAVAILABLE,
             DenialKind::StoreCorrupt => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -119,6 +124,7 @@ impl Denial {
             DenialKind::MissingCredential => "missing-credential",
             DenialKind::InvalidRequest(_) => "invalid-request",
             DenialKind::InvalidToken => "invalid-token",
+            DenialKind::AccessSuspended => "access-suspended",
             DenialKind::MethodNotGranted => "method-not-granted",
             DenialKind::PrivilegeMissing => "privilege-missing",
             DenialKind::StoreUnavailable => "store-unavailable",
@@ -136,6 +142,7 @@ impl Denial {
                 Some("insufficient_scope")
             }
             DenialKind::MissingCredential
+            | DenialKind::AccessSuspended
             | DenialKind::StoreUnavailable
             | DenialKind::StoreCorrupt => None,
         }
@@ -148,6 +155,7 @@ impl Denial {
             DenialKind::MissingCredential => "an API token is required",
             DenialKind::InvalidRequest(fault) => fault.text(),
             DenialKind::InvalidToken => "the API token is not valid",
+            DenialKind::AccessSuspended => "access with API tokens is suspended for this user",
             DenialKind::MethodNotGranted => "this API token does not grant the request's method",
             DenialKind::PrivilegeMissing => "this API token does not grant access to this resource",
             DenialKind::StoreUnavailable => "API tokens cannot be checked at the moment",

@@ -3,11 +3,12 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::time::Duration;
 
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::account::{Ending, Revision, Slot};
+use crate::account::{Ending, Lifetimes, Revision, Slot};
 use crate::audit::{AuditEntry, Event};
 use crate::method::MethodSet;
 use crate::time::Timestamp;
@@ -19,8 +20,12 @@ use crate::user::{Actor, ClientLabel, UserId};
 enum EventForm {
     AccessGranted {
         methods: MethodSet,
+        #[serde(default, skip_serializing_if = "is_default")]
+        lifetimes: Lifetimes,
     },
     AccessRevoked,
+    AccessSuspended,
+    AccessResumed,
     PrimaryGenerated {
         id: TokenId,
         superseded: Option<TokenId>,
@@ -53,6 +58,25 @@ enum EventForm {
     },
     TokenRevealed {
         id: TokenId,
+    },
+    TokenEnded {
+        id: TokenId,
+        promoted: Option<TokenId>,
+    },
+    LeakReported {
+        id: TokenId,
+        found: String,
+    },
+    ExpiryAnnounced {
+        id: TokenId,
+        expires_at: Timestamp,
+        #[serde(with = "span")]
+        notice: Duration,
+        unless_used: bool,
+    },
+    ExpiryLifted {
+        id: TokenId,
+        expires_at: Option<Timestamp>,
     },
     TokenExpired {
         id: TokenId,
@@ -98,6 +122,38 @@ enum EndingForm {
     Revoked,
     AccessRevoked,
     Expired,
+    Ended,
+}
+
+/// In milliseconds, as a policy may say them.
+#[derive(Serialize, Deserialize)]
+struct LifetimesForm {
+    token: Option<u64>,
+    backup: Option<u64>,
+}
+
+impl Serialize for Lifetimes {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self { token, backup } = self;
+        let [token, backup] = [token, backup].map(|life| life.map(millis));
+        LifetimesForm { token, backup }.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Lifetimes {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let LifetimesForm { token, backup } = LifetimesForm::deserialize(deserializer)?;
+        let [token, backup] = [token, backup].map(|life| life.map(Duration::from_millis));
+        Ok(Self { token, backup })
+    }
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn is_default(lifetimes: &Lifetimes) -> bool {
+    *lifetimes == Lifetimes::default()
 }
 
 /// Implements both traits by the form of the type.
@@ -233,6 +289,19 @@ fn unix_millis_of(text: &str) -> Option<u64> {
     let days = days.checked_sub(DAYS_TO_EPOCH_FROM_MARCH_OF_YEAR_0)?;
     let seconds = hour * 3_600 + minute * 60 + second;
     days.checked_mul(86_400_000)?.checked_add(seconds * 1_000 + millis)
+}
+
+/// A length of time in milliseconds.
+mod span {
+    use super::{Deserialize, Deserializer, Duration, Serializer, millis};
+
+    pub(super) fn serialize<S: Serializer>(time: &Duration, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_u64(millis(*time))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+        u64::deserialize(from).map(Duration::from_millis)
+    }
 }
 
 /// A point in time as the built-in stores have always kept it in an event.

@@ -107,6 +107,7 @@
 //! # }
 //! ```
 
+mod access;
 mod builder;
 mod change;
 #[cfg(feature = "serde")]
@@ -267,7 +268,7 @@ impl TokenManager {
         user: &UserId,
         methods: MethodSet,
     ) -> Result<AuditEntry, ManageError> {
-        self.change_without_secret(actor, user, Command::Grant { methods }).await
+        self.change_without_secret(actor, user, Command::Grant { methods, lifetimes: None }).await
     }
 
     /// Ends the user's API access: no method is granted, and every token is

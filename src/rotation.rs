@@ -15,17 +15,20 @@
 //! not even that: what has expired then is still dead to every rule.
 
 mod change;
+mod expiry;
 mod policy;
 
 use std::borrow::Cow;
 use std::time::Duration;
 
 use self::change::Change;
+pub use self::expiry::due_at;
+pub(crate) use self::expiry::to_announce;
 pub use self::policy::Policy;
-use crate::account::{Account, Revision, Slot};
+use crate::account::{Account, Lifetimes, Revision, Slot};
 use crate::audit::Event;
 use crate::method::MethodSet;
-use crate::time::Timestamp;
+use crate::time::{Length, Timestamp};
 use crate::token::{CodeDigest, SealedToken, StoredDigest, TokenHint, TokenId};
 
 /// What an account is asked to do. The rules do not ask by whom: that is for the
@@ -37,7 +40,14 @@ pub enum Command {
     Grant {
         /// The methods from now on.
         methods: MethodSet,
+        /// The lifetimes from now on, none of them longer than the policy's; `None`:
+        /// as they are. A live token that would live longer ends so long from now.
+        lifetimes: Option<Lifetimes>,
     },
+    /// Refuse the user's tokens until the access is resumed.
+    Suspend,
+    /// Accept the user's tokens again.
+    Resume,
     /// End the user's access and all tokens.
     RevokeAccess,
     /// Keep `token` as a pending primary, to be confirmed with `code`.
@@ -102,6 +112,33 @@ pub enum Command {
         /// The token, in a slot or pending.
         id: TokenId,
     },
+    /// End this one token, as whoever holds it may: a pending one is cancelled, and a
+    /// backup beside a primary that ends becomes the primary.
+    EndToken {
+        /// The token, in a slot or pending.
+        id: TokenId,
+    },
+    /// Keep that a token was found where it was not secret. Nothing but the revision
+    /// changes.
+    ReportLeak {
+        /// The token, in a slot or pending.
+        id: TokenId,
+        /// Where it was found.
+        found: String,
+    },
+    /// Keep that the user is told of a token's end, if a notice of it is due. A token
+    /// that nobody has used for long enough gets its end by that.
+    AnnounceExpiry {
+        /// The token, in a slot.
+        id: TokenId,
+    },
+    /// Keep a token that was to end unless it is used: it was.
+    LiftExpiry {
+        /// The token, in a slot.
+        id: TokenId,
+    },
+    /// Do nothing else than every command begins with: retire what has expired.
+    RetireExpired,
 }
 
 impl Command {
@@ -159,6 +196,14 @@ impl<'a> Facts<'a> {
     pub const fn new(now: Timestamp, policy: &'a Policy) -> Self {
         Self { now, primary_used: None, backup_used: None, uses_are_kept: true, policy }
     }
+
+    /// When the token in that slot was last used, if a use of it is recorded.
+    pub(crate) const fn used(&self, slot: Slot) -> Option<Timestamp> {
+        match slot {
+            Slot::Primary => self.primary_used,
+            Slot::Backup => self.backup_used,
+        }
+    }
 }
 
 /// Why an account does not do what it was asked to. The account is unchanged.
@@ -168,6 +213,17 @@ pub enum RotationError {
     /// The user has no API access: there is no account, or no method is granted.
     #[error("the user has no API access")]
     NoAccess,
+    /// The user's access is suspended: tokens are neither made nor confirmed nor shown.
+    #[error("the user's API access is suspended")]
+    Suspended,
+    /// A lifetime is longer than the policy allows.
+    #[error("a token lives for {} at most as the {slot}", Length(*.longest))]
+    LifetimeTooLong {
+        /// Which of the two lifetimes.
+        slot: Slot,
+        /// The longest that the policy allows.
+        longest: Duration,
+    },
     /// That very effect has already happened.
     #[error("this has already been done")]
     AlreadyDone,
@@ -235,8 +291,8 @@ pub enum RotationError {
 pub struct Transition {
     /// The account, its revision raised by one for each event.
     pub account: Account,
-    /// The [`Event::TokenExpired`] of each token that was retired first, if its
-    /// lifetime was over.
+    /// What time has done before: the [`Event::TokenExpired`] of each token that was
+    /// retired, and the [`Event::ExpiryLifted`] of each that a use has kept from that.
     pub expired: Vec<Event>,
     /// What the command has done.
     pub event: Event,
@@ -264,10 +320,16 @@ pub fn apply(
     facts: &Facts<'_>,
 ) -> Result<Transition, RotationError> {
     let mut change = Change::of(account, facts);
-    let expired = change.retire_expired();
+    let mut expired = match command {
+        // It was used in time, whenever that is told.
+        Command::LiftExpiry { .. } => Vec::new(),
+        _ => change.retire_expired(),
+    };
     let event = match command {
-        Command::Grant { methods } if methods.is_empty() => change.revoke_access(),
-        Command::Grant { methods } => change.grant(methods),
+        Command::Grant { methods, .. } if methods.is_empty() => change.revoke_access(),
+        Command::Grant { methods, lifetimes } => change.grant(methods, lifetimes),
+        Command::Suspend => change.suspend(),
+        Command::Resume => change.resume(),
         Command::RevokeAccess => change.revoke_access(),
         Command::GeneratePrimary { token, code, replacing_backup } => {
             change.generate_primary(token, code, replacing_backup)
@@ -281,6 +343,11 @@ pub fn apply(
         Command::Issue { token } => change.issue(token),
         Command::Import { slot, token, made_at } => change.import(slot, token, made_at),
         Command::Reveal { id } => change.reveal(id),
+        Command::EndToken { id } => change.end_token(id),
+        Command::ReportLeak { id, found } => change.report_leak(id, found),
+        Command::AnnounceExpiry { id } => change.announce_expiry(id),
+        Command::LiftExpiry { id } => change.lift_expiry(id),
+        Command::RetireExpired => change.only_retired(&mut expired),
     }?;
     Ok(Transition { account: change.into_account(), expired, event })
 }
@@ -290,9 +357,9 @@ pub fn apply(
 /// the primary. Each such token has its event. An account without any is
 /// borrowed as it is.
 ///
-/// A promoted backup keeps the end that it had, or gets the one of
-/// [`Policy::token_lifetime`] if that is sooner: no token lives longer because
-/// another has expired.
+/// A promoted backup keeps the end that it had: no token lives longer because another
+/// has ended. What was used after its user was told that it would end for want of use
+/// is kept.
 ///
 /// For whoever shows an account; [`apply`] begins with it.
 #[must_use]

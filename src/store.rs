@@ -16,13 +16,15 @@
 //! replaces it if its revision is still the one that was read, so that every
 //! rule of a token's life stands in [`rotation`](crate::rotation) and no two
 //! stores can disagree. What not every host has is a capability beside it:
-//! [`ChangeFeed`] and [`LastUses`].
+//! [`ChangeFeed`], [`LastUses`], [`AuditLog`] and [`DueAccounts`].
 
 mod arc;
+mod audit_log;
 #[cfg(feature = "cache")]
 mod cached;
 #[cfg(feature = "conformance")]
 pub mod conformance;
+mod due;
 mod error;
 mod feed;
 mod maps;
@@ -50,8 +52,10 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
+pub use self::audit_log::{AuditCursor, AuditItem, AuditLog, AuditPosition};
 #[cfg(feature = "cache")]
 pub use self::cached::{CacheOptions, CacheStatistics, CachedStore, MonotonicClock};
+pub use self::due::{Due, DueAccounts};
 pub use self::error::{StoreError, StoreErrorKind};
 pub use self::feed::{Change, ChangeFeed, Feed, FeedItem};
 pub use self::memory::MemoryStore;
@@ -139,6 +143,8 @@ pub trait TokenStore: Send + Sync + 'static {
 /// | [`pepper_versions`](Self::pepper_versions), [`prefixes`](Self::prefixes) | counted over the whole list |
 /// | [`last_uses`](Self::last_uses) | none: views show no last use, and a token may always be in use |
 /// | [`feed`](Self::feed) | none: a `CachedStore` believes what it was told for a bounded time |
+/// | [`audit_log`](Self::audit_log) | none: nothing is delivered, and only histories of one user are shown |
+/// | [`due_accounts`](Self::due_accounts) | none: nobody is told before a token ends |
 /// | [`pepper_checks`](Self::pepper_checks), [`keep_pepper_check`](Self::keep_pepper_check) | [`Unsupported`](StoreErrorKind::Unsupported): no manager starts with a pepper |
 /// | [`erase`](Self::erase) | [`Unsupported`](StoreErrorKind::Unsupported): nobody can be erased |
 ///
@@ -256,6 +262,20 @@ pub trait AccountStore: TokenStore {
     ///
     /// A store in front of another one answers for that one.
     fn feed(&self) -> Option<&dyn ChangeFeed> {
+        None
+    }
+
+    /// What gives the histories of all accounts as one log, if anything does.
+    ///
+    /// A store in front of another one answers for that one.
+    fn audit_log(&self) -> Option<&dyn AuditLog> {
+        None
+    }
+
+    /// What finds the accounts about which something is to be done, if anything does.
+    ///
+    /// A store in front of another one answers for that one.
+    fn due_accounts(&self) -> Option<&dyn DueAccounts> {
         None
     }
 

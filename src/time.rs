@@ -61,6 +61,15 @@ impl std::ops::Add<Duration> for Timestamp {
 }
 
 /// A time before 1970 becomes 1970: no token can have been made earlier.
+impl std::ops::Sub<Duration> for Timestamp {
+    type Output = Self;
+
+    fn sub(self, earlier: Duration) -> Self {
+        let millis = u64::try_from(earlier.as_millis()).unwrap_or(u64::MAX);
+        Self(self.0.saturating_sub(millis))
+    }
+}
+
 impl From<SystemTime> for Timestamp {
     fn from(time: SystemTime) -> Self {
         Self::default() + time.duration_since(UNIX_EPOCH).unwrap_or_default()
@@ -104,6 +113,22 @@ const fn civil_date(days: u64) -> (u64, u64, u64) {
         (year, month_from_march + 3, day)
     } else {
         (year + 1, month_from_march - 9, day)
+    }
+}
+
+/// A length of time for people, in whole ones of its greatest unit: `3 hours`.
+pub(crate) struct Length(pub(crate) Duration);
+
+impl fmt::Display for Length {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = self.0.as_secs();
+        let (number, unit) = match seconds {
+            ..60 => return f.write_str("less than a minute"),
+            60..3_600 => (seconds / 60, "minute"),
+            3_600..172_800 => (seconds / 3_600, "hour"),
+            _ => (seconds / 86_400, "day"),
+        };
+        write!(f, "{number} {unit}{}", if number == 1 { "" } else { "s" })
     }
 }
 

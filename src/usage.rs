@@ -10,7 +10,7 @@ mod task;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -71,6 +71,9 @@ struct Shared {
     events: Events,
     noted: Mutex<Noted>,
     unverified: Mutex<Vec<UnverifiedPepper>>,
+    /// Told when there is a use that must be told of at once.
+    #[cfg(feature = "tokio")]
+    urgent_noted: tokio::sync::Notify,
 }
 
 #[derive(Default)]
@@ -83,6 +86,8 @@ struct Noted {
     /// When a use was last left out, since there were too many.
     left_out: Option<Timestamp>,
     retired: HashMap<(UserId, TokenId), RetiredUses>,
+    /// The tokens that were used and are to end unless that is told of.
+    urgent: HashSet<(UserId, TokenId)>,
     /// By when a host should have flushed; `None` once it has, or the log has said
     /// that it has not.
     flush_due: Option<Timestamp>,
@@ -193,7 +198,15 @@ impl UsageRecorder {
     pub fn with(store: impl AccountStore, clock: impl Clock, sink: impl EventSink) -> Self {
         let (store, clock, events) = (Box::new(store), Box::new(clock), Events::to(sink));
         let (noted, unverified) = (Mutex::default(), Mutex::default());
-        let shared = Shared { store, clock, events, noted, unverified };
+        let shared = Shared {
+            store,
+            clock,
+            events,
+            noted,
+            unverified,
+            #[cfg(feature = "tokio")]
+            urgent_noted: tokio::sync::Notify::new(),
+        };
         let interval = Interval(AtomicU32::new(Interval::fresh()));
         Self { interval: Arc::new(interval), shared: Arc::new(shared) }
     }
@@ -205,12 +218,24 @@ impl UsageRecorder {
         token.mark.set(self.interval.0.load(Ordering::Relaxed))
     }
 
-    /// Notes the first use of a token in this interval.
+    /// Notes the first use of a token in this interval. `at_once`: the token is to end
+    /// unless somebody is told of the use before, which waits for no flush.
     #[cold]
-    pub(crate) fn note(&self, user: &UserId, token: TokenId, client: Option<ClientLabel>) {
+    pub(crate) fn note(
+        &self,
+        user: &UserId,
+        token: TokenId,
+        client: Option<ClientLabel>,
+        at_once: bool,
+    ) {
         let now = self.shared.clock.now();
         let key = (user.clone(), token);
         let mut noted = self.noted();
+        if at_once {
+            noted.urgent.insert(key.clone());
+            #[cfg(feature = "tokio")]
+            self.shared.urgent_noted.notify_one();
+        }
         if noted.has_room() {
             noted.uses.insert(key, (now, client));
         } else {
@@ -219,6 +244,23 @@ impl UsageRecorder {
         if noted.flush_due.take_if(|due| now >= *due).is_some() {
             uses_never_written();
         }
+    }
+
+    /// The tokens that were used and are to end unless that is told of. They stay
+    /// until that [has been](Self::told_of).
+    pub(crate) fn urgent(&self) -> Vec<(UserId, TokenId)> {
+        self.noted().urgent.iter().cloned().collect()
+    }
+
+    /// The use of that token has been told of.
+    pub(crate) fn told_of(&self, token: &(UserId, TokenId)) {
+        self.noted().urgent.remove(token);
+    }
+
+    /// Waits until there may be a use that must be told of at once.
+    #[cfg(feature = "tokio")]
+    pub(crate) async fn urgent_noted(&self) {
+        self.shared.urgent_noted.notified().await;
     }
 
     /// When a use was last left out because too many tokens were used in one

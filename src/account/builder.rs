@@ -4,9 +4,10 @@ use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 
-use super::{Account, Confirmed, Pending, Retired, Revision, TokenRecord};
+use super::{Account, Confirmed, Lifetimes, Pending, Retired, Revision, TokenRecord};
 use crate::ValueError;
 use crate::method::MethodSet;
+use crate::time::Timestamp;
 use crate::token::TokenId;
 use crate::user::UserId;
 
@@ -36,6 +37,19 @@ impl AccountBuilder {
     /// The methods that the user may perform. Default: none.
     pub fn methods(mut self, methods: MethodSet) -> Self {
         self.0.methods = methods;
+        self
+    }
+
+    /// How long the user's tokens live, where that is shorter than the policy says.
+    /// Default: as the policy says.
+    pub fn lifetimes(mut self, lifetimes: Lifetimes) -> Self {
+        self.0.terms.set_lifetimes(lifetimes);
+        self
+    }
+
+    /// Suspends the user's access since then. Default: it is not suspended.
+    pub fn suspended_since(mut self, since: Timestamp) -> Self {
+        self.0.terms.set_suspended_since(Some(since));
         self
     }
 

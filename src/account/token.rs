@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use crate::time::Timestamp;
 use crate::token::{CodeDigest, SealedToken, StoredDigest, TokenHint, TokenId};
@@ -19,7 +20,8 @@ pub struct TokenRecord {
     /// Its digest, and the key that made it.
     pub digest: StoredDigest,
     pub(crate) mark: UseMark,
-    /// From when on it is refused; `None` for never.
+    /// From when on it is refused; `None` for never. The earliest of the ends that
+    /// it has; see [`Expiry`].
     pub expires_at: Option<Timestamp>,
     /// What a view may show of it.
     pub hint: TokenHint,
@@ -31,6 +33,9 @@ pub struct TokenRecord {
     /// The token itself, encrypted, if the host has chosen to keep it; see
     /// [`sealing`](crate::sealing). A store keeps it as it is.
     pub sealed: Option<SealedToken>,
+    /// What else is known of its end. Boxed and mostly absent, since millions of
+    /// accounts stand in memory.
+    pub expiry: Option<Box<Expiry>>,
 }
 
 impl TokenRecord {
@@ -51,6 +56,7 @@ impl TokenRecord {
             active_since: made_at,
             expires_at: None,
             sealed: None,
+            expiry: None,
             mark: UseMark::new(),
         }
     }
@@ -59,6 +65,69 @@ impl TokenRecord {
     #[must_use]
     pub fn is_expired(&self, now: Timestamp) -> bool {
         self.expires_at.is_some_and(|end| end <= now)
+    }
+
+    /// Its end, if its user has been told of it.
+    #[must_use]
+    pub fn announced_end(&self) -> Option<Timestamp> {
+        let announced = self.expiry.as_ref().is_some_and(|expiry| expiry.announced);
+        self.expires_at.filter(|_| announced)
+    }
+
+    /// Whether a use of it must be written at once, since it would end otherwise.
+    pub(crate) fn ends_unless_used(&self) -> bool {
+        self.expiry.as_ref().is_some_and(|expiry| expiry.unless_used.is_some())
+    }
+}
+
+/// What an account keeps of one token's end beside the moment itself: where it comes
+/// from, and what its user has been told.
+///
+/// A token has none while its end, if any, is that of its lifetime alone and its
+/// user has been told nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Expiry {
+    /// The end of its lifetime, which it has in either slot.
+    pub of_lifetime: Option<Timestamp>,
+    /// The end that it has as the backup.
+    pub as_backup: Option<Timestamp>,
+    /// The end that it has unless it is used before.
+    pub unless_used: Option<UnusedEnd>,
+    /// From when on it counts as unused, if that is later than its last use: time
+    /// in which its user was suspended does not count.
+    pub unused_since: Option<Timestamp>,
+    /// The notices of this length and of longer ones that are given no more: they
+    /// have been, or there was less time left when it got its end.
+    pub notices_done: Option<Duration>,
+    /// Whether its user has been told of its end.
+    pub announced: bool,
+}
+
+/// The end of a token that nobody uses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct UnusedEnd {
+    /// When it ends.
+    pub at: Timestamp,
+    /// When its user was first told of it. A use after this keeps the token.
+    pub announced_at: Timestamp,
+}
+
+impl UnusedEnd {
+    /// The token ends at `at`, which its user was told of at `announced_at`.
+    #[must_use]
+    pub const fn new(at: Timestamp, announced_at: Timestamp) -> Self {
+        Self { at, announced_at }
+    }
+}
+
+impl Expiry {
+    /// The earliest of the ends.
+    #[must_use]
+    pub fn earliest(&self) -> Option<Timestamp> {
+        let unless_used = self.unless_used.map(|end| end.at);
+        [self.of_lifetime, self.as_backup, unless_used].into_iter().flatten().min()
     }
 }
 
@@ -207,8 +276,10 @@ pub enum Ending {
     Revoked,
     /// The user's access was revoked.
     AccessRevoked,
-    /// The token's lifetime was over.
+    /// The token's lifetime was over, or it was not used for too long.
     Expired,
+    /// Who held the token ended it, or somebody found it where it was not secret.
+    Ended,
 }
 
 impl Ending {

@@ -4,6 +4,7 @@ use std::any::Any;
 
 use crate::account::{Extension, Slot};
 use crate::method::MethodSet;
+use crate::time::Timestamp;
 use crate::token::TokenId;
 use crate::user::UserId;
 
@@ -13,24 +14,15 @@ use crate::user::UserId;
 /// of the account do not show in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
-    user: UserId,
-    methods: MethodSet,
-    token: TokenId,
-    slot: Slot,
-    extension: Extension,
+    pub(super) user: UserId,
+    pub(super) methods: MethodSet,
+    pub(super) token: TokenId,
+    pub(super) slot: Slot,
+    pub(super) announced_end: Option<Timestamp>,
+    pub(super) extension: Extension,
 }
 
 impl Identity {
-    pub(crate) const fn new(
-        user: UserId,
-        methods: MethodSet,
-        token: TokenId,
-        slot: Slot,
-        extension: Extension,
-    ) -> Self {
-        Self { user, methods, token, slot, extension }
-    }
-
     /// The user whom the token identifies.
     #[must_use]
     pub const fn user(&self) -> &UserId {
@@ -47,6 +39,12 @@ impl Identity {
     #[must_use]
     pub const fn token_id(&self) -> TokenId {
         self.token
+    }
+
+    /// When the presented token ends, if its user has been told of it.
+    #[must_use]
+    pub const fn announced_end(&self) -> Option<Timestamp> {
+        self.announced_end
     }
 
     /// The methods granted to the user, this request's among them.

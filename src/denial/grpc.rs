@@ -47,7 +47,9 @@ pub(crate) const fn status(kind: DenialKind) -> u16 {
     match kind {
         DenialKind::InvalidRequest(_) => INVALID_ARGUMENT,
         DenialKind::MissingCredential | DenialKind::InvalidToken => UNAUTHENTICATED,
-        DenialKind::MethodNotGranted | DenialKind::PrivilegeMissing => PERMISSION_DENIED,
+        DenialKind::AccessSuspended
+        | DenialKind::MethodNotGranted
+        | DenialKind::PrivilegeMissing => PERMISSION_DENIED,
         DenialKind::StoreUnavailable => UNAVAILABLE,
         DenialKind::StoreCorrupt => INTERNAL,
     }

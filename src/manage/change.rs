@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use super::follow::NewCode;
 use super::{Delivery, Inner, ManageError};
-use crate::account::{Account, LastUse, Revision};
+use crate::account::{Account, LastUse, Revision, TokenRecord};
 use crate::audit::AuditEntry;
 use crate::rotation::{self, Command, Facts, RotationError};
 use crate::store::{PageSize, Replacement, StoreError, StoreErrorKind};
 use crate::time::Timestamp;
-use crate::token::{Token, TokenId};
+use crate::token::Token;
 use crate::usage::UsageRecorder;
 use crate::user::{Actor, UserId};
 
@@ -44,7 +44,7 @@ impl Inner {
             has_revision(loaded.revision(), expected)?;
             let before = loaded.account_or_absent(user);
             let mut command = command.clone();
-            let facts = self.facts(user, &command, loaded.now).await?;
+            let facts = self.facts(&before, &command, loaded.now).await?;
             if let Some(new) = command.new_token() {
                 // Nobody has changed the account, so it was the digest.
                 if conflicted == Some(before.revision()) {
@@ -64,22 +64,33 @@ impl Inner {
     /// What the rules must know; last uses only where they are asked for.
     pub(super) async fn facts(
         &self,
-        user: &UserId,
+        account: &Account,
         command: &Command,
         now: Timestamp,
     ) -> Result<Facts<'_>, StoreError> {
         let mut facts = Facts::new(now, &self.policy);
         facts.uses_are_kept = self.store.last_uses().is_some();
-        match *command {
-            Command::DeleteBackup { id, even_if_in_use: false } => {
-                facts.backup_used = self.last_use(user, id).await?;
+        if self.asks_for_uses(account, command, now) {
+            if let Some(recorder) = &self.usage {
+                recorder.write_noted().await?;
             }
-            Command::RollBack { give_up, even_if_in_use: false } => {
-                facts.primary_used = self.last_use(user, give_up).await?;
-            }
-            _ => {}
+            let usage = self.uses(account.user()).await?;
+            facts.primary_used = self.last_use(&usage, account.primary());
+            facts.backup_used = self.last_use(&usage, account.backup());
         }
         Ok(facts)
+    }
+
+    /// Whether it matters for the change when the account's tokens were used.
+    fn asks_for_uses(&self, account: &Account, command: &Command, now: Timestamp) -> bool {
+        match *command {
+            Command::DeleteBackup { even_if_in_use: false, .. }
+            | Command::RollBack { even_if_in_use: false, .. } => true,
+            Command::AnnounceExpiry { .. } | Command::Resume => true,
+            _ => {
+                account.has_expired(now) && account.live_tokens().any(TokenRecord::ends_unless_used)
+            }
+        }
     }
 
     /// The recorded uses of the user's tokens: none where the store keeps none.
@@ -90,13 +101,11 @@ impl Inner {
         }
     }
 
-    async fn last_use(&self, user: &UserId, id: TokenId) -> Result<Option<Timestamp>, StoreError> {
-        if let Some(recorder) = &self.usage {
-            recorder.write_noted().await?;
-        }
-        let usage = self.uses(user).await?;
+    /// When the token was last used, as far as this node can tell.
+    fn last_use(&self, usage: &[LastUse], token: Option<&TokenRecord>) -> Option<Timestamp> {
+        let id = token?.id;
         let known = usage.iter().find(|usage| usage.id == id).map(|usage| usage.at);
-        Ok(known.max(self.usage.as_ref().and_then(UsageRecorder::left_out)))
+        known.max(self.usage.as_ref().and_then(UsageRecorder::left_out))
     }
 
     /// Writes and tells of it; `None` if others were faster.
@@ -146,6 +155,7 @@ pub(super) fn replacement(
     facts: &Facts<'_>,
 ) -> Result<Replacement, RotationError> {
     let transition = rotation::apply(before, command, facts)?;
+    let due = rotation::due_at(&transition.account, facts);
     let user = before.user();
     let expired = transition.expired.len();
     let mut entries: Vec<_> = transition
@@ -157,7 +167,8 @@ pub(super) fn replacement(
         })
         .collect();
     let entry = entries.pop().expect("a command that is not refused has an event");
-    Ok(Replacement { earlier: entries, ..Replacement::new(transition.account, expected, entry) })
+    let replacement = Replacement::new(transition.account, expected, entry).with_due(due);
+    Ok(Replacement { earlier: entries, ..replacement })
 }
 
 /// In whose name a token expires: nobody has asked for it.

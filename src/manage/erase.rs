@@ -68,7 +68,7 @@ impl Inner {
             let account = loaded.account.ok_or(RotationError::AlreadyDone)?;
             has_revision(Some(account.revision()), expected)?;
             let erased = AccountErased::new(user, loaded.now, actor);
-            let erasure = Erasure::new(Arc::unwrap_or_clone(account), loaded.now);
+            let erasure = Erasure::new(Arc::unwrap_or_clone(account), loaded.now, actor.clone());
             if self.write_erasure(erasure, &erased).await? {
                 return Ok(erased);
             }

@@ -164,6 +164,11 @@ const fn is_notable(entry: &AuditEntry) -> bool {
         | Event::RolledBack { .. }
         | Event::AllRevoked
         | Event::AccessRevoked
+        | Event::AccessSuspended
+        | Event::AccessResumed
+        | Event::TokenEnded { .. }
+        | Event::LeakReported { .. }
+        | Event::ExpiryAnnounced { .. }
         | Event::TokenRevealed { .. } => true,
         Event::TokenIssued { .. } => !matches!(entry.actor, Actor::User),
         Event::AccessGranted { .. }
@@ -171,6 +176,7 @@ const fn is_notable(entry: &AuditEntry) -> bool {
         | Event::ConfirmationResent { .. }
         | Event::PendingCancelled { .. }
         | Event::TokenImported { .. }
+        | Event::ExpiryLifted { .. }
         | Event::TokenExpired { .. }
         | Event::RetiredTokenUsed { .. }
         | Event::ConfirmationNotSent { .. } => false,

@@ -212,6 +212,10 @@ impl From<RotationError> for Problem {
     fn from(error: RotationError) -> Self {
         match error {
             RotationError::NoAccess => Self::NO_ACCESS,
+            RotationError::Suspended => Self::SUSPENDED,
+            RotationError::LifetimeTooLong { .. } => {
+                Self::LIFETIME_TOO_LONG.because(format!("{error}. Nothing has changed."))
+            }
             RotationError::UnknownCode => Self::UNKNOWN_CODE,
             RotationError::ExpiredCode => Self::EXPIRED_CODE,
             RotationError::AlreadyConfirmed { id } => Self::ALREADY_CONFIRMED
@@ -259,6 +263,19 @@ impl Problem {
         "No API access",
         "The user has no API access. An administrator grants it. Until then there are no tokens \
          to see or to generate.",
+    );
+    const SUSPENDED: Self = Self::new(
+        StatusCode::FORBIDDEN,
+        "suspended",
+        "The API access is suspended",
+        "Tokens can be ended, and neither made nor confirmed nor shown, until an administrator \
+         resumes the access. Nothing has changed.",
+    );
+    const LIFETIME_TOO_LONG: Self = Self::new(
+        StatusCode::UNPROCESSABLE_ENTITY,
+        "lifetime_too_long",
+        "This lifetime is too long",
+        "",
     );
     pub(crate) const UNKNOWN_CODE: Self = Self::new(
         StatusCode::NOT_FOUND,

@@ -14,9 +14,13 @@ use crate::authenticate::{Pass, as_sent};
 use crate::credentials::Sources;
 use crate::denial::{Denial, Realm, Renderer, is_grpc, keep_the_head, render_grpc};
 use crate::telemetry;
+use crate::time::Timestamp;
 
 /// Tells the owner of a request that it still uses the old token.
 const SLOT: HeaderName = HeaderName::from_static("api-token-slot");
+
+/// Tells the owner of a request when its token is going to end.
+const EXPIRES: HeaderName = HeaderName::from_static("api-token-expires");
 
 /// A host's own rendering of denials.
 type OnDenied = dyn Fn(&Denial, &Parts) -> Response<Bytes> + Send + Sync;
@@ -81,11 +85,11 @@ impl Responder {
     /// What is to be done to the response to a request that passed.
     #[inline(always)]
     pub(super) fn after(&self, pass: &Pass, sources: &Sources) -> After {
-        let notice = self.backup_notice && pass.slot() == Some(Slot::Backup);
+        let is_backup = self.backup_notice && pass.slot() == Some(Slot::Backup);
+        let expires = pass.announced_end();
         match sources.host_header(pass.carrier) {
-            Some(header) => After::Vary(Box::new(Vary { header: header.clone(), notice })),
-            None if notice => After::BackupNotice,
-            None => After::Nothing,
+            None if expires.is_none() && !is_backup => After::Nothing,
+            vary => After::Mark(Box::new(Marks { is_backup, expires, vary: vary.cloned() })),
         }
     }
 }
@@ -105,41 +109,40 @@ impl fmt::Debug for Responder {
 pub(super) enum After {
     #[default]
     Nothing,
-    /// The token was the backup.
-    BackupNotice,
-    /// The token was in a header that caches do not know. Boxed, since few
-    /// requests have one and each future is moved.
-    Vary(Box<Vary>),
+    /// Boxed, since few requests have one and each future is moved.
+    Mark(Box<Marks>),
 }
 
-/// What a response depends on that caches do not know: RFC 9111 section 3.5
-/// protects `Authorization` alone.
+/// What a response says of the token of its request.
 #[derive(Debug)]
-pub(super) struct Vary {
-    /// The header that carried the token.
-    header: HeaderName,
-    /// Whether that was the backup.
-    notice: bool,
+pub(super) struct Marks {
+    /// That it was the backup.
+    is_backup: bool,
+    /// When it is going to end.
+    expires: Option<Timestamp>,
+    /// The header that carried it, if that is one which caches do not know: RFC 9111
+    /// section 3.5 protects `Authorization` alone.
+    vary: Option<HeaderName>,
 }
 
 impl After {
     /// Does it.
     #[inline(always)]
     pub(super) fn apply<B>(&mut self, response: &mut Response<B>) {
-        if !matches!(self, Self::Nothing) {
+        if let Self::Mark(_) = self {
             self.mark(response.headers_mut());
         }
     }
 
     #[cold]
     fn mark(&mut self, headers: &mut HeaderMap) {
-        let (notice, vary) = match mem::take(self) {
-            Self::Nothing => (false, None),
-            Self::BackupNotice => (true, None),
-            Self::Vary(vary) => (vary.notice, Some(vary.header)),
-        };
-        if notice {
+        let Self::Mark(marks) = mem::take(self) else { return };
+        let Marks { is_backup, expires, vary } = *marks;
+        if is_backup {
             headers.insert(SLOT, HeaderValue::from_static(Slot::Backup.as_str()));
+        }
+        if let Some(end) = expires.and_then(|end| HeaderValue::try_from(end.to_string()).ok()) {
+            headers.insert(EXPIRES, end);
         }
         if let Some(header) = vary {
             keep_from_shared_caches(headers, header);

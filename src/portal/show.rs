@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::audit::AuditEntry;
 use crate::manage::{PendingView, TokenView};
-use crate::time::Timestamp;
+use crate::time::{Length, Timestamp};
 use crate::user::Actor;
 
 /// A point in time, for people and for programs.
@@ -22,8 +22,8 @@ impl Moment {
         let text = format!("{} UTC", minute.replacen('T', ", ", 1));
         let distance = match (now.since(at), at.since(now)) {
             (past, Duration::ZERO) if past.as_secs() < 60 => "just now".to_owned(),
-            (past, Duration::ZERO) => format!("{} ago", span(past)),
-            (_, ahead) => format!("in {}", span(to_nearest_unit(ahead))),
+            (past, Duration::ZERO) => format!("{} ago", Length(past)),
+            (_, ahead) => format!("in {}", Length(to_nearest_unit(ahead))),
         };
         Self { machine, text, distance }
     }
@@ -37,18 +37,6 @@ fn to_nearest_unit(ahead: Duration) -> Duration {
         _ => 43_200,
     };
     ahead + Duration::from_secs(half)
-}
-
-/// A length of time in whole ones of its greatest unit.
-pub(super) fn span(time: Duration) -> String {
-    let seconds = time.as_secs();
-    let (number, unit) = match seconds {
-        ..60 => return "less than a minute".to_owned(),
-        60..3_600 => (seconds / 60, "minute"),
-        3_600..172_800 => (seconds / 3_600, "hour"),
-        _ => (seconds / 86_400, "day"),
-    };
-    format!("{number} {unit}{}", if number == 1 { "" } else { "s" })
 }
 
 /// A token on a page.

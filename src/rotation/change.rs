@@ -1,7 +1,10 @@
 //! Every rule of a token's life, a function each.
 
+use super::expiry::{earlier, lifetime, set_ends};
 use super::{Facts, NewToken, Policy, RotationError};
-use crate::account::{Account, Confirmed, Ending, Pending, Retired, Revision, Slot, TokenRecord};
+use crate::account::{
+    Account, Confirmed, Ending, Lifetimes, Pending, Retired, Revision, Slot, TokenRecord,
+};
 use crate::audit::Event;
 use crate::method::MethodSet;
 use crate::time::Timestamp;
@@ -10,61 +13,76 @@ use crate::token::{CodeDigest, TokenId};
 /// An account on its way from one revision to the next.
 pub(super) struct Change<'a> {
     pub(super) account: Account,
-    facts: &'a Facts<'a>,
+    pub(super) facts: &'a Facts<'a>,
     /// How many events there were before that of the command.
-    expired: u64,
+    pub(super) earlier_events: u64,
 }
 
 impl<'a> Change<'a> {
     pub(super) fn of(account: &Account, facts: &'a Facts<'a>) -> Self {
-        Self { account: account.clone(), facts, expired: 0 }
+        Self { account: account.clone(), facts, earlier_events: 0 }
     }
 
     /// The account as it is from now on.
     pub(super) fn into_account(mut self) -> Account {
         self.forget_endings();
-        let revision = self.account.revision.as_u64() + self.expired;
+        let revision = self.account.revision.as_u64() + self.earlier_events;
         self.account.revision = Revision::from_u64(revision).next();
         self.account
     }
 
-    /// Retires the tokens in the slots whose lifetime is over: the backup first,
-    /// so that it takes no expired primary's place.
-    pub(super) fn retire_expired(&mut self) -> Vec<Event> {
-        let mut events = Vec::new();
-        if self.account.has_expired(self.facts.now) {
-            events.extend(self.expire(Slot::Backup));
-            events.extend(self.expire(Slot::Primary));
-        }
-        self.expired = events.len() as u64;
-        events
-    }
-
-    fn expire(&mut self, slot: Slot) -> Option<Event> {
-        let token = self.account.slot(slot)?;
-        let expired_at = token.expires_at.filter(|_| token.is_expired(self.facts.now))?;
-        let id = self.retire_slot(slot, Ending::Expired)?;
-        let promoted = if slot == Slot::Primary { self.promote_backup() } else { None };
-        Some(Event::TokenExpired { id, expired_at, promoted })
-    }
-
-    /// Makes the backup the primary, in the place of one that has expired.
-    fn promote_backup(&mut self) -> Option<TokenId> {
-        let Facts { now, policy, .. } = *self.facts;
-        let mut backup = *self.account.backup.take()?;
-        let id = backup.id;
-        backup.expires_at =
-            earlier(backup.expires_at, policy.token_lifetime.map(|life| now + life));
-        self.account.primary = Some(backup);
-        Some(id)
-    }
-
-    pub(super) fn grant(&mut self, methods: MethodSet) -> Result<Event, RotationError> {
-        if self.account.methods == methods {
+    pub(super) fn grant(
+        &mut self,
+        methods: MethodSet,
+        lifetimes: Option<Lifetimes>,
+    ) -> Result<Event, RotationError> {
+        let before = self.account.lifetimes();
+        let lifetimes = lifetimes.unwrap_or(before);
+        if self.account.methods == methods && before == lifetimes {
             return Err(RotationError::AlreadyDone);
         }
+        if before != lifetimes {
+            self.require_within_policy(lifetimes)?;
+            self.account.terms.set_lifetimes(lifetimes);
+            self.shorten_lifetimes();
+        }
         self.account.methods = methods.clone();
-        Ok(Event::AccessGranted { methods })
+        Ok(Event::AccessGranted { methods, lifetimes })
+    }
+
+    fn require_within_policy(&self, lifetimes: Lifetimes) -> Result<(), RotationError> {
+        let Policy { token_lifetime, backup_lifetime, .. } = *self.facts.policy;
+        let pairs = [
+            (Slot::Primary, lifetimes.token, token_lifetime),
+            (Slot::Backup, lifetimes.backup, backup_lifetime),
+        ];
+        for (slot, granted, longest) in pairs {
+            if let (Some(granted), Some(longest)) = (granted, longest)
+                && granted > longest
+            {
+                return Err(RotationError::LifetimeTooLong { slot, longest });
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn suspend(&mut self) -> Result<Event, RotationError> {
+        if self.account.methods.is_empty() {
+            return Err(RotationError::NoAccess);
+        }
+        if self.account.suspended_since().is_some() {
+            return Err(RotationError::AlreadyDone);
+        }
+        self.account.terms.set_suspended_since(Some(self.facts.now));
+        self.stop_counting_unused();
+        Ok(Event::AccessSuspended)
+    }
+
+    pub(super) fn resume(&mut self) -> Result<Event, RotationError> {
+        let since = self.account.suspended_since().ok_or(RotationError::AlreadyDone)?;
+        self.account.terms.set_suspended_since(None);
+        self.count_unused_since(since);
+        Ok(Event::AccessResumed)
     }
 
     pub(super) fn revoke_access(&mut self) -> Result<Event, RotationError> {
@@ -73,6 +91,8 @@ impl<'a> Change<'a> {
             return Err(RotationError::AlreadyDone);
         }
         self.account.methods = MethodSet::empty();
+        // They were the grant's; a suspension stays until it is lifted.
+        self.account.terms.set_lifetimes(Lifetimes::default());
         Ok(Event::AccessRevoked)
     }
 
@@ -113,6 +133,7 @@ impl<'a> Change<'a> {
         code: CodeDigest,
     ) -> Result<Event, RotationError> {
         let Facts { now, policy, .. } = *self.facts;
+        self.require_not_suspended()?;
         let pending = self.account.pending.as_deref_mut();
         let pending =
             pending.filter(|pending| pending.token.id == id).ok_or(RotationError::Stale)?;
@@ -130,10 +151,11 @@ impl<'a> Change<'a> {
     }
 
     pub(super) fn confirm(&mut self, code: CodeDigest) -> Result<Event, RotationError> {
-        let Facts { now, policy, .. } = *self.facts;
+        let facts @ Facts { now, policy, .. } = *self.facts;
         let Some(pending) = self.account.pending.take_if(|pending| pending.code == code) else {
             return Err(self.not_pending(code));
         };
+        self.require_not_suspended()?;
         if pending.code_expires_at <= now || pending.is_expired(now) {
             return Err(RotationError::ExpiredCode);
         }
@@ -143,9 +165,10 @@ impl<'a> Change<'a> {
         }
         let replaced = self.retire_slot(Slot::Backup, Ending::Replaced);
         self.account.backup = self.account.primary.take().map(Box::new);
+        let life = lifetime(&self.account, Slot::Backup, policy);
         if let Some(backup) = &mut self.account.backup {
-            backup.expires_at =
-                earlier(backup.expires_at, policy.backup_lifetime.map(|life| now + life));
+            let end = life.map(|life| now + life);
+            set_ends(backup, facts, |expiry| expiry.as_backup = end);
         }
         let id = pending.token.id;
         self.activate(pending.token);
@@ -192,7 +215,7 @@ impl<'a> Change<'a> {
         give_up: TokenId,
         even_if_in_use: bool,
     ) -> Result<Event, RotationError> {
-        let Facts { now, primary_used, policy, .. } = *self.facts;
+        let facts @ Facts { now, primary_used, policy, .. } = *self.facts;
         let primary = self.account.primary().filter(|primary| primary.id == give_up);
         let primary = primary.ok_or_else(|| match self.account.primary() {
             // It has expired, and there was no backup to take its place.
@@ -207,9 +230,13 @@ impl<'a> Change<'a> {
         }
         self.retire_slot(Slot::Primary, Ending::RolledBack);
         self.account.primary = self.account.backup.take().map(|backup| *backup);
+        let life = lifetime(&self.account, Slot::Primary, policy);
         if let Some(primary) = &mut self.account.primary {
-            // The end that it had as a backup is none of the primary's.
-            primary.expires_at = policy.token_lifetime.map(|life| now + life);
+            set_ends(primary, facts, |expiry| {
+                // The end that it had as the backup is none of the primary's.
+                expiry.as_backup = None;
+                expiry.of_lifetime = earlier(expiry.of_lifetime, life.map(|life| now + life));
+            });
         }
         Ok(Event::RolledBack { given_up: give_up, primary: backup })
     }
@@ -217,6 +244,23 @@ impl<'a> Change<'a> {
     pub(super) fn revoke_all(&mut self) -> Result<Event, RotationError> {
         let had_tokens = self.retire_everything(Ending::Revoked);
         had_tokens.then_some(Event::AllRevoked).ok_or(RotationError::AlreadyDone)
+    }
+
+    /// Ends the token, in a slot or pending, as whoever holds it may.
+    pub(super) fn end_token(&mut self, id: TokenId) -> Result<Event, RotationError> {
+        if self.account.pending().is_some_and(|pending| pending.token.id == id) {
+            return self.cancel_pending(id);
+        }
+        let found = self.account.slots().find(|(_, token)| token.id == id);
+        let (slot, _) = found.ok_or_else(|| self.not_there(id, Ending::Ended))?;
+        self.retire_slot(slot, Ending::Ended);
+        let promoted = if slot == Slot::Primary { self.promote_backup() } else { None };
+        Ok(Event::TokenEnded { id, promoted })
+    }
+
+    pub(super) fn report_leak(&self, id: TokenId, found: String) -> Result<Event, RotationError> {
+        self.account.token(id).ok_or_else(|| self.not_there(id, Ending::Ended))?;
+        Ok(Event::LeakReported { id, found })
     }
 
     pub(super) fn issue(&mut self, token: NewToken) -> Result<Event, RotationError> {
@@ -240,8 +284,8 @@ impl<'a> Change<'a> {
         if self.account.slot(slot).is_some() {
             return Err(RotationError::SlotTaken { slot });
         }
-        let Facts { now, policy, .. } = *self.facts;
-        let mut token = self.admit(token, made_at.unwrap_or(now).min(now))?;
+        let facts @ Facts { now, policy, .. } = *self.facts;
+        let token = self.admit(token, made_at.unwrap_or(now).min(now))?;
         let id = token.id;
         match slot {
             Slot::Primary => self.activate(token),
@@ -249,8 +293,9 @@ impl<'a> Change<'a> {
                 return Err(RotationError::NoLivePrimary);
             }
             Slot::Backup => {
-                token.active_since = now;
-                token.expires_at = policy.backup_lifetime.map(|life| now + life);
+                let end = lifetime(&self.account, slot, policy).map(|life| now + life);
+                let mut token = self.live_from_now(token);
+                set_ends(&mut token, facts, |expiry| expiry.as_backup = end);
                 self.account.backup = Some(Box::new(token));
             }
         }
@@ -263,8 +308,17 @@ impl<'a> Change<'a> {
         Ok(Event::TokenRevealed { id })
     }
 
+    /// That the user may make tokens and see them.
     fn require_access(&self) -> Result<(), RotationError> {
-        if self.account.methods.is_empty() { Err(RotationError::NoAccess) } else { Ok(()) }
+        if self.account.methods.is_empty() {
+            return Err(RotationError::NoAccess);
+        }
+        self.require_not_suspended()
+    }
+
+    fn require_not_suspended(&self) -> Result<(), RotationError> {
+        let suspended = self.account.suspended_since().is_some();
+        if suspended { Err(RotationError::Suspended) } else { Ok(()) }
     }
 
     /// The in-use guard of a token whose last recorded use was at `used`.
@@ -280,7 +334,7 @@ impl<'a> Change<'a> {
 
     /// What to say when the token `id` is not where the command supposes it. One
     /// that has expired has ended as it was asked to.
-    fn not_there(&self, id: TokenId, effect: Ending) -> RotationError {
+    pub(super) fn not_there(&self, id: TokenId, effect: Ending) -> RotationError {
         match self.account.ended(id) {
             Some(ending) if ending == effect || ending == Ending::Expired => {
                 RotationError::AlreadyDone
@@ -301,11 +355,17 @@ impl<'a> Change<'a> {
     }
 
     /// Puts `token` into the primary slot, live from now on.
-    fn activate(&mut self, mut token: TokenRecord) {
-        let Facts { now, policy, .. } = *self.facts;
+    fn activate(&mut self, token: TokenRecord) {
+        self.account.primary = Some(self.live_from_now(token));
+    }
+
+    /// The token as it becomes active, with the end that its lifetime has from now on.
+    fn live_from_now(&self, mut token: TokenRecord) -> TokenRecord {
+        let facts @ Facts { now, policy, .. } = *self.facts;
         token.active_since = now;
-        token.expires_at = policy.token_lifetime.map(|life| now + life);
-        self.account.primary = Some(token);
+        let end = lifetime(&self.account, Slot::Primary, policy).map(|life| now + life);
+        set_ends(&mut token, facts, |expiry| expiry.of_lifetime = end);
+        token
     }
 
     fn retire_everything(&mut self, ending: Ending) -> bool {
@@ -320,7 +380,7 @@ impl<'a> Change<'a> {
         Some(self.retire(&pending.token, ending))
     }
 
-    fn retire_slot(&mut self, slot: Slot, ending: Ending) -> Option<TokenId> {
+    pub(super) fn retire_slot(&mut self, slot: Slot, ending: Ending) -> Option<TokenId> {
         let token = match slot {
             Slot::Primary => self.account.primary.take(),
             Slot::Backup => self.account.backup.take().map(|backup| *backup),
@@ -359,12 +419,5 @@ impl<'a> Change<'a> {
             kept.reverse();
             self.account.retired = kept.into();
         }
-    }
-}
-
-fn earlier(a: Option<Timestamp>, b: Option<Timestamp>) -> Option<Timestamp> {
-    match (a, b) {
-        (Some(a), Some(b)) => Some(a.min(b)),
-        (a, b) => a.or(b),
     }
 }

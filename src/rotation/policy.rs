@@ -25,6 +25,9 @@ pub struct Policy {
     pub(crate) retired_lifetime: Duration,
     pub(crate) token_lifetime: Option<Duration>,
     pub(crate) backup_lifetime: Option<Duration>,
+    pub(crate) unused_lifetime: Option<Duration>,
+    /// Each once, the longest first.
+    pub(crate) notices: Vec<Duration>,
 }
 
 impl Default for Policy {
@@ -38,6 +41,8 @@ impl Default for Policy {
             retired_lifetime: Self::SHORTEST_RETIRED_LIFETIME,
             token_lifetime: None,
             backup_lifetime: None,
+            unused_lifetime: None,
+            notices: [30, 7, 1].map(|days| Duration::from_secs(days * 86_400)).into(),
         }
     }
 }
@@ -143,10 +148,9 @@ impl Policy {
         Ok(self)
     }
 
-    /// How long a token works from the moment that it becomes the primary, by
-    /// a roll-back too. A backup that becomes the primary because the primary has
-    /// expired keeps its own end, if that is sooner. Default: until the user
-    /// deletes it.
+    /// How long a token works from the moment that it becomes active, in either
+    /// slot. A grant may say less for one user, and never more. Its end is fixed then:
+    /// nothing prolongs it. Default: until the user deletes it.
     ///
     /// # Errors
     ///
@@ -157,7 +161,9 @@ impl Policy {
     }
 
     /// How long a token works from the moment that it becomes the backup, and
-    /// stays it. Default: until the user deletes it.
+    /// stays it. One that becomes the primary because the primary has ended keeps this
+    /// end; a roll-back takes it away. A grant may say less for one user, and never
+    /// more. Default: until the user deletes it.
     ///
     /// # Errors
     ///
@@ -166,9 +172,48 @@ impl Policy {
         self.backup_lifetime = Some(within(time, Self::SECOND)?);
         Ok(self)
     }
+
+    /// How long a token works that nobody uses. Its user is told before; a use until
+    /// then keeps it. It is counted by the last uses that the store keeps, so it has
+    /// no effect where none are kept; time in which the user is suspended does not
+    /// count. Default: a token works whether or not it is used.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] if it is under a second or over a hundred years.
+    pub fn unused_lifetime(mut self, time: Duration) -> Result<Self, ConfigError> {
+        self.unused_lifetime = Some(within(time, Self::SECOND)?);
+        Ok(self)
+    }
+
+    /// How long before its end a user is told that a token is going to end, each time
+    /// once. Those for which a token's life is too short are left out. None: users
+    /// are not told. Default: 30 days, 7 days and 1 day.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] if one is under a second or over a hundred years.
+    pub fn expiry_notices(
+        mut self,
+        times: impl IntoIterator<Item = Duration>,
+    ) -> Result<Self, ConfigError> {
+        let times = times.into_iter().map(|time| within(time, Self::SECOND));
+        self.notices = times.collect::<Result<_, _>>()?;
+        self.notices.sort_unstable_by(|a, b| b.cmp(a));
+        self.notices.dedup();
+        Ok(self)
+    }
 }
 
 impl Policy {
+    /// How long an unused token works, and how long before its end its user is told
+    /// first: by the longest notice that is shorter, or when half of it is over.
+    pub(crate) fn unused_lifetime_and_notice(&self) -> Option<(Duration, Duration)> {
+        let life = self.unused_lifetime?;
+        let notice = self.notices.iter().copied().find(|notice| *notice < life);
+        Some((life, notice.unwrap_or(life / 2)))
+    }
+
     /// Whether a token that is active since then, and was last used at `used` as
     /// far as is recorded, counts as in use.
     pub(crate) fn is_in_use(

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::{
-    AccountStore, ChangeFeed, Erasure, LastUses, Loaded, Page, PageSize, Replacement, StoreError,
-    TokenStore,
+    AccountStore, AuditLog, ChangeFeed, DueAccounts, Erasure, LastUses, Loaded, Page, PageSize,
+    Replacement, StoreError, TokenStore,
 };
 use crate::account::{Account, Revision};
 use crate::audit::AuditEntry;
@@ -66,6 +66,14 @@ impl<S: AccountStore + ?Sized> AccountStore for Arc<S> {
 
     fn feed(&self) -> Option<&dyn ChangeFeed> {
         (**self).feed()
+    }
+
+    fn audit_log(&self) -> Option<&dyn AuditLog> {
+        (**self).audit_log()
+    }
+
+    fn due_accounts(&self) -> Option<&dyn DueAccounts> {
+        (**self).due_accounts()
     }
 
     async fn pepper_versions(&self) -> Result<Vec<(PepperVersion, u64)>, StoreError> {

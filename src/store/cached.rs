@@ -20,8 +20,8 @@ pub use self::counters::CacheStatistics;
 pub use self::options::CacheOptions;
 use self::shared::Shared;
 use super::{
-    AccountStore, Change, ChangeFeed, Erasure, LastUses, Loaded, Page, PageSize, Replacement,
-    StoreError, TokenStore, maps, sync,
+    AccountStore, AuditLog, Change, ChangeFeed, DueAccounts, Erasure, LastUses, Loaded, Page,
+    PageSize, Replacement, StoreError, TokenStore, maps, sync,
 };
 use crate::ConfigError;
 use crate::account::{Account, Revision};
@@ -260,6 +260,14 @@ impl<S: AccountStore> AccountStore for CachedStore<S> {
 
     fn feed(&self) -> Option<&dyn ChangeFeed> {
         self.shared.inner.feed()
+    }
+
+    fn audit_log(&self) -> Option<&dyn AuditLog> {
+        self.shared.inner.audit_log()
+    }
+
+    fn due_accounts(&self) -> Option<&dyn DueAccounts> {
+        self.shared.inner.due_accounts()
     }
 
     async fn pepper_versions(&self) -> Result<Vec<(PepperVersion, u64)>, StoreError> {

@@ -1,24 +1,28 @@
 //! Accounts in this process's memory.
 
 mod accounts;
+mod log;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::ops::Bound;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 
-use self::accounts::Accounts;
+use self::accounts::{Accounts, State};
+use self::log::{Log, Logged};
 use super::feed::{FeedHub, Wakes};
 use super::maps::{self, DigestMap};
 use super::{
-    AccountStore, Change, ChangeFeed, Erasure, Feed, FeedItem, LastUses, Loaded, Page, PageSize,
-    Replacement, StoreError, TokenStore, sync,
+    AccountStore, AuditCursor, AuditItem, AuditLog, AuditPosition, Change, ChangeFeed, Due,
+    DueAccounts, Erasure, Feed, FeedItem, LastUses, Loaded, Page, PageSize, Replacement,
+    StoreError, TokenStore, sync,
 };
 use crate::account::{Account, LastUse, Revision};
 use crate::audit::AuditEntry;
-use crate::time::{Clock, SystemClock};
+use crate::time::{Clock, SystemClock, Timestamp};
 use crate::token::{PepperCheck, PepperChecks, PepperVersion, TokenDigest, TokenPrefix};
 use crate::user::UserId;
 
@@ -36,6 +40,7 @@ use crate::user::UserId;
 /// ```
 pub struct MemoryStore {
     accounts: Accounts,
+    log: Mutex<Log>,
     feed: FeedHub,
     clock: Box<dyn Clock>,
 }
@@ -63,7 +68,8 @@ impl MemoryStore {
     #[must_use]
     pub fn with_clock(clock: impl Clock) -> Self {
         let accounts = Accounts::new(DigestMap::new());
-        Self { accounts, feed: FeedHub::default(), clock: Box::new(clock) }
+        let (log, feed) = (Mutex::default(), FeedHub::default());
+        Self { accounts, log, feed, clock: Box::new(clock) }
     }
 
     /// Puts an account in as it is, without an entry in the history: for hosts
@@ -78,18 +84,28 @@ impl MemoryStore {
     }
 
     fn replace_now(&self, replacement: Replacement) -> Result<(), StoreError> {
-        let Replacement { account, expected, entry, earlier } = replacement;
+        let Replacement { account, expected, due, entry, earlier } = replacement;
         let named: BTreeSet<_> = account.token_ids().collect();
         let changed = self.accounts.change(account, expected, |state, change| {
             if let Some(usage) = state.usage.get_mut(&entry.user) {
                 usage.retain(|token, _| named.contains(token));
             }
-            let history = state.history.entry(entry.user.clone()).or_default();
-            history.extend(earlier);
-            history.push(entry);
+            let mut log = self.log();
+            log.set_due(&entry.user, due);
+            let user = entry.user.clone();
+            let history = state.history.entry(user.clone()).or_default();
+            for entry in earlier.into_iter().chain([entry]) {
+                log.push(Logged::Entry(user.clone(), entry.revision));
+                history.push(entry);
+            }
             self.publish(change)
         });
         changed.map(drop)
+    }
+
+    /// No code that holds this lock can panic half-way through a change.
+    fn log(&self) -> MutexGuard<'_, Log> {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// How often each thing comes that `things` shows of an account.
@@ -174,6 +190,14 @@ impl AccountStore for MemoryStore {
         Some(self)
     }
 
+    fn audit_log(&self) -> Option<&dyn AuditLog> {
+        Some(self)
+    }
+
+    fn due_accounts(&self) -> Option<&dyn DueAccounts> {
+        Some(self)
+    }
+
     async fn pepper_versions(&self) -> Result<Vec<(PepperVersion, u64)>, StoreError> {
         Ok(self.count(|account, count| account.pepper_versions_in_use().for_each(count)))
     }
@@ -196,7 +220,13 @@ impl AccountStore for MemoryStore {
     }
 
     async fn erase(&self, erasure: Erasure) -> Result<(), StoreError> {
-        self.accounts.erase(&erasure, |change| self.publish(change)).map(drop)
+        let erased = self.accounts.erase(&erasure, |change| {
+            let mut log = self.log();
+            log.forget(erasure.user());
+            log.push(Logged::Erased(erasure.erased()));
+            self.publish(change)
+        });
+        erased.map(drop)
     }
 }
 
@@ -236,6 +266,129 @@ impl ChangeFeed for MemoryStore {
         let sleepers = self.feed.send(&FeedItem::Heartbeat(id));
         drop(state);
         drop(sleepers);
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl AuditLog for MemoryStore {
+    async fn audit(
+        &self,
+        after: AuditPosition,
+        size: PageSize,
+    ) -> Result<Vec<(AuditPosition, AuditItem)>, StoreError> {
+        let state = self.accounts.state();
+        let log = self.log();
+        let items = log.after(after).filter_map(|(position, logged)| match logged {
+            Logged::Entry(user, revision) => {
+                let entry = entry_of(&state, user, *revision)?;
+                Some((position, AuditItem::Entry(entry.clone())))
+            }
+            Logged::Erased(erased) => Some((position, AuditItem::Erased(erased.clone()))),
+        });
+        Ok(items.take(size.get()).collect())
+    }
+
+    async fn audit_end(&self) -> Result<AuditPosition, StoreError> {
+        Ok(self.log().end())
+    }
+
+    async fn prune_audit(&self, before: Timestamp) -> Result<u64, StoreError> {
+        let before = before.min(self.clock.now() - KEPT_AT_LEAST);
+        let mut state = self.accounts.state();
+        let mut log = self.log();
+        let mut pruned: BTreeMap<UserId, Revision> = BTreeMap::new();
+        let removed = log.retain(|logged| match logged {
+            Logged::Entry(user, revision) => {
+                let is_last = |entry: &AuditEntry| entry.revision == *revision;
+                let last = state.history.get(user).and_then(|entries| entries.last());
+                last.is_some_and(is_last)
+                    || entry_of(&state, user, *revision).is_some_and(|entry| entry.at >= before)
+            }
+            Logged::Erased(erased) => erased.at >= before,
+        });
+        for (_, logged) in log.after(AuditPosition::START) {
+            if let Logged::Entry(user, revision) = logged {
+                pruned.entry(user.clone()).or_insert(*revision);
+            }
+        }
+        for (user, first) in pruned {
+            if let Some(history) = state.history.get_mut(&user) {
+                history.retain(|entry| entry.revision >= first);
+            }
+        }
+        Ok(removed)
+    }
+
+    async fn audit_cursors(&self) -> Result<Vec<AuditCursor>, StoreError> {
+        Ok(self.log().cursors())
+    }
+
+    async fn lease_cursor(
+        &self,
+        name: &str,
+        holder: u64,
+        time: Duration,
+    ) -> Result<Option<AuditPosition>, StoreError> {
+        Ok(self.log().lease(name, holder, self.clock.now(), time))
+    }
+
+    async fn move_cursor(
+        &self,
+        name: &str,
+        holder: u64,
+        to: AuditPosition,
+    ) -> Result<bool, StoreError> {
+        Ok(self.log().advance(name, holder, to))
+    }
+
+    async fn remove_cursor(&self, name: &str) -> Result<(), StoreError> {
+        self.log().remove_cursor(name);
+        Ok(())
+    }
+}
+
+/// How long an entry stays whatever is pruned.
+const KEPT_AT_LEAST: Duration = Duration::from_secs(3_600);
+
+fn entry_of<'a>(state: &'a State, user: &UserId, revision: Revision) -> Option<&'a AuditEntry> {
+    let history = state.history.get(user)?;
+    let place = history.binary_search_by_key(&revision, |entry| entry.revision).ok()?;
+    history.get(place)
+}
+
+#[async_trait]
+impl DueAccounts for MemoryStore {
+    async fn due(
+        &self,
+        until: Timestamp,
+        after: Option<&Due>,
+        size: PageSize,
+    ) -> Result<Page<Due, Due>, StoreError> {
+        let log = self.log();
+        let due = log.due(until, after).take(size.get() + 1).cloned().collect();
+        Ok(Page::of_due(due, size))
+    }
+
+    async fn put_off(
+        &self,
+        user: &UserId,
+        revision: Revision,
+        due: Option<Timestamp>,
+    ) -> Result<(), StoreError> {
+        let state = self.accounts.state();
+        if state.by_user.get(user).is_some_and(|account| account.revision() == revision) {
+            self.log().set_due(user, due);
+        }
+        Ok(())
+    }
+
+    async fn schedule(&self) -> Result<u64, StoreError> {
+        Ok(self.log().schedule)
+    }
+
+    async fn keep_schedule(&self, schedule: u64) -> Result<(), StoreError> {
+        self.log().schedule = schedule;
         Ok(())
     }
 }

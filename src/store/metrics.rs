@@ -2,18 +2,20 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 
 use super::error::supported;
 use super::{
-    AccountStore, ChangeFeed, Erasure, Feed, LastUses, Loaded, Page, PageSize, Replacement,
-    StoreError, StoreErrorKind, TokenStore,
+    AccountStore, AuditCursor, AuditItem, AuditLog, AuditPosition, ChangeFeed, Due, DueAccounts,
+    Erasure, Feed, LastUses, Loaded, Page, PageSize, Replacement, StoreError, StoreErrorKind,
+    TokenStore,
 };
 use crate::account::{Account, LastUse, Revision};
 use crate::audit::AuditEntry;
 use crate::telemetry::{store_answered, store_measured};
+use crate::time::Timestamp;
 use crate::token::{PepperCheck, PepperChecks, PepperVersion, TokenDigest, TokenPrefix};
 use crate::user::UserId;
 
@@ -136,6 +138,14 @@ impl<S: AccountStore> AccountStore for WithMetrics<S> {
         self.inner.feed().map(|_| self as &dyn ChangeFeed)
     }
 
+    fn audit_log(&self) -> Option<&dyn AuditLog> {
+        self.inner.audit_log().map(|_| self as &dyn AuditLog)
+    }
+
+    fn due_accounts(&self) -> Option<&dyn DueAccounts> {
+        self.inner.due_accounts().map(|_| self as &dyn DueAccounts)
+    }
+
     async fn pepper_versions(&self) -> Result<Vec<(PepperVersion, u64)>, StoreError> {
         measured("pepper_versions", self.inner.pepper_versions()).await
     }
@@ -185,5 +195,90 @@ impl<S: AccountStore> ChangeFeed for WithMetrics<S> {
     async fn heartbeat(&self, id: u64) -> Result<(), StoreError> {
         let feed = supported(self.inner.feed(), "sending a heartbeat")?;
         measured("heartbeat", feed.heartbeat(id)).await
+    }
+}
+
+#[async_trait]
+impl<S: AccountStore> AuditLog for WithMetrics<S> {
+    async fn audit(
+        &self,
+        after: AuditPosition,
+        size: PageSize,
+    ) -> Result<Vec<(AuditPosition, AuditItem)>, StoreError> {
+        let inner = supported(self.inner.audit_log(), "reading the audit log")?;
+        measured("audit", inner.audit(after, size)).await
+    }
+
+    async fn audit_end(&self) -> Result<AuditPosition, StoreError> {
+        let inner = supported(self.inner.audit_log(), "reading the audit log")?;
+        measured("audit_end", inner.audit_end()).await
+    }
+
+    async fn prune_audit(&self, before: Timestamp) -> Result<u64, StoreError> {
+        let inner = supported(self.inner.audit_log(), "pruning the audit log")?;
+        measured("prune_audit", inner.prune_audit(before)).await
+    }
+
+    async fn audit_cursors(&self) -> Result<Vec<AuditCursor>, StoreError> {
+        let inner = supported(self.inner.audit_log(), "reading cursors")?;
+        measured("audit_cursors", inner.audit_cursors()).await
+    }
+
+    async fn lease_cursor(
+        &self,
+        name: &str,
+        holder: u64,
+        time: Duration,
+    ) -> Result<Option<AuditPosition>, StoreError> {
+        let inner = supported(self.inner.audit_log(), "leasing a cursor")?;
+        measured("lease_cursor", inner.lease_cursor(name, holder, time)).await
+    }
+
+    async fn move_cursor(
+        &self,
+        name: &str,
+        holder: u64,
+        to: AuditPosition,
+    ) -> Result<bool, StoreError> {
+        let inner = supported(self.inner.audit_log(), "moving a cursor")?;
+        measured("move_cursor", inner.move_cursor(name, holder, to)).await
+    }
+
+    async fn remove_cursor(&self, name: &str) -> Result<(), StoreError> {
+        let inner = supported(self.inner.audit_log(), "removing a cursor")?;
+        measured("remove_cursor", inner.remove_cursor(name)).await
+    }
+}
+
+#[async_trait]
+impl<S: AccountStore> DueAccounts for WithMetrics<S> {
+    async fn due(
+        &self,
+        until: Timestamp,
+        after: Option<&Due>,
+        size: PageSize,
+    ) -> Result<Page<Due, Due>, StoreError> {
+        let inner = supported(self.inner.due_accounts(), "reading due accounts")?;
+        measured("due", inner.due(until, after, size)).await
+    }
+
+    async fn put_off(
+        &self,
+        user: &UserId,
+        revision: Revision,
+        due: Option<Timestamp>,
+    ) -> Result<(), StoreError> {
+        let inner = supported(self.inner.due_accounts(), "putting off an account")?;
+        measured("put_off", inner.put_off(user, revision, due)).await
+    }
+
+    async fn schedule(&self) -> Result<u64, StoreError> {
+        let inner = supported(self.inner.due_accounts(), "reading the schedule")?;
+        measured("schedule", inner.schedule()).await
+    }
+
+    async fn keep_schedule(&self, schedule: u64) -> Result<(), StoreError> {
+        let inner = supported(self.inner.due_accounts(), "keeping the schedule")?;
+        measured("keep_schedule", inner.keep_schedule(schedule)).await
     }
 }

@@ -3,6 +3,7 @@
 use std::num::NonZeroU16;
 use std::sync::Arc;
 
+use super::Due;
 use crate::account::{Account, Revision};
 use crate::audit::AuditEntry;
 use crate::user::UserId;
@@ -42,7 +43,8 @@ impl Default for PageSize {
 ///
 /// Accounts, and what is shown of them, are in the byte order of their user ids,
 /// and the next page is asked for by a user; the entries of a history are the
-/// latest first, and the next page is asked for by a revision.
+/// latest first, and the next page is asked for by a revision; accounts that are due
+/// are in the order of time, and the next page is asked for by the last of them.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Page<T, Key = UserId> {
@@ -70,6 +72,15 @@ impl Page<Arc<Account>> {
     #[must_use]
     pub fn of_accounts(accounts: Vec<Arc<Account>>, size: PageSize) -> Self {
         Self::of(accounts, size, |account| account.user().clone())
+    }
+}
+
+impl Page<Due, Due> {
+    /// The page of `due`, which was asked to be `size` long and read one account
+    /// further to know whether more follow.
+    #[must_use]
+    pub fn of_due(due: Vec<Due>, size: PageSize) -> Self {
+        Self::of(due, size, Due::clone)
     }
 }
 

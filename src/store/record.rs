@@ -7,14 +7,16 @@
 //! structure that [`Account::builder`] makes.
 
 mod history;
+mod terms;
 
 use serde::{Deserialize, Serialize};
 
 pub(crate) use self::history::{decode_actor, decode_event, encode_actor, encode_event};
+use self::terms::TermsForm;
 use super::{StoreError, StoreErrorKind};
 use crate::ValueError;
 use crate::account::{
-    Account, Confirmed, Ending, Extension, Pending, Retired, Revision, TokenRecord,
+    Account, Confirmed, Ending, Extension, Pending, Retired, Revision, Terms, TokenRecord,
 };
 use crate::method::MethodSet;
 use crate::time::Timestamp;
@@ -35,22 +37,30 @@ const SEALED: u8 = 2;
 /// which do not know that ending say which version they lack.
 const EXPIRED: u8 = 3;
 
+/// The same, and behind it what is said of ends and of suspension; or with a token
+/// that its holder has ended.
+const TERMS: u8 = 4;
+
 /// Longer than most records, so that writing one allocates once.
 const USUAL_LENGTH: usize = 256;
 
 /// The account in its stored form.
 pub(crate) fn encode(account: &Account) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(USUAL_LENGTH);
-    let sealed = SealedForm::of(account);
-    let version = version(account, &sealed);
+    let (sealed, terms) = (SealedForm::of(account), TermsForm::of(account));
+    let version = version(account, &sealed, &terms);
     bytes.push(version);
     let bytes = written(&AccountForm::of(account), bytes);
-    if version == PLAIN { bytes } else { written(&sealed, bytes) }
+    let bytes = if version == PLAIN { bytes } else { written(&sealed, bytes) };
+    if version == TERMS { written(&terms, bytes) } else { bytes }
 }
 
 /// The least version that can say all of it.
-fn version(account: &Account, sealed: &SealedForm<'_>) -> u8 {
-    if account.retired.iter().any(|retired| retired.ending == Ending::Expired) {
+fn version(account: &Account, sealed: &SealedForm<'_>, terms: &TermsForm) -> u8 {
+    let has_ended = |ending| account.retired.iter().any(|retired| retired.ending == ending);
+    if *terms != TermsForm::default() || has_ended(Ending::Ended) {
+        TERMS
+    } else if has_ended(Ending::Expired) {
         EXPIRED
     } else if sealed.is_empty() {
         PLAIN
@@ -79,7 +89,7 @@ fn corrupt(doing: &'static str, cause: RecordError) -> StoreError {
 
 fn read(bytes: &[u8]) -> Result<Account, RecordError> {
     let (&version, body) = bytes.split_first().ok_or(RecordError::Empty)?;
-    if !matches!(version, PLAIN | SEALED | EXPIRED) {
+    if !(PLAIN..=TERMS).contains(&version) {
         return Err(RecordError::Version { version });
     }
     let (form, rest) = postcard::take_from_bytes::<AccountForm<'_>>(body)?;
@@ -91,6 +101,13 @@ fn read(bytes: &[u8]) -> Result<Account, RecordError> {
         sealed.put_into(&mut account)?;
         rest
     };
+    let rest = if version == TERMS {
+        let (terms, rest) = postcard::take_from_bytes::<TermsForm>(rest)?;
+        terms.put_into(&mut account)?;
+        rest
+    } else {
+        rest
+    };
     if rest.is_empty() { Ok(account) } else { Err(RecordError::TrailingBytes) }
 }
 
@@ -99,7 +116,7 @@ fn read(bytes: &[u8]) -> Result<Account, RecordError> {
 pub(crate) enum RecordError {
     #[error("the record is empty")]
     Empty,
-    #[error("the record has version {version}, and this program reads {PLAIN} to {EXPIRED}")]
+    #[error("the record has version {version}, and this program reads {PLAIN} to {TERMS}")]
     Version { version: u8 },
     #[error("the record is cut short or malformed")]
     Malformed(#[from] postcard::Error),
@@ -107,6 +124,8 @@ pub(crate) enum RecordError {
     TrailingBytes,
     #[error("the record holds a sealed token in an empty place")]
     SealedNothing,
+    #[error("the record holds the end of a token in an empty place")]
+    EndOfNothing,
     #[error("the record holds a digest that is not 32 bytes long")]
     DigestLength,
     #[error("the record names no user")]
@@ -162,6 +181,7 @@ impl<'a> AccountForm<'a> {
             user: UserId::new(self.user).map_err(RecordError::User)?,
             revision: Revision::from_u64(self.revision),
             methods: self.methods.methods().map_err(RecordError::Method)?,
+            terms: Terms::NONE,
             extension: Extension::NONE,
             primary: self.primary.map(|primary| primary.record()).transpose()?,
             backup: self.backup.map(|backup| backup.record().map(Box::new)).transpose()?,
@@ -348,6 +368,7 @@ enum EndingForm {
     Revoked,
     AccessRevoked,
     Expired,
+    Ended,
 }
 
 impl EndingForm {
@@ -361,6 +382,7 @@ impl EndingForm {
             Ending::Revoked => Self::Revoked,
             Ending::AccessRevoked => Self::AccessRevoked,
             Ending::Expired => Self::Expired,
+            Ending::Ended => Self::Ended,
         }
     }
 
@@ -374,6 +396,7 @@ impl EndingForm {
             Self::Revoked => Ending::Revoked,
             Self::AccessRevoked => Ending::AccessRevoked,
             Self::Expired => Ending::Expired,
+            Self::Ended => Ending::Ended,
         }
     }
 }

@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::account::{Account, Revision};
-use crate::audit::AuditEntry;
+use crate::audit::{AccountErased, AuditEntry};
 use crate::store::Change;
 use crate::time::Timestamp;
-use crate::user::UserId;
+use crate::user::{Actor, UserId};
 
 /// An account as a store has it, and the time by that store's clock.
 #[derive(Clone, Debug)]
@@ -61,6 +61,9 @@ pub struct Replacement {
     pub account: Account,
     /// The revision that it replaces; `None`: the user must have no account.
     pub expected: Option<Revision>,
+    /// When something is to be done about it that nobody asks for, if ever; see
+    /// [`DueAccounts`](super::DueAccounts).
+    pub due: Option<Timestamp>,
     /// What to keep in the history.
     pub entry: AuditEntry,
     /// What to keep before it, the earliest first: the entries of changes that
@@ -72,14 +75,22 @@ impl Replacement {
     /// `account` in place of revision `expected`, with `entry` in the history.
     #[must_use]
     pub const fn new(account: Account, expected: Option<Revision>, entry: AuditEntry) -> Self {
-        Self { account, expected, entry, earlier: Vec::new() }
+        Self { account, expected, due: None, entry, earlier: Vec::new() }
+    }
+
+    /// The same, where something is to be done about the account at that time.
+    #[must_use]
+    pub const fn with_due(mut self, due: Option<Timestamp>) -> Self {
+        self.due = due;
+        self
     }
 
     /// Makes one change of this one and `next`, which was made of this one's
     /// account: both are written or neither is.
     pub(crate) fn append(&mut self, next: Self) {
-        let Self { account, entry, earlier, .. } = next;
+        let Self { account, due, entry, earlier, .. } = next;
         self.account = account;
+        self.due = due;
         // Growing by itself, a vector would make room for four, and batches are long.
         self.earlier.reserve_exact(1 + earlier.len());
         self.earlier.push(std::mem::replace(&mut self.entry, entry));
@@ -105,13 +116,21 @@ pub struct Erasure {
     pub account: Account,
     /// When it is erased, by the store's clock.
     pub at: Timestamp,
+    /// Who asked for it.
+    pub actor: Actor,
 }
 
 impl Erasure {
-    /// Erases `account` at `at`.
+    /// Erases `account` at `at`, as `actor` has asked.
     #[must_use]
-    pub const fn new(account: Account, at: Timestamp) -> Self {
-        Self { account, at }
+    pub const fn new(account: Account, at: Timestamp, actor: Actor) -> Self {
+        Self { account, at, actor }
+    }
+
+    /// What an [`AuditLog`](super::AuditLog) says of it.
+    #[must_use]
+    pub fn erased(&self) -> AccountErased {
+        AccountErased::new(self.user(), self.at, &self.actor)
     }
 
     /// Whose account it is.

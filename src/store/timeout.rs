@@ -15,11 +15,13 @@ use tokio::time::{Instant, timeout_at};
 
 use super::error::supported;
 use super::{
-    AccountStore, ChangeFeed, Erasure, Feed, LastUses, Loaded, Page, PageSize, Replacement,
-    StoreError, StoreErrorKind, TokenStore,
+    AccountStore, AuditCursor, AuditItem, AuditLog, AuditPosition, ChangeFeed, Due, DueAccounts,
+    Erasure, Feed, LastUses, Loaded, Page, PageSize, Replacement, StoreError, StoreErrorKind,
+    TokenStore,
 };
 use crate::account::{Account, LastUse, Revision};
 use crate::audit::AuditEntry;
+use crate::time::Timestamp;
 use crate::token::{PepperCheck, PepperChecks, PepperVersion, TokenDigest, TokenPrefix};
 use crate::user::UserId;
 
@@ -222,6 +224,14 @@ impl<S: AccountStore> AccountStore for WithTimeout<S> {
         self.inner.feed().map(|_| self as &dyn ChangeFeed)
     }
 
+    fn audit_log(&self) -> Option<&dyn AuditLog> {
+        self.inner.audit_log().map(|_| self as &dyn AuditLog)
+    }
+
+    fn due_accounts(&self) -> Option<&dyn DueAccounts> {
+        self.inner.due_accounts().map(|_| self as &dyn DueAccounts)
+    }
+
     async fn pepper_versions(&self) -> Result<Vec<(PepperVersion, u64)>, StoreError> {
         self.count("counting tokens by pepper", self.inner.pepper_versions()).await
     }
@@ -288,6 +298,102 @@ impl<S: AccountStore> ChangeFeed for WithTimeout<S> {
     async fn heartbeat(&self, id: u64) -> Result<(), StoreError> {
         const SENDING: &str = "sending a heartbeat";
         self.read(SENDING, supported(self.inner.feed(), SENDING)?.heartbeat(id)).await
+    }
+}
+
+#[async_trait]
+impl<S: AccountStore> AuditLog for WithTimeout<S> {
+    async fn audit(
+        &self,
+        after: AuditPosition,
+        size: PageSize,
+    ) -> Result<Vec<(AuditPosition, AuditItem)>, StoreError> {
+        const DOING: &str = "reading the audit log";
+        let inner = supported(self.inner.audit_log(), DOING)?;
+        self.read(DOING, inner.audit(after, size)).await
+    }
+
+    async fn audit_end(&self) -> Result<AuditPosition, StoreError> {
+        const DOING: &str = "reading the audit log";
+        let inner = supported(self.inner.audit_log(), DOING)?;
+        self.read(DOING, inner.audit_end()).await
+    }
+
+    async fn prune_audit(&self, before: Timestamp) -> Result<u64, StoreError> {
+        const DOING: &str = "pruning the audit log";
+        let inner = supported(self.inner.audit_log(), DOING)?;
+        self.read(DOING, inner.prune_audit(before)).await
+    }
+
+    async fn audit_cursors(&self) -> Result<Vec<AuditCursor>, StoreError> {
+        const DOING: &str = "reading cursors";
+        let inner = supported(self.inner.audit_log(), DOING)?;
+        self.read(DOING, inner.audit_cursors()).await
+    }
+
+    async fn lease_cursor(
+        &self,
+        name: &str,
+        holder: u64,
+        time: Duration,
+    ) -> Result<Option<AuditPosition>, StoreError> {
+        const DOING: &str = "leasing a cursor";
+        let inner = supported(self.inner.audit_log(), DOING)?;
+        self.read(DOING, inner.lease_cursor(name, holder, time)).await
+    }
+
+    async fn move_cursor(
+        &self,
+        name: &str,
+        holder: u64,
+        to: AuditPosition,
+    ) -> Result<bool, StoreError> {
+        const DOING: &str = "moving a cursor";
+        let inner = supported(self.inner.audit_log(), DOING)?;
+        self.read(DOING, inner.move_cursor(name, holder, to)).await
+    }
+
+    async fn remove_cursor(&self, name: &str) -> Result<(), StoreError> {
+        const DOING: &str = "removing a cursor";
+        let inner = supported(self.inner.audit_log(), DOING)?;
+        self.read(DOING, inner.remove_cursor(name)).await
+    }
+}
+
+#[async_trait]
+impl<S: AccountStore> DueAccounts for WithTimeout<S> {
+    async fn due(
+        &self,
+        until: Timestamp,
+        after: Option<&Due>,
+        size: PageSize,
+    ) -> Result<Page<Due, Due>, StoreError> {
+        const DOING: &str = "reading due accounts";
+        let inner = supported(self.inner.due_accounts(), DOING)?;
+        self.read(DOING, inner.due(until, after, size)).await
+    }
+
+    async fn put_off(
+        &self,
+        user: &UserId,
+        revision: Revision,
+        due: Option<Timestamp>,
+    ) -> Result<(), StoreError> {
+        const DOING: &str = "putting off an account";
+        let inner = supported(self.inner.due_accounts(), DOING)?;
+        self.read(DOING, inner.put_off(user, revision, due)).await
+    }
+
+    async fn schedule(&self) -> Result<u64, StoreError> {
+        const DOING: &str = "reading the schedule";
+        let inner = supported(self.inner.due_accounts(), DOING)?;
+        self.read(DOING, inner.schedule()).await
+    }
+
+    async fn keep_schedule(&self, schedule: u64) -> Result<(), StoreError> {
+        const DOING: &str = "keeping the schedule";
+        let inner = supported(self.inner.due_accounts(), DOING)?;
+        self.read(DOING, inner.keep_schedule(schedule)).await
     }
 }
 

@@ -93,9 +93,11 @@ const FLUSH_ERRORS: &str = "tower_api_token_usage_flush_errors_total";
 const EVENTS: &str = "tower_api_token_events_total";
 
 /// The names of all events that [`EVENTS`] counts.
-pub(crate) const EVENT_NAMES: [&str; 16] = [
+pub(crate) const EVENT_NAMES: [&str; 22] = [
     "access_granted",
     "access_revoked",
+    "access_suspended",
+    "access_resumed",
     "primary_generated",
     "confirmation_resent",
     "primary_confirmed",
@@ -106,6 +108,10 @@ pub(crate) const EVENT_NAMES: [&str; 16] = [
     "token_issued",
     "token_imported",
     "token_revealed",
+    "token_ended",
+    "leak_reported",
+    "expiry_announced",
+    "expiry_lifted",
     "token_expired",
     "retired_token_used",
     "confirmation_not_sent",
@@ -113,7 +119,7 @@ pub(crate) const EVENT_NAMES: [&str; 16] = [
 ];
 
 /// The methods of a store, by which its calls are told apart.
-const OPERATIONS: [&str; 15] = [
+const OPERATIONS: [&str; 26] = [
     "find",
     "load",
     "replace",
@@ -129,6 +135,17 @@ const OPERATIONS: [&str; 15] = [
     "pepper_checks",
     "keep_pepper_check",
     "erase",
+    "audit",
+    "audit_end",
+    "prune_audit",
+    "audit_cursors",
+    "lease_cursor",
+    "move_cursor",
+    "remove_cursor",
+    "due",
+    "put_off",
+    "schedule",
+    "keep_schedule",
 ];
 
 /// The kinds of a store's failures, if a store is measured in this process.

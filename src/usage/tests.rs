@@ -113,7 +113,7 @@ async fn a_first_use_does_not_wait_for_the_batch_of_a_flush() {
             let alice = user("alice");
             while !stop.load(Ordering::SeqCst) {
                 let id = noted.fetch_add(1, Ordering::SeqCst) as u64 % 1_000;
-                usage.note(&alice, TokenId::from_u64(id), None);
+                usage.note(&alice, TokenId::from_u64(id), None, false);
                 // So that the flush does not wait for the lock for long.
                 std::thread::sleep(std::time::Duration::from_micros(10));
             }
@@ -152,7 +152,7 @@ async fn where_uses_were_left_out_the_guard_takes_every_token_for_used() {
     clock.advance(day);
     note_many(&usage, CAPACITY);
     assert_eq!(usage.left_out(), None);
-    usage.note(&alice, old.id, None);
+    usage.note(&alice, old.id, None, false);
     let left_out = Some(clock.now());
     assert_eq!(usage.left_out(), left_out);
     for _ in 0..2 {

@@ -1,5 +1,7 @@
 //! How accounts, tokens and events are shown, to people and to machines.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use tower_api_token::audit::{AccountErased, AuditEntry, Ended, Event};
 use tower_api_token::manage::{AccountSummary, AccountView, PendingView, TokenView};
@@ -168,8 +170,10 @@ fn add_event(value: &mut Value, event: &Event) {
     }
     match event {
         Event::AccessRevoked => value["methods"] = json!([]),
-        Event::AccessGranted { methods } => {
+        Event::AccessGranted { methods, lifetimes } => {
             value["methods"] = json!(methods.iter().collect::<Vec<_>>());
+            add_lifetime(value, "token_lifetime", lifetimes.token);
+            add_lifetime(value, "backup_lifetime", lifetimes.backup);
         }
         Event::PrimaryGenerated { superseded: Some(id), .. } => {
             value["superseded"] = json!(id.as_u64());
@@ -183,7 +187,25 @@ fn add_event(value: &mut Value, event: &Event) {
             value["expired_at"] = json!(expired_at.to_string());
             value["promoted"] = json!(promoted.map(|id| id.as_u64()));
         }
+        Event::TokenEnded { promoted, .. } => {
+            value["promoted"] = json!(promoted.map(|id| id.as_u64()));
+        }
+        Event::LeakReported { found, .. } => value["found"] = json!(found),
+        Event::ExpiryAnnounced { expires_at, unless_used, .. } => {
+            value["expires_at"] = json!(expires_at.to_string());
+            value["unless_used"] = json!(unless_used);
+        }
+        Event::ExpiryLifted { expires_at, .. } => {
+            value["expires_at"] = json!(expires_at.map(|end| end.to_string()));
+        }
         Event::TokenImported { slot, .. } => value["slot"] = json!(slot.as_str()),
         _ => {}
+    }
+}
+
+/// In seconds, where there is one.
+fn add_lifetime(value: &mut Value, name: &str, lifetime: Option<Duration>) {
+    if let Some(lifetime) = lifetime {
+        value[name] = json!(lifetime.as_secs());
     }
 }

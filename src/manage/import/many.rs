@@ -39,7 +39,7 @@ impl ImportItem {
     }
 
     fn commands(&self, token: NewToken) -> impl Iterator<Item = Command> + use<> {
-        let grant = self.methods.clone().map(|methods| Command::Grant { methods });
+        let grant = self.methods.clone().map(|methods| Command::Grant { methods, lifetimes: None });
         let import = Command::Import { slot: self.slot, token, made_at: self.made_at };
         grant.into_iter().chain([import])
     }

@@ -153,6 +153,11 @@ const fn headline(event: &Event) -> &'static str {
         Event::RolledBack { .. } => "Your former API token is the primary again",
         Event::AllRevoked => "All your API tokens were revoked",
         Event::AccessRevoked => "Your API access was revoked",
+        Event::AccessSuspended => "Your API access was suspended",
+        Event::AccessResumed => "Your API access was resumed",
+        Event::TokenEnded { .. } => "An API token of yours was ended",
+        Event::LeakReported { .. } => "An API token of yours was found in public",
+        Event::ExpiryAnnounced { .. } => "An API token of yours is going to end",
         Event::TokenIssued { .. } => "An API token was issued for you",
         Event::TokenRevealed { .. } => "Your API token was shown",
         Event::AccessGranted { .. }
@@ -160,6 +165,7 @@ const fn headline(event: &Event) -> &'static str {
         | Event::ConfirmationResent { .. }
         | Event::PendingCancelled { .. }
         | Event::TokenImported { .. }
+        | Event::ExpiryLifted { .. }
         | Event::TokenExpired { .. }
         | Event::RetiredTokenUsed { .. }
         | Event::ConfirmationNotSent { .. } => "Your API tokens were changed",
@@ -175,6 +181,13 @@ const fn consequence(event: &Event) -> &'static str {
         Event::BackupDeleted { .. } => " It works no more.",
         Event::RolledBack { .. } => " What was given up works no more.",
         Event::AllRevoked | Event::AccessRevoked => " None of your tokens works any more.",
+        Event::AccessSuspended => " None of your tokens works until it is resumed.",
+        Event::AccessResumed => " Your tokens work again.",
+        Event::TokenEnded { .. } => " It works no more.",
+        Event::LeakReported { .. } => " Whoever reads that place may have it: generate a new one.",
+        Event::ExpiryAnnounced { unless_used: false, .. } => {
+            " Generate a new one before, so that nothing stops working."
+        }
         Event::TokenIssued { .. } => " It works at once, and whoever issued it has seen it.",
         Event::TokenRevealed { .. } => " Whoever asked for it has seen it.",
         _ => "",

@@ -8,7 +8,7 @@ use super::subject::Subject;
 use crate::account::{Account, LastUse, Revision};
 use crate::store::{AccountStore, Erasure, PageSize};
 use crate::token::TokenId;
-use crate::user::UserId;
+use crate::user::{Actor, UserId};
 
 /// An account that was erased is gone, with its history and its uses; another one
 /// is as it was.
@@ -69,7 +69,7 @@ pub async fn an_account_begins_above_what_an_erased_one_has_reached<H: Harness>(
     subject.rule.same(&above(&subject, &user("new")).await, &1, "the beginning before any erasure");
     erase(&subject, &alice).await;
     erase(&subject, &small).await;
-    let reached = Erasure::new(alice.clone(), NOW).reached();
+    let reached = Erasure::new(alice.clone(), NOW, Actor::User).reached();
     for name in ["alice", "new"] {
         let above = above(&subject, &user(name)).await;
         subject.rule.holds(above > reached, format_args!("{name} begins at {above}"));
@@ -98,14 +98,14 @@ pub async fn an_erasure_of_another_revision_conflicts<H: Harness>(harness: &H) {
     subject.put(&alice).await;
     let watch = subject.try_watch().await;
     for other in [before, holder("alice", 3, 1), holder("nobody", 1, 1)] {
-        let refused = subject.store.erase(Erasure::new(other, NOW)).await;
+        let refused = subject.store.erase(Erasure::new(other, NOW, Actor::User)).await;
         subject.rule.conflicts(&refused, "an erasure of another revision");
     }
     subject.has(&alice).await;
     subject.rule.same(&subject.revisions(alice.user()).await, &vec![2, 1], "the history");
     subject.silent(watch, "the feed").await;
     erase(&subject, &alice).await;
-    let again = subject.store.erase(Erasure::new(alice, NOW)).await;
+    let again = subject.store.erase(Erasure::new(alice, NOW, Actor::User)).await;
     subject.rule.conflicts(&again, "a second erasure");
 }
 
@@ -117,7 +117,7 @@ pub async fn an_erasure_reaches_the_feed_with_all_its_digests<H: Harness>(harnes
     subject.put(&alice).await;
     let mut watch = subject.watch().await;
     erase(&subject, &alice).await;
-    let expected = Erasure::new(alice, NOW).change();
+    let expected = Erasure::new(alice, NOW, Actor::User).change();
     subject.rule.same(&watch.changes(subject.feed()).await, &vec![expected], "the feed");
 }
 
@@ -159,7 +159,7 @@ async fn above<S: AccountStore>(subject: &Subject<S>, user: &UserId) -> u64 {
 }
 
 pub(super) async fn erase<S: AccountStore>(subject: &Subject<S>, account: &Account) {
-    let erased = subject.store.erase(Erasure::new(account.clone(), NOW)).await;
+    let erased = subject.store.erase(Erasure::new(account.clone(), NOW, Actor::User)).await;
     subject.rule.answered(erased, "erasing an account");
 }
 

@@ -8,6 +8,7 @@ use super::subject::Rule;
 use crate::account::LastUse;
 use crate::store::{AccountStore, Erasure, PageSize, StoreError, StoreErrorKind, TokenStore};
 use crate::token::{PepperCheck, PepperVersion, TokenId};
+use crate::user::Actor;
 
 /// A store that cannot answer says so: no account, no empty list, no success,
 /// and no conflict.
@@ -46,7 +47,10 @@ async fn errors(store: &impl AccountStore, rule: Rule) -> Vec<(&'static str, Sto
     errors.of_optional("pepper_checks", store.pepper_checks().await);
     let (version, check) = (PepperVersion::from_u16(1), PepperCheck::from_bytes([1; 32]));
     errors.of_optional("keep_pepper_check", store.keep_pepper_check(version, check).await);
-    errors.of_optional("erase", store.erase(Erasure::new(everywhere("alice"), NOW)).await);
+    errors.of_optional(
+        "erase",
+        store.erase(Erasure::new(everywhere("alice"), NOW, Actor::User)).await,
+    );
     if let Some(uses) = store.last_uses() {
         errors.of("usage", uses.usage(&alice).await);
         errors.of("record_usage", uses.record_usage(&[used]).await);

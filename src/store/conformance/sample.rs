@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::account::{Account, AccountBuilder, Confirmed, Ending, Pending, Retired, TokenRecord};
-use crate::account::{Revision, Slot};
+use crate::account::{Expiry, Lifetimes, Revision, Slot, UnusedEnd};
 use crate::audit::{AuditEntry, Event};
 use crate::method::{MAX_EXTENSION_METHODS, MAX_METHOD_LENGTH, MethodSet};
 use crate::rotation::{Command, Facts, NewToken, Policy, Transition, apply};
@@ -108,13 +108,35 @@ pub(super) fn unusual() -> Vec<Account> {
     from_the_start.active_since = Timestamp::default();
     from_the_start.hint = TokenHint::unknown();
     from_the_start.digest.pepper = PepperVersion::from_u16(u16::MAX);
+    let mut with_every_end = token(4, 54);
+    with_every_end.expires_at = Some(NOW + DAY);
+    with_every_end.expiry = Some(Box::new(every_end()));
+    let mut used_after_a_suspension = token(3, 53);
+    let unused_since = Some(NOW);
+    used_after_a_suspension.expiry = Some(Box::new(Expiry { unused_since, ..Expiry::default() }));
+    let lifetimes = Lifetimes { token: Some(90 * DAY), backup: Some(DAY) };
+    let with_terms = account("terms").lifetimes(lifetimes).suspended_since(NOW);
     vec![
+        built(with_terms.backup(with_every_end).primary(used_after_a_suspension)),
+        built(account("only a lifetime").lifetimes(Lifetimes { token: Some(DAY), backup: None })),
         nothing,
         built(only_retired.next_token(1 << 40)),
         built(account("many retired").retired(many)),
         built(account("lifetimes").backup(with_lifetimes).primary(from_the_start)),
         built(full()),
     ]
+}
+
+/// What can be known of a token's end.
+fn every_end() -> Expiry {
+    Expiry {
+        of_lifetime: Some(NOW + 90 * DAY),
+        as_backup: Some(NOW + 7 * DAY),
+        unless_used: Some(UnusedEnd::new(NOW + DAY, NOW)),
+        unused_since: Some(Timestamp::default()),
+        notices_done: Some(DAY),
+        announced: true,
+    }
 }
 
 fn every_ending() -> Vec<Retired> {
@@ -127,6 +149,7 @@ fn every_ending() -> Vec<Retired> {
         Ending::Revoked,
         Ending::AccessRevoked,
         Ending::Expired,
+        Ending::Ended,
     ];
     (21..).zip(endings).map(|(number, ending)| retired(number, number, ending)).collect()
 }
@@ -165,7 +188,13 @@ pub(super) fn events() -> Vec<Event> {
     let methods = MethodSet::new(["GET", "PROPFIND"]).expect("they can be granted");
     let confirmed = |backup, replaced| Event::PrimaryConfirmed { id: id(3), backup, replaced };
     vec![
-        Event::AccessGranted { methods },
+        Event::AccessGranted { methods: methods.clone(), lifetimes: Lifetimes::default() },
+        Event::AccessGranted {
+            methods,
+            lifetimes: Lifetimes { token: Some(90 * DAY), backup: Some(7 * DAY) },
+        },
+        Event::AccessSuspended,
+        Event::AccessResumed,
         Event::TokenIssued { id: id(1) },
         Event::PrimaryGenerated { id: id(2), superseded: None },
         Event::PrimaryGenerated { id: id(3), superseded: Some(id(2)) },
@@ -181,6 +210,23 @@ pub(super) fn events() -> Vec<Event> {
         Event::TokenImported { id: id(1 << 40), slot: Slot::Primary },
         Event::TokenImported { id: id(6), slot: Slot::Backup },
         Event::TokenRevealed { id: id(1) },
+        Event::LeakReported { id: id(1), found: "commit https://example.com/a\"b".to_owned() },
+        Event::TokenEnded { id: id(1), promoted: None },
+        Event::TokenEnded { id: id(1), promoted: Some(id(2)) },
+        Event::ExpiryAnnounced {
+            id: id(1),
+            expires_at: NOW + DAY,
+            notice: DAY,
+            unless_used: false,
+        },
+        Event::ExpiryAnnounced {
+            id: id(1),
+            expires_at: NOW + 30 * DAY,
+            notice: 30 * DAY,
+            unless_used: true,
+        },
+        Event::ExpiryLifted { id: id(1), expires_at: None },
+        Event::ExpiryLifted { id: id(1), expires_at: Some(NOW + DAY) },
         Event::TokenExpired { id: id(1), expired_at: NOW, promoted: None },
         Event::TokenExpired { id: id(3), expired_at: NOW + DAY, promoted: Some(id(2)) },
         Event::RetiredTokenUsed { id: id(1), count: 1 << 40 },
@@ -198,7 +244,10 @@ pub(super) fn change(account: Account) -> Replacement {
 
 /// A change to `account` that expects that revision.
 pub(super) fn expecting(account: Account, expected: Option<Revision>) -> Replacement {
-    let event = Event::AccessGranted { methods: account.methods().clone() };
+    let event = Event::AccessGranted {
+        methods: account.methods().clone(),
+        lifetimes: Lifetimes::default(),
+    };
     let entry = entry(&account, Actor::User, event);
     Replacement::new(account, expected, entry)
 }
@@ -232,7 +281,7 @@ impl Life {
 
     pub(super) fn grant(&mut self) -> Replacement {
         let methods = MethodSet::new(["GET"]).expect("GET can be granted");
-        self.step(Command::Grant { methods })
+        self.step(Command::Grant { methods, lifetimes: None })
     }
 
     pub(super) fn issue(&mut self) -> Replacement {
@@ -322,13 +371,19 @@ mod tests {
             Event::ConfirmationNotSent { .. } => 12,
             Event::TokenRevealed { .. } => 13,
             Event::TokenExpired { .. } => 14,
+            Event::AccessSuspended => 15,
+            Event::AccessResumed => 16,
+            Event::TokenEnded { .. } => 17,
+            Event::LeakReported { .. } => 18,
+            Event::ExpiryAnnounced { .. } => 19,
+            Event::ExpiryLifted { .. } => 20,
         }
     }
 
     #[test]
     fn the_samples_hold_every_event_and_every_ending() {
         let kinds: BTreeSet<_> = events().iter().map(kind).collect();
-        assert!(kinds.into_iter().eq(0..=14));
+        assert!(kinds.into_iter().eq(0..=20));
         #[cfg(feature = "metrics")]
         for name in events().iter().map(Event::name) {
             let names = crate::telemetry::metrics::EVENT_NAMES;
@@ -343,8 +398,9 @@ mod tests {
             Ending::Revoked => 5,
             Ending::AccessRevoked => 6,
             Ending::Expired => 7,
+            Ending::Ended => 8,
         };
-        assert!(every_ending().iter().map(ending).eq(0..=7));
+        assert!(every_ending().iter().map(ending).eq(0..=8));
     }
 
     #[test]

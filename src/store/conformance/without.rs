@@ -6,6 +6,7 @@ use super::sample::{NOW, everywhere};
 use super::subject::{Subject, outcome};
 use crate::store::{AccountStore, Erasure, StoreErrorKind};
 use crate::token::{PepperCheck, PepperVersion};
+use crate::user::Actor;
 
 const UNSUPPORTED: Result<(), StoreErrorKind> = Err(StoreErrorKind::Unsupported);
 
@@ -35,7 +36,7 @@ pub async fn nobody_can_be_erased<H: Harness>(harness: &H) {
     let subject = Subject::new(harness, "a store whose erasure is left out erases nobody").await;
     let alice = everywhere("alice");
     subject.put(&alice).await;
-    let erased = outcome(&subject.store.erase(Erasure::new(alice.clone(), NOW)).await);
+    let erased = outcome(&subject.store.erase(Erasure::new(alice.clone(), NOW, Actor::User)).await);
     subject.rule.same(&erased, &UNSUPPORTED, "erasing an account");
     subject.has(&alice).await;
 }

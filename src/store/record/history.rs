@@ -41,10 +41,12 @@ pub(crate) fn decode_event(text: &str) -> Result<Event, StoreError> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use proptest::prelude::*;
 
     use super::*;
-    use crate::account::Slot;
+    use crate::account::{Lifetimes, Slot};
     use crate::method::MethodSet;
     use crate::store::StoreErrorKind;
     use crate::time::Timestamp;
@@ -64,9 +66,19 @@ mod tests {
     fn every_event_reads_back_under_its_name() {
         let [one, two] = [1, u64::MAX].map(TokenId::from_u64);
         let methods = MethodSet::new(["GET", "PURGE"]).unwrap();
+        let (week, at) = (Duration::from_secs(7 * 86_400), Timestamp::from_unix_millis(7));
+        let lifetimes = Lifetimes { token: Some(week), backup: None };
         let events = [
-            Event::AccessGranted { methods },
+            Event::AccessGranted { methods: methods.clone(), lifetimes: Lifetimes::default() },
+            Event::AccessGranted { methods, lifetimes },
             Event::AccessRevoked,
+            Event::AccessSuspended,
+            Event::AccessResumed,
+            Event::TokenEnded { id: one, promoted: Some(two) },
+            Event::LeakReported { id: one, found: "commit".to_owned() },
+            Event::ExpiryAnnounced { id: one, expires_at: at, notice: week, unless_used: true },
+            Event::ExpiryLifted { id: one, expires_at: Some(at) },
+            Event::ExpiryLifted { id: one, expires_at: None },
             Event::PrimaryGenerated { id: one, superseded: Some(two) },
             Event::PrimaryGenerated { id: one, superseded: None },
             Event::ConfirmationResent { id: one },

@@ -17,7 +17,7 @@ use crate::denial::{Denial, DenialKind, RequestFault};
 const SLOTS: [&str; 3] = [Slot::Primary.as_str(), Slot::Backup.as_str(), "none"];
 
 /// One of each kind of denial, in the order of their counts.
-const DENIALS: [DenialKind; 7] = [
+const DENIALS: [DenialKind; 8] = [
     DenialKind::MissingCredential,
     DenialKind::InvalidRequest(RequestFault::MalformedCredential),
     DenialKind::InvalidToken,
@@ -25,6 +25,7 @@ const DENIALS: [DenialKind; 7] = [
     DenialKind::PrivilegeMissing,
     DenialKind::StoreUnavailable,
     DenialKind::StoreCorrupt,
+    DenialKind::AccessSuspended,
 ];
 
 const COUNTS: usize = SLOTS.len() + DENIALS.len();
@@ -70,6 +71,7 @@ pub(in crate::telemetry) fn denied(kind: DenialKind) {
         DenialKind::PrivilegeMissing => 4,
         DenialKind::StoreUnavailable => 5,
         DenialKind::StoreCorrupt => 6,
+        DenialKind::AccessSuspended => 7,
     };
     raise(SLOTS.len() + place);
 }

@@ -52,7 +52,13 @@ async fn grant_then_already_done(world: World) {
     let methods = MethodSet::new(["GET", "PURGE"]).unwrap();
     let grant = || world.manager.grant(root(), alice(), methods.clone());
     let entry = grant().await.unwrap();
-    assert_eq!(entry.event, Event::AccessGranted { methods: methods.clone() });
+    assert_eq!(
+        entry.event,
+        Event::AccessGranted {
+            methods: methods.clone(),
+            lifetimes: tower_api_token::account::Lifetimes::default()
+        }
+    );
     told(&world, &entry).await;
     refused(&world, grant(), RotationError::AlreadyDone).await;
 }

@@ -178,7 +178,7 @@ async fn of_many_administrators_who_saw_one_revision_one_decides(world: World) {
         }
     }
     let [entry] = &granted[..] else { panic!("{granted:?}") };
-    let Event::AccessGranted { methods } = &entry.event else { panic!("{entry:?}") };
+    let Event::AccessGranted { methods, .. } = &entry.event else { panic!("{entry:?}") };
     let account = world.account().await;
     assert_eq!((account.methods(), account.revision()), (methods, entry.revision));
     assert_eq!(account.revision().as_u64(), shown.as_u64() + 1);

@@ -134,7 +134,7 @@ fn rotation_018_a_code_is_bound_to_its_user() {
     let (code, mut world) = with_a_real_code();
     let bob = UserId::new("bob").unwrap();
     let mut of_bob = World { account: Account::absent(bob.clone()), ..World::absent() };
-    of_bob.expect(Command::Grant { methods: methods(&["GET"]) });
+    of_bob.expect(Command::Grant { methods: methods(&["GET"]), lifetimes: None });
     of_bob.generate().unwrap();
     for (world, user) in [(&mut of_bob, bob.clone()), (&mut world, bob)] {
         let confirm = Command::Confirm { code: code.digest(&user) };
@@ -201,7 +201,7 @@ fn rotation_031_a_new_address_kills_the_code_by_a_cancellation() {
 #[test]
 fn rotation_032_grants_belong_to_the_user() {
     let mut world = World::pending();
-    world.expect(Command::Grant { methods: methods(&["POST"]) });
+    world.expect(Command::Grant { methods: methods(&["POST"]), lifetimes: None });
     world.confirm(2).unwrap();
     assert!(world.account.methods().allows("POST") && !world.account.methods().allows("GET"));
 }

@@ -30,7 +30,7 @@ fn the_last_sixteen_are_remembered_whatever_their_age() {
     let mut world = World::active();
     retire(&mut world, 16, Duration::ZERO);
     world.wait(DAY * 10_000);
-    world.expect(Command::Grant { methods: methods(&["PUT"]) });
+    world.expect(Command::Grant { methods: methods(&["PUT"]), lifetimes: None });
     assert!((2..=17).all(|token| remembers(&world, token)));
     retire(&mut world, 1, Duration::ZERO);
     assert!(!remembers(&world, 2) && (3..=18).all(|token| remembers(&world, token)));
@@ -124,7 +124,7 @@ fn ids_go_on_rising_when_tokens_are_forgotten_and_access_was_revoked() {
     world.expect(Command::RevokeAccess);
     assert_eq!(world.account.next_token(), 32);
     let revision = world.account.revision();
-    world.expect(Command::Grant { methods: methods(&["GET"]) });
+    world.expect(Command::Grant { methods: methods(&["GET"]), lifetimes: None });
     world.expect(Command::Issue { token: new_token(100) });
     assert_eq!(world.tokens(), [Some(32), None, None]);
     assert!(world.account.revision() > revision);

@@ -81,7 +81,7 @@ fn command(row: &str) -> Command {
     // Guards that ask for uses do not apply to what nobody can use.
     let even_if_in_use = false;
     match row {
-        "grant POST" => Command::Grant { methods: methods(&["POST"]) },
+        "grant POST" => Command::Grant { methods: methods(&["POST"]), lifetimes: None },
         "revoke access" => Command::RevokeAccess,
         "generate" => generate(None),
         "replacing 1" => generate(Some(id(1))),
@@ -139,7 +139,7 @@ fn each_command_deals_with_live_tokens_alone() {
 
 #[test]
 fn what_has_expired_ends_by_an_event_of_its_own_before_that_of_the_command() {
-    let grant = || Command::Grant { methods: methods(&["PUT"]) };
+    let grant = || Command::Grant { methods: methods(&["PUT"]), lifetimes: None };
     let end = START + DAY * 10;
     for (mut world, events) in [
         (primary_expired(), vec![expired(1, end, None)]),
@@ -158,7 +158,7 @@ fn what_has_expired_ends_by_an_event_of_its_own_before_that_of_the_command() {
             let place = world.account.place_of(&digest(token.as_u64()));
             assert_eq!(place, Some(Place::Retired(token)));
         }
-        world.expect(Command::Grant { methods: methods(&["GET"]) });
+        world.expect(Command::Grant { methods: methods(&["GET"]), lifetimes: None });
         assert_eq!(world.expired, [], "it ends once");
     }
 }
@@ -211,7 +211,7 @@ fn a_promoted_backup_keeps_its_own_end_or_gets_a_sooner_one() {
         world.expect(Command::Issue { token: new_token(1) });
         world.expect(Command::Import { slot: Slot::Backup, token: new_token(2), made_at: None });
         world.wait(DAY * 10);
-        world.expect(Command::Grant { methods: methods(&["PUT"]) });
+        world.expect(Command::Grant { methods: methods(&["PUT"]), lifetimes: None });
         assert_eq!(world.tokens(), [Some(2), None, None]);
         assert_eq!(world.account.primary().unwrap().expires_at, Some(START + DAY * end));
     }

@@ -18,7 +18,7 @@ fn an_effect_that_has_happened_is_not_repeated() {
         (World::pending(), Command::CancelPending { id: id(2) }),
         (World::dual(), Command::RevokeAll),
         (World::dual(), Command::RevokeAccess),
-        (World::dual(), Command::Grant { methods: methods(&["PUT"]) }),
+        (World::dual(), Command::Grant { methods: methods(&["PUT"]), lifetimes: None }),
     ];
     for (mut world, command) in cases {
         let what = format!("{command:?}");
@@ -125,7 +125,7 @@ fn after_a_revocation_a_user_starts_anew() {
     let mut world = World::pending();
     world.expect(Command::RevokeAccess);
     world.wait(DAY);
-    world.expect(Command::Grant { methods: methods(&["GET"]) });
+    world.expect(Command::Grant { methods: methods(&["GET"]), lifetimes: None });
     assert_eq!(world.tokens(), [None; 3]);
     for number in [1, 2] {
         assert_eq!(world.accepted(number), None);

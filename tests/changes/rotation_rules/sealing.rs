@@ -53,7 +53,10 @@ fn sealed_bytes_follow_their_token_and_end_with_it() {
     assert_eq!(after(Command::RollBack { give_up: id(2), even_if_in_use }), [Some(1), None, None]);
     assert_eq!(after(Command::RevokeAll), [None; 3]);
     assert_eq!(after(Command::RevokeAccess), [None; 3]);
-    assert_eq!(after(Command::Grant { methods: methods(&["POST"]) }), [Some(2), Some(1), None]);
+    assert_eq!(
+        after(Command::Grant { methods: methods(&["POST"]), lifetimes: None }),
+        [Some(2), Some(1), None]
+    );
 }
 
 #[test]

@@ -78,9 +78,9 @@ fn command(row: &str, world: &World) -> Command {
         replacing_backup,
     };
     match row {
-        "grant GET" => Command::Grant { methods: methods(&["GET"]) },
-        "grant POST" => Command::Grant { methods: methods(&["POST"]) },
-        "grant nothing" => Command::Grant { methods: methods(&[]) },
+        "grant GET" => Command::Grant { methods: methods(&["GET"]), lifetimes: None },
+        "grant POST" => Command::Grant { methods: methods(&["POST"]), lifetimes: None },
+        "grant nothing" => Command::Grant { methods: methods(&[]), lifetimes: None },
         "revoke access" => Command::RevokeAccess,
         "generate" => generate(None),
         "generate replacing" => generate(Some(backup)),
@@ -188,7 +188,7 @@ fn each_effect_retires_with_its_ending() {
             Command::RevokeAccess,
             &[(3, Ending::AccessRevoked), (1, Ending::AccessRevoked), (2, Ending::AccessRevoked)],
         ),
-        (Command::Grant { methods: methods(&["PUT"]) }, &[]),
+        (Command::Grant { methods: methods(&["PUT"]), lifetimes: None }, &[]),
     ];
     for (command, expected) in cases {
         let mut world = both();
@@ -210,7 +210,7 @@ fn each_effect_retires_with_its_ending() {
 #[test]
 fn a_grant_applies_to_both_slots_at_once() {
     let mut world = World::dual();
-    world.expect(Command::Grant { methods: methods(&["DELETE"]) });
+    world.expect(Command::Grant { methods: methods(&["DELETE"]), lifetimes: None });
     assert_eq!(world.account.methods(), &methods(&["DELETE"]));
     assert_eq!((world.accepted(2), world.accepted(1)), (Some(Slot::Primary), Some(Slot::Backup)));
 }

@@ -71,7 +71,7 @@ impl World {
     /// GET may be performed; there is no token.
     pub(crate) fn granted() -> Self {
         let mut world = Self::absent();
-        world.expect(Command::Grant { methods: methods(&["GET"]) });
+        world.expect(Command::Grant { methods: methods(&["GET"]), lifetimes: None });
         world
     }
 

@@ -100,8 +100,10 @@ fn rules(life: &Life, list: &mut List) {
     ];
     list.add("Command", &commands);
     list.add("NewToken", &new);
-    let grant =
-        Command::Grant { methods: tower_api_token::method::MethodSet::new(["PURGE"]).unwrap() };
+    let grant = Command::Grant {
+        methods: tower_api_token::method::MethodSet::new(["PURGE"]).unwrap(),
+        lifetimes: None,
+    };
     let policy = Policy::default();
     let transition = apply(&life.account, grant, &Facts::new(Timestamp::default(), &policy));
     list.add("Transition", &transition.expect("she has other methods"));

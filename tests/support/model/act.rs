@@ -39,7 +39,9 @@ impl Act {
     pub(crate) fn command(&self, user: &UserId) -> Command {
         let id = TokenId::from_u64;
         match *self {
-            Self::Grant(methods) => Command::Grant { methods: method_set(methods) },
+            Self::Grant(methods) => {
+                Command::Grant { methods: method_set(methods), lifetimes: None }
+            }
             Self::RevokeAccess => Command::RevokeAccess,
             Self::Generate { digest, code, replacing } => Command::GeneratePrimary {
                 token: new_token(digest),

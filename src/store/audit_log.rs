@@ -1,0 +1,157 @@
+//! The histories of all accounts as one log: a capability of stores.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::{PageSize, StoreError};
+use crate::audit::{AccountErased, AuditEntry};
+use crate::time::Timestamp;
+
+/// A place in the log of one store, behind one of its entries.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AuditPosition(u64);
+
+impl AuditPosition {
+    /// Before every entry.
+    pub const START: Self = Self(0);
+
+    /// Takes a position back from where somebody has kept it.
+    #[must_use]
+    pub const fn from_u64(number: u64) -> Self {
+        Self(number)
+    }
+
+    /// The position as a number, up to 2⁶³ − 1.
+    #[must_use]
+    pub const fn as_u64(self) -> u64 {
+        self.0
+    }
+}
+
+/// What the log says at one position.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum AuditItem {
+    /// An entry of an account's history.
+    Entry(AuditEntry),
+    /// An account was erased, and its entries with it.
+    Erased(AccountErased),
+}
+
+/// How far a reader of the log has come, as the store keeps it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct AuditCursor {
+    /// Whose it is.
+    pub name: String,
+    /// The entry that was read last.
+    pub position: AuditPosition,
+}
+
+impl AuditCursor {
+    /// The longest name of a cursor, in bytes.
+    pub const NAME_LENGTH: usize = 255;
+
+    /// The reader `name` has come to this position.
+    #[must_use]
+    pub fn new(name: impl Into<String>, position: AuditPosition) -> Self {
+        Self { name: name.into(), position }
+    }
+}
+
+/// Gives the histories of all accounts as one log, and keeps how far its readers have
+/// come: a capability of an [`AccountStore`](super::AccountStore).
+///
+/// # The contract
+///
+/// * Every entry of every account comes exactly once, and never behind a position that
+///   has been given out: whoever reads on from the last position misses nothing,
+///   whatever was committed at the same time.
+/// * The entries of one account come in the order of its revisions. Those of several
+///   accounts come about in the order of their changes.
+/// * A change is in the log when it has returned, and never before it can be read
+///   otherwise.
+/// * Where an account was erased its entries are gone, and one
+///   [`Erased`](AuditItem::Erased) stands at the end that the log had then. It names
+///   nobody.
+/// * A position stays good for as long as the store: entries that are pruned, or gone
+///   with their account, leave gaps.
+#[async_trait]
+pub trait AuditLog: Send + Sync {
+    /// The entries behind `after`, the earliest first, at most `size` of them, each
+    /// with its position. None: there are no more at the moment.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if they cannot be had.
+    async fn audit(
+        &self,
+        after: AuditPosition,
+        size: PageSize,
+    ) -> Result<Vec<(AuditPosition, AuditItem)>, StoreError>;
+
+    /// The position of the last entry: who reads on from here learns what happens
+    /// from now on.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if it cannot be had.
+    async fn audit_end(&self) -> Result<AuditPosition, StoreError>;
+
+    /// Removes entries from before `before`, for good: out of the log and out of their
+    /// account's history. Stays what a cursor has not come past, the last entry of
+    /// each account, and what is younger than an hour by the store's clock. Answers how
+    /// many were removed; may remove only a part at once, and none only if there are
+    /// no more.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if they could not be removed.
+    async fn prune_audit(&self, before: Timestamp) -> Result<u64, StoreError>;
+
+    /// Every cursor, by name.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if they cannot be had.
+    async fn audit_cursors(&self) -> Result<Vec<AuditCursor>, StoreError>;
+
+    /// Leases the cursor `name` to `holder` for so long from now, by the store's clock,
+    /// and answers where it is; `None` while another has it. A holder may lease it
+    /// again and again; no time at all gives it back. A cursor that there is not is
+    /// made, at the end of the log.
+    ///
+    /// `holder` is any number that no other process chooses.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if it could not be leased.
+    async fn lease_cursor(
+        &self,
+        name: &str,
+        holder: u64,
+        time: Duration,
+    ) -> Result<Option<AuditPosition>, StoreError>;
+
+    /// Moves the cursor `name` forward, if `holder` was the last to lease it: `false`
+    /// if not, and nothing has changed. It never goes back.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if it could not be moved.
+    async fn move_cursor(
+        &self,
+        name: &str,
+        holder: u64,
+        to: AuditPosition,
+    ) -> Result<bool, StoreError>;
+
+    /// Removes the cursor `name`, whoever has leased it, so that it keeps no entry from
+    /// being pruned.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if it could not be removed.
+    async fn remove_cursor(&self, name: &str) -> Result<(), StoreError>;
+}
