@@ -110,8 +110,10 @@
 mod access;
 mod builder;
 mod change;
+mod due;
 #[cfg(feature = "serde")]
 mod encoding;
+mod end;
 mod erase;
 mod error;
 mod follow;
@@ -127,6 +129,7 @@ use std::fmt;
 use std::sync::Arc;
 
 pub use self::builder::TokenManagerBuilder;
+pub use self::end::LeakResponse;
 pub use self::error::ManageError;
 use self::follow::Claims;
 pub use self::generate::{
@@ -252,6 +255,13 @@ impl TokenManager {
     #[must_use]
     pub fn at_revision(&self, revision: Revision) -> Self {
         Self { inner: Arc::clone(&self.inner), expected: Some(revision) }
+    }
+
+    /// The manager, as long as somebody else has it.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn downgrade(&self) -> impl Fn() -> Option<Self> + Send + 'static + use<> {
+        let inner = Arc::downgrade(&self.inner);
+        move || Some(Self { inner: inner.upgrade()?, expected: None })
     }
 
     /// Lets the user perform exactly these methods from now on, with whichever

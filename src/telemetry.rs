@@ -14,7 +14,8 @@ mod unmeasured;
 pub(crate) use self::log::cache_trust_changed;
 pub(crate) use self::log::{
     Events, denied, host_panicked, notice_not_sent, pepper_differs, sealer_failed,
-    store_unavailable, store_unusable, tokens_unrecognised, unreadable_record, uses_never_written,
+    store_unavailable, store_unusable, tokens_unrecognised, unattended_change_failed,
+    unreadable_record, uses_never_written,
 };
 #[cfg(feature = "tokio")]
 pub(crate) use self::log::{dropped_unclosed, erasure_unknown, outcome_unknown};

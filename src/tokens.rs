@@ -8,11 +8,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 #[cfg(feature = "tokio")]
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, watch};
 #[cfg(feature = "tokio")]
 use tokio::task::JoinHandle;
 #[cfg(feature = "tokio")]
-use tokio::time::sleep;
+use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use crate::audit::EventSink;
 use crate::authenticate::Authenticator;
@@ -27,6 +27,10 @@ use crate::telemetry::dropped_unclosed;
 use crate::time::{Clock, SystemClock};
 use crate::token::TokenScheme;
 use crate::usage::UsageRecorder;
+
+/// How often accounts are looked for about which something is due.
+#[cfg(feature = "tokio")]
+const DUE_INTERVAL: Duration = Duration::from_secs(60);
 
 /// How long the log waits at least for the first flush before it warns.
 const FIRST_FLUSH: Duration = Duration::from_secs(60);
@@ -74,14 +78,14 @@ struct Shared {
     #[cfg(feature = "tokio")]
     interval: Duration,
     #[cfg(feature = "tokio")]
-    flushing: Mutex<Option<Flushing>>,
+    background: Mutex<Option<Background>>,
 }
 
-/// The task that writes last uses on an interval.
+/// What runs in the background.
 #[cfg(feature = "tokio")]
-struct Flushing {
-    stop: oneshot::Sender<()>,
-    task: JoinHandle<()>,
+struct Background {
+    stop: watch::Sender<()>,
+    tasks: Vec<JoinHandle<()>>,
 }
 
 impl Tokens {
@@ -149,49 +153,63 @@ impl Tokens {
 
 #[cfg(feature = "tokio")]
 impl Tokens {
-    /// Writes last uses to the store once every
-    /// [`usage_interval`](Policy::usage_interval) from now on, on the current
-    /// runtime; once more makes no difference.
+    /// Runs on the current runtime from now on what has to run in the background; once
+    /// more makes no difference.
+    ///
+    /// * Once every [`usage_interval`](Policy::usage_interval) last uses are written to
+    ///   the store.
+    /// * Once a minute users are told whose tokens are going to end, and tokens that
+    ///   have ended are retired; see [`TokenManager::do_what_is_due`]. A token that was
+    ///   to end unless it is used is kept as soon as it is used.
     ///
     /// It goes on until [`close`](Self::close), or until every clone and every
-    /// layer, manager and authenticator that came of them is dropped. Then it
-    /// writes once more, if the runtime lives as long.
+    /// layer, manager and authenticator that came of them is dropped. Then last uses
+    /// are written once more, if the runtime lives as long.
     ///
     /// # Panics
     ///
     /// Outside a tokio runtime whose timer is enabled.
     pub fn start(&self) {
-        let mut flushing = self.flushing();
+        let mut background = self.background();
         // One may have ended with its runtime.
-        if flushing.as_ref().is_none_or(|flushing| flushing.task.is_finished()) {
-            let (stop, stopped) = oneshot::channel();
-            let (usage, interval) = (self.shared.usage.clone(), self.shared.interval);
-            let task = tokio::spawn(write_last_uses(usage, interval, stopped));
-            *flushing = Some(Flushing { stop, task });
+        let runs = |background: &Background| !background.tasks.iter().any(JoinHandle::is_finished);
+        if background.as_ref().is_some_and(runs) {
+            return;
         }
+        let Shared { manager, usage, interval, .. } = &*self.shared;
+        let (stop, stopped) = watch::channel(());
+        let due = do_what_is_due(manager.downgrade(), usage.urgent_noted(), stopped.clone());
+        let uses = write_last_uses(usage.clone(), *interval, stopped);
+        *background = Some(Background { stop, tasks: vec![tokio::spawn(uses), tokio::spawn(due)] });
     }
 
     async fn stop(&self) {
-        let flushing = self.flushing().take();
-        if let Some(Flushing { stop, task }) = flushing {
-            // Both fail only where the task has panicked: it writes nothing more.
+        let background = self.background().take();
+        if let Some(Background { stop, tasks }) = background {
+            // Both fail only where a task has panicked: it does nothing more.
             let _ = stop.send(());
-            drop(task.await);
+            for task in tasks {
+                drop(task.await);
+            }
         }
     }
 
-    fn flushing(&self) -> MutexGuard<'_, Option<Flushing>> {
-        self.shared.flushing.lock().unwrap_or_else(PoisonError::into_inner)
+    fn background(&self) -> MutexGuard<'_, Option<Background>> {
+        self.shared.background.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Writes last uses once every interval until it is stopped, or nobody is left
 /// who notes any.
 #[cfg(feature = "tokio")]
-async fn write_last_uses(usage: UsageRecorder, interval: Duration, stopped: oneshot::Receiver<()>) {
+async fn write_last_uses(
+    usage: UsageRecorder,
+    interval: Duration,
+    mut stopped: watch::Receiver<()>,
+) {
     let others = usage.others();
     let end = async move {
-        let dropped = stopped.await.is_err();
+        let dropped = stopped.changed().await.is_err();
         while dropped && others.are_left() {
             sleep(interval).await;
         }
@@ -201,10 +219,41 @@ async fn write_last_uses(usage: UsageRecorder, interval: Duration, stopped: ones
     }
 }
 
+/// Does what is due once a minute, and at once what must not wait, until it is stopped
+/// or the manager is dropped by all others.
+#[cfg(feature = "tokio")]
+async fn do_what_is_due(
+    manager: impl Fn() -> Option<TokenManager> + Send,
+    urgent: Arc<Notify>,
+    mut stopped: watch::Receiver<()>,
+) {
+    let mut minutes = interval(DUE_INTERVAL);
+    minutes.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        let work = async {
+            let is_urgent = tokio::select! {
+                () = urgent.notified() => true,
+                _ = minutes.tick() => false,
+            };
+            let manager = manager()?;
+            manager.lift_expiries().await;
+            if !is_urgent && let Err(error) = manager.do_what_is_due().await {
+                error.log();
+            }
+            Some(())
+        };
+        tokio::select! {
+            biased;
+            Ok(()) = stopped.changed() => return,
+            done = work => if done.is_none() { return },
+        }
+    }
+}
+
 #[cfg(feature = "tokio")]
 impl Drop for Shared {
     fn drop(&mut self) {
-        if self.flushing.get_mut().is_ok_and(|flushing| flushing.is_some()) {
+        if self.background.get_mut().is_ok_and(|background| background.is_some()) {
             dropped_unclosed();
         }
     }
@@ -301,7 +350,7 @@ impl TokensBuilder {
             #[cfg(feature = "tokio")]
             interval,
             #[cfg(feature = "tokio")]
-            flushing: Mutex::new(None),
+            background: Mutex::new(None),
         };
         Ok(Tokens { shared: Arc::new(shared) })
     }

@@ -73,7 +73,7 @@ struct Shared {
     unverified: Mutex<Vec<UnverifiedPepper>>,
     /// Told when there is a use that must be told of at once.
     #[cfg(feature = "tokio")]
-    urgent_noted: tokio::sync::Notify,
+    urgent_noted: Arc<tokio::sync::Notify>,
 }
 
 #[derive(Default)]
@@ -205,7 +205,7 @@ impl UsageRecorder {
             noted,
             unverified,
             #[cfg(feature = "tokio")]
-            urgent_noted: tokio::sync::Notify::new(),
+            urgent_noted: Arc::default(),
         };
         let interval = Interval(AtomicU32::new(Interval::fresh()));
         Self { interval: Arc::new(interval), shared: Arc::new(shared) }
@@ -257,10 +257,10 @@ impl UsageRecorder {
         self.noted().urgent.remove(token);
     }
 
-    /// Waits until there may be a use that must be told of at once.
+    /// What is told when there is a use that must be told of at once.
     #[cfg(feature = "tokio")]
-    pub(crate) async fn urgent_noted(&self) {
-        self.shared.urgent_noted.notified().await;
+    pub(crate) fn urgent_noted(&self) -> Arc<tokio::sync::Notify> {
+        Arc::clone(&self.shared.urgent_noted)
     }
 
     /// When a use was last left out because too many tokens were used in one

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::due::expiry;
 use super::follow::NewCode;
 use super::{Delivery, Inner, ManageError};
 use crate::account::{Account, LastUse, Revision, TokenRecord};
@@ -38,12 +39,27 @@ impl Inner {
         token: Option<&Token>,
         code: Option<&NewCode>,
     ) -> Result<Changed, ManageError> {
+        self.changes(expected, actor, user, std::slice::from_ref(command), token, code).await
+    }
+
+    /// Makes one change of several commands, each of which finds the account as the one
+    /// before has left it. Only the first may bring a token.
+    pub(super) async fn changes(
+        self: &Arc<Self>,
+        expected: Option<Revision>,
+        actor: &Actor,
+        user: &UserId,
+        commands: &[Command],
+        token: Option<&Token>,
+        code: Option<&NewCode>,
+    ) -> Result<Changed, ManageError> {
         let mut conflicted = None;
         for _ in 0..ATTEMPTS {
             let loaded = self.store.load(user).await?;
             has_revision(loaded.revision(), expected)?;
             let before = loaded.account_or_absent(user);
-            let mut command = command.clone();
+            let mut commands = commands.iter().cloned();
+            let mut command = commands.next().ok_or(RotationError::AlreadyDone)?;
             let facts = self.facts(&before, &command, loaded.now).await?;
             if let Some(new) = command.new_token() {
                 // Nobody has changed the account, so it was the digest.
@@ -53,8 +69,11 @@ impl Inner {
                 self.seal(new, token, &before).await?;
             }
             conflicted = Some(before.revision());
-            let replacement = replacement(&before, loaded.revision(), actor, command, &facts)?;
-            if let Some(changed) = self.write(replacement, code).await? {
+            let mut change = replacement(&before, loaded.revision(), actor, command, &facts)?;
+            for command in commands {
+                change.append(replacement(&change.account, None, actor, command, &facts)?);
+            }
+            if let Some(changed) = self.write(change, code).await? {
                 return Ok(changed);
             }
         }
@@ -68,29 +87,38 @@ impl Inner {
         command: &Command,
         now: Timestamp,
     ) -> Result<Facts<'_>, StoreError> {
-        let mut facts = Facts::new(now, &self.policy);
-        facts.uses_are_kept = self.store.last_uses().is_some();
-        if self.asks_for_uses(account, command, now) {
-            if let Some(recorder) = &self.usage {
-                recorder.write_noted().await?;
-            }
-            let usage = self.uses(account.user()).await?;
-            facts.primary_used = self.last_use(&usage, account.primary());
-            facts.backup_used = self.last_use(&usage, account.backup());
-        }
-        Ok(facts)
-    }
-
-    /// Whether it matters for the change when the account's tokens were used.
-    fn asks_for_uses(&self, account: &Account, command: &Command, now: Timestamp) -> bool {
-        match *command {
-            Command::DeleteBackup { even_if_in_use: false, .. }
-            | Command::RollBack { even_if_in_use: false, .. } => true,
+        let asks_for_uses = match *command {
+            Command::DeleteBackup { even_if_in_use, .. }
+            | Command::RollBack { even_if_in_use, .. } => !even_if_in_use,
             Command::AnnounceExpiry { .. } | Command::Resume => true,
             _ => {
                 account.has_expired(now) && account.live_tokens().any(TokenRecord::ends_unless_used)
             }
+        };
+        if asks_for_uses {
+            return self.facts_with_uses(account, now).await;
         }
+        let mut facts = Facts::new(now, &self.policy);
+        facts.uses_are_kept = self.store.last_uses().is_some();
+        Ok(facts)
+    }
+
+    /// The same, with the last uses.
+    pub(super) async fn facts_with_uses(
+        &self,
+        account: &Account,
+        now: Timestamp,
+    ) -> Result<Facts<'_>, StoreError> {
+        if let Some(recorder) = &self.usage {
+            recorder.write_noted().await?;
+        }
+        let usage = self.uses(account.user()).await?;
+        Ok(Facts {
+            primary_used: self.last_use(&usage, account.primary()),
+            backup_used: self.last_use(&usage, account.backup()),
+            uses_are_kept: self.store.last_uses().is_some(),
+            ..Facts::new(now, &self.policy)
+        })
     }
 
     /// The recorded uses of the user's tokens: none where the store keeps none.
@@ -169,11 +197,6 @@ pub(super) fn replacement(
     let entry = entries.pop().expect("a command that is not refused has an event");
     let replacement = Replacement::new(transition.account, expected, entry).with_due(due);
     Ok(Replacement { earlier: entries, ..replacement })
-}
-
-/// In whose name a token expires: nobody has asked for it.
-fn expiry() -> Actor {
-    Actor::program("expiry").expect("the name breaks no rule")
 }
 
 /// Refuses a change that was decided upon at another revision than that of the

@@ -7,7 +7,7 @@ use super::generate::GENERATIONS;
 use crate::rotation::RotationError;
 use crate::sealing::SealerError;
 use crate::store::StoreError;
-use crate::{ConfigError, ValueError};
+use crate::{ConfigError, ValueError, telemetry};
 
 /// Why the manager has not done what it was asked to.
 #[derive(Debug, thiserror::Error)]
@@ -64,6 +64,14 @@ impl ManageError {
         match self {
             Self::Refused(refusal) => Some(*refusal),
             _ => None,
+        }
+    }
+
+    /// Tells the log, where nobody waits for the answer.
+    pub(crate) fn log(&self) {
+        match self {
+            Self::Store(error) => error.log(),
+            error => telemetry::unattended_change_failed(error),
         }
     }
 }

@@ -61,6 +61,22 @@ pub trait DueAccounts: Send + Sync {
         due: Option<Timestamp>,
     ) -> Result<(), StoreError>;
 
+    /// [Puts off](Self::put_off) many accounts. By default one after the other; a
+    /// store whose transactions are costly puts off many of them in one.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if it could not be written; a part of it may have been.
+    async fn put_off_many(
+        &self,
+        accounts: &[(UserId, Revision, Option<Timestamp>)],
+    ) -> Result<(), StoreError> {
+        for (user, revision, due) in accounts {
+            self.put_off(user, *revision, *due).await?;
+        }
+        Ok(())
+    }
+
     /// The number that was kept last by [`keep_schedule`](Self::keep_schedule); 0 if
     /// none was.
     ///

@@ -272,6 +272,14 @@ impl<S: AccountStore> DueAccounts for WithMetrics<S> {
         measured("put_off", inner.put_off(user, revision, due)).await
     }
 
+    async fn put_off_many(
+        &self,
+        accounts: &[(UserId, Revision, Option<Timestamp>)],
+    ) -> Result<(), StoreError> {
+        let inner = supported(self.inner.due_accounts(), "putting off accounts")?;
+        measured("put_off_many", inner.put_off_many(accounts)).await
+    }
+
     async fn schedule(&self) -> Result<u64, StoreError> {
         let inner = supported(self.inner.due_accounts(), "reading the schedule")?;
         measured("schedule", inner.schedule()).await

@@ -310,19 +310,19 @@ impl<S: AccountStore> AuditLog for WithTimeout<S> {
     ) -> Result<Vec<(AuditPosition, AuditItem)>, StoreError> {
         const DOING: &str = "reading the audit log";
         let inner = supported(self.inner.audit_log(), DOING)?;
-        self.read(DOING, inner.audit(after, size)).await
+        self.count(DOING, inner.audit(after, size)).await
     }
 
     async fn audit_end(&self) -> Result<AuditPosition, StoreError> {
         const DOING: &str = "reading the audit log";
         let inner = supported(self.inner.audit_log(), DOING)?;
-        self.read(DOING, inner.audit_end()).await
+        self.count(DOING, inner.audit_end()).await
     }
 
     async fn prune_audit(&self, before: Timestamp) -> Result<u64, StoreError> {
         const DOING: &str = "pruning the audit log";
         let inner = supported(self.inner.audit_log(), DOING)?;
-        self.read(DOING, inner.prune_audit(before)).await
+        self.count(DOING, inner.prune_audit(before)).await
     }
 
     async fn audit_cursors(&self) -> Result<Vec<AuditCursor>, StoreError> {
@@ -382,6 +382,15 @@ impl<S: AccountStore> DueAccounts for WithTimeout<S> {
         const DOING: &str = "putting off an account";
         let inner = supported(self.inner.due_accounts(), DOING)?;
         self.read(DOING, inner.put_off(user, revision, due)).await
+    }
+
+    async fn put_off_many(
+        &self,
+        accounts: &[(UserId, Revision, Option<Timestamp>)],
+    ) -> Result<(), StoreError> {
+        const DOING: &str = "putting off accounts";
+        let inner = supported(self.inner.due_accounts(), DOING)?;
+        self.count(DOING, inner.put_off_many(accounts)).await
     }
 
     async fn schedule(&self) -> Result<u64, StoreError> {

@@ -95,6 +95,11 @@ pub(crate) fn sealer_failed(error: &dyn Error) {
     tracing::error!(target: TARGET, %error, source, "sealer failed");
 }
 
+/// A change that nobody has asked for, and nobody waits for, could not be made.
+pub(crate) fn unattended_change_failed(error: &dyn Error) {
+    tracing::error!(target: TARGET, %error, "a change that is due could not be made");
+}
+
 /// A request was denied.
 pub(crate) fn denied(denial: &Denial) {
     meter::denied(denial.kind());

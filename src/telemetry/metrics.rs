@@ -119,7 +119,7 @@ pub(crate) const EVENT_NAMES: [&str; 22] = [
 ];
 
 /// The methods of a store, by which its calls are told apart.
-const OPERATIONS: [&str; 26] = [
+const OPERATIONS: [&str; 27] = [
     "find",
     "load",
     "replace",
@@ -144,6 +144,7 @@ const OPERATIONS: [&str; 26] = [
     "remove_cursor",
     "due",
     "put_off",
+    "put_off_many",
     "schedule",
     "keep_schedule",
 ];

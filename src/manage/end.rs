@@ -1,0 +1,219 @@
+//! Ending a token that somebody presents: its holder, or who has found it where it is
+//! not secret.
+
+use std::sync::Arc;
+
+use super::{Inner, ManageError, TokenManager};
+use crate::account::{Account, Place, Slot};
+use crate::audit::AuditEntry;
+use crate::rotation::{Command, RotationError};
+use crate::store::StoreError;
+use crate::token::{TokenId, is_b64token, sha256};
+use crate::user::Actor;
+
+/// The longest token that anybody presents.
+const LONGEST: usize = 512;
+
+/// How much is kept of where a token was found, in bytes.
+const FOUND_LENGTH: usize = 512;
+
+/// What is done about a token that was found where it is not secret.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum LeakResponse {
+    /// Its user is told, and it goes on working.
+    Tell,
+    /// It ends, and its user is told.
+    #[default]
+    EndToken,
+    /// Every token of its user ends, and they are told.
+    EndAll,
+}
+
+impl TokenManager {
+    /// Ends the token that is presented, as whoever holds it may. If it was the primary
+    /// and there is a backup, that becomes the primary; a pending one is cancelled. Its
+    /// user is told.
+    ///
+    /// `None` if it is no token that could end, because it has ended already or never
+    /// was: finding out which costs the store the same.
+    ///
+    /// ```
+    /// # use tower_api_token::user::{Actor, UserId};
+    /// # use tower_api_token::manage::{Confirmation, TokenManager};
+    /// # use tower_api_token::method::MethodSet;
+    /// # use tower_api_token::store::MemoryStore;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let builder = TokenManager::builder(MemoryStore::new());
+    /// # let manager = builder.confirmation(Confirmation::ByCaller).build().await?;
+    /// # let (root, alice) = (Actor::administrator("root")?, UserId::new("alice")?);
+    /// # manager.grant(&root, &alice, MethodSet::new(["GET"])?).await?;
+    /// # let token = manager.issue(&root, &alice).await?.token;
+    /// let holder = Actor::program("revocation")?;
+    /// assert!(manager.end_token(&holder, token.expose_secret()).await?.is_some());
+    /// assert!(manager.end_token(&holder, token.expose_secret()).await?.is_none());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ManageError`] if it could not be done.
+    pub async fn end_token(
+        &self,
+        actor: &Actor,
+        token: &str,
+    ) -> Result<Option<AuditEntry>, ManageError> {
+        match self.inner.presented(token).await? {
+            Some(Presented { account, id, is_in_use: true, .. }) => {
+                let ended =
+                    self.change_without_secret(actor, account.user(), Command::EndToken { id });
+                unless_gone(ended.await)
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// Keeps that a token was found where it is not secret, tells its user, and ends it
+    /// as `response` says. `found` is where: a kind of place or an address, of which the
+    /// printable ASCII characters are kept, 512 at most, unless the token itself is
+    /// among them.
+    ///
+    /// Whether it is a token of this system, or was one that has ended.
+    ///
+    /// # Errors
+    ///
+    /// [`ManageError`] if it could not be done.
+    pub async fn report_leak(
+        &self,
+        actor: &Actor,
+        token: &str,
+        found: &str,
+        response: LeakResponse,
+    ) -> Result<bool, ManageError> {
+        let Some(presented) = self.inner.presented(token).await? else { return Ok(false) };
+        let Presented { account, id, is_in_use, .. } = presented;
+        if !is_in_use {
+            return Ok(true);
+        }
+        let mut commands = vec![Command::ReportLeak { id, found: shown(found, token) }];
+        commands.extend(match response {
+            LeakResponse::Tell => None,
+            LeakResponse::EndToken => Some(Command::EndToken { id }),
+            LeakResponse::EndAll => Some(Command::RevokeAll),
+        });
+        let (actor, user, expected) = (actor.clone(), account.user().clone(), self.expected);
+        let reported = self.run(|inner| async move {
+            Ok(inner.changes(expected, &actor, &user, &commands, None, None).await?.entry)
+        });
+        unless_gone(reported.await).map(|_| true)
+    }
+
+    /// Who holds the token that is presented, if it is in a slot: what an account view
+    /// shows of it.
+    pub(crate) async fn held(&self, token: &str) -> Result<Option<Held>, ManageError> {
+        let presented = self.inner.presented(token).await?;
+        let Some(Presented { account, id, slot: Some(slot), .. }) = presented else {
+            return Ok(None);
+        };
+        let view = match self.view(account.user()).await {
+            Err(error) if error.refusal().is_some() => return Ok(None),
+            view => view?,
+        };
+        let suspended = account.suspended_since().is_some();
+        let token = [view.primary, view.backup].into_iter().flatten().find(|token| token.id == id);
+        let held = |token| Held { user: view.user, methods: view.methods, slot, suspended, token };
+        Ok(token.map(held))
+    }
+}
+
+/// A change of a token that has gone meanwhile is none.
+fn unless_gone(
+    changed: Result<AuditEntry, ManageError>,
+) -> Result<Option<AuditEntry>, ManageError> {
+    match changed {
+        Err(error) => match error.refusal() {
+            Some(RotationError::AlreadyDone | RotationError::Stale) => Ok(None),
+            _ => Err(error),
+        },
+        Ok(entry) => Ok(Some(entry)),
+    }
+}
+
+/// Where a token was found, in characters that hide nothing; a text that holds the
+/// token is kept from everybody.
+fn shown(found: &str, token: &str) -> String {
+    if found.contains(token) {
+        return "a place whose address holds the token".to_owned();
+    }
+    let printable = found.chars().filter(|character| matches!(character, ' '..='~'));
+    printable.take(FOUND_LENGTH).collect()
+}
+
+/// A token of this system, in use or ended.
+struct Presented {
+    account: Arc<Account>,
+    id: TokenId,
+    /// In a slot or pending.
+    is_in_use: bool,
+    /// The slot that it is in.
+    slot: Option<Slot>,
+}
+
+impl Presented {
+    fn at(account: Arc<Account>, place: Place) -> Option<Self> {
+        let (slot, token) = match place {
+            Place::Live(slot) => (Some(slot), account.slot(slot)),
+            Place::Pending => (None, account.pending().map(|pending| &pending.token)),
+            Place::Retired(id) => {
+                return Some(Self { account, id, is_in_use: false, slot: None });
+            }
+        };
+        let id = token?.id;
+        Some(Self { account, id, is_in_use: true, slot })
+    }
+}
+
+impl Inner {
+    /// What is known of the token that somebody presents. One that has ended goes the
+    /// way of one that never was: under several peppers the store is asked for all.
+    async fn presented(&self, token: &str) -> Result<Option<Presented>, StoreError> {
+        let text = token.as_bytes();
+        if text.len() > LONGEST || !is_b64token(text) || !self.scheme.admits(text) {
+            return Ok(None);
+        }
+        let mut ended = None;
+        for digest in self.scheme.digests(&sha256(text)).map(|stored| stored.digest) {
+            let Some(account) = self.store.find(&digest).await? else { continue };
+            let Some(place) = account.place_of(&digest) else { continue };
+            match Presented::at(account, place) {
+                Some(presented) if presented.is_in_use => return Ok(Some(presented)),
+                presented => ended = presented,
+            }
+        }
+        Ok(ended)
+    }
+}
+
+/// What may be told to whoever holds a token.
+pub(crate) struct Held {
+    pub(crate) user: crate::user::UserId,
+    pub(crate) methods: crate::method::MethodSet,
+    pub(crate) slot: Slot,
+    pub(crate) suspended: bool,
+    pub(crate) token: super::TokenView,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_a_token_was_found_is_told_without_the_token() {
+        assert_eq!(shown("commit https://example.com/a", "tat_x"), "commit https://example.com/a");
+        assert!(!shown("https://example.com/?q=tat_x", "tat_x").contains("tat_x"));
+        assert_eq!(shown("a\u{202e}b\n\"c", "tat_x"), "ab\"c");
+        assert_eq!(shown(&"a".repeat(2_000), "tat_x").len(), FOUND_LENGTH);
+    }
+}
