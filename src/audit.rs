@@ -413,6 +413,36 @@ impl AuditEntry {
     }
 }
 
+impl AuditEntry {
+    /// Whether the user should know of it: a change of what works, and a token that
+    /// somebody may have who should not.
+    pub(crate) const fn is_notable(&self) -> bool {
+        match self.event {
+            Event::PrimaryConfirmed { .. }
+            | Event::BackupDeleted { .. }
+            | Event::RolledBack { .. }
+            | Event::AllRevoked
+            | Event::AccessRevoked
+            | Event::AccessSuspended
+            | Event::AccessResumed
+            | Event::TokenEnded { .. }
+            | Event::LeakReported { .. }
+            | Event::ExpiryAnnounced { .. }
+            | Event::TokenRevealed { .. } => true,
+            Event::TokenIssued { .. } => !matches!(self.actor, Actor::User),
+            Event::AccessGranted { .. }
+            | Event::PrimaryGenerated { .. }
+            | Event::ConfirmationResent { .. }
+            | Event::PendingCancelled { .. }
+            | Event::TokenImported { .. }
+            | Event::ExpiryLifted { .. }
+            | Event::TokenExpired { .. }
+            | Event::RetiredTokenUsed { .. }
+            | Event::ConfirmationNotSent { .. } => false,
+        }
+    }
+}
+
 /// An account was erased, with its history and its uses.
 ///
 /// It does not say whose account it was, and no store keeps it: once an account

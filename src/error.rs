@@ -204,6 +204,22 @@ pub enum ConfigError {
          `.confirmation(Confirmation::ByCaller)` to be handed each code"
     )]
     NoNotifier,
+    /// The address of a webhook is not what [`Webhook::new`](crate::delivery) asks for.
+    #[error(
+        "a webhook's address is https://, or http:// of this machine itself, with a host and \
+         without a user name or a password"
+    )]
+    WebhookAddress,
+    /// The secret of a webhook is none.
+    #[error("a webhook's secret is `whsec_` and the base64 of 24 to 64 bytes")]
+    WebhookSecret,
+    /// Receivers of the audit log share a name, or one has a name that no cursor may
+    /// have.
+    #[error("each receiver of the audit log has a name of its own, of 1 to 255 bytes")]
+    ReceiverName,
+    /// There is a receiver of the audit log, and the store keeps none.
+    #[error("the store keeps no audit log that could be delivered")]
+    NoAuditLog,
     /// A value among what is configured is none.
     #[error(transparent)]
     Value(#[from] ValueError),

@@ -25,6 +25,8 @@ pub mod authenticate;
 #[cfg(feature = "axum")]
 pub mod axum;
 pub mod credentials;
+#[cfg(feature = "tokio")]
+pub mod delivery;
 pub mod denial;
 #[cfg(feature = "serde")]
 mod encoding;

@@ -127,6 +127,9 @@ mod view;
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+#[cfg(feature = "tokio")]
+use std::sync::atomic::Ordering;
 
 pub use self::builder::TokenManagerBuilder;
 pub use self::end::LeakResponse;
@@ -200,6 +203,10 @@ pub struct TokenManager {
     expected: Option<Revision>,
 }
 
+/// The cursor of the notices to users in the store's audit log. Where there is one,
+/// some node delivers them.
+pub(crate) const NOTICES: &str = "notices";
+
 /// What clones of a manager share.
 struct Inner {
     store: Arc<dyn AccountStore>,
@@ -213,6 +220,8 @@ struct Inner {
     sealer: Option<Box<dyn Sealer>>,
     claims: Arc<Claims>,
     tasks: Tasks,
+    /// Whether users get their notices from the store's log, so that none is given here.
+    notices_are_delivered: AtomicBool,
 }
 
 impl TokenManager {
@@ -262,6 +271,15 @@ impl TokenManager {
     pub(crate) fn downgrade(&self) -> impl Fn() -> Option<Self> + Send + 'static + use<> {
         let inner = Arc::downgrade(&self.inner);
         move || Some(Self { inner: inner.upgrade()?, expected: None })
+    }
+
+    /// Leaves notices to whoever delivers them from the store's log: the notifier, if
+    /// there is one.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn deliver_notices(&self) -> Option<Arc<dyn Notifier>> {
+        let notifier = self.inner.notifier.clone()?;
+        self.inner.notices_are_delivered.store(true, Ordering::Relaxed);
+        Some(notifier)
     }
 
     /// Lets the user perform exactly these methods from now on, with whichever

@@ -161,12 +161,26 @@ impl ConfirmationMessage {
 #[error("the message could not be sent")]
 pub struct NotifyError {
     source: Box<dyn Error + Send + Sync>,
+    is_permanent: bool,
 }
 
 impl NotifyError {
     /// A failure with its cause, which must not hold the code.
     #[must_use]
     pub fn new(source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        Self { source: source.into() }
+        Self { source: source.into(), is_permanent: false }
+    }
+
+    /// A failure that comes again whenever the message is tried, such as a user without
+    /// an address. The cause must not hold the code.
+    #[must_use]
+    pub fn permanent(source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self { source: source.into(), is_permanent: true }
+    }
+
+    /// Whether there is no use in trying again.
+    #[must_use]
+    pub const fn is_permanent(&self) -> bool {
+        self.is_permanent
     }
 }

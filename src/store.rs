@@ -56,6 +56,8 @@ pub use self::audit_log::{AuditCursor, AuditItem, AuditLog, AuditPosition};
 #[cfg(feature = "cache")]
 pub use self::cached::{CacheOptions, CacheStatistics, CachedStore, MonotonicClock};
 pub use self::due::{Due, DueAccounts};
+#[cfg(feature = "tokio")]
+pub(crate) use self::error::supported;
 pub use self::error::{StoreError, StoreErrorKind};
 pub use self::feed::{Change, ChangeFeed, Feed, FeedItem};
 pub use self::memory::MemoryStore;

@@ -18,9 +18,13 @@ pub(crate) use self::log::{
     unreadable_record, uses_never_written,
 };
 #[cfg(feature = "tokio")]
-pub(crate) use self::log::{dropped_unclosed, erasure_unknown, outcome_unknown};
+pub(crate) use self::log::{
+    delivery_failed, dropped_unclosed, erasure_unknown, not_delivered, outcome_unknown,
+};
 #[cfg(feature = "cache")]
 pub(crate) use self::meter::{cache_changed, cache_looked_up, cache_stands};
+#[cfg(feature = "tokio")]
+pub(crate) use self::meter::{delivered, delivery_stands};
 pub(crate) use self::meter::{flushed, interval_ended, passed};
 #[cfg(feature = "metrics")]
 use self::metrics as meter;

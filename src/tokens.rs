@@ -1,6 +1,8 @@
 //! One configuration for both sides: the requests that carry tokens, and the
 //! people and programs that manage them.
 
+#[cfg(feature = "tokio")]
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 #[cfg(feature = "tokio")]
@@ -14,18 +16,30 @@ use tokio::task::JoinHandle;
 #[cfg(feature = "tokio")]
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
+#[cfg(feature = "tokio")]
+use crate::ConfigError;
 use crate::audit::EventSink;
 use crate::authenticate::Authenticator;
+#[cfg(feature = "tokio")]
+use crate::delivery::{Notices, Options, Receiver, Worker};
+#[cfg(feature = "tokio")]
+use crate::manage::NOTICES;
 use crate::manage::{Confirmation, ManageError, TokenManager, TokenManagerBuilder};
 use crate::middleware::TokenAuthLayer;
 use crate::notify::Notifier;
 use crate::rotation::Policy;
 use crate::sealing::Sealer;
+#[cfg(feature = "tokio")]
+use crate::store::AuditCursor;
 use crate::store::{AccountStore, StoreError};
 #[cfg(feature = "tokio")]
 use crate::telemetry::dropped_unclosed;
+#[cfg(feature = "tokio")]
+use crate::time::Timestamp;
 use crate::time::{Clock, SystemClock};
 use crate::token::TokenScheme;
+#[cfg(feature = "tokio")]
+use crate::token::{RandomSource, SystemRandom};
 use crate::usage::UsageRecorder;
 
 /// How often accounts are looked for about which something is due.
@@ -78,7 +92,17 @@ struct Shared {
     #[cfg(feature = "tokio")]
     interval: Duration,
     #[cfg(feature = "tokio")]
+    delivery: Delivery,
+    #[cfg(feature = "tokio")]
     background: Mutex<Option<Background>>,
+}
+
+/// What is delivered, and to whom.
+#[cfg(feature = "tokio")]
+struct Delivery {
+    store: Arc<dyn AccountStore>,
+    receivers: Vec<(String, Arc<dyn Receiver>)>,
+    options: Options,
 }
 
 /// What runs in the background.
@@ -99,6 +123,10 @@ impl Tokens {
             policy: Policy::default(),
             events: None,
             clock: Arc::new(SystemClock),
+            #[cfg(feature = "tokio")]
+            receivers: Vec::new(),
+            #[cfg(feature = "tokio")]
+            delivery: Options::default(),
         }
     }
 
@@ -161,6 +189,10 @@ impl Tokens {
     /// * Once a minute users are told whose tokens are going to end, and tokens that
     ///   have ended are retired; see [`TokenManager::do_what_is_due`]. A token that was
     ///   to end unless it is used is kept as soon as it is used.
+    /// * Where the store keeps an audit log, notices are delivered from it to the
+    ///   notifier, and what they want to the [receivers](TokensBuilder::deliver_to): at
+    ///   least once, also across the end of this process. This alone ends when every
+    ///   clone of this value is dropped.
     ///
     /// It goes on until [`close`](Self::close), or until every clone and every
     /// layer, manager and authenticator that came of them is dropped. Then last uses
@@ -179,8 +211,28 @@ impl Tokens {
         let Shared { manager, usage, interval, .. } = &*self.shared;
         let (stop, stopped) = watch::channel(());
         let due = do_what_is_due(manager.downgrade(), usage.urgent_noted(), stopped.clone());
-        let uses = write_last_uses(usage.clone(), *interval, stopped);
-        *background = Some(Background { stop, tasks: vec![tokio::spawn(uses), tokio::spawn(due)] });
+        let uses = write_last_uses(usage.clone(), *interval, stopped.clone());
+        let mut tasks = vec![tokio::spawn(uses), tokio::spawn(due)];
+        tasks.extend(self.workers().map(|worker| tokio::spawn(worker.run(stopped.clone()))));
+        *background = Some(Background { stop, tasks });
+    }
+
+    /// What delivers to each receiver, users among them.
+    fn workers(&self) -> impl Iterator<Item = Worker> {
+        let Delivery { store, receivers, options } = &self.shared.delivery;
+        let notices = store.audit_log().and_then(|_| self.shared.manager.deliver_notices());
+        let notices = notices.map(|notifier| {
+            let notices: Arc<dyn Receiver> = Arc::new(Notices(notifier));
+            (NOTICES.to_owned(), notices)
+        });
+        let holder = holder();
+        notices.into_iter().chain(receivers.iter().cloned()).map(move |(name, receiver)| Worker {
+            store: Arc::clone(store),
+            name,
+            receiver,
+            holder,
+            options: *options,
+        })
     }
 
     async fn stop(&self) {
@@ -197,6 +249,18 @@ impl Tokens {
     fn background(&self) -> MutexGuard<'_, Option<Background>> {
         self.shared.background.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// A number that no other process chooses. Where the system gives no random ones, the
+/// time and the number of the process are as good as it gets.
+#[cfg(feature = "tokio")]
+fn holder() -> u64 {
+    let mut bytes = [0; 8];
+    if SystemRandom.fill(&mut bytes).is_err() {
+        let now = Timestamp::now().unix_millis();
+        bytes = (now << 20 | u64::from(std::process::id())).to_le_bytes();
+    }
+    u64::from_le_bytes(bytes) >> 1
 }
 
 /// Writes last uses once every interval until it is stopped, or nobody is left
@@ -274,6 +338,10 @@ pub struct TokensBuilder {
     policy: Policy,
     events: Option<Arc<dyn EventSink>>,
     clock: Arc<dyn Clock>,
+    #[cfg(feature = "tokio")]
+    receivers: Vec<(String, Arc<dyn Receiver>)>,
+    #[cfg(feature = "tokio")]
+    delivery: Options,
 }
 
 impl TokensBuilder {
@@ -312,6 +380,24 @@ impl TokensBuilder {
         self
     }
 
+    /// Who is told of what happens to accounts, from the store's audit log, once
+    /// `start` was called; see [`delivery`](crate::delivery). `name` is that of the
+    /// receiver's cursor in the store: the same on every node and after every start.
+    /// Several add up.
+    #[cfg(feature = "tokio")]
+    pub fn deliver_to(mut self, name: &str, receiver: impl Receiver) -> Self {
+        self.receivers.push((name.to_owned(), Arc::new(receiver)));
+        self
+    }
+
+    /// How long the lease of a receiver lasts, by which one node at a time delivers to
+    /// it, and how often the log is looked at. Default: 15 seconds and 1 second.
+    #[cfg(feature = "tokio")]
+    pub fn delivery_times(mut self, lease: Duration, poll: Duration) -> Self {
+        self.delivery = Options { lease, poll };
+        self
+    }
+
     /// What keeps every token from now on sealed, so that it can be
     /// [revealed](TokenManager::reveal); a later one takes the place of an earlier
     /// one. Default: none is kept.
@@ -337,7 +423,9 @@ impl TokensBuilder {
     ///
     /// As of [`TokenManagerBuilder::build`].
     pub async fn build(self) -> Result<Tokens, ManageError> {
-        let Self { manager, store, scheme, policy, events, clock } = self;
+        #[cfg(feature = "tokio")]
+        check_receivers(&*self.store, &self.receivers)?;
+        let Self { manager, store, scheme, policy, events, clock, .. } = self;
         let usage = UsageRecorder::with(Arc::clone(&store), Arc::clone(&clock), events.clone());
         let interval = policy.usage_interval;
         usage.expect_flush_within(interval.saturating_mul(2).max(FIRST_FLUSH));
@@ -345,6 +433,12 @@ impl TokensBuilder {
         let manager = manager.usage(usage.clone()).build().await?;
         let shared = Shared {
             manager,
+            #[cfg(feature = "tokio")]
+            delivery: Delivery {
+                store: Arc::clone(&store),
+                receivers: self.receivers,
+                options: self.delivery,
+            },
             authenticator: Authenticator::sharing(store, scheme, clock, usage.clone()),
             usage,
             #[cfg(feature = "tokio")]
@@ -353,6 +447,23 @@ impl TokensBuilder {
             background: Mutex::new(None),
         };
         Ok(Tokens { shared: Arc::new(shared) })
+    }
+}
+
+#[cfg(feature = "tokio")]
+fn check_receivers(
+    store: &dyn AccountStore,
+    receivers: &[(String, Arc<dyn Receiver>)],
+) -> Result<(), ConfigError> {
+    let names: BTreeSet<_> = receivers.iter().map(|(name, _)| name.as_str()).collect();
+    let lengths = 1..=AuditCursor::NAME_LENGTH;
+    let are_names = names.iter().all(|name| lengths.contains(&name.len()) && *name != NOTICES);
+    if names.len() < receivers.len() || !are_names {
+        Err(ConfigError::ReceiverName)
+    } else if !receivers.is_empty() && store.audit_log().is_none() {
+        Err(ConfigError::NoAuditLog)
+    } else {
+        Ok(())
     }
 }
 

@@ -2,9 +2,10 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::tasks::Tasks;
-use super::{Confirmation, Inner, ManageError, TokenManager};
+use super::{Confirmation, Inner, ManageError, NOTICES, TokenManager};
 use crate::ConfigError;
 use crate::audit::EventSink;
 use crate::notify::Notifier;
@@ -50,6 +51,7 @@ impl TokenManagerBuilder {
             sealer: None,
             claims: Arc::default(),
             tasks: Tasks::none(),
+            notices_are_delivered: AtomicBool::new(false),
         })
     }
 
@@ -126,6 +128,9 @@ impl TokenManagerBuilder {
     /// recognise, since they are of a foreign form or of a prefix that is not listed,
     /// are told of in the log.
     ///
+    /// Where some node delivers notices from the store's audit log (see
+    /// [`delivery`](crate::delivery)), this manager gives none to its notifier.
+    ///
     /// # Errors
     ///
     /// [`ManageError::Config`] if this configuration could not serve the store's
@@ -146,6 +151,10 @@ impl TokenManagerBuilder {
             usage.verify_peppers(unverified);
         }
         tell_of_unrecognised(&*inner.store, &inner.scheme).await?;
+        if let Some(log) = inner.store.audit_log() {
+            let delivered = log.audit_cursors().await?.iter().any(|cursor| cursor.name == NOTICES);
+            inner.notices_are_delivered.store(delivered, Ordering::Relaxed);
+        }
         Ok(TokenManager { inner: Arc::new(inner), expected: None })
     }
 }

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 
@@ -15,7 +16,7 @@ use crate::notify::{ConfirmationMessage, Notifier, NotifyError};
 use crate::store::{Erasure, Replacement};
 use crate::telemetry;
 use crate::token::ConfirmationCode;
-use crate::user::{Actor, ClientLabel, UserId};
+use crate::user::{ClientLabel, UserId};
 
 /// A confirmation code that was just made.
 pub(super) struct NewCode {
@@ -128,9 +129,15 @@ impl Inner {
         }
     }
 
+    /// Whether this manager tells the user of the entry: one that they should know of,
+    /// unless everything is delivered from the store's log.
+    fn tells(&self, entry: &AuditEntry) -> bool {
+        entry.is_notable() && !self.notices_are_delivered.load(Ordering::Relaxed)
+    }
+
     /// Tells the user of a change that they should know of.
     async fn notice(&self, entry: &AuditEntry) {
-        let Some(notifier) = self.notifier.as_ref().filter(|_| is_notable(entry)) else {
+        let Some(notifier) = self.notifier.as_ref().filter(|_| self.tells(entry)) else {
             return;
         };
         if let Err(error) = unless_it_panics(async { notifier.notice(entry).await }).await {
@@ -153,34 +160,6 @@ async fn unless_it_panics(
         })
     })
     .await
-}
-
-/// Whether the user should know of it: a change of what works, and a token that
-/// somebody may have who should not.
-const fn is_notable(entry: &AuditEntry) -> bool {
-    match entry.event {
-        Event::PrimaryConfirmed { .. }
-        | Event::BackupDeleted { .. }
-        | Event::RolledBack { .. }
-        | Event::AllRevoked
-        | Event::AccessRevoked
-        | Event::AccessSuspended
-        | Event::AccessResumed
-        | Event::TokenEnded { .. }
-        | Event::LeakReported { .. }
-        | Event::ExpiryAnnounced { .. }
-        | Event::TokenRevealed { .. } => true,
-        Event::TokenIssued { .. } => !matches!(entry.actor, Actor::User),
-        Event::AccessGranted { .. }
-        | Event::PrimaryGenerated { .. }
-        | Event::ConfirmationResent { .. }
-        | Event::PendingCancelled { .. }
-        | Event::TokenImported { .. }
-        | Event::ExpiryLifted { .. }
-        | Event::TokenExpired { .. }
-        | Event::RetiredTokenUsed { .. }
-        | Event::ConfirmationNotSent { .. } => false,
-    }
 }
 
 /// Which entries of histories a manager and its clones are about to add, or may

@@ -132,7 +132,7 @@ impl SmtpNotifier {
         });
         // Only the end of the runtime, or a directory that panics, ends the task.
         let sent = sending.await.unwrap_or_else(|_| Err(SmtpError::new(SmtpErrorKind::Internal)));
-        sent.map_err(NotifyError::new)
+        sent.map_err(SmtpError::into_notify_error)
     }
 }
 

@@ -53,6 +53,9 @@ impl AuditCursor {
     /// The longest name of a cursor, in bytes.
     pub const NAME_LENGTH: usize = 255;
 
+    /// How many entries behind a cursor can be kept as done.
+    pub const MAX_DONE: usize = 500;
+
     /// The reader `name` has come to this position.
     #[must_use]
     pub fn new(name: impl Into<String>, position: AuditPosition) -> Self {
@@ -146,6 +149,37 @@ pub trait AuditLog: Send + Sync {
         holder: u64,
         to: AuditPosition,
     ) -> Result<bool, StoreError>;
+
+    /// Keeps with the cursor `name` which entries behind it are done already, in place of
+    /// those that were kept before, if `holder` was the last to lease it: `false` if
+    /// not, and nothing has changed. So one entry that cannot be done holds up no
+    /// others. At most [`MAX_DONE`](AuditCursor::MAX_DONE).
+    ///
+    /// By default nothing is kept: what was done behind the cursor comes again when
+    /// another takes it over.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if they could not be kept.
+    async fn keep_done(
+        &self,
+        name: &str,
+        holder: u64,
+        done: &[AuditPosition],
+    ) -> Result<bool, StoreError> {
+        let _ = (name, holder, done);
+        Ok(true)
+    }
+
+    /// The entries behind the cursor `name` that were kept as done.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if they cannot be had.
+    async fn done(&self, name: &str) -> Result<Vec<AuditPosition>, StoreError> {
+        let _ = name;
+        Ok(Vec::new())
+    }
 
     /// Removes the cursor `name`, whoever has leased it, so that it keeps no entry from
     /// being pruned.

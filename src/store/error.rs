@@ -119,7 +119,7 @@ impl StoreError {
 
 /// A capability of a store, or the error that it has none.
 #[cfg(any(feature = "tokio", feature = "metrics"))]
-pub(super) fn supported<T>(capability: Option<T>, doing: &'static str) -> Result<T, StoreError> {
+pub(crate) fn supported<T>(capability: Option<T>, doing: &'static str) -> Result<T, StoreError> {
     capability.ok_or_else(|| StoreError::unsupported(doing))
 }
 

@@ -342,6 +342,19 @@ impl AuditLog for MemoryStore {
         Ok(self.log().advance(name, holder, to))
     }
 
+    async fn keep_done(
+        &self,
+        name: &str,
+        holder: u64,
+        done: &[AuditPosition],
+    ) -> Result<bool, StoreError> {
+        Ok(self.log().keep_done(name, holder, done))
+    }
+
+    async fn done(&self, name: &str) -> Result<Vec<AuditPosition>, StoreError> {
+        Ok(self.log().done(name))
+    }
+
     async fn remove_cursor(&self, name: &str) -> Result<(), StoreError> {
         self.log().remove_cursor(name);
         Ok(())

@@ -244,6 +244,21 @@ impl<S: AccountStore> AuditLog for WithMetrics<S> {
         measured("move_cursor", inner.move_cursor(name, holder, to)).await
     }
 
+    async fn keep_done(
+        &self,
+        name: &str,
+        holder: u64,
+        done: &[AuditPosition],
+    ) -> Result<bool, StoreError> {
+        let inner = supported(self.inner.audit_log(), "keeping what is done")?;
+        measured("keep_done", inner.keep_done(name, holder, done)).await
+    }
+
+    async fn done(&self, name: &str) -> Result<Vec<AuditPosition>, StoreError> {
+        let inner = supported(self.inner.audit_log(), "reading what is done")?;
+        measured("done", inner.done(name)).await
+    }
+
     async fn remove_cursor(&self, name: &str) -> Result<(), StoreError> {
         let inner = supported(self.inner.audit_log(), "removing a cursor")?;
         measured("remove_cursor", inner.remove_cursor(name)).await

@@ -353,6 +353,23 @@ impl<S: AccountStore> AuditLog for WithTimeout<S> {
         self.read(DOING, inner.move_cursor(name, holder, to)).await
     }
 
+    async fn keep_done(
+        &self,
+        name: &str,
+        holder: u64,
+        done: &[AuditPosition],
+    ) -> Result<bool, StoreError> {
+        const DOING: &str = "keeping what is done";
+        let inner = supported(self.inner.audit_log(), DOING)?;
+        self.read(DOING, inner.keep_done(name, holder, done)).await
+    }
+
+    async fn done(&self, name: &str) -> Result<Vec<AuditPosition>, StoreError> {
+        const DOING: &str = "reading what is done";
+        let inner = supported(self.inner.audit_log(), DOING)?;
+        self.read(DOING, inner.done(name)).await
+    }
+
     async fn remove_cursor(&self, name: &str) -> Result<(), StoreError> {
         const DOING: &str = "removing a cursor";
         let inner = supported(self.inner.audit_log(), DOING)?;

@@ -100,6 +100,22 @@ pub(crate) fn unattended_change_failed(error: &dyn Error) {
     tracing::error!(target: TARGET, %error, "a change that is due could not be made");
 }
 
+/// An entry of the audit log could not be delivered for now.
+#[cfg(feature = "tokio")]
+pub(crate) fn delivery_failed(receiver: &str, position: u64, failures: u32, error: &dyn Error) {
+    meter::delivered(receiver, "failed");
+    let source = error.source().map(tracing::field::display);
+    tracing::warn!(target: TARGET, receiver, position, failures, source, "not delivered yet");
+}
+
+/// An entry of the audit log is not delivered any more.
+#[cfg(feature = "tokio")]
+pub(crate) fn not_delivered(receiver: &str, position: u64, error: &dyn Error) {
+    meter::delivered(receiver, "given_up");
+    let source = error.source().map(tracing::field::display);
+    tracing::error!(target: TARGET, receiver, position, source, "delivery given up");
+}
+
 /// A request was denied.
 pub(crate) fn denied(denial: &Denial) {
     meter::denied(denial.kind());

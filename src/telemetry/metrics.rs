@@ -91,6 +91,9 @@ const CACHE_FEED_LAG: &str = "tower_api_token_cache_feed_lag_seconds";
 const FLUSH_SIZE: &str = "tower_api_token_usage_flush_size";
 const FLUSH_ERRORS: &str = "tower_api_token_usage_flush_errors_total";
 const EVENTS: &str = "tower_api_token_events_total";
+const DELIVERIES: &str = "tower_api_token_deliveries_total";
+const DELIVERY_WAITING: &str = "tower_api_token_delivery_waiting";
+const DELIVERY_AGE: &str = "tower_api_token_delivery_age_seconds";
 
 /// The names of all events that [`EVENTS`] counts.
 pub(crate) const EVENT_NAMES: [&str; 22] = [
@@ -119,7 +122,7 @@ pub(crate) const EVENT_NAMES: [&str; 22] = [
 ];
 
 /// The methods of a store, by which its calls are told apart.
-const OPERATIONS: [&str; 27] = [
+const OPERATIONS: [&str; 29] = [
     "find",
     "load",
     "replace",
@@ -141,6 +144,8 @@ const OPERATIONS: [&str; 27] = [
     "audit_cursors",
     "lease_cursor",
     "move_cursor",
+    "keep_done",
+    "done",
     "remove_cursor",
     "due",
     "put_off",
@@ -174,6 +179,9 @@ pub fn describe() {
     describe_gauge!(CACHE_FEED_LAG, Unit::Seconds, "how long the last heartbeat was on its way");
     describe_histogram!(FLUSH_SIZE, Unit::Count, "tokens whose last use one flush wrote");
     describe_counter!(FLUSH_ERRORS, "flushes of last uses that failed");
+    describe_counter!(DELIVERIES, "attempts at delivering an entry of the audit log");
+    describe_gauge!(DELIVERY_WAITING, Unit::Count, "entries that wait for a receiver");
+    describe_gauge!(DELIVERY_AGE, Unit::Seconds, "how long the oldest of them waits");
     describe_counter!(EVENTS, "changes of accounts, and notable uses");
     report();
 }
@@ -194,6 +202,20 @@ pub(crate) fn flushed(tokens: usize, written: bool) {
     } else {
         counter!(FLUSH_ERRORS).increment(1);
     }
+}
+
+/// An attempt at delivering an entry of the audit log has ended so.
+#[cfg(feature = "tokio")]
+pub(crate) fn delivered(receiver: &str, outcome: &'static str) {
+    counter!(DELIVERIES, "receiver" => receiver.to_owned(), "outcome" => outcome).increment(1);
+}
+
+/// So many entries that were read wait for a receiver, the oldest for so long.
+#[cfg(feature = "tokio")]
+pub(crate) fn delivery_stands(receiver: &str, waiting: usize, oldest: Option<Duration>) {
+    let receiver = receiver.to_owned();
+    gauge!(DELIVERY_WAITING, "receiver" => receiver.clone()).set(waiting as f64);
+    gauge!(DELIVERY_AGE, "receiver" => receiver).set(oldest.unwrap_or_default().as_secs_f64());
 }
 
 /// An interval has ended after which counts are handed on.

@@ -22,3 +22,9 @@ pub(crate) const fn cache_changed(_: u64, _: u64) {}
 
 #[cfg(feature = "cache")]
 pub(crate) const fn cache_stands(_: u64, _: bool, _: Option<std::time::Duration>) {}
+
+#[cfg(feature = "tokio")]
+pub(crate) const fn delivered(_: &str, _: &'static str) {}
+
+#[cfg(feature = "tokio")]
+pub(crate) const fn delivery_stands(_: &str, _: usize, _: Option<std::time::Duration>) {}

@@ -3,6 +3,8 @@
 use std::error::Error;
 use std::{fmt, io};
 
+use crate::notify::NotifyError;
+
 /// A message was not handed over to the mail server; it is the
 /// [`source`](Error::source) of a [`NotifyError`](crate::notify::NotifyError).
 ///
@@ -55,6 +57,18 @@ impl SmtpError {
 
     pub(super) fn with_source(self, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self { source: Some(source.into()), ..self }
+    }
+
+    /// As the notifier says it: a user without an address has none later either, and a
+    /// server that refuses a recipient for good (RFC 5321 section 4.2.1) goes on to.
+    pub(super) fn into_notify_error(self) -> NotifyError {
+        let refused = self.reply.is_some_and(|reply| (500..600).contains(&reply));
+        let is_permanent = match self.kind {
+            SmtpErrorKind::NoAddress | SmtpErrorKind::Address => true,
+            SmtpErrorKind::Recipient | SmtpErrorKind::Message => refused,
+            _ => false,
+        };
+        if is_permanent { NotifyError::permanent(self) } else { NotifyError::new(self) }
     }
 
     /// The failure with the server's answer, if it was one.

@@ -34,6 +34,7 @@ struct Cursor {
     position: AuditPosition,
     holder: u64,
     until: Timestamp,
+    done: Vec<AuditPosition>,
 }
 
 impl Log {
@@ -80,7 +81,7 @@ impl Log {
         now: Timestamp,
         time: Duration,
     ) -> Option<AuditPosition> {
-        let at_the_end = Cursor { position: self.last, holder, until: now };
+        let at_the_end = Cursor { position: self.last, holder, until: now, done: Vec::new() };
         let cursor = self.cursors.entry(name.to_owned()).or_insert(at_the_end);
         if cursor.holder != holder && now < cursor.until {
             return None;
@@ -92,6 +93,15 @@ impl Log {
     pub(super) fn advance(&mut self, name: &str, holder: u64, to: AuditPosition) -> bool {
         let cursor = self.cursors.get_mut(name).filter(|cursor| cursor.holder == holder);
         cursor.map(|cursor| cursor.position = cursor.position.max(to)).is_some()
+    }
+
+    pub(super) fn keep_done(&mut self, name: &str, holder: u64, done: &[AuditPosition]) -> bool {
+        let cursor = self.cursors.get_mut(name).filter(|cursor| cursor.holder == holder);
+        cursor.map(|cursor| cursor.done = done.to_vec()).is_some()
+    }
+
+    pub(super) fn done(&self, name: &str) -> Vec<AuditPosition> {
+        self.cursors.get(name).map(|cursor| cursor.done.clone()).unwrap_or_default()
     }
 
     pub(super) fn remove_cursor(&mut self, name: &str) {
