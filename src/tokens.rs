@@ -158,7 +158,9 @@ impl Tokens {
     ///
     /// [`StoreError`] if they could not be written; the next flush tries again.
     pub async fn flush(&self) -> Result<(), StoreError> {
-        self.shared.usage.flush().await
+        self.shared.usage.flush().await?;
+        self.shared.manager.lift_expiries().await;
+        Ok(())
     }
 
     /// Ends what `start` has begun, writes the last uses, and
@@ -300,9 +302,11 @@ async fn do_what_is_due(
                 _ = minutes.tick() => false,
             };
             let manager = manager()?;
-            manager.lift_expiries().await;
-            if !is_urgent && let Err(error) = manager.do_what_is_due().await {
-                error.log();
+            match is_urgent {
+                true => manager.lift_expiries().await,
+                false => {
+                    manager.do_what_is_due().await.map(drop).unwrap_or_else(|error| error.log())
+                }
             }
             Some(())
         };

@@ -32,6 +32,7 @@ impl TokenManager {
     /// read is left out, with an error in the log.
     pub async fn do_what_is_due(&self) -> Result<u64, ManageError> {
         let Some(accounts) = self.inner.store.due_accounts() else { return Ok(0) };
+        self.lift_expiries().await;
         self.follow_the_policy(accounts).await?;
         let (mut changes, mut after): (u64, Option<Due>) = (0, None);
         // What time it is by the store's clock the first account says.

@@ -13,6 +13,7 @@ mod clocks;
 mod crashes;
 #[cfg(feature = "tokio")]
 mod doubt;
+mod due;
 mod each_event;
 mod erasing;
 mod expiry;

@@ -9,8 +9,8 @@ use tokio::sync::Semaphore;
 use tower_api_token::account::{Account, LastUse, Revision};
 use tower_api_token::audit::AuditEntry;
 use tower_api_token::store::{
-    AccountStore, ChangeFeed, Erasure, LastUses, Loaded, Page, PageSize, Replacement, StoreError,
-    StoreErrorKind, TokenStore,
+    AccountStore, AuditLog, ChangeFeed, DueAccounts, Erasure, LastUses, Loaded, Page, PageSize,
+    Replacement, StoreError, StoreErrorKind, TokenStore,
 };
 use tower_api_token::token::{PepperCheck, PepperChecks, PepperVersion, TokenDigest, TokenPrefix};
 use tower_api_token::user::UserId;
@@ -159,6 +159,14 @@ impl AccountStore for Faulty {
 
     fn feed(&self) -> Option<&dyn ChangeFeed> {
         self.inner.feed()
+    }
+
+    fn audit_log(&self) -> Option<&dyn AuditLog> {
+        self.inner.audit_log()
+    }
+
+    fn due_accounts(&self) -> Option<&dyn DueAccounts> {
+        self.inner.due_accounts()
     }
 
     async fn pepper_versions(&self) -> Result<Vec<(PepperVersion, u64)>, StoreError> {
