@@ -174,7 +174,7 @@ async fn what_will_never_be_taken_is_left_out() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_node_delivers_and_another_goes_on_when_it_stops() {
     let store = Arc::new(MemoryStore::new());
-    let receivers = [Scripted::new(|_, _: &str| Ok(())), Scripted::new(|_, _: &str| Ok(()))];
+    let receivers = [(); 2].map(|()| Scripted::new(|_, _: &str| Ok(())));
     let first = started(&store, Arc::clone(&receivers[0])).await;
     let second = started(&store, Arc::clone(&receivers[1])).await;
     change(&second.manager(), "alice", 4).await;
@@ -199,7 +199,7 @@ async fn what_happens_while_nobody_delivers_comes_later() {
     assert_eq!(receiver.came().len(), 0);
     tokens.start();
     eventually("all of alice, and the erasure", || receiver.came().len() == 6).await;
-    assert_eq!(receiver.came().last(), Some(&(String::new(), 0)), "it names nobody");
+    assert!(receiver.came().contains(&(String::new(), 0)), "it names nobody");
     tokens.close().await.unwrap();
 }
 
@@ -241,7 +241,8 @@ async fn notices_are_delivered_once_and_also_those_of_a_node_that_does_not_deliv
     let tokens = builder(&store).notifier(ByMail(Arc::clone(&mailbox))).build().await.unwrap();
     tokens.start();
     eventually("a cursor", || {
-        let cursors = futures_util::FutureExt::now_or_never(store.audit_cursors());
+        let cursors =
+            futures_util::FutureExt::now_or_never(store.audit_log().unwrap().audit_cursors());
         cursors.is_some_and(|cursors| !cursors.unwrap().is_empty())
     })
     .await;

@@ -7,6 +7,7 @@ mod counts_as;
 mod credentials;
 mod denials;
 mod doubt;
+mod ends;
 mod grpc;
 mod head;
 mod overrides;
