@@ -12,7 +12,7 @@ use crate::account::{Ending, Lifetimes, Revision, Slot};
 use crate::audit::{AuditEntry, Event};
 use crate::method::MethodSet;
 use crate::time::Timestamp;
-use crate::token::{TokenHint, TokenId};
+use crate::token::{PepperVersion, TokenHint, TokenId};
 use crate::user::{Actor, ClientLabel, UserId};
 
 #[derive(Serialize, Deserialize)]
@@ -123,6 +123,12 @@ enum EndingForm {
     AccessRevoked,
     Expired,
     Ended,
+}
+
+impl Serialize for PepperVersion {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u16(self.as_u16())
+    }
 }
 
 /// In milliseconds, as a policy may say them.

@@ -4,12 +4,12 @@
 use serde::{Serialize, Serializer};
 
 use super::{AccountSummary, AccountView, PendingView, TokenView};
-use crate::account::Revision;
+use crate::account::{Lifetimes, Revision};
 use crate::audit::AuditEntry;
 use crate::method::MethodSet;
 use crate::store::Page;
 use crate::time::Timestamp;
-use crate::token::{TokenHint, TokenId};
+use crate::token::{PepperVersion, TokenHint, TokenId};
 use crate::user::{ClientLabel, UserId};
 
 #[derive(Serialize)]
@@ -21,6 +21,8 @@ struct AccountViewForm {
     backup: Option<TokenView>,
     expired: Vec<TokenView>,
     pending: Option<PendingView>,
+    lifetimes: Lifetimes,
+    suspended_since: Option<Timestamp>,
     revision: Revision,
     now: Timestamp,
 }
@@ -33,6 +35,7 @@ struct TokenViewForm {
     made_at: Timestamp,
     active_since: Timestamp,
     expires_at: Option<Timestamp>,
+    ends_unless_used: bool,
     last_used_at: Option<Timestamp>,
     client: Option<ClientLabel>,
     in_use: bool,
@@ -60,6 +63,9 @@ struct AccountSummaryForm {
     backup: Option<TokenId>,
     pending: Option<TokenId>,
     expired: Vec<TokenId>,
+    expires_at: Option<Timestamp>,
+    suspended_since: Option<Timestamp>,
+    pepper_versions: Vec<PepperVersion>,
     revision: Revision,
 }
 

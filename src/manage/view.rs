@@ -3,13 +3,13 @@
 use std::borrow::Cow;
 
 use super::{Inner, ManageError, TokenManager};
-use crate::account::{Account, LastUse, Pending, Revision, TokenRecord};
+use crate::account::{Account, LastUse, Lifetimes, Pending, Revision, TokenRecord};
 use crate::audit::{AuditEntry, Event};
 use crate::method::MethodSet;
 use crate::rotation::{self, Command, Facts, RotationError};
-use crate::store::{Loaded, Page, PageSize};
+use crate::store::{AuditItem, AuditPosition, Loaded, Page, PageSize, StoreError};
 use crate::time::Timestamp;
-use crate::token::{TokenHint, TokenId};
+use crate::token::{PepperVersion, TokenHint, TokenId};
 use crate::user::{ClientLabel, UserId};
 
 impl TokenManager {
@@ -95,6 +95,24 @@ impl TokenManager {
         Ok(self.inner.store.history(user, before, size).await?)
     }
 
+    /// What has happened to all accounts, in the order in which the store keeps it: the
+    /// entries behind `after`, each with its position, at most `size` of them.
+    ///
+    /// # Errors
+    ///
+    /// [`ManageError::Store`] if it could not be read, of kind
+    /// [`Unsupported`](crate::store::StoreErrorKind::Unsupported) if the store keeps no
+    /// [log](crate::store::AuditLog).
+    pub async fn audit(
+        &self,
+        after: AuditPosition,
+        size: PageSize,
+    ) -> Result<Vec<(AuditPosition, AuditItem)>, ManageError> {
+        let log = self.inner.store.audit_log();
+        let log = log.ok_or_else(|| StoreError::unsupported("an audit log"))?;
+        Ok(log.audit(after, size).await?)
+    }
+
     /// What would come of a change, which is not made: for a page that says
     /// what its button will do. By the time that the button is pressed it may
     /// be otherwise.
@@ -157,6 +175,10 @@ pub struct AccountView {
     pub expired: Vec<TokenView>,
     /// The token that waits for its confirmation, its time run out or not.
     pub pending: Option<PendingView>,
+    /// How long the user's tokens live, where that is shorter than the policy says.
+    pub lifetimes: Lifetimes,
+    /// Since when the user's access is suspended, if it is.
+    pub suspended_since: Option<Timestamp>,
     /// The number of the account's last change.
     pub revision: Revision,
     /// The store's time at which this was so: what to measure expiries by.
@@ -181,6 +203,8 @@ impl Inner {
             backup: rest.backup().map(token),
             expired: expired.filter_map(|id| account.token(id)).map(token).collect(),
             pending: rest.pending().map(|it| self.seen_pending(it, backup)),
+            lifetimes: account.lifetimes(),
+            suspended_since: account.suspended_since(),
             revision: account.revision(),
             now,
         }
@@ -210,6 +234,9 @@ impl Inner {
             backup: rest.backup().map(|token| token.id),
             pending: waiting.map(|pending| pending.token.id),
             expired: expired.chain(late.map(|pending| pending.token.id)).collect(),
+            expires_at: rest.live_tokens().filter_map(|token| token.expires_at).min(),
+            suspended_since: account.suspended_since(),
+            pepper_versions: rest.pepper_versions_in_use().collect(),
             revision: account.revision(),
         }
     }
@@ -224,6 +251,7 @@ impl Inner {
             made_at: token.made_at,
             active_since: token.active_since,
             expires_at: token.expires_at,
+            ends_unless_used: token.ends_unless_used(),
             last_used_at: used,
             client: usage.and_then(|usage| usage.client.clone()),
             in_use: is_live && self.may_be_in_use(token, used, now),
@@ -263,6 +291,8 @@ pub struct TokenView {
     pub active_since: Timestamp,
     /// From when on it is refused; `None` for never.
     pub expires_at: Option<Timestamp>,
+    /// Whether it ends then only if nobody uses it before.
+    pub ends_unless_used: bool,
     /// When it was last used, if a use of it is recorded.
     pub last_used_at: Option<Timestamp>,
     /// By which client, as far as the host could tell.
@@ -314,6 +344,12 @@ pub struct AccountSummary {
     /// Those that have expired since the account's last change (see
     /// [`AccountView::expired`]), and a pending token whose time has run out.
     pub expired: Vec<TokenId>,
+    /// When the first of the tokens in the slots ends, if one does.
+    pub expires_at: Option<Timestamp>,
+    /// Since when the user's access is suspended, if it is.
+    pub suspended_since: Option<Timestamp>,
+    /// The pepper version of each token in use: primary, backup, pending.
+    pub pepper_versions: Vec<PepperVersion>,
     /// The number of its last change.
     pub revision: Revision,
 }

@@ -16,6 +16,14 @@ use crate::output::table;
 pub(crate) fn account(view: &AccountView) -> String {
     let mut text = format!("user      {}\n", visible(&view.user));
     text += &format!("methods   {}\n", methods(&view.methods));
+    if let Some(since) = view.suspended_since {
+        text += &format!("suspended since {since}\n");
+    }
+    for (slot, lifetime) in [("token", view.lifetimes.token), ("backup", view.lifetimes.backup)] {
+        if let Some(lifetime) = lifetime {
+            text += &format!("{slot} lifetime  {}\n", length(lifetime));
+        }
+    }
     text += &format!("revision  {}\n", view.revision.as_u64());
     let live = [("primary", &view.primary), ("backup", &view.backup)];
     let mut rows: Vec<_> = live
@@ -34,7 +42,8 @@ fn row(slot: &str, token: &TokenView) -> Vec<String> {
     let client = token.client.as_ref().map(|client| format!(" by {}", visible(client)));
     let used = token.last_used_at.map_or_else(|| "-".to_owned(), |at| at.to_string());
     let verb = if slot == "expired" { "expired" } else { "expires" };
-    let ends = token.expires_at.map(|at| format!("{verb} {at}"));
+    let unless = if token.ends_unless_used { " unless it is used" } else { "" };
+    let ends = token.expires_at.map(|at| format!("{verb} {at}{unless}"));
     vec![
         slot.to_owned(),
         token.id.to_string(),
@@ -68,6 +77,15 @@ fn hint(text: &str) -> String {
     if text.is_empty() { "-".to_owned() } else { visible(text).to_string() }
 }
 
+/// A length of time, as it is written in settings and arguments.
+fn length(time: Duration) -> String {
+    match time.as_secs() {
+        seconds if seconds % 86_400 == 0 => format!("{}d", seconds / 86_400),
+        seconds if seconds % 3_600 == 0 => format!("{}h", seconds / 3_600),
+        seconds => format!("{seconds}s"),
+    }
+}
+
 /// The methods for people.
 pub(crate) fn methods(methods: &MethodSet) -> String {
     if methods.is_empty() { "none".to_owned() } else { methods.to_string() }
@@ -82,6 +100,9 @@ pub(crate) fn account_value(view: &AccountView) -> Value {
         "backup": view.backup.as_ref().map(token_value),
         "pending": view.pending.as_ref().map(pending_value),
         "expired": view.expired.iter().map(token_value).collect::<Vec<_>>(),
+        "token_lifetime": view.lifetimes.token.map(|time| time.as_secs()),
+        "backup_lifetime": view.lifetimes.backup.map(|time| time.as_secs()),
+        "suspended_since": view.suspended_since.map(|at| at.to_string()),
         "revision": view.revision.as_u64(),
         "now": view.now.to_string(),
     })
@@ -94,6 +115,7 @@ fn token_value(token: &TokenView) -> Value {
         "made_at": token.made_at.to_string(),
         "active_since": token.active_since.to_string(),
         "expires_at": token.expires_at.map(|at| at.to_string()),
+        "ends_unless_used": token.ends_unless_used,
         "last_used_at": token.last_used_at.map(|at| at.to_string()),
         "client": token.client.as_ref().map(|client| client.as_str()),
     })

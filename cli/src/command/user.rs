@@ -1,20 +1,24 @@
-//! `user grant | revoke | erase | list | show`.
+//! `user grant | suspend | resume | revoke | erase | list | show`.
 
 use std::io::{self, BufRead, IsTerminal, Read, Write};
+use std::str::FromStr;
+use std::time::Duration;
 
 use clap::Subcommand;
 use serde_json::Value;
+use tower_api_token::account::{Lifetimes, Revision};
 use tower_api_token::manage::ManageError;
 use tower_api_token::method::MethodSet;
 use tower_api_token::notify::visible;
 use tower_api_token::rotation::RotationError;
-use tower_api_token::store::PageSize;
+use tower_api_token::store::{AccountStore, PageSize};
 use tower_api_token::user::UserId;
 
 use super::show;
 use crate::failure::Failure;
 use crate::output::table;
 use crate::secret::SecretError;
+use crate::settings::Time;
 use crate::world::{World, user};
 
 /// What can be done about users.
@@ -30,6 +34,29 @@ pub(crate) enum UserCommand {
         /// The methods, in capitals.
         #[arg(required = true, value_name = "METHOD", value_delimiter = ',')]
         methods: Vec<String>,
+        /// How long each token works from when it becomes active, such as 30d; at
+        /// most what `policy.token-lifetime` says. `policy` lets that decide again.
+        /// Without it, as it was. A live token that would work longer ends then.
+        #[arg(long, value_name = "TIME")]
+        token_lifetime: Option<Lifetime>,
+        /// How long a token works from when it becomes the backup; as above.
+        #[arg(long, value_name = "TIME")]
+        backup_lifetime: Option<Lifetime>,
+    },
+    /// Refuse every request of a user until the access is resumed.
+    ///
+    /// Methods and tokens stay as they are. The user may end tokens, and neither
+    /// make nor confirm any.
+    #[command(after_help = "Example:\n  tower-api-token user suspend alice")]
+    Suspend {
+        /// The user.
+        user: String,
+    },
+    /// Accept the requests of a suspended user again.
+    #[command(after_help = "Example:\n  tower-api-token user resume alice")]
+    Resume {
+        /// The user.
+        user: String,
     },
     /// End a user's access and every token at once.
     ///
@@ -74,22 +101,71 @@ pub(crate) enum UserCommand {
 
 pub(crate) async fn run(command: UserCommand, world: &World) -> Result<(), Failure> {
     match command {
-        UserCommand::Grant { user: name, methods } => {
+        UserCommand::Grant { user: name, methods, token_lifetime, backup_lifetime } => {
             let (user, methods) = (user(&name)?, MethodSet::new(&methods)?);
-            world.changed(&world.manager.grant(&world.actor, &user, methods).await?)
+            grant(&user, methods, [token_lifetime, backup_lifetime], world).await
+        }
+        UserCommand::Suspend { user: name } => {
+            let user = known(&name, world).await?;
+            world.changed(&world.manager.suspend(&world.actor, &user).await?)
+        }
+        UserCommand::Resume { user: name } => {
+            let user = known(&name, world).await?;
+            world.changed(&world.manager.resume(&world.actor, &user).await?)
         }
         UserCommand::Revoke { user: name } => {
-            let user = user(&name)?;
-            // A mistake in a name must not look like a user without access.
-            if world.store_has_no(&user).await? {
-                return Err(Failure::NoSuchUser);
-            }
+            let user = known(&name, world).await?;
             world.changed(&world.manager.revoke_access(&world.actor, &user).await?)
         }
         UserCommand::Erase { user: name, yes } => erase(&user(&name)?, yes, world).await,
         UserCommand::List { after, limit } => list(after, limit, world).await,
         UserCommand::Show { user: name } => show(&user(&name)?, world).await,
     }
+}
+
+/// The user of that name, who has an account: a mistake in a name must not look like a
+/// user without access.
+async fn known(name: &str, world: &World) -> Result<UserId, Failure> {
+    let user = user(name)?;
+    if world.store_has_no(&user).await? { Err(Failure::NoSuchUser) } else { Ok(user) }
+}
+
+/// A lifetime of one user, or that the policy decides.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Lifetime(Option<Duration>);
+
+impl FromStr for Lifetime {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match Time::parse(text) {
+            _ if text == "policy" => Ok(Self(None)),
+            Some(Time(time)) if !time.is_zero() => Ok(Self(Some(time))),
+            _ => Err("a lifetime is a whole number and s, m, h or d, such as 30d, or `policy`"),
+        }
+    }
+}
+
+/// Grants the methods, and the lifetimes that are said: others stay as they are.
+async fn grant(
+    user: &UserId,
+    methods: MethodSet,
+    lifetimes: [Option<Lifetime>; 2],
+    world: &World,
+) -> Result<(), Failure> {
+    if lifetimes.iter().all(Option::is_none) {
+        return world.changed(&world.manager.grant(&world.actor, user, methods).await?);
+    }
+    let loaded = world.store.load(user).await?;
+    let revision = loaded.revision().unwrap_or(Revision::ABSENT);
+    let before = loaded.account_or_absent(user).lifetimes();
+    let [token, backup] = lifetimes;
+    let lifetimes = Lifetimes {
+        token: token.map_or(before.token, |Lifetime(time)| time),
+        backup: backup.map_or(before.backup, |Lifetime(time)| time),
+    };
+    let manager = world.manager.at_revision(revision);
+    world.changed(&manager.grant_with_lifetimes(&world.actor, user, methods, lifetimes).await?)
 }
 
 async fn erase(user: &UserId, yes: bool, world: &World) -> Result<(), Failure> {

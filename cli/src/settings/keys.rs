@@ -151,9 +151,26 @@ pub(crate) const KEYS: &[Key] = &[
         "policy.token-lifetime",
         Kind::Text,
         Nothing,
-        "How long a token works; without it, until its user deletes it.",
+        "How long a token works at most; a grant may say less for one user. Without it, until its user deletes it.",
     ),
-    key("policy.backup-lifetime", Kind::Text, Nothing, "How long a backup works."),
+    key(
+        "policy.backup-lifetime",
+        Kind::Text,
+        Nothing,
+        "How long a backup works at most; a grant may say less for one user.",
+    ),
+    key(
+        "policy.unused-lifetime",
+        Kind::Text,
+        Nothing,
+        "How long a token works that nobody uses; its user is told before.",
+    ),
+    key(
+        "policy.expiry-notices",
+        Kind::List,
+        Value("30d,7d,1d"),
+        "How long before a token ends its user is told, each time once.",
+    ),
     key(
         "requests.sources",
         Kind::List,

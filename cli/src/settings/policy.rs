@@ -20,6 +20,8 @@ pub(crate) struct PolicySettings {
     retired_lifetime: Option<Time>,
     token_lifetime: Option<Time>,
     backup_lifetime: Option<Time>,
+    unused_lifetime: Option<Time>,
+    expiry_notices: Option<Vec<Time>>,
 }
 
 /// What [`Policy::default`] says.
@@ -39,7 +41,7 @@ impl PolicySettings {
     }
 
     pub(crate) fn policy(&self) -> Result<Policy, SettingsError> {
-        let chosen: [(&'static str, Option<Time>, Setter); 8] = [
+        let chosen: [(&'static str, Option<Time>, Setter); 9] = [
             ("policy.code-lifetime", self.code_lifetime, Policy::code_lifetime),
             ("policy.pending-lifetime", self.pending_lifetime, Policy::pending_lifetime),
             ("policy.resend-interval", self.resend_interval, Policy::resend_interval),
@@ -48,12 +50,17 @@ impl PolicySettings {
             ("policy.retired-lifetime", self.retired_lifetime, Policy::retired_lifetime),
             ("policy.token-lifetime", self.token_lifetime, Policy::token_lifetime),
             ("policy.backup-lifetime", self.backup_lifetime, Policy::backup_lifetime),
+            ("policy.unused-lifetime", self.unused_lifetime, Policy::unused_lifetime),
         ];
         let mut policy = Policy::default();
         for (key, time, set) in chosen {
             if let Some(Time(time)) = time {
                 policy = set(policy, time).map_err(|error| SettingsError::bad(key, error))?;
             }
+        }
+        if let Some(notices) = &self.expiry_notices {
+            let notices = policy.expiry_notices(notices.iter().map(|Time(time)| *time));
+            policy = notices.map_err(|error| SettingsError::bad("policy.expiry-notices", error))?;
         }
         self.check_together()?;
         Ok(policy)
