@@ -87,16 +87,15 @@ async fn filled(path: std::path::PathBuf) -> Result<Arc<SqliteStore>, Problem> {
     manager.grant(&root, &alice, MethodSet::new(["GET", "POST"])?).await?;
     let mut backup = None;
     for _ in 0..6 {
-        let generate = manager.generate_primary(&user, &alice);
         let generated = match backup {
-            Some(id) => generate.replacing_backup(id).await?,
-            None => generate.await?,
+            Some(id) => manager.generate_primary_replacing(&user, &alice, id).await?,
+            None => manager.generate_primary(&user, &alice).await?,
         };
         let Delivery::ToCaller(code) = generated.delivery else { unreachable!("as configured") };
         manager.confirm(&user, &alice, &code).await?;
         backup = manager.view(&alice).await?.backup.map(|token| token.id);
     }
-    manager.generate_primary(&user, &alice).replacing_backup(backup.expect("a backup")).await?;
+    manager.generate_primary_replacing(&user, &alice, backup.expect("a backup")).await?;
     let client = Some(ClientLabel::new("fruit-client/1.0")?);
     let now = manager.view(&alice).await?.now;
     let used = [5, 6].map(|id| {

@@ -22,7 +22,7 @@ use crate::denial::{Denial, DenialKind, Reason, RequestFault};
 use crate::method::MethodSet;
 use crate::telemetry::{denied, passed};
 use crate::time::Timestamp;
-use crate::token::{StoredDigest, TokenDigest, TokenForm, is_b64token, sha256};
+use crate::token::{TokenDigest, TokenForm, is_b64token, sha256};
 
 /// Whether a request may pass. A denial is boxed, since few requests have one.
 pub(crate) type Decision = Result<Pass, Box<Denial>>;
@@ -159,10 +159,10 @@ impl Authenticator {
             return Step::Decided(Err(denial));
         }
         let (mut unknown, mut known) = (Vec::new(), None);
-        for StoredDigest { digest, .. } in self.scheme.digests(&sha256(text)) {
-            let mut decision = None;
-            let is_known = self.store().peek(&digest, &mut |account| {
-                decision = account.map(|account| self.judge(account, &digest, claim));
+        for stored in self.scheme.digests(&sha256(text)) {
+            let (digest, mut decision) = (&stored.digest, None);
+            let is_known = self.store().peek(digest, &mut |account| {
+                decision = account.map(|account| self.judge(account, digest, claim));
             });
             match decision {
                 Some(Err(denial)) if denial.kind() == DenialKind::InvalidToken => {
@@ -170,7 +170,7 @@ impl Authenticator {
                 }
                 Some(decision) => return Step::Decided(decision),
                 None if is_known => {}
-                None => unknown.push(digest),
+                None => unknown.push(*digest),
             }
         }
         match self.refusal_by_form(text) {

@@ -253,6 +253,7 @@ impl<'h> Presented<'h> {
     /// # Errors
     ///
     /// [`RequestFault`] if one is repeated, empty or holds no method.
+    #[inline]
     pub(crate) fn overrides(&self) -> Result<Option<&Overrides<'h>>, RequestFault> {
         self.overrides.as_ref().map(Overrides::check).transpose()
     }
@@ -275,6 +276,7 @@ impl<'h> Presented<'h> {
 
     /// Which header carries the [`credential`](Self::credential), if there is
     /// one.
+    #[inline]
     pub(crate) fn carrier(&self) -> Carrier {
         let own_header = self.own_header.as_ref();
         own_header.map_or(Carrier::Authorization, |own_header| Carrier::Header(own_header.place))
@@ -288,8 +290,8 @@ impl Sources {
     #[inline]
     fn read_authorization<'h>(&self, value: &'h [u8]) -> Result<Option<Secret<'h>>, RequestFault> {
         for source in self.in_authorization() {
-            if let Some(secret) = source.read(value)? {
-                return Ok(Some(secret));
+            if let Some(credential) = source.find(value) {
+                return source.read(credential).map(Some);
             }
         }
         Ok(None)

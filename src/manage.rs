@@ -135,9 +135,7 @@ pub use self::builder::TokenManagerBuilder;
 pub use self::end::LeakResponse;
 pub use self::error::ManageError;
 use self::follow::Claims;
-pub use self::generate::{
-    Confirmation, Delivery, GeneratePrimary, GeneratedPrimary, IssuedToken, ResendConfirmation,
-};
+pub use self::generate::{Confirmation, Delivery, GeneratedPrimary, IssuedToken};
 pub use self::import::{ImportItem, ImportedToken};
 pub use self::problem::Problem;
 use self::tasks::Tasks;
@@ -152,7 +150,7 @@ use crate::store::{AccountStore, StoreError};
 use crate::telemetry::Events;
 use crate::token::{ConfirmationCode, RandomSource, TokenId, TokenScheme};
 use crate::usage::UsageRecorder;
-use crate::user::{Actor, UserId};
+use crate::user::{Actor, ClientLabel, UserId};
 
 /// Makes every change of an account, and shows what there is.
 ///
@@ -201,6 +199,10 @@ pub struct TokenManager {
     inner: Arc<Inner>,
     /// The revision that an account must have to be changed, if it matters.
     expected: Option<Revision>,
+    /// How confirmation codes reach their user.
+    confirmation: Confirmation,
+    /// By which client the user asks, if that is known.
+    client: Option<ClientLabel>,
 }
 
 /// The cursor of the notices to users in the store's audit log. Where there is one,
@@ -213,7 +215,6 @@ struct Inner {
     scheme: TokenScheme,
     policy: Policy,
     notifier: Option<Arc<dyn Notifier>>,
-    confirmation: Confirmation,
     events: Events,
     usage: Option<UsageRecorder>,
     random: Box<dyn RandomSource>,
@@ -263,14 +264,45 @@ impl TokenManager {
     /// ```
     #[must_use]
     pub fn at_revision(&self, revision: Revision) -> Self {
-        Self { inner: Arc::clone(&self.inner), expected: Some(revision) }
+        Self { expected: Some(revision), ..self.clone() }
+    }
+
+    /// A manager whose confirmation codes reach their user in this way, whatever
+    /// this one was built with: for machine accounts beside those of people.
+    ///
+    /// ```
+    /// # use tower_api_token::user::{Actor, UserId};
+    /// # use tower_api_token::manage::{Confirmation, GeneratedPrimary, ManageError, TokenManager};
+    /// # async fn rotate(
+    /// #     manager: &TokenManager,
+    /// #     rotator: &Actor,
+    /// #     robot: &UserId,
+    /// # ) -> Result<GeneratedPrimary, ManageError> {
+    /// let by_caller = manager.with_confirmation(Confirmation::ByCaller);
+    /// by_caller.generate_primary(rotator, robot).await
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn with_confirmation(&self, confirmation: Confirmation) -> Self {
+        Self { confirmation, ..self.clone() }
+    }
+
+    /// A manager that is asked by the user's client `client`. The message with a
+    /// confirmation code tells of it: the user may recognise that it was not
+    /// theirs. Not told otherwise.
+    #[must_use]
+    pub fn from_client(&self, client: ClientLabel) -> Self {
+        Self { client: Some(client), ..self.clone() }
     }
 
     /// The manager, as long as somebody else has it.
     #[cfg(feature = "tokio")]
     pub(crate) fn downgrade(&self) -> impl Fn() -> Option<Self> + Send + 'static + use<> {
-        let inner = Arc::downgrade(&self.inner);
-        move || Some(Self { inner: inner.upgrade()?, expected: None })
+        let (inner, confirmation) = (Arc::downgrade(&self.inner), self.confirmation);
+        move || {
+            let inner = inner.upgrade()?;
+            Some(Self { inner, expected: None, confirmation, client: None })
+        }
     }
 
     /// Leaves notices to whoever delivers them from the store's log: the notifier, if
@@ -460,7 +492,7 @@ impl fmt::Debug for TokenManager {
         f.debug_struct("TokenManager")
             .field("scheme", &self.inner.scheme)
             .field("policy", &self.inner.policy)
-            .field("confirmation", &self.inner.confirmation)
+            .field("confirmation", &self.confirmation)
             .finish_non_exhaustive()
     }
 }

@@ -370,7 +370,8 @@ impl TokensBuilder {
         self
     }
 
-    /// How confirmation codes reach their user, unless a call says otherwise.
+    /// How confirmation codes reach their user;
+    /// [`with_confirmation`](TokenManager::with_confirmation) makes an exception.
     /// Default: [`Confirmation::ByNotifier`].
     pub fn confirmation(mut self, confirmation: Confirmation) -> Self {
         self.manager = self.manager.confirmation(confirmation);

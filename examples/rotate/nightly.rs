@@ -90,8 +90,8 @@ async fn make_next(
     secrets: &impl SecretStore,
 ) -> Result<(), Error> {
     let rotator = Actor::program("rotator")?;
-    let generate = manager.generate_primary(&rotator, robot);
-    let generated = generate.confirmation(Confirmation::ByCaller).await?;
+    let manager = manager.with_confirmation(Confirmation::ByCaller);
+    let generated = manager.generate_primary(&rotator, robot).await?;
     secrets.stage(generated.id, &generated.token).await?;
     if let Delivery::ToCaller(code) = &generated.delivery {
         manager.confirm(&rotator, robot, code).await?;

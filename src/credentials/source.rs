@@ -53,25 +53,27 @@ impl CredentialSource {
         }
     }
 
-    /// The credential in the header's value. One of another scheme, or of none,
-    /// counts as no authentication information (RFC 6750 section 3.1).
-    ///
-    /// # Errors
-    ///
-    /// [`RequestFault`] if the value is of this source and malformed.
-    #[inline(always)]
-    pub(super) fn read<'h>(&self, value: &'h [u8]) -> Result<Option<Secret<'h>>, RequestFault> {
-        let credential = match self {
+    /// The credential in the header's value, if that is of this source.
+    #[inline]
+    pub(super) fn find<'h>(&self, value: &'h [u8]) -> Option<&'h [u8]> {
+        match self {
             Self::Bearer => after_scheme(value, b"bearer"),
             Self::Basic => after_scheme(value, b"basic"),
             Self::Tok => after(value, b"tok:").map(|rest| rest.strip_prefix(b" ").unwrap_or(rest)),
             Self::Header(_) => Some(value),
-        };
-        let Some(credential) = credential else { return Ok(None) };
+        }
+    }
+
+    /// Reads a credential that was [found](Self::find).
+    ///
+    /// # Errors
+    ///
+    /// [`RequestFault`] if it is malformed.
+    #[inline]
+    pub(super) fn read<'h>(&self, credential: &'h [u8]) -> Result<Secret<'h>, RequestFault> {
         match self {
-            Self::Basic => BasicCredential::decode(credential)
-                .map(|basic| Some(Secret::Basic(Box::new(basic)))),
-            _ => token(credential).map(|token| Some(Secret::Plain(token))),
+            Self::Basic => BasicCredential::decode(credential).map(Secret::Basic),
+            _ => token(credential).map(Secret::Plain),
         }
     }
 
@@ -114,7 +116,7 @@ impl FromStr for CredentialSource {
 
 /// What follows an authentication scheme and the spaces behind it (RFC 9110
 /// section 11.4: `1*SP`); `None` if the value is not of that scheme.
-#[inline(always)]
+#[inline]
 fn after_scheme<'v, const N: usize>(value: &'v [u8], scheme: &[u8; N]) -> Option<&'v [u8]> {
     let rest = after(value, scheme)?;
     let spaces = rest.iter().take_while(|&&byte| byte == b' ').count();
@@ -122,7 +124,7 @@ fn after_scheme<'v, const N: usize>(value: &'v [u8], scheme: &[u8; N]) -> Option
 }
 
 /// What follows `start` in any case.
-#[inline(always)]
+#[inline]
 fn after<'v, const N: usize>(value: &'v [u8], start: &[u8; N]) -> Option<&'v [u8]> {
     let (found, rest) = value.split_first_chunk::<N>()?;
     let is_start = found.iter().zip(start).all(|(byte, lower)| byte | 0x20 == *lower);
@@ -153,7 +155,8 @@ impl BasicCredential {
     /// Decodes what follows the scheme. Only the canonical encoding with its
     /// padding is taken (RFC 4648 sections 3.2 and 3.5), so that one credential
     /// has one spelling.
-    pub(super) fn decode(encoded: &[u8]) -> Result<Self, RequestFault> {
+    #[cold]
+    pub(super) fn decode(encoded: &[u8]) -> Result<Box<Self>, RequestFault> {
         if encoded.is_empty() {
             return Err(RequestFault::EmptyCredential);
         } else if encoded.len() > MAX_BASIC_LENGTH.div_ceil(3) * 4 {
@@ -167,13 +170,13 @@ impl BasicCredential {
 
     /// RFC 7617 section 2: the user name ends at the first colon, and control
     /// characters are forbidden.
-    fn of(text: Zeroizing<String>) -> Result<Self, RequestFault> {
+    fn of(text: Zeroizing<String>) -> Result<Box<Self>, RequestFault> {
         let colon = text.find(':').ok_or(RequestFault::MalformedCredential)?;
         if text.chars().any(char::is_control) {
             return Err(RequestFault::MalformedCredential);
         }
         token(&text.as_bytes()[colon + 1..])?;
-        Ok(Self { text, colon })
+        Ok(Box::new(Self { text, colon }))
     }
 
     pub(super) fn user(&self) -> &str {

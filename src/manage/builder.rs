@@ -35,16 +35,18 @@ use crate::usage::{UnverifiedPepper, UsageRecorder};
 /// # }
 /// ```
 #[must_use]
-pub struct TokenManagerBuilder(pub(super) Inner);
+pub struct TokenManagerBuilder {
+    inner: Inner,
+    confirmation: Confirmation,
+}
 
 impl TokenManagerBuilder {
     pub(super) fn new(store: impl AccountStore) -> Self {
-        Self(Inner {
+        let inner = Inner {
             store: Arc::new(store),
             scheme: TokenScheme::default(),
             policy: Policy::default(),
             notifier: None,
-            confirmation: Confirmation::default(),
             events: Events::default(),
             usage: None,
             random: Box::new(SystemRandom),
@@ -52,19 +54,20 @@ impl TokenManagerBuilder {
             claims: Arc::default(),
             tasks: Tasks::none(),
             notices_are_delivered: AtomicBool::new(false),
-        })
+        };
+        Self { inner, confirmation: Confirmation::default() }
     }
 
     /// How tokens are made, recognised and hashed; the same as the layer's.
     /// Default: [`TokenScheme::default`].
     pub fn scheme(mut self, scheme: TokenScheme) -> Self {
-        self.0.scheme = scheme;
+        self.inner.scheme = scheme;
         self
     }
 
     /// How long things last. Default: [`Policy::default`].
     pub fn policy(mut self, policy: Policy) -> Self {
-        self.0.policy = policy;
+        self.inner.policy = policy;
         self
     }
 
@@ -72,21 +75,22 @@ impl TokenManagerBuilder {
     /// earlier one. Default: nobody, which only
     /// [`Confirmation::ByCaller`] can do without.
     pub fn notifier(mut self, notifier: impl Notifier) -> Self {
-        self.0.notifier = Some(Arc::new(notifier));
+        self.inner.notifier = Some(Arc::new(notifier));
         self
     }
 
-    /// How confirmation codes reach their user, unless a call says otherwise.
+    /// How confirmation codes reach their user;
+    /// [`with_confirmation`](TokenManager::with_confirmation) makes an exception.
     /// Default: [`Confirmation::ByNotifier`].
     pub fn confirmation(mut self, confirmation: Confirmation) -> Self {
-        self.0.confirmation = confirmation;
+        self.confirmation = confirmation;
         self
     }
 
     /// Where audit entries go, besides the store and the log; a later one takes the
     /// place of an earlier one. Default: nowhere else.
     pub fn events(mut self, sink: impl EventSink) -> Self {
-        self.0.events = Events::to(sink);
+        self.inner.events = Events::to(sink);
         self
     }
 
@@ -97,7 +101,7 @@ impl TokenManagerBuilder {
     /// check value of a pepper under which tokens are in use already; see
     /// [`build`](Self::build).
     pub fn usage(mut self, usage: UsageRecorder) -> Self {
-        self.0.usage = Some(usage);
+        self.inner.usage = Some(usage);
         self
     }
 
@@ -105,7 +109,7 @@ impl TokenManagerBuilder {
     /// [revealed](TokenManager::reveal); a later one takes the place of an earlier
     /// one, and what that has sealed is not revealed. Default: none is kept.
     pub fn sealer(mut self, sealer: impl Sealer) -> Self {
-        self.0.sealer = Some(Box::new(sealer));
+        self.inner.sealer = Some(Box::new(sealer));
         self
     }
 
@@ -115,7 +119,7 @@ impl TokenManagerBuilder {
     /// Dangerous: from a source that anyone can predict come tokens that anyone
     /// can guess. It is for tests that need a certain token.
     pub fn dangerous_random_source(mut self, source: impl RandomSource) -> Self {
-        self.0.random = Box::new(source);
+        self.inner.random = Box::new(source);
         self
     }
 
@@ -136,8 +140,8 @@ impl TokenManagerBuilder {
     /// [`ManageError::Config`] if this configuration could not serve the store's
     /// tokens; [`ManageError::Store`] if the store could not say so.
     pub async fn build(self) -> Result<TokenManager, ManageError> {
-        let Self(inner) = self;
-        if inner.confirmation == Confirmation::ByNotifier && inner.notifier.is_none() {
+        let Self { inner, confirmation } = self;
+        if confirmation == Confirmation::ByNotifier && inner.notifier.is_none() {
             return Err(ConfigError::NoNotifier.into());
         }
         let in_use = inner.store.pepper_versions().await?;
@@ -155,16 +159,17 @@ impl TokenManagerBuilder {
             let delivered = log.audit_cursors().await?.iter().any(|cursor| cursor.name == NOTICES);
             inner.notices_are_delivered.store(delivered, Ordering::Relaxed);
         }
-        Ok(TokenManager { inner: Arc::new(inner), expected: None })
+        let inner = Arc::new(inner);
+        Ok(TokenManager { inner, expected: None, confirmation, client: None })
     }
 }
 
 impl fmt::Debug for TokenManagerBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TokenManagerBuilder")
-            .field("scheme", &self.0.scheme)
-            .field("policy", &self.0.policy)
-            .field("confirmation", &self.0.confirmation)
+            .field("scheme", &self.inner.scheme)
+            .field("policy", &self.inner.policy)
+            .field("confirmation", &self.confirmation)
             .finish_non_exhaustive()
     }
 }

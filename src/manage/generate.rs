@@ -1,7 +1,5 @@
 //! Changes that make a secret: tokens and confirmation codes.
 
-use std::future::IntoFuture;
-use std::pin::Pin;
 use std::sync::Arc;
 
 use super::change::Changed;
@@ -12,15 +10,14 @@ use crate::notify::NotifyError;
 use crate::rotation::{Command, NewToken, RotationError};
 use crate::time::Timestamp;
 use crate::token::{ConfirmationCode, Token, TokenId};
-use crate::user::{Actor, ClientLabel, UserId};
+use crate::user::{Actor, UserId};
 
 /// How often a token is generated before the generator counts as broken.
 pub(super) const GENERATIONS: usize = 4;
 
 impl TokenManager {
     /// Generates a new primary, which is not active until it is confirmed: an
-    /// older pending token gives way to it, the live ones go on working. Await
-    /// the result, after setting its options.
+    /// older pending token gives way to it, the live ones go on working.
     ///
     /// ```
     /// # use tower_api_token::user::{Actor, UserId};
@@ -35,10 +32,8 @@ impl TokenManager {
     /// # let rotator = Actor::program("rotator")?;
     /// # let robot = UserId::new("robot")?;
     /// # manager.grant(&rotator, &robot, MethodSet::new(["GET"])?).await?;
-    /// let generated = manager
-    ///     .generate_primary(&rotator, &robot)
-    ///     .confirmation(Confirmation::ByCaller)
-    ///     .await?;
+    /// let manager = manager.with_confirmation(Confirmation::ByCaller);
+    /// let generated = manager.generate_primary(&rotator, &robot).await?;
     /// // Store `generated.token` where the robot takes it from, then:
     /// if let Delivery::ToCaller(code) = &generated.delivery {
     ///     manager.confirm(&rotator, &robot, code).await?;
@@ -49,31 +44,58 @@ impl TokenManager {
     ///
     /// # Errors
     ///
-    /// [`NoAccess`](RotationError::NoAccess),
-    /// [`BackupExists`](RotationError::BackupExists) unless it was
-    /// [named](GeneratePrimary::replacing_backup),
-    /// [`Stale`](RotationError::Stale) if another was; [`ManageError`] if it
-    /// could not be done. A code that could not be sent is no error: the token
-    /// is there, and [`GeneratedPrimary::delivery`] says so.
-    pub const fn generate_primary<'a>(
-        &'a self,
-        actor: &'a Actor,
-        user: &'a UserId,
-    ) -> GeneratePrimary<'a> {
-        GeneratePrimary {
-            manager: self,
-            actor,
-            user,
-            replacing_backup: None,
-            confirmation: None,
-            client: None,
-        }
+    /// [`NoAccess`](RotationError::NoAccess);
+    /// [`BackupExists`](RotationError::BackupExists), for which there is
+    /// [`generate_primary_replacing`](Self::generate_primary_replacing);
+    /// [`ManageError`] if it could not be done. A code that could not be sent is
+    /// no error: the token is there, and [`GeneratedPrimary::delivery`] says so.
+    pub async fn generate_primary(
+        &self,
+        actor: &Actor,
+        user: &UserId,
+    ) -> Result<GeneratedPrimary, ManageError> {
+        self.generate(actor, user, None).await
+    }
+
+    /// Generates a new primary beside a backup: the caller agrees that the
+    /// confirmation ends the backup `backup`.
+    ///
+    /// # Errors
+    ///
+    /// As of [`generate_primary`](Self::generate_primary), and
+    /// [`Stale`](RotationError::Stale) if `backup` is not the backup.
+    pub async fn generate_primary_replacing(
+        &self,
+        actor: &Actor,
+        user: &UserId,
+        backup: TokenId,
+    ) -> Result<GeneratedPrimary, ManageError> {
+        self.generate(actor, user, Some(backup)).await
+    }
+
+    async fn generate(
+        &self,
+        actor: &Actor,
+        user: &UserId,
+        replacing_backup: Option<TokenId>,
+    ) -> Result<GeneratedPrimary, ManageError> {
+        let new = self.new_code()?;
+        let (actor, user, expected) = (actor.clone(), user.clone(), self.expected);
+        self.run(|inner| async move {
+            let code = new.code.digest(&user);
+            let command = |token| Command::GeneratePrimary { token, code, replacing_backup };
+            let made = inner.change_with_token(expected, &actor, &user, command, Some(&new));
+            let (token, changed) = made.await?;
+            let (pending, delivery) = inner.sent(changed, new.code);
+            let PendingView { id, expires_at, code_expires_at, .. } = pending;
+            Ok(GeneratedPrimary { token, id, expires_at, code_expires_at, delivery })
+        })
+        .await
     }
 
     /// Makes a new code for the pending token `id` and sends it; the old one is
-    /// dead, the pending token expires when it would have. Await the result,
-    /// after setting its options: the pending token as it is then, and what became
-    /// of the code.
+    /// dead, the pending token expires when it would have. Returns the pending
+    /// token as it is then, and what became of the code.
     ///
     /// # Errors
     ///
@@ -81,13 +103,20 @@ impl TokenManager {
     /// last code, [`ExpiredCode`](RotationError::ExpiredCode) if the pending
     /// token has expired, [`Stale`](RotationError::Stale) if `id` is not
     /// pending; [`ManageError`] if it could not be done.
-    pub const fn resend_confirmation<'a>(
-        &'a self,
-        actor: &'a Actor,
-        user: &'a UserId,
+    pub async fn resend_confirmation(
+        &self,
+        actor: &Actor,
+        user: &UserId,
         id: TokenId,
-    ) -> ResendConfirmation<'a> {
-        ResendConfirmation { manager: self, actor, user, id, confirmation: None, client: None }
+    ) -> Result<(PendingView, Delivery), ManageError> {
+        let new = self.new_code()?;
+        let (actor, user, expected) = (actor.clone(), user.clone(), self.expected);
+        self.run(|inner| async move {
+            let command = Command::ResendConfirmation { id, code: new.code.digest(&user) };
+            let changed = inner.change(expected, &actor, &user, &command, None, Some(&new)).await?;
+            Ok(inner.sent(changed, new.code))
+        })
+        .await
     }
 
     /// Issues the first token of a user who has none that works, active at once.
@@ -109,120 +138,16 @@ impl TokenManager {
         })
         .await
     }
-}
 
-/// A new primary to be generated; see [`TokenManager::generate_primary`].
-#[derive(Clone, Debug)]
-#[must_use = "nothing happens until it is awaited"]
-pub struct GeneratePrimary<'a> {
-    manager: &'a TokenManager,
-    actor: &'a Actor,
-    user: &'a UserId,
-    replacing_backup: Option<TokenId>,
-    confirmation: Option<Confirmation>,
-    client: Option<ClientLabel>,
-}
-
-impl<'a> GeneratePrimary<'a> {
-    /// Agrees that the confirmation ends this backup. Default: none is ended,
-    /// so there must be none.
-    pub const fn replacing_backup(mut self, id: TokenId) -> Self {
-        self.replacing_backup = Some(id);
-        self
-    }
-
-    /// How the code reaches its user this time. Default: as the manager was
-    /// built.
-    pub const fn confirmation(mut self, confirmation: Confirmation) -> Self {
-        self.confirmation = Some(confirmation);
-        self
-    }
-
-    /// By which client the user asks, to be told in the message: the user may
-    /// recognise that it was not theirs. Default: not told.
-    pub fn from_client(mut self, client: ClientLabel) -> Self {
-        self.client = Some(client);
-        self
-    }
-
-    async fn run(self) -> Result<GeneratedPrimary, ManageError> {
-        let Self { manager, actor, user, replacing_backup, confirmation, client } = self;
-        let expected = manager.expected;
-        let new = manager.inner.new_code(confirmation, client)?;
-        let (actor, user) = (actor.clone(), user.clone());
-        manager
-            .run(|inner| async move {
-                let code = new.code.digest(&user);
-                let command = |token| Command::GeneratePrimary { token, code, replacing_backup };
-                let made =
-                    inner.change_with_token(expected, &actor, &user, command, Some(&new)).await?;
-                let (token, changed) = made;
-                let (pending, delivery) = inner.sent(changed, new.code);
-                let PendingView { id, expires_at, code_expires_at, .. } = pending;
-                Ok(GeneratedPrimary { token, id, expires_at, code_expires_at, delivery })
-            })
-            .await
-    }
-}
-
-impl<'a> IntoFuture for GeneratePrimary<'a> {
-    type Output = Result<GeneratedPrimary, ManageError>;
-    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send + 'a>>;
-
-    fn into_future(self) -> Self::IntoFuture {
-        Box::pin(self.run())
-    }
-}
-
-/// A code to be sent again; see [`TokenManager::resend_confirmation`].
-#[derive(Clone, Debug)]
-#[must_use = "nothing happens until it is awaited"]
-pub struct ResendConfirmation<'a> {
-    manager: &'a TokenManager,
-    actor: &'a Actor,
-    user: &'a UserId,
-    id: TokenId,
-    confirmation: Option<Confirmation>,
-    client: Option<ClientLabel>,
-}
-
-impl<'a> ResendConfirmation<'a> {
-    /// How the code reaches its user this time. Default: as the manager was
-    /// built.
-    pub const fn confirmation(mut self, confirmation: Confirmation) -> Self {
-        self.confirmation = Some(confirmation);
-        self
-    }
-
-    /// By which client the user asks, to be told in the message: the user may
-    /// recognise that it was not theirs. Default: not told.
-    pub fn from_client(mut self, client: ClientLabel) -> Self {
-        self.client = Some(client);
-        self
-    }
-
-    async fn run(self) -> Result<(PendingView, Delivery), ManageError> {
-        let Self { manager, actor, user, id, confirmation, client } = self;
-        let expected = manager.expected;
-        let new = manager.inner.new_code(confirmation, client)?;
-        let (actor, user) = (actor.clone(), user.clone());
-        manager
-            .run(|inner| async move {
-                let command = Command::ResendConfirmation { id, code: new.code.digest(&user) };
-                let changed =
-                    inner.change(expected, &actor, &user, &command, None, Some(&new)).await?;
-                Ok(inner.sent(changed, new.code))
-            })
-            .await
-    }
-}
-
-impl<'a> IntoFuture for ResendConfirmation<'a> {
-    type Output = Result<(PendingView, Delivery), ManageError>;
-    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send + 'a>>;
-
-    fn into_future(self) -> Self::IntoFuture {
-        Box::pin(self.run())
+    /// A new code, and who sends it.
+    fn new_code(&self) -> Result<NewCode, ManageError> {
+        let Inner { notifier, random, .. } = &*self.inner;
+        let notifier = match self.confirmation {
+            Confirmation::ByCaller => None,
+            Confirmation::ByNotifier => Some(notifier.clone().ok_or(ManageError::NoNotifier)?),
+        };
+        let code = ConfirmationCode::generate(&**random).map_err(ManageError::Random)?;
+        Ok(NewCode { code, notifier, client: self.client.clone() })
     }
 }
 
@@ -296,20 +221,6 @@ impl Inner {
         let pending = account.pending().expect("the rules have just given it this code");
         let backup = account.backup().map(|backup| backup.id);
         (self.seen_pending(pending, backup), delivery.unwrap_or(Delivery::ToCaller(code)))
-    }
-
-    /// A new code, and who sends it.
-    fn new_code(
-        &self,
-        chosen: Option<Confirmation>,
-        client: Option<ClientLabel>,
-    ) -> Result<NewCode, ManageError> {
-        let notifier = match chosen.unwrap_or(self.confirmation) {
-            Confirmation::ByCaller => None,
-            Confirmation::ByNotifier => Some(self.notifier.clone().ok_or(ManageError::NoNotifier)?),
-        };
-        let code = ConfirmationCode::generate(&*self.random).map_err(ManageError::Random)?;
-        Ok(NewCode { code, notifier, client })
     }
 
     /// Makes a change with a token that no account names, under whichever key.

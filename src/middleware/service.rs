@@ -138,9 +138,9 @@ impl Settings {
             }
         }
         let extensions = request.extensions_mut();
+        self.preallocated.reserve(extensions);
         match pass.identity {
             Some(identity) => {
-                self.preallocated.reserve(extensions);
                 extensions.insert(identity);
             }
             None => {

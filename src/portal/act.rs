@@ -7,7 +7,7 @@ use super::Shared;
 use super::session::PortalUser;
 use crate::account::Revision;
 use crate::manage::{
-    AccountView, Delivery, GeneratedPrimary, Guard, ManageError, PendingView, Problem,
+    AccountView, Delivery, GeneratedPrimary, Guard, ManageError, PendingView, Problem, TokenManager,
 };
 use crate::method::MethodSet;
 use crate::rotation::RotationError;
@@ -49,17 +49,12 @@ impl Shared {
         let mut shown = self.generated_beside(user, primary).await?;
         self.limits.generate.take(user).map_err(Problem::limited)?;
         for _ in 0..ATTEMPTS {
-            let manager = self.manager.at_revision(shown);
-            let generate = manager.generate_primary(&Actor::User, user);
-            let generate = match replacing_backup {
-                Some(id) => generate.replacing_backup(id),
-                None => generate,
+            let manager = self.manager_for(owner).at_revision(shown);
+            let generated = match replacing_backup {
+                Some(id) => manager.generate_primary_replacing(&Actor::User, user, id).await,
+                None => manager.generate_primary(&Actor::User, user).await,
             };
-            let generate = match owner.client() {
-                Some(client) => generate.from_client(client.clone()),
-                None => generate,
-            };
-            match generate.await {
+            match generated {
                 Err(error) if error.refusal() == Some(RotationError::Stale) => {
                     let now = self.generated_beside(user, primary).await?;
                     if now == shown {
@@ -90,12 +85,13 @@ impl Shared {
     ) -> Result<(PendingView, Delivery), Problem> {
         let user = owner.user();
         self.limits.resend.take(user).map_err(Problem::limited)?;
-        let resend = self.manager.resend_confirmation(&Actor::User, user, id);
-        let resend = match owner.client() {
-            Some(client) => resend.from_client(client.clone()),
-            None => resend,
-        };
-        Ok(resend.await?)
+        Ok(self.manager_for(owner).resend_confirmation(&Actor::User, user, id).await?)
+    }
+
+    /// The manager that tells by which client the owner asks, where that is known.
+    fn manager_for(&self, owner: &PortalUser) -> TokenManager {
+        let client = owner.client().cloned();
+        client.map_or_else(|| self.manager.clone(), |client| self.manager.from_client(client))
     }
 
     /// Activates the token of this code. Wrong codes are counted, and so is one

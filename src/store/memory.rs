@@ -5,7 +5,6 @@ mod log;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -112,8 +111,8 @@ impl MemoryStore {
     fn count<T: Ord>(&self, things: impl Fn(&Account, &mut dyn FnMut(T))) -> Vec<(T, u64)> {
         let mut counts = BTreeMap::new();
         let state = self.accounts.state();
-        for account in state.by_user.values() {
-            things(account, &mut |thing| *counts.entry(thing).or_default() += 1);
+        for account in self.accounts.after(&state, None) {
+            things(&account, &mut |thing| *counts.entry(thing).or_default() += 1);
         }
         counts.into_iter().collect()
     }
@@ -135,7 +134,7 @@ impl TokenStore for MemoryStore {
     async fn find(&self, digest: &TokenDigest) -> Result<Option<Arc<Account>>, StoreError> {
         // A copy, as every other store gives: a use that a request notes in it is noted
         // for that request alone.
-        Ok(self.accounts.read(digest, |account| Arc::new(Account::clone(account))))
+        Ok(self.accounts.read(digest, |account| Arc::new(account.clone())))
     }
 }
 
@@ -143,7 +142,7 @@ impl TokenStore for MemoryStore {
 impl AccountStore for MemoryStore {
     async fn load(&self, user: &UserId) -> Result<Loaded, StoreError> {
         let state = self.accounts.state();
-        let account = state.by_user.get(user).cloned();
+        let account = self.accounts.of(&state, user);
         Ok(Loaded::new(account, self.clock.now()).with_erased_up_to(state.erased_up_to))
     }
 
@@ -164,10 +163,9 @@ impl AccountStore for MemoryStore {
         after: Option<&UserId>,
         size: PageSize,
     ) -> Result<Page<Arc<Account>>, StoreError> {
-        let start = after.map_or(Bound::Unbounded, Bound::Excluded);
         let state = self.accounts.state();
-        let accounts = state.by_user.range((start, Bound::Unbounded)).take(size.get() + 1);
-        Ok(Page::of_accounts(accounts.map(|(_, account)| Arc::clone(account)).collect(), size))
+        let accounts = self.accounts.after(&state, after).take(size.get() + 1);
+        Ok(Page::of_accounts(accounts.collect(), size))
     }
 
     async fn history(
@@ -235,7 +233,7 @@ impl LastUses for MemoryStore {
     async fn record_usage(&self, batch: &[(UserId, LastUse)]) -> Result<(), StoreError> {
         let mut state = self.accounts.state();
         for (user, used) in batch {
-            if !state.by_user.contains_key(user) {
+            if !state.has(user) {
                 continue;
             }
             let uses = state.usage.entry(user.clone()).or_default();
@@ -390,7 +388,8 @@ impl DueAccounts for MemoryStore {
         due: Option<Timestamp>,
     ) -> Result<(), StoreError> {
         let state = self.accounts.state();
-        if state.by_user.get(user).is_some_and(|account| account.revision() == revision) {
+        let account = self.accounts.of(&state, user);
+        if account.is_some_and(|account| account.revision() == revision) {
             self.log().set_due(user, due);
         }
         Ok(())

@@ -71,11 +71,12 @@ impl Life {
         let mut live = issued.token.clone();
         // Twice a whole rotation, so that there is a backup and one retired.
         for replaced in [None, Some(issued.id)] {
-            let mut request = manager.generate_primary(&Actor::User, &alice);
-            if let Some(id) = replaced {
-                request = request.replacing_backup(id);
-            }
-            let generated = request.confirmation(Confirmation::ByCaller).await.unwrap();
+            let by_caller = manager.with_confirmation(Confirmation::ByCaller);
+            let generated = match replaced {
+                Some(id) => by_caller.generate_primary_replacing(&Actor::User, &alice, id).await,
+                None => by_caller.generate_primary(&Actor::User, &alice).await,
+            };
+            let generated = generated.unwrap();
             needles.token(generated.token.expose_secret());
             let Delivery::ToCaller(code) = &generated.delivery else { panic!("no code") };
             needles.token(code.expose_secret());
@@ -86,7 +87,7 @@ impl Life {
         }
         let backup = manager.view(&alice).await.unwrap().backup.expect("a backup").id;
         let generated =
-            manager.generate_primary(&Actor::User, &alice).replacing_backup(backup).await.unwrap();
+            manager.generate_primary_replacing(&Actor::User, &alice, backup).await.unwrap();
         needles.token(generated.token.expose_secret());
         clock.advance(std::time::Duration::from_secs(61));
         let resent = manager.resend_confirmation(&Actor::User, &alice, generated.id).await.unwrap();

@@ -177,11 +177,11 @@ async fn generate(
     world: &World,
 ) -> Result<(), Failure> {
     let mut file = code.create()?;
-    let mut request = world.manager.generate_primary(&world.actor, user);
-    if let Some(id) = replacing {
-        request = request.replacing_backup(id);
-    }
-    let generated = request.confirmation(code.confirmation()).await;
+    let manager = world.manager.with_confirmation(code.confirmation());
+    let generated = match replacing {
+        Some(id) => manager.generate_primary_replacing(&world.actor, user, id).await,
+        None => manager.generate_primary(&world.actor, user).await,
+    };
     let generated = generated.inspect_err(|_| code.remove())?;
     let text = code_text(&generated.delivery);
     let in_file = code.keep(&mut file, text, generated.id)?;
@@ -202,8 +202,8 @@ async fn generate(
 
 async fn resend(user: &UserId, id: TokenId, code: &CodeFile, world: &World) -> Result<(), Failure> {
     let mut file = code.create()?;
-    let request = world.manager.resend_confirmation(&world.actor, user, id);
-    let resent = request.confirmation(code.confirmation()).await;
+    let manager = world.manager.with_confirmation(code.confirmation());
+    let resent = manager.resend_confirmation(&world.actor, user, id).await;
     let (pending, delivery) = resent.inspect_err(|_| code.remove())?;
     let text = code_text(&delivery);
     let in_file = code.keep(&mut file, text, id)?;

@@ -4,6 +4,7 @@
 //! one lock.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::ops::Bound;
 use std::sync::Arc;
 
 use super::maps::DigestMap;
@@ -18,14 +19,43 @@ use crate::user::UserId;
 /// The accounts, and what is kept beside them.
 pub(super) struct Accounts {
     /// What requests read: each account under every digest that it names.
-    by_digest: DigestMap<Arc<Account>>,
+    by_digest: DigestMap<Named>,
     /// What changes read and write, one after the other.
     state: Mutex<State>,
 }
 
+/// The account that names a digest.
+#[expect(clippy::large_enum_variant, reason = "nearly every one is of the large kind")]
+pub(super) enum Named {
+    /// By its primary. The account stands here itself, and not behind a pointer:
+    /// each one that a request follows is a wait for memory.
+    Primary(Account),
+    /// By any other of its tokens.
+    Other(Arc<Account>),
+}
+
+impl Named {
+    #[inline]
+    fn account(&self) -> &Account {
+        match self {
+            Self::Primary(account) => account,
+            Self::Other(account) => account,
+        }
+    }
+}
+
+/// Where the account of a user is found. That of a user with one token is in memory
+/// once.
+enum Kept {
+    /// Where requests find it, under the digest of its primary.
+    UnderPrimary(TokenDigest),
+    /// Here, since it has no primary.
+    Here(Arc<Account>),
+}
+
 #[derive(Default)]
 pub(super) struct State {
-    pub(super) by_user: BTreeMap<UserId, Arc<Account>>,
+    by_user: BTreeMap<UserId, Kept>,
     pub(super) usage: HashMap<UserId, BTreeMap<TokenId, LastUse>>,
     pub(super) history: HashMap<UserId, Vec<AuditEntry>>,
     pub(super) pepper_checks: BTreeMap<PepperVersion, PepperCheck>,
@@ -35,8 +65,14 @@ pub(super) struct State {
     pub(super) erased_up_to: u64,
 }
 
+impl State {
+    pub(super) fn has(&self, user: &UserId) -> bool {
+        self.by_user.contains_key(user)
+    }
+}
+
 impl Accounts {
-    pub(super) fn new(by_digest: DigestMap<Arc<Account>>) -> Self {
+    pub(super) fn new(by_digest: DigestMap<Named>) -> Self {
         Self { by_digest, state: Mutex::new(State::default()) }
     }
 
@@ -45,14 +81,40 @@ impl Accounts {
     pub(super) fn read<R>(
         &self,
         digest: &TokenDigest,
-        read: impl FnOnce(&Arc<Account>) -> R,
+        read: impl FnOnce(&Account) -> R,
     ) -> Option<R> {
-        self.by_digest.read(digest, read)
+        self.by_digest.read(digest, |named| read(named.account()))
     }
 
     /// No code that holds this lock can panic half-way through a change.
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The account of a user.
+    pub(super) fn of(&self, state: &State, user: &UserId) -> Option<Arc<Account>> {
+        state.by_user.get(user).map(|kept| self.kept(kept))
+    }
+
+    /// The accounts of the users after that one, or of all, in the order of their
+    /// names.
+    pub(super) fn after(
+        &self,
+        state: &State,
+        user: Option<&UserId>,
+    ) -> impl Iterator<Item = Arc<Account>> {
+        let start = user.map_or(Bound::Unbounded, Bound::Excluded);
+        let kept = state.by_user.range::<UserId, _>((start, Bound::Unbounded));
+        kept.map(|(_, kept)| self.kept(kept))
+    }
+
+    fn kept(&self, kept: &Kept) -> Arc<Account> {
+        match kept {
+            Kept::UnderPrimary(digest) => self
+                .read(digest, |account| Arc::new(account.clone()))
+                .expect("whoever holds the lock finds it where it was put"),
+            Kept::Here(account) => Arc::clone(account),
+        }
     }
 
     /// Makes one change, its checks first, and then hands it to `publish`
@@ -64,31 +126,38 @@ impl Accounts {
         publish: impl FnOnce(&mut State, Change) -> R,
     ) -> Result<R, StoreError> {
         let mut state = self.state();
-        let before = state.by_user.get(account.user());
-        let same = before.map(|before| before.revision()) == expected;
+        let before = self.of(&state, account.user());
+        let same = before.as_ref().map(|before| before.revision()) == expected;
         let begins = before.is_some() || account.begins_above(state.erased_up_to);
         if !same || !begins || self.is_taken(&state, &account) {
             return Err(StoreError::new(StoreErrorKind::Conflict, "replacing an account"));
         }
-        let account = Arc::new(account);
-        let before = state.by_user.insert(account.user().clone(), Arc::clone(&account));
-        self.show(before.as_deref(), &account);
-        let change = Change::between(before.as_deref(), &account);
+        let (user, change) = (account.user().clone(), Change::between(before.as_deref(), &account));
+        let kept = self.show(before.as_deref(), account);
+        state.by_user.insert(user, kept);
         Ok(publish(&mut state, change))
     }
 
     /// Lets requests see a change. A digest that the account goes on naming is found
     /// in every instant of it.
-    fn show(&self, before: Option<&Account>, account: &Arc<Account>) {
-        let named: HashSet<_> = digests(account).collect();
+    fn show(&self, before: Option<&Account>, account: Account) -> Kept {
+        let named: HashSet<_> = digests(&account).collect();
+        let primary = account.primary().map(|primary| primary.digest.digest);
+        let account = Arc::new(account);
         for digest in &named {
-            self.by_digest.insert(*digest, Arc::clone(account));
+            let account = if primary == Some(*digest) {
+                Named::Primary(Account::clone(&account))
+            } else {
+                Named::Other(Arc::clone(&account))
+            };
+            self.by_digest.insert(*digest, account);
         }
         self.by_digest.make_room();
         let former = before.into_iter().flat_map(digests);
         for digest in former.filter(|digest| !named.contains(digest)) {
             self.by_digest.remove(&digest);
         }
+        primary.map_or(Kept::Here(account), Kept::UnderPrimary)
     }
 
     /// Removes an account, and then hands it to `publish` before the next change
@@ -100,7 +169,7 @@ impl Accounts {
     ) -> Result<R, StoreError> {
         let mut state = self.state();
         let (user, read) = (erasure.user(), erasure.account.revision());
-        let before = state.by_user.get(user).filter(|before| before.revision() == read).cloned();
+        let before = self.of(&state, user).filter(|before| before.revision() == read);
         let Some(before) = before else {
             return Err(StoreError::new(StoreErrorKind::Conflict, "erasing an account"));
         };

@@ -1,6 +1,6 @@
 //! Calls that end half-way: their client hangs up, or their process dies.
 
-use std::future::{IntoFuture, poll_fn};
+use std::future::poll_fn;
 use std::sync::atomic::Ordering;
 use std::task::Poll;
 
@@ -95,8 +95,8 @@ async fn any_dropped_change_happens_once_or_not_at_all(world: World) {
                 2 => polled(manager.revoke_all(&Actor::User, user), polls).await,
                 3 => polled(manager.revoke_access(&Actor::User, user), polls).await,
                 _ => {
-                    let generate = manager.generate_primary(&Actor::User, user);
-                    polled(generate.replacing_backup(backup).into_future(), polls).await
+                    let generate = manager.generate_primary_replacing(&Actor::User, user, backup);
+                    polled(generate, polls).await
                 }
             };
             world.settle().await;

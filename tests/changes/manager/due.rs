@@ -211,8 +211,8 @@ async fn suspension_refuses_every_request_until_it_is_lifted(world: World) {
     }
     let again = world.manager.suspend(root(), alice()).await.unwrap_err();
     assert_eq!(again.refusal(), Some(RotationError::AlreadyDone));
-    let refused = world.manager.generate_primary(&Actor::User, alice());
-    let refused = refused.replacing_backup(backup.id).await.unwrap_err();
+    let generate = world.manager.generate_primary_replacing(&Actor::User, alice(), backup.id);
+    let refused = generate.await.unwrap_err();
     assert_eq!(refused.refusal(), Some(RotationError::Suspended));
     assert!(world.manager.view(alice()).await.is_ok(), "the user may look");
     let guard = Guard::EvenIfInUse;

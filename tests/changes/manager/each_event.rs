@@ -130,8 +130,7 @@ async fn confirm_fills_an_empty_primary(world: World) {
 async fn confirm_is_stale_when_another_backup_has_come(world: World) {
     let world = world.accepting_foreign().await;
     let (_, old) = world.dual().await;
-    let generate = world.manager.generate_primary(&Actor::User, alice());
-    generate.replacing_backup(old.id).await.unwrap();
+    world.manager.generate_primary_replacing(&Actor::User, alice(), old.id).await.unwrap();
     let code = world.post.last_code();
     let manager = &world.manager;
     manager.delete_backup(&Actor::User, alice(), old.id, Guard::EvenIfInUse).await.unwrap();
@@ -178,8 +177,8 @@ async fn roll_back_then_already_done_or_stale(world: World) {
 
 async fn revoke_all_then_already_done(world: World) {
     let (new, old) = world.dual().await;
-    let generate = world.manager.generate_primary(&Actor::User, alice());
-    let pending = generate.replacing_backup(old.id).await.unwrap();
+    let pending =
+        world.manager.generate_primary_replacing(&Actor::User, alice(), old.id).await.unwrap();
     let code = world.post.last_code();
     let revoke = || world.manager.revoke_all(&Actor::User, alice());
     let entry = revoke().await.unwrap();

@@ -51,8 +51,7 @@ fn told(world: &World) -> (usize, usize, usize) {
 }
 
 async fn generate_beside(world: &World, backup: TokenId) -> GeneratedPrimary {
-    let generate = world.manager.generate_primary(&Actor::User, alice());
-    generate.replacing_backup(backup).await.unwrap()
+    world.manager.generate_primary_replacing(&Actor::User, alice(), backup).await.unwrap()
 }
 
 async fn assert_gone(world: &World) {

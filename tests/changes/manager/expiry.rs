@@ -100,8 +100,8 @@ async fn a_rotation_goes_on_although_both_tokens_have_expired(world: World) {
     let world = limited(world).await;
     world.dual().await;
     world.pass(LIFETIME);
-    let generate = world.manager.generate_primary(&Actor::User, alice());
-    let generated = generate.confirmation(Confirmation::ByCaller).await.unwrap();
+    let manager = world.manager.with_confirmation(Confirmation::ByCaller);
+    let generated = manager.generate_primary(&Actor::User, alice()).await.unwrap();
     let Delivery::ToCaller(code) = &generated.delivery else { panic!("the code comes back") };
     let entry = world.confirm(code).await;
     let event = Event::PrimaryConfirmed { id: generated.id, backup: None, replaced: None };

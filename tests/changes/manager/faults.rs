@@ -65,8 +65,7 @@ async fn store_002_a_hanging_store_holds_up_nobody_else(world: World) {
     for call in [Call::Find, Call::Load, Call::Replace] {
         let before = world.account().await;
         world.store.plan(call, Fault::Hang);
-        let mut stuck =
-            Box::pin(world.manager.generate_primary(&Actor::User, alice()).into_future());
+        let mut stuck = Box::pin(world.manager.generate_primary(&Actor::User, alice()));
         until_met(&world, &mut stuck).await;
         assert!(is_waiting(&mut stuck));
         // Others go on, and giving up leaves nothing behind.

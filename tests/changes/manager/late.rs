@@ -1,6 +1,5 @@
 //! Changes that a store makes, or refuses, when its time-out has passed.
 
-use std::future::IntoFuture;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -120,8 +119,7 @@ async fn idle_waits_for_what_nobody_else_waits_for(world: World) {
     world.active().await;
     world.manager.idle().await;
     world.store.plan(Call::Replace, Fault::Held(None));
-    let mut generating =
-        Box::pin(world.manager.generate_primary(&Actor::User, alice()).into_future());
+    let mut generating = Box::pin(world.manager.generate_primary(&Actor::User, alice()));
     assert!(is_waiting(&mut generating));
     drop(generating);
     let mut idle = Box::pin(world.manager.idle());

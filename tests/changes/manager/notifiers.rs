@@ -115,7 +115,7 @@ async fn a_file_names_the_client_if_it_is_known() {
     let user = UserId::new("alice").unwrap();
     manager.grant(root(), &user, MethodSet::new(["GET"]).unwrap()).await.unwrap();
     let client = ClientLabel::new("Fire fox/128;x").unwrap();
-    let _ = manager.generate_primary(&Actor::User, &user).from_client(client).await.unwrap();
+    let _ = manager.from_client(client).generate_primary(&Actor::User, &user).await.unwrap();
     let sourced = shell(directory.path(), r#". ./confirmation-*.txt; echo "$actor $client""#);
     assert_eq!(sourced.trim_end(), "user Fire%20fox%2F128%3Bx");
 }

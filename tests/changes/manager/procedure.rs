@@ -61,16 +61,15 @@ async fn rotation_007_no_rotation_ends_a_backup_unasked(world: World) {
     let (primary, backup) = world.dual().await;
     let refused = world.manager.generate_primary(&Actor::User, alice()).await.unwrap_err();
     assert_eq!(refused.refusal(), Some(RotationError::BackupExists { id: backup.id }));
-    let wrong = world.manager.generate_primary(&Actor::User, alice()).replacing_backup(primary.id);
+    let wrong = world.manager.generate_primary_replacing(&Actor::User, alice(), primary.id);
     assert_eq!(wrong.await.unwrap_err().refusal(), Some(RotationError::Stale));
     assert!(world.account().await.pending().is_none());
 }
 
 async fn rotation_007_the_named_backup_is_replaced(world: World) {
     let (primary, backup) = world.dual().await;
-    let generate =
-        world.manager.generate_primary(&Actor::User, alice()).replacing_backup(backup.id);
-    let third = generate.await.unwrap();
+    let third =
+        world.manager.generate_primary_replacing(&Actor::User, alice(), backup.id).await.unwrap();
     assert_eq!(world.auth(&backup.token, "GET").await, Ok(Slot::Backup));
     world.confirm(&world.post.last_code()).await;
     assert_eq!(world.auth(&third.token, "GET").await, Ok(Slot::Primary));

@@ -64,8 +64,8 @@ async fn revealable(world: &World) -> [Option<bool>; 3] {
 async fn every_token_that_is_held_can_be_shown(world: World) {
     let world = with_key(world, 1).await;
     let (primary, backup) = world.dual().await;
-    let generate = world.manager.generate_primary(&Actor::User, alice());
-    let pending = generate.replacing_backup(backup.id).await.unwrap();
+    let pending =
+        world.manager.generate_primary_replacing(&Actor::User, alice(), backup.id).await.unwrap();
     assert_eq!(revealable(&world).await, [Some(true); 3]);
     // Twice, since a reveal takes nothing away.
     for _ in 0..2 {

@@ -123,17 +123,16 @@ async fn live(world: &World, watch: &mut Watch) {
     watch.see_error(&manager.confirm(&Actor::User, alice(), &code).await.unwrap_err());
 
     world.post.fails.store(true, Ordering::SeqCst);
-    let generate = manager.generate_primary(&Actor::User, alice()).replacing_backup(issued.id);
-    watch.see(&generate);
-    let unsent = generate.await.unwrap();
+    let unsent =
+        manager.generate_primary_replacing(&Actor::User, alice(), issued.id).await.unwrap();
     watch.keep(unsent.token.expose_secret());
     watch.see(&unsent);
     let Delivery::NotSent(error) = &unsent.delivery else { panic!("{unsent:?}") };
     watch.see_error(error);
     world.pass(std::time::Duration::from_secs(60));
-    let resend = manager.resend_confirmation(&Actor::User, alice(), unsent.id);
-    watch.see(&resend);
-    let resent = resend.confirmation(Confirmation::ByCaller).await.unwrap();
+    let by_caller = manager.with_confirmation(Confirmation::ByCaller);
+    watch.see(&by_caller);
+    let resent = by_caller.resend_confirmation(&Actor::User, alice(), unsent.id).await.unwrap();
     let Delivery::ToCaller(code) = &resent.1 else { panic!("{resent:?}") };
     watch.keep(code.expose_secret());
     watch.see(&resent);

@@ -75,16 +75,16 @@ async fn by_caller_sends_nothing(world: World) {
 
 async fn a_call_may_choose_another_way(world: World) {
     world.active().await;
-    let generate = world.manager.generate_primary(&Actor::User, alice());
-    let new = generate.confirmation(Confirmation::ByCaller).await.unwrap();
+    let by_caller = world.manager.with_confirmation(Confirmation::ByCaller);
+    let new = by_caller.generate_primary(&Actor::User, alice()).await.unwrap();
     assert!(matches!(new.delivery, Delivery::ToCaller(_)));
     world.pass(Duration::from_secs(60));
-    let resend = world.manager.resend_confirmation(&Actor::User, alice(), new.id);
-    let (_, delivery) = resend.confirmation(Confirmation::ByCaller).await.unwrap();
+    let resent = by_caller.resend_confirmation(&Actor::User, alice(), new.id);
+    let (_, delivery) = resent.await.unwrap();
     assert!(matches!(delivery, Delivery::ToCaller(_)));
     assert_eq!(world.post.count(), 0);
-    let generate = world.manager.generate_primary(&Actor::User, alice());
-    generate.confirmation(Confirmation::ByNotifier).await.unwrap();
+    let by_notifier = by_caller.with_confirmation(Confirmation::ByNotifier);
+    by_notifier.generate_primary(&Actor::User, alice()).await.unwrap();
     assert_eq!(world.post.count(), 1);
 }
 
@@ -96,8 +96,8 @@ async fn without_a_notifier_nothing_can_be_sent(world: World) {
         .unwrap();
     world.active().await;
     let before = world.account().await;
-    let generate = manager.generate_primary(&Actor::User, alice());
-    let error = generate.confirmation(Confirmation::ByNotifier).await.unwrap_err();
+    let by_notifier = manager.with_confirmation(Confirmation::ByNotifier);
+    let error = by_notifier.generate_primary(&Actor::User, alice()).await.unwrap_err();
     assert!(matches!(error, ManageError::NoNotifier), "{error}");
     assert_eq!(world.account().await, before);
     // Notices are simply not sent.

@@ -34,8 +34,8 @@ async fn a_view_shows_both_slots_and_what_waits(world: World) {
     let world = world.again(TokenScheme::default(), |b| b.policy(policy)).await;
     let (new, old) = world.dual().await;
     world.pass(Duration::from_secs(1));
-    let generate = world.manager.generate_primary(&Actor::User, alice());
-    let waiting = generate.replacing_backup(old.id).await.unwrap();
+    let waiting =
+        world.manager.generate_primary_replacing(&Actor::User, alice(), old.id).await.unwrap();
     let view = world.manager.view(alice()).await.unwrap();
     assert_eq!((&view.user, view.methods.to_string().as_str()), (alice(), "GET, POST"));
     let (primary, backup, pending) =

@@ -55,13 +55,13 @@ impl Explored {
     }
 
     pub(crate) fn load(&self, user: &UserId) -> Account {
-        let account = self.accounts.state().by_user.get(user).cloned();
+        let account = self.accounts.of(&self.accounts.state(), user);
         account.map_or_else(|| Account::absent(user.clone()), Arc::unwrap_or_clone)
     }
 
     /// The account that names the digest of that number, as a request finds it.
     pub(crate) fn find(&self, digest: u64) -> Option<Account> {
-        self.accounts.read(&token_digest(digest), |account| Account::clone(account))
+        self.accounts.read(&token_digest(digest), Account::clone)
     }
 
     /// Whether a request with the token of that number is accepted.

@@ -18,7 +18,7 @@ async fn web_017_a_confirmation_says_who_when_from_where_and_how_to_refuse() {
     let first = world.manager.issue(&Actor::User, &alice()).await.unwrap();
     let client = ClientLabel::new("Firefox/128").unwrap();
     let generated =
-        world.manager.generate_primary(&Actor::User, &alice()).from_client(client).await.unwrap();
+        world.manager.from_client(client).generate_primary(&Actor::User, &alice()).await.unwrap();
     assert!(matches!(generated.delivery, Delivery::Sent), "{:?}", generated.delivery);
     let mail = server.message();
     assert_eq!(
@@ -70,11 +70,10 @@ async fn each_notice_tells_what_happened_and_holds_no_secret() {
     let mut notices = Vec::new();
     let mut backup = None;
     for _ in 0..2 {
-        let mut generate = manager.generate_primary(user, alice);
-        if let Some(id) = backup {
-            generate = generate.replacing_backup(id);
-        }
-        let generated = generate.await.unwrap();
+        let generated = match backup {
+            Some(id) => manager.generate_primary_replacing(user, alice, id).await.unwrap(),
+            None => manager.generate_primary(user, alice).await.unwrap(),
+        };
         let code = code(&server.message());
         secrets.extend([generated.token.expose_secret(), code.expose_secret()].map(String::from));
         manager.confirm(&root(), alice, &code).await.unwrap();

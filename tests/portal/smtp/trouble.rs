@@ -169,7 +169,7 @@ async fn a_caller_who_gives_up_does_not_end_the_message() {
     let server = MailServer::in_trouble("slow");
     let world = World::through(&server).await;
     let (user, alice) = (Actor::User, alice());
-    let mut generating = Box::pin(world.manager.generate_primary(&user, &alice).into_future());
+    let mut generating = Box::pin(world.manager.generate_primary(&user, &alice));
     // Until it waits for the mail.
     while world.manager.view(&alice).await.unwrap().pending.is_none() {
         let waiting = futures_util::FutureExt::now_or_never(&mut generating);

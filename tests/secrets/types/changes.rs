@@ -54,9 +54,6 @@ async fn manager(life: &Life, list: &mut List) {
     list.add("ConfigError", &SealingKey::new(1, b"short").err());
     list.add("SealingKey", &key);
     list.add("TokenManager", &life.manager.at_revision(Revision::ABSENT));
-    list.add("GeneratePrimary", &life.manager.generate_primary(&user, alice));
-    let resend = life.manager.resend_confirmation(&user, alice, life.generated.id);
-    list.add("ResendConfirmation", &resend);
 }
 
 fn answers(life: &Life, list: &mut List) {

@@ -25,7 +25,7 @@ pub(super) async fn show(life: &Life, list: &mut List) {
     let page = Page::of_accounts(vec![Arc::clone(&life.account)], PageSize::clamped(1));
     list.add("Loaded", &Loaded::new(Some(Arc::clone(&life.account)), Timestamp::default()));
     list.add("Replacement", &replacement);
-    list.add("Erasure", &Erasure::new(account.clone(), Timestamp::default()));
+    list.add("Erasure", &Erasure::new(account.clone(), Timestamp::default(), Actor::User));
     list.add("StoreError", &refused);
     list.add("StoreErrorKind", &StoreErrorKind::Corrupt);
     list.add("Change", &change);

@@ -1,8 +1,6 @@
 //! Every kind of change: what must be there before it, and how it is asked for,
 //! of a manager and of a portal.
 
-use std::future::IntoFuture;
-
 use axum::body::Body;
 use http::Request;
 use serde_json::{Value, json};
@@ -115,8 +113,7 @@ impl Prepared {
                 Kind::RevokeAccess => drop(manager.revoke_access(root(), &user).await),
                 Kind::Generate => drop(manager.generate_primary(owner, &user).await),
                 Kind::Resend => {
-                    let resend = manager.resend_confirmation(owner, &user, id(pending));
-                    drop(resend.into_future().await);
+                    drop(manager.resend_confirmation(owner, &user, id(pending)).await);
                 }
                 Kind::Confirm => {
                     drop(manager.confirm(owner, &user, &code.expect("a code")).await);
