@@ -70,17 +70,21 @@
 //!
 //! A store that lacks a capability, such as a host's own with the four methods that
 //! [`AccountStore`](super::AccountStore) must have, says so:
-//! `conformance_suite!(own, harness, without Feed + LastUses + PepperChecks + Erasure)`.
+//! `conformance_suite!(own, harness, without Feed + LastUses + AuditLog + DueAccounts +
+//! PepperChecks + Erasure)`.
 //! The cases that need what is lacking are left out, and the report lists each as ignored
 //! with its reason. The cases of [`without`] hold that it is lacking indeed.
 //!
 //! A case that waits for a feed waits at most half a minute, and every case ends
 //! within five.
 
+pub mod audit_log;
 pub mod batch;
 pub mod change;
 pub mod clock;
 pub mod concurrency;
+pub mod cursor;
+pub mod due;
 pub mod erasure;
 pub mod failure;
 pub mod feed;
@@ -95,6 +99,7 @@ pub mod node;
 pub mod outage;
 pub mod paging;
 pub mod peppers;
+pub mod pruning;
 pub mod record;
 mod sample;
 mod subject;

@@ -8,6 +8,7 @@ use tower_api_token::store::{
     WithMetrics, WithTimeout,
 };
 use tower_api_token::token::{PepperCheck, PepperVersion};
+use tower_api_token::user::Actor;
 
 use super::link::{Fate, Link};
 use super::recorded::Recorded;
@@ -51,7 +52,7 @@ async fn every_call_is_measured_under_its_own_name() {
     store.pepper_checks().await.unwrap();
     let (version, check) = (PepperVersion::from_u16(1), PepperCheck::from_bytes([1; 32]));
     store.keep_pepper_check(version, check).await.unwrap();
-    store.erase(Erasure::new(holder("bob", 1, 2), Default::default())).await.unwrap();
+    store.erase(Erasure::new(holder("bob", 1, 2), Default::default(), Actor::User)).await.unwrap();
     assert_eq!(calls(&recorded, "find"), 2.0);
     for operation in [
         "load",

@@ -162,7 +162,11 @@ async fn tokens_are_counted_by_prefix(kind: Kind, version: &str) {
     let accounts = counted().await;
     for account in accounts.iter().filter(|account| account.primary().is_some()).take(5) {
         let loaded = opened.store.load(account.user()).await.unwrap();
-        opened.store.erase(Erasure::new((**account).clone(), loaded.now)).await.unwrap();
+        opened
+            .store
+            .erase(Erasure::new((**account).clone(), loaded.now, Actor::User))
+            .await
+            .unwrap();
     }
     counted().await;
     let checks = opened.store.pepper_checks().await.unwrap();

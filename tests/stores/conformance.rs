@@ -124,6 +124,8 @@ teeth! {
         every_name_is_listed_in_byte_order: ListFolded;
         every_name_has_a_history_and_uses_of_its_own: UsesFolded HistoryOfNeighbours;
         every_name_reaches_the_feed: FeedCutsNames;
+        every_name_is_in_the_audit_log: NamesFolded NamesTrimmed LogSkipsAtPages;
+        every_name_is_due: NamesFolded DueRepeats DueSkipsEqualTimes;
     }
     record {
         every_field_of_an_account_reads_back:
@@ -147,6 +149,49 @@ teeth! {
         a_dropped_feed_disturbs_nobody: DroppedFeedFails;
         a_change_with_many_digests_arrives_whole_or_as_lost: FeedCutsDigests;
         a_feed_delivers_what_follows_its_opening: FeedOpensLate;
+    }
+    audit_log {
+        every_entry_is_in_the_log_once: OnlyLastEntry LogSkipsBatches LogLatestFirst;
+        every_entry_reads_back_from_the_log: EventLosesPart ActorsConflated;
+        a_log_goes_on_after_any_position: LogGivesTwice LogSkipsAtPages LogSkipsBatches;
+        a_change_is_in_the_log_when_it_returns: LogLate LogSkipsBatches;
+        a_log_ends_with_its_last_entry: LogEndsEarly LogLate;
+        a_change_can_be_read_when_the_log_has_it: LogBeforeCommit;
+        nothing_comes_behind_a_position_that_was_given_out:
+            LogPositionBeforeCommit LogSkipsBatches LogGivesTwice LogLatestFirst;
+        an_erasure_leaves_one_item_that_names_nobody:
+            ErasureKeepsEntries ErasureNotLogged ErasureNamesUser;
+        a_position_stays_good_when_its_entry_is_gone: LogNeedsEntry PositionsGivenAgain;
+    }
+    cursor {
+        a_cursor_is_leased_by_one_holder: LeaseShared HoldersCutShort;
+        a_lease_ends_with_its_time: LeaseForEver LeaseShared LeaseNotProlonged;
+        a_lease_that_is_given_back_has_ended: LeaseNotGivenBack LeaseShared;
+        a_cursor_begins_at_the_end_of_the_log: CursorBeginsAtStart;
+        a_cursor_never_goes_back: CursorGoesBack;
+        a_cursor_is_moved_by_its_last_holder_only:
+            CursorMovedByAnybody RefusedLeaseTakes HoldersCutShort;
+        each_cursor_has_a_name_of_its_own: CursorNamesTrimmed;
+        a_cursor_that_was_removed_is_gone: CursorStays;
+    }
+    pruning {
+        old_entries_are_pruned_out_of_log_and_history: PrunesAnyAge PruneKeepsHistory;
+        nothing_is_pruned_that_a_cursor_has_not_come_past:
+            PrunesPastCursors PrunesToFurthestCursor PrunesToLeasedCursors;
+        the_last_entry_of_each_account_stays: PrunesLastEntries;
+        what_is_younger_than_an_hour_stays: PrunesYoung;
+        an_item_of_an_erasure_is_pruned_by_its_age: PruneKeepsErasures PrunesYoung;
+        positions_go_on_after_what_was_pruned: PositionsGivenAgain;
+    }
+    due {
+        an_account_is_due_at_its_time: DueTooLate DueOfBatchesLost;
+        due_accounts_come_in_the_order_of_time_and_user: DueByUser DueRepeats DueSkipsEqualTimes;
+        every_change_says_when_its_account_is_due: DueForEver DueOfBatchesLost;
+        a_conflict_makes_nothing_due: DueOfConflicts;
+        an_account_is_put_off_at_its_revision_only: PutOffAnyRevision PutOffNeedsTime;
+        putting_an_account_off_changes_nothing_else: PutOffReachesFeed PutOffRaisesRevision;
+        an_erased_account_is_not_due: ErasureKeepsDue PutOffAnyRevision;
+        a_schedule_is_kept: ScheduleAsFloat;
     }
     clock {
         the_time_does_not_go_backwards: ClockBackwards;
@@ -178,6 +223,9 @@ teeth! {
         a_feed_carries_the_changes_of_every_node: FeedOfOwnNode;
         uses_of_every_node_come_together: NodesApart;
         an_erasure_by_one_node_holds_for_another: NodesApart ErasureForgetsNumbers;
+        one_log_holds_the_changes_of_every_node: NodesApart LogPositionBeforeCommit;
+        a_cursor_is_leased_by_one_node: NodesApart LeaseShared;
+        an_account_is_due_for_every_node: NodesApart;
     }
     interruption {
         a_feed_that_was_cut_off_says_that_it_lost: FeedReconnectsInSilence;
@@ -187,6 +235,8 @@ teeth! {
     without {
         there_is_no_feed: None;
         no_last_uses_are_kept: None;
+        there_is_no_audit_log: None;
+        no_account_is_due: None;
         no_pepper_checks_are_kept: None;
         nobody_can_be_erased: None;
     }

@@ -1,10 +1,11 @@
 //! Cases: user ids are kept and compared byte by byte.
 
 use super::Harness;
-use super::sample::{change, digest, holder, user};
-use super::subject::Subject;
+use super::sample::{NOW, change, digest, holder, user};
+use super::subject::{Logged, Subject};
 use crate::account::Account;
-use crate::store::{AccountStore, Change, PageSize};
+use crate::store::{AccountStore, AuditItem, AuditPosition, Change, Due, PageSize};
+use crate::user::UserId;
 
 /// Names that a database, a pattern, a key or a collation could take for one
 /// another, or for something else.
@@ -116,7 +117,6 @@ pub async fn every_name_is_listed_in_byte_order<H: Harness>(harness: &H) {
 
 /// Each name has a history and uses of its own.
 pub async fn every_name_has_a_history_and_uses_of_its_own<H: Harness>(harness: &H) {
-    use super::sample::NOW;
     use crate::account::LastUse;
     use crate::token::TokenId;
 
@@ -146,6 +146,42 @@ pub async fn every_name_reaches_the_feed<H: Harness>(harness: &H) {
         let expected = Change::new(account.user().clone(), account.revision(), digests);
         subject.rule.same(&change, &expected, account.user());
     }
+}
+
+/// Each name is in the audit log as it is.
+pub async fn every_name_is_in_the_audit_log<H: Harness>(harness: &H) {
+    let subject = Subject::new(harness, "each name is in the audit log as it is").await;
+    let accounts = filled(&subject).await;
+    let entry = |(_, item): &Logged| match item {
+        AuditItem::Entry(entry) => Some(entry.user.clone()),
+        AuditItem::Erased(_) => None,
+    };
+    let seen: Vec<_> =
+        subject.log_after(AuditPosition::START, 10).await.iter().filter_map(entry).collect();
+    let expected = accounts.iter().map(|account| account.user().clone()).collect();
+    subject.rule.same(&sorted(seen), &sorted(expected), "the users of the log");
+}
+
+/// Each name is due by itself, and those of one time in the order of their bytes.
+pub async fn every_name_is_due<H: Harness>(harness: &H) {
+    let subject = Subject::new(harness, "each name is due by itself, in byte order").await;
+    let accounts = filled(&subject).await;
+    for account in &accounts {
+        let next = Account { revision: account.revision().next(), ..account.clone() };
+        subject.replace(change(next).with_due(Some(NOW))).await;
+    }
+    let users = sorted(accounts.iter().map(|account| account.user().clone()).collect());
+    let expected = users.into_iter().map(|user| Due::new(NOW, user)).collect();
+    for size in [1, 10, 1_000] {
+        let due = subject.due_until(NOW, size).await;
+        subject.rule.same(&due, &expected, format_args!("by pages of {size}"));
+    }
+}
+
+/// The names in the order of their bytes.
+fn sorted(mut users: Vec<UserId>) -> Vec<UserId> {
+    users.sort_by(|a, b| a.as_str().as_bytes().cmp(b.as_str().as_bytes()));
+    users
 }
 
 /// Creates an account for every name.

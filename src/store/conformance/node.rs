@@ -1,18 +1,22 @@
 //! Cases of a store that nodes or processes share; for a [`Nodes`] harness.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::task::yield_now;
 
 use super::Nodes;
-use super::concurrency::{WRITERS, only_winner};
+use super::audit_log::{follow, next};
+use super::concurrency::{WRITERS, finished, only_winner};
+use super::cursor::{lease, move_to};
+use super::due::{due, is_due, put_off};
 use super::erasure::erase;
 use super::sample::{NOW, change, digest, everywhere, holder, user};
 use super::subject::Subject;
 use super::watch::{Watch, send};
 use crate::account::{Account, LastUse};
-use crate::store::{AccountStore, Change, FeedItem};
+use crate::store::{AccountStore, AuditItem, Change, FeedItem};
 use crate::token::{TokenDigest, TokenId};
 
 /// How long a node may go on deciding by what it has in its memory.
@@ -137,6 +141,77 @@ pub async fn uses_of_every_node_come_together<H: Nodes>(harness: &H) {
         let expected = vec![used(3, 5).1, used(4, 9).1];
         node.rule.same(&node.usage(&user("alice")).await, &expected, "the uses");
     }
+}
+
+/// One log holds the changes of every node, and each node reads it so; whoever follows
+/// it on one of them misses nothing.
+pub async fn one_log_holds_the_changes_of_every_node<H: Nodes>(harness: &H) {
+    let (one, other) = nodes(harness, "one log holds the changes of every node").await;
+    let write = |node: &Subject<H::Store>, name: &'static str, in_batches: bool| {
+        let (store, rule) = (Arc::clone(&node.store), node.rule);
+        tokio::spawn(async move {
+            for change in (1..=50).map(|revision| next(name, revision)) {
+                if in_batches {
+                    rule.answered(store.replace_many(vec![change]).await, "writing a batch");
+                } else {
+                    rule.answered(store.replace(change).await, "writing a change");
+                }
+                yield_now().await;
+            }
+        })
+    };
+    let done = Arc::new(AtomicBool::new(false));
+    let follower = follow(&one, 10, &done);
+    let writers = [(&one, "alice", false), (&other, "bob", true), (&one, "carol", true)];
+    let writers = writers.map(|(node, name, in_batches)| write(node, name, in_batches));
+    for writer in writers.into_iter().chain([write(&other, "dan", false)]) {
+        finished(writer).await;
+    }
+    done.store(true, Ordering::SeqCst);
+    let followed = finished(follower).await;
+    for node in [&one, &other] {
+        node.rule.same(&node.log().await, &followed, "the log that a node has followed");
+    }
+    for name in ["alice", "bob", "carol", "dan"] {
+        let entries = followed.iter().filter_map(|(_, item)| match item {
+            AuditItem::Entry(entry) if entry.user.as_str() == name => Some(entry.revision.as_u64()),
+            _ => None,
+        });
+        one.rule.same(&entries.collect(), &(1..=50).collect::<Vec<_>>(), name);
+    }
+}
+
+/// A cursor that one node has leased is not another's, and what one has moved is moved
+/// for all.
+pub async fn a_cursor_is_leased_by_one_node<H: Nodes>(harness: &H) {
+    let (one, other) = nodes(harness, "a cursor is leased by one node at a time").await;
+    let first = lease(&one, "reader", 1, PATIENCE * 100).await;
+    one.rule.same(&lease(&other, "reader", 2, PATIENCE).await, &None, "another node");
+    one.put(&holder("alice", 1, 1)).await;
+    let position = one.log().await.last().map(|(position, _)| *position);
+    one.rule.holds(position > first, "the log has no later position");
+    let position = position.unwrap_or_default();
+    one.rule.holds(!move_to(&other, "reader", 2, position).await, "another node moves it");
+    one.rule.holds(move_to(&one, "reader", 1, position).await, "its holder does not move it");
+    lease(&one, "reader", 1, Duration::ZERO).await;
+    let leased = lease(&other, "reader", 2, PATIENCE).await;
+    one.rule.same(&leased, &Some(position), "another node afterwards");
+}
+
+/// What one node has made due is due for another, which may put it off.
+pub async fn an_account_is_due_for_every_node<H: Nodes>(harness: &H) {
+    let (one, other) = nodes(harness, "an account is due for every node").await;
+    one.replace(due("alice", 1, Some(NOW))).await;
+    one.rule.same(&other.due().await, &vec![is_due(NOW, "alice")], "for another node");
+    let later = NOW + Duration::from_secs(1);
+    put_off(&other, "alice", 1, Some(later)).await;
+    one.rule.same(&one.due().await, &vec![is_due(later, "alice")], "when the other has put it off");
+    other.replace(due("alice", 2, None)).await;
+    one.rule.same(&one.due().await, &vec![], "when the other has changed it");
+    let kept = other.due_accounts().keep_schedule(5).await;
+    one.rule.answered(kept, "keeping a schedule");
+    let seen = one.rule.answered(one.due_accounts().schedule().await, "reading a schedule");
+    one.rule.same(&seen, &5, "the schedule");
 }
 
 /// Two stores over the same data.

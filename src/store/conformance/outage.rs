@@ -3,10 +3,12 @@
 use std::error::Error;
 
 use super::Failing;
-use super::sample::{NOW, change, digest, everywhere, user};
+use super::sample::{DAY, NOW, change, digest, everywhere, user};
 use super::subject::Rule;
 use crate::account::LastUse;
-use crate::store::{AccountStore, Erasure, PageSize, StoreError, StoreErrorKind, TokenStore};
+use crate::store::{
+    AccountStore, AuditPosition, Erasure, PageSize, StoreError, StoreErrorKind, TokenStore,
+};
 use crate::token::{PepperCheck, PepperVersion, TokenId};
 use crate::user::Actor;
 
@@ -54,6 +56,22 @@ async fn errors(store: &impl AccountStore, rule: Rule) -> Vec<(&'static str, Sto
     if let Some(uses) = store.last_uses() {
         errors.of("usage", uses.usage(&alice).await);
         errors.of("record_usage", uses.record_usage(&[used]).await);
+    }
+    if let Some(log) = store.audit_log() {
+        errors.of("audit", log.audit(AuditPosition::START, PageSize::MAX).await);
+        errors.of("audit_end", log.audit_end().await);
+        errors.of("prune_audit", log.prune_audit(NOW).await);
+        errors.of("audit_cursors", log.audit_cursors().await);
+        errors.of("lease_cursor", log.lease_cursor("reader", 1, DAY).await);
+        errors.of("move_cursor", log.move_cursor("reader", 1, AuditPosition::START).await);
+        errors.of("remove_cursor", log.remove_cursor("reader").await);
+    }
+    if let Some(due) = store.due_accounts() {
+        errors.of("due", due.due(NOW, None, PageSize::MAX).await);
+        let revision = replacement.account.revision();
+        errors.of("put_off", due.put_off(&alice, revision, None).await);
+        errors.of("schedule", due.schedule().await);
+        errors.of("keep_schedule", due.keep_schedule(1).await);
     }
     errors.of("replace", store.replace(replacement.clone()).await);
     match store.replace_many(vec![replacement]).await {

@@ -10,8 +10,10 @@ use super::watch::{Watch, sorted};
 use crate::account::{Account, LastUse, Revision};
 use crate::audit::AuditEntry;
 use crate::store::{
-    AccountStore, ChangeFeed, LastUses, PageSize, Replacement, StoreError, StoreErrorKind,
+    AccountStore, AuditItem, AuditLog, AuditPosition, ChangeFeed, Due, DueAccounts, LastUses,
+    PageSize, Replacement, StoreError, StoreErrorKind,
 };
+use crate::time::Timestamp;
 use crate::token::TokenDigest;
 use crate::user::UserId;
 
@@ -27,7 +29,15 @@ pub(super) struct State {
     listed: Vec<Account>,
     users: Vec<OfUser>,
     digests: Vec<(TokenDigest, Option<Account>)>,
+    log: Vec<Logged>,
+    due: Vec<Due>,
 }
+
+/// What an audit log says at one position.
+pub(super) type Logged = (AuditPosition, AuditItem);
+
+/// After every other time that is kept exactly.
+pub(super) const LATEST: Timestamp = Timestamp::from_unix_millis(1 << 52);
 
 #[derive(Debug, PartialEq)]
 struct OfUser {
@@ -164,6 +174,63 @@ impl<S: AccountStore> Subject<S> {
         feed.unwrap_or_else(|| panic!("broken rule: {}: there is no feed", self.rule.0))
     }
 
+    /// What gives the histories of all accounts as one log, which something must.
+    pub(super) fn audit_log(&self) -> &dyn AuditLog {
+        let log = self.store.audit_log();
+        log.unwrap_or_else(|| panic!("broken rule: {}: there is no audit log", self.rule.0))
+    }
+
+    /// What finds the accounts that are due, which something must.
+    pub(super) fn due_accounts(&self) -> &dyn DueAccounts {
+        let due = self.store.due_accounts();
+        due.unwrap_or_else(|| panic!("broken rule: {}: no account is ever due", self.rule.0))
+    }
+
+    /// The audit log behind that position, read by pages of this size.
+    pub(super) async fn log_after(&self, after: AuditPosition, size: usize) -> Vec<Logged> {
+        let (mut logged, mut last) = (Vec::new(), after);
+        loop {
+            let page = self.audit_log().audit(last, PageSize::clamped(size)).await;
+            let page = self.rule.answered(page, "reading the audit log");
+            self.rule.holds(page.len() <= size, "a page of the log is longer than asked for");
+            if page.is_empty() {
+                return logged;
+            }
+            for (position, item) in page {
+                let onward = position > last;
+                self.rule.holds(onward, format_args!("{position:?} comes after {last:?}"));
+                last = position;
+                logged.push((position, item));
+            }
+        }
+    }
+
+    /// The whole audit log.
+    pub(super) async fn log(&self) -> Vec<Logged> {
+        self.log_after(AuditPosition::START, PageSize::MAX.get()).await
+    }
+
+    /// The accounts that are due at `until`, read by pages of this size.
+    pub(super) async fn due_until(&self, until: Timestamp, size: usize) -> Vec<Due> {
+        let (mut due, mut after) = (Vec::new(), None);
+        loop {
+            let page = self.due_accounts().due(until, after.as_ref(), PageSize::clamped(size));
+            let page = self.rule.answered(page.await, "reading which accounts are due");
+            self.rule.holds(page.items.len() <= size, "a page is longer than asked for");
+            due.extend(page.items);
+            if page.next.is_none() {
+                return due;
+            }
+            self.rule.holds(page.next > after, "a page does not lead to a later account");
+            after = page.next;
+        }
+    }
+
+    /// Every account that is due at some time.
+    pub(super) async fn due(&self) -> Vec<Due> {
+        self.due_until(LATEST, PageSize::MAX.get()).await
+    }
+
     pub(super) async fn watch(&self) -> Watch {
         Watch::open(self.feed(), self.rule).await
     }
@@ -196,7 +263,9 @@ impl<S: AccountStore> Subject<S> {
         for digest in sorted(named) {
             digests.push((digest, self.find(&digest).await));
         }
-        State { listed, users, digests }
+        let log = if self.store.audit_log().is_some() { self.log().await } else { Vec::new() };
+        let due = if self.store.due_accounts().is_some() { self.due().await } else { Vec::new() };
+        State { listed, users, digests, log, due }
     }
 
     /// Holds that the change conflicts, that nothing changes by it, and that

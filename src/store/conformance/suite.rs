@@ -13,8 +13,8 @@
 /// `conformance_suite!(name, harness, Migrating + Nodes + Failing + Interrupting)`.
 ///
 /// What the store lacks stands at the end:
-/// `conformance_suite!(name, harness, without Feed + LastUses + PepperChecks + Erasure)`,
-/// any of the four. The cases that need it are ignored, and the report says why; a
+/// `conformance_suite!(name, harness, without Feed + LastUses + AuditLog + DueAccounts +
+/// PepperChecks + Erasure)`, any of the six. The cases that need it are ignored, and the report says why; a
 /// test holds that the store lacks it indeed.
 #[macro_export]
 macro_rules! conformance_suite {
@@ -75,6 +75,12 @@ macro_rules! conformance_suite {
     };
     (@lacks LastUses $harness:expr) => {
         $crate::conformance_suite!(@case $harness; without no_last_uses_are_kept []; []);
+    };
+    (@lacks AuditLog $harness:expr) => {
+        $crate::conformance_suite!(@case $harness; without there_is_no_audit_log []; []);
+    };
+    (@lacks DueAccounts $harness:expr) => {
+        $crate::conformance_suite!(@case $harness; without no_account_is_due []; []);
     };
     (@lacks PepperChecks $harness:expr) => {
         $crate::conformance_suite!(@case $harness; without no_pepper_checks_are_kept []; []);
@@ -161,6 +167,8 @@ macro_rules! conformance_suite {
                 every_name_is_listed_in_byte_order
                 every_name_has_a_history_and_uses_of_its_own(LastUses)
                 every_name_reaches_the_feed(Feed)
+                every_name_is_in_the_audit_log(AuditLog)
+                every_name_is_due(DueAccounts)
             }
             record {
                 every_field_of_an_account_reads_back
@@ -181,6 +189,45 @@ macro_rules! conformance_suite {
                 a_dropped_feed_disturbs_nobody(Feed)
                 a_change_with_many_digests_arrives_whole_or_as_lost(Feed)
                 a_feed_delivers_what_follows_its_opening(Feed)
+            }
+            audit_log {
+                every_entry_is_in_the_log_once(AuditLog)
+                every_entry_reads_back_from_the_log(AuditLog)
+                a_log_goes_on_after_any_position(AuditLog)
+                a_change_is_in_the_log_when_it_returns(AuditLog)
+                a_log_ends_with_its_last_entry(AuditLog)
+                a_change_can_be_read_when_the_log_has_it(AuditLog)
+                nothing_comes_behind_a_position_that_was_given_out(AuditLog)
+                an_erasure_leaves_one_item_that_names_nobody(AuditLog Erasure)
+                a_position_stays_good_when_its_entry_is_gone(AuditLog Erasure)
+            }
+            cursor {
+                a_cursor_is_leased_by_one_holder(AuditLog)
+                a_lease_ends_with_its_time(AuditLog)
+                a_lease_that_is_given_back_has_ended(AuditLog)
+                a_cursor_begins_at_the_end_of_the_log(AuditLog)
+                a_cursor_never_goes_back(AuditLog)
+                a_cursor_is_moved_by_its_last_holder_only(AuditLog)
+                each_cursor_has_a_name_of_its_own(AuditLog)
+                a_cursor_that_was_removed_is_gone(AuditLog)
+            }
+            pruning {
+                old_entries_are_pruned_out_of_log_and_history(AuditLog)
+                nothing_is_pruned_that_a_cursor_has_not_come_past(AuditLog)
+                the_last_entry_of_each_account_stays(AuditLog)
+                what_is_younger_than_an_hour_stays(AuditLog)
+                an_item_of_an_erasure_is_pruned_by_its_age(AuditLog Erasure)
+                positions_go_on_after_what_was_pruned(AuditLog Erasure)
+            }
+            due {
+                an_account_is_due_at_its_time(DueAccounts)
+                due_accounts_come_in_the_order_of_time_and_user(DueAccounts)
+                every_change_says_when_its_account_is_due(DueAccounts)
+                a_conflict_makes_nothing_due(DueAccounts)
+                an_account_is_put_off_at_its_revision_only(DueAccounts)
+                putting_an_account_off_changes_nothing_else(DueAccounts)
+                an_erased_account_is_not_due(DueAccounts Erasure)
+                a_schedule_is_kept(DueAccounts)
             }
             clock {
                 the_time_does_not_go_backwards
@@ -220,6 +267,9 @@ macro_rules! conformance_suite {
                 a_feed_carries_the_changes_of_every_node(Feed)
                 uses_of_every_node_come_together(LastUses)
                 an_erasure_by_one_node_holds_for_another(Erasure)
+                one_log_holds_the_changes_of_every_node(AuditLog)
+                a_cursor_is_leased_by_one_node(AuditLog)
+                an_account_is_due_for_every_node(DueAccounts)
             }
         }
     };
@@ -270,6 +320,16 @@ macro_rules! conformance_suite {
     (@look $harness:expr; $area:ident $case:ident; LastUses in [LastUses $($rest:ident)*]; $($_:tt)*) => {
         $crate::conformance_suite!(
             @test $harness; $area $case; #[ignore = "the store keeps no last uses"]
+        );
+    };
+    (@look $harness:expr; $area:ident $case:ident; AuditLog in [AuditLog $($rest:ident)*]; $($_:tt)*) => {
+        $crate::conformance_suite!(
+            @test $harness; $area $case; #[ignore = "the store has no audit log"]
+        );
+    };
+    (@look $harness:expr; $area:ident $case:ident; DueAccounts in [DueAccounts $($rest:ident)*]; $($_:tt)*) => {
+        $crate::conformance_suite!(
+            @test $harness; $area $case; #[ignore = "the store finds no accounts that are due"]
         );
     };
     (@look $harness:expr; $area:ident $case:ident; PepperChecks in [PepperChecks $($rest:ident)*]; $($_:tt)*) => {

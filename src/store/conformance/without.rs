@@ -22,6 +22,19 @@ pub async fn no_last_uses_are_kept<H: Harness>(harness: &H) {
     subject.rule.holds(subject.store.last_uses().is_none(), "they are kept");
 }
 
+/// There is no audit log.
+pub async fn there_is_no_audit_log<H: Harness>(harness: &H) {
+    let subject = Subject::new(harness, "a store whose audit log is left out has none").await;
+    subject.rule.holds(subject.store.audit_log().is_none(), "there is one");
+}
+
+/// No account is ever due.
+pub async fn no_account_is_due<H: Harness>(harness: &H) {
+    let rule = "a store whose due accounts are left out finds none";
+    let subject = Subject::new(harness, rule).await;
+    subject.rule.holds(subject.store.due_accounts().is_none(), "they are found");
+}
+
 /// No check values of peppers are kept.
 pub async fn no_pepper_checks_are_kept<H: Harness>(harness: &H) {
     let subject = Subject::new(harness, "a store whose pepper checks are left out has none").await;

@@ -10,6 +10,7 @@ use tower_api_token::store::{
     StoreErrorKind,
 };
 use tower_api_token::time::Timestamp;
+use tower_api_token::user::Actor;
 
 use super::List;
 use crate::life::Life;

@@ -10,6 +10,7 @@ use tower_api_token::store::{
 };
 use tower_api_token::time::Timestamp;
 use tower_api_token::token::TokenId;
+use tower_api_token::user::Actor;
 
 use crate::redis_server::{DURABLE, Server, client_of};
 use crate::sample::{account, change, digest};
@@ -153,7 +154,7 @@ async fn a_user_who_lacks_a_right_that_a_change_needs_changes_nothing() {
         }
     }
     for lacks in of_erasures {
-        let erasure = Erasure::new(account("alice", 1, 1), Timestamp::default());
+        let erasure = Erasure::new(account("alice", 1, 1), Timestamp::default(), Actor::User);
         let error = limited(lacks).await.erase(erasure).await.unwrap_err();
         assert_eq!(error.kind(), StoreErrorKind::Refused, "{lacks}: {error:?}");
         assert_eq!(content(), before, "{lacks}");

@@ -4,6 +4,7 @@
 mod erasing;
 mod flaw;
 mod harness;
+mod logging;
 mod place;
 mod reading;
 mod writing;
@@ -15,8 +16,8 @@ use async_trait::async_trait;
 use tower_api_token::account::{Account, LastUse, Revision};
 use tower_api_token::audit::AuditEntry;
 use tower_api_token::store::{
-    AccountStore, ChangeFeed, Erasure, Feed, FeedItem, LastUses, Loaded, Page, PageSize,
-    Replacement, StoreError, StoreErrorKind, TokenStore,
+    AccountStore, AuditLog, ChangeFeed, DueAccounts, Erasure, Feed, FeedItem, LastUses, Loaded,
+    Page, PageSize, Replacement, StoreError, StoreErrorKind, TokenStore,
 };
 use tower_api_token::time::Timestamp;
 use tower_api_token::token::{PepperCheck, PepperChecks, PepperVersion, TokenDigest, TokenPrefix};
@@ -120,6 +121,21 @@ impl Flawed {
             Flaw::FeedBeforeCommit => {
                 self.check_first(&replacement)?;
                 self.tell_beforehand(&replacement)?;
+                self.place.pause().await;
+                self.keep(&mut self.place.state(), &replacement)
+            }
+            Flaw::LogPositionBeforeCommit => {
+                self.check_first(&replacement)?;
+                let position = self.place.state().log.reserve(self.flaw);
+                self.place.pause().await;
+                let mut state = self.place.state();
+                self.keep(&mut state, &replacement)?;
+                state.log.put(position, replacement.entry);
+                Ok(())
+            }
+            Flaw::LogBeforeCommit => {
+                self.check_first(&replacement)?;
+                self.log_beforehand(&replacement);
                 self.place.pause().await;
                 self.keep(&mut self.place.state(), &replacement)
             }
@@ -255,6 +271,14 @@ impl AccountStore for Flawed {
     }
 
     fn feed(&self) -> Option<&dyn ChangeFeed> {
+        Some(self)
+    }
+
+    fn audit_log(&self) -> Option<&dyn AuditLog> {
+        Some(self)
+    }
+
+    fn due_accounts(&self) -> Option<&dyn DueAccounts> {
         Some(self)
     }
 

@@ -99,7 +99,7 @@ impl AccountStore for OwnTable {
 conformance_suite!(
     suite,
     || async { OwnTable::default() },
-    without Feed + LastUses + PepperChecks + Erasure
+    without Feed + LastUses + AuditLog + DueAccounts + PepperChecks + Erasure
 );
 
 // What stands in front of a store has what that store has, and nothing else.
@@ -109,7 +109,7 @@ conformance_suite!(
         let store = WithTimeout::new(WithMetrics::new(OwnTable::default()));
         CachedStore::start(store, CacheOptions::new()).unwrap()
     },
-    without Feed + LastUses + PepperChecks + Erasure
+    without Feed + LastUses + AuditLog + DueAccounts + PepperChecks + Erasure
 );
 
 async fn tokens() -> Tokens {

@@ -12,6 +12,7 @@ use tower_api_token::store::{
     TokenStore,
 };
 use tower_api_token::token::Pepper;
+use tower_api_token::user::Actor;
 
 use super::process::{child, parent};
 use super::support::{
@@ -119,7 +120,7 @@ async fn nobody_is_erased_and_no_check_value_is_kept_by_what_was_read_from_the_f
         store.replace(step(account("alice", 1, 1))).await.unwrap();
         store.replace(step(account("alice", 2, 2))).await.unwrap();
         let loaded = store.load(&user("alice")).await.unwrap();
-        let erasure = Erasure::new((*loaded.account.unwrap()).clone(), loaded.now);
+        let erasure = Erasure::new((*loaded.account.unwrap()).clone(), loaded.now, Actor::User);
         way.replace(place.directory());
         assert_unavailable(&store.erase(erasure).await.unwrap_err());
         let pepper = Pepper::new(1, &[7; 32]).unwrap();

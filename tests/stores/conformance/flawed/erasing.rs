@@ -38,6 +38,7 @@ impl Flawed {
             state.uses.retain(|(user, _), _| *user != name);
         }
         state.erased_up_to = state.erased_up_to.max(erasure.reached());
+        self.log_erasure(&mut state, erasure);
         if self.has(Flaw::ErasureSilent) {
             return Ok(());
         }

@@ -185,6 +185,92 @@ pub(crate) enum Flaw {
     /// A feed delivers what follows its first heartbeat.
     FeedOpensLate,
 
+    /// A change takes its position in the log before it is committed.
+    LogPositionBeforeCommit,
+    /// The log has a change before it is committed.
+    LogBeforeCommit,
+    /// The log has a change some time after it has returned.
+    LogLate,
+    /// The changes of a batch are not in the log.
+    LogSkipsBatches,
+    /// The entries of one change are in the log with the latest first.
+    LogLatestFirst,
+    /// A page of the log begins with the end of the one before.
+    LogGivesTwice,
+    /// A page of the log leaves out its first item, but for the first page.
+    LogSkipsAtPages,
+    /// Behind the position of an entry that is gone there is nothing.
+    LogNeedsEntry,
+    /// The end of the log is told to be before its last entry.
+    LogEndsEarly,
+    /// The positions of entries that are gone are given again.
+    PositionsGivenAgain,
+
+    /// Everybody gets a lease.
+    LeaseShared,
+    /// A lease ends only when it is given back.
+    LeaseForEver,
+    /// A lease cannot be given back.
+    LeaseNotGivenBack,
+    /// A lease that is held is not prolonged.
+    LeaseNotProlonged,
+    /// Whoever was refused a lease counts as the cursor's holder.
+    RefusedLeaseTakes,
+    /// The numbers of holders lose their first bit.
+    HoldersCutShort,
+    /// A new cursor begins at the start of the log.
+    CursorBeginsAtStart,
+    /// A cursor goes wherever it is moved.
+    CursorGoesBack,
+    /// A cursor is moved by whoever asks.
+    CursorMovedByAnybody,
+    /// The names of cursors are compared without the spaces at their end.
+    CursorNamesTrimmed,
+    /// A cursor cannot be removed.
+    CursorStays,
+
+    /// Entries are pruned that a cursor has not come past.
+    PrunesPastCursors,
+    /// Entries are pruned that the furthest cursor has come past.
+    PrunesToFurthestCursor,
+    /// Cursors that nobody has leased hold up no pruning.
+    PrunesToLeasedCursors,
+    /// The last entry of an account is pruned.
+    PrunesLastEntries,
+    /// Entries of this minute are pruned.
+    PrunesYoung,
+    /// Whatever is older than an hour is pruned.
+    PrunesAnyAge,
+    /// What is pruned stays in the history.
+    PruneKeepsHistory,
+    /// The items of erasures are never pruned.
+    PruneKeepsErasures,
+
+    /// An account is not due at its very time.
+    DueTooLate,
+    /// The changes of a batch make nothing due.
+    DueOfBatchesLost,
+    /// Due accounts come in the order of their users.
+    DueByUser,
+    /// A page begins with the accounts of the last one's time.
+    DueRepeats,
+    /// A page passes over accounts of the last one's time.
+    DueSkipsEqualTimes,
+    /// What is due is due until another time is set.
+    DueForEver,
+    /// A change that conflicts sets when the account is due.
+    DueOfConflicts,
+    /// An account is put off whatever its revision is.
+    PutOffAnyRevision,
+    /// An account cannot be put off for ever.
+    PutOffNeedsTime,
+    /// Putting an account off reaches the feed.
+    PutOffReachesFeed,
+    /// Putting an account off raises its revision.
+    PutOffRaisesRevision,
+    /// The number of a schedule is kept as a float.
+    ScheduleAsFloat,
+
     /// The time goes backwards.
     ClockBackwards,
     /// The time is told in seconds.
@@ -212,6 +298,14 @@ pub(crate) enum Flaw {
     ErasureUnconditional,
     /// An erasure does not reach the feed.
     ErasureSilent,
+    /// The entries of an erased account stay in the log.
+    ErasureKeepsEntries,
+    /// The log says nothing of an erasure.
+    ErasureNotLogged,
+    /// The log names an erased user who erased themselves.
+    ErasureNamesUser,
+    /// An erased account stays due.
+    ErasureKeepsDue,
     /// A use by a user who was erased is kept.
     LateUsesKept,
 

@@ -10,6 +10,7 @@ use tower_api_token::audit::AuditEntry;
 use tower_api_token::store::{Feed, FeedItem, StoreError, StoreErrorKind};
 use tower_api_token::token::{PepperCheck, PepperVersion, TokenDigest};
 
+use super::logging::Log;
 use super::{Flaw, Flawed};
 
 #[derive(Default)]
@@ -31,6 +32,7 @@ pub(crate) struct State {
     /// Who named a digest first.
     pub(crate) ever: HashMap<TokenDigest, String>,
     pub(crate) history: HashMap<String, Vec<AuditEntry>>,
+    pub(crate) log: Log,
     pub(crate) uses: BTreeMap<(String, u64), LastUse>,
     /// The digests of erased accounts, and what these have reached.
     pub(crate) erased: HashSet<TokenDigest>,

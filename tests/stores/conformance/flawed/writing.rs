@@ -46,6 +46,9 @@ impl Flawed {
         if self.has(Flaw::HistoryOfConflicts) {
             self.note(state, replacement);
         }
+        if self.has(Flaw::DueOfConflicts) {
+            self.schedule(state, replacement);
+        }
         if self.has(Flaw::RefusedClaimTakes) {
             for stored in replacement.account.digests() {
                 state.index.remove(&stored.digest);
@@ -123,6 +126,7 @@ impl Flawed {
         state.created.entry(name.clone()).or_insert_with(|| Arc::clone(&account));
         state.accounts.insert(name, Arc::clone(&account));
         self.note(state, replacement);
+        self.schedule(state, replacement);
         if self.has(Flaw::FeedBeforeCommit) && !state.in_a_batch {
             return Ok(());
         }
@@ -176,12 +180,15 @@ impl Flawed {
 
     fn note(&self, state: &mut State, replacement: &Replacement) {
         let forgotten = if self.has(Flaw::OnlyLastEntry) { replacement.earlier.len() } else { 0 };
-        for entry in replacement.entries().skip(forgotten) {
-            self.note_one(state, entry.clone());
-        }
+        let entries = replacement.entries().skip(forgotten).cloned();
+        let entries: Vec<_> = entries.map(|entry| self.noted(entry)).collect();
+        let history = state.history.entry(self.key(&replacement.entry.user)).or_default();
+        history.extend(entries.iter().cloned());
+        self.log(state, entries);
     }
 
-    fn note_one(&self, state: &mut State, mut entry: AuditEntry) {
+    /// An entry as it is kept.
+    fn noted(&self, mut entry: AuditEntry) -> AuditEntry {
         match (self.flaw, &mut entry.event, &mut entry.actor) {
             (Flaw::EventLosesPart, Event::PrimaryGenerated { superseded, .. }, _) => {
                 *superseded = None;
@@ -191,7 +198,7 @@ impl Flawed {
             }
             _ => {}
         }
-        state.history.entry(self.key(&entry.user)).or_default().push(entry);
+        entry
     }
 
     fn report(
@@ -229,7 +236,10 @@ impl Flawed {
             }
             _ => account.methods().clone(),
         });
-        parts = parts.retired(account.retired().iter().copied());
+        parts = parts.retired(account.retired().iter().copied()).lifetimes(account.lifetimes());
+        if let Some(since) = account.suspended_since() {
+            parts = parts.suspended_since(since);
+        }
         if let Some(primary) = account.primary() {
             parts = parts.primary(self.unsealed(primary.clone(), Flaw::LosesSealed));
         }
