@@ -197,7 +197,7 @@ impl<B> Service<Request<B>> for ForwardAuth {
 impl Settings {
     fn answer(&self, decision: Decision, mut request: Parts) -> Response<Full<Bytes>> {
         match self.gate.finish(decision, &mut request) {
-            Ok(admission) => {
+            Ok(mut admission) => {
                 let mut response = Response::new(Full::default());
                 // The memory of the request's headers, not one of them: `hyper`
                 // takes it back for the next request's.
@@ -205,6 +205,7 @@ impl Settings {
                 headers.clear();
                 headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
                 headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+                headers.extend(std::mem::take(&mut admission.notices));
                 for (name, value) in admission {
                     headers.insert(name, value);
                 }

@@ -46,12 +46,13 @@ need npm command -v npm
 
 bash tests/install_gateways.sh
 
-# The adversarial replay over HTTP/2 needs the Python package h2, and the tests
-# of mail a server, the package aiosmtpd.
+# The adversarial replay over HTTP/2 needs the Python package h2, the tests of
+# mail a server, the package aiosmtpd, and those of webhooks the standard's own
+# library.
 venv=target/venv
-if ! "$venv/bin/python" -c 'import aiosmtpd, h2' 2>/dev/null; then
+if ! "$venv/bin/python" -c 'import aiosmtpd, h2, standardwebhooks' 2>/dev/null; then
   python3 -m venv "$venv"
-  "$venv/bin/pip" install --quiet 'aiosmtpd==1.4.6' 'h2==4.4.1'
+  "$venv/bin/pip" install --quiet 'aiosmtpd==1.4.6' 'h2==4.4.1' 'standardwebhooks==1.0.0'
 fi
 # What looks at the pages for whoever cannot see them.
 if [ ! -e target/axe/node_modules/axe-core/axe.min.js ]; then

@@ -2,11 +2,30 @@
 
 use std::any::Any;
 
+use http::{HeaderName, HeaderValue};
+
 use crate::account::{Extension, Slot};
 use crate::method::MethodSet;
 use crate::time::Timestamp;
 use crate::token::TokenId;
 use crate::user::UserId;
+
+/// Tells the owner of a request that it still uses the old token.
+pub(crate) const SLOT: HeaderName = HeaderName::from_static("api-token-slot");
+
+/// Tells the owner of a request when its token is going to end.
+pub(crate) const EXPIRES: HeaderName = HeaderName::from_static("api-token-expires");
+
+/// What a client is told of its token: that it is the backup, and when it is going to
+/// end.
+pub(crate) fn notices(
+    is_backup: bool,
+    expires: Option<Timestamp>,
+) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
+    let slot = is_backup.then(|| (SLOT, HeaderValue::from_static(Slot::Backup.as_str())));
+    let expires = expires.and_then(|end| HeaderValue::try_from(end.to_string()).ok());
+    slot.into_iter().chain(expires.map(|end| (EXPIRES, end)))
+}
 
 /// Who an authenticated request comes from, and with which token.
 ///

@@ -114,6 +114,8 @@ pub(super) struct OkHttpResponse {
     pub(super) headers: Vec<HeaderValueOption>,
     #[prost(string, repeated, tag = "5")]
     pub(super) headers_to_remove: Vec<String>,
+    #[prost(message, repeated, tag = "6")]
+    pub(super) response_headers_to_add: Vec<HeaderValueOption>,
 }
 
 /// `envoy.type.v3.HttpStatus`; the values of its enumeration are the statuses.

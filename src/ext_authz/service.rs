@@ -18,7 +18,7 @@ use tower_service::Service;
 use super::message::{CheckRequest, HeaderLine, HttpRequest};
 use super::verdict::{CheckCodec, Verdict};
 use super::{ExtAuthz, Settings};
-use crate::authenticate::Step;
+use crate::authenticate::{EXPIRES, SLOT, Step};
 use crate::denial::{Denial, RequestFault};
 use crate::forward_auth::profile::is_clear;
 use crate::telemetry::denied;
@@ -122,7 +122,10 @@ impl Settings {
     fn remove(&self) -> Vec<String> {
         let sources = self.gate.authenticator.enabled_sources();
         let names = self.strip_credentials.then(|| sources.names());
-        names.into_iter().flatten().map(|name| name.as_str().to_owned()).collect()
+        // What is told of a token comes from here, and from no client.
+        let told = [SLOT, EXPIRES];
+        let names = names.into_iter().flatten().chain(&told);
+        names.map(|name| name.as_str().to_owned()).collect()
     }
 }
 

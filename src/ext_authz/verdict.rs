@@ -46,10 +46,14 @@ pub(super) enum Verdict {
 impl From<Verdict> for CheckResponse {
     fn from(verdict: Verdict) -> Self {
         match verdict {
-            Verdict::Allowed { admission, remove } => {
+            Verdict::Allowed { mut admission, remove } => {
+                let notices = std::mem::take(&mut admission.notices).into_iter().collect();
                 let headers = admission.into_iter().collect();
-                let headers = options(&headers);
-                let ok = OkHttpResponse { headers, headers_to_remove: remove };
+                let ok = OkHttpResponse {
+                    headers: options(&headers),
+                    headers_to_remove: remove,
+                    response_headers_to_add: options(&notices),
+                };
                 Self::of(OK, "", HttpResponse::Ok(ok))
             }
             Verdict::Denied { denial, response } => {

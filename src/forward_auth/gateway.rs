@@ -12,7 +12,8 @@ use http::{HeaderName, HeaderValue, Method, Response};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::ConfigError;
-use crate::authenticate::{Authenticator, Decision, Identity};
+use crate::account::Slot;
+use crate::authenticate::{Authenticator, Decision, Identity, notices};
 use crate::denial::{Denial, DenialKind, Realm, Reason, Renderer, keep_the_head};
 use crate::telemetry;
 use crate::user::UserId;
@@ -22,6 +23,8 @@ use crate::user::UserId;
 pub(crate) struct Admission {
     pub(crate) user: Option<(HeaderName, HeaderValue)>,
     pub(crate) slot: (HeaderName, HeaderValue),
+    /// What the client is told of its token.
+    pub(crate) notices: Vec<(HeaderName, HeaderValue)>,
 }
 
 impl IntoIterator for Admission {
@@ -142,7 +145,7 @@ const RESERVED: [&str; 18] = [
 ];
 
 /// Beginnings of such names.
-const RESERVED_PREFIXES: [&str; 3] = ["proxy-", "x-accel-", "x-envoy-"];
+const RESERVED_PREFIXES: [&str; 4] = ["api-token-", "proxy-", "x-accel-", "x-envoy-"];
 
 /// The names of the two headers that tell a gateway, and through it the
 /// upstream, who passes.
@@ -209,14 +212,18 @@ impl IdentityHeaders {
         let user = HeaderValue::from_str(&encoded(identity.user()));
         let user = user.map_err(|_| Denial::new(DenialKind::StoreCorrupt))?;
         let slot = HeaderValue::from_static(identity.slot().as_str());
-        let user = Some((self.user.clone(), user));
-        Ok(Admission { user, slot: (self.slot.clone(), slot) })
+        let is_backup = identity.slot() == Slot::Backup;
+        Ok(Admission {
+            user: Some((self.user.clone(), user)),
+            slot: (self.slot.clone(), slot),
+            notices: notices(is_backup, identity.announced_end()).collect(),
+        })
     }
 
     /// What stands for a preflight, which has no user.
     fn of_preflight(&self) -> Admission {
         let slot = (self.slot.clone(), HeaderValue::from_static("preflight"));
-        Admission { user: None, slot }
+        Admission { user: None, slot, notices: Vec::new() }
     }
 }
 

@@ -10,17 +10,11 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response};
 
 use crate::account::Slot;
-use crate::authenticate::{Pass, as_sent};
+use crate::authenticate::{Pass, as_sent, notices};
 use crate::credentials::Sources;
 use crate::denial::{Denial, Realm, Renderer, is_grpc, keep_the_head, render_grpc};
 use crate::telemetry;
 use crate::time::Timestamp;
-
-/// Tells the owner of a request that it still uses the old token.
-const SLOT: HeaderName = HeaderName::from_static("api-token-slot");
-
-/// Tells the owner of a request when its token is going to end.
-const EXPIRES: HeaderName = HeaderName::from_static("api-token-expires");
 
 /// A host's own rendering of denials.
 type OnDenied = dyn Fn(&Denial, &Parts) -> Response<Bytes> + Send + Sync;
@@ -138,12 +132,7 @@ impl After {
     fn mark(&mut self, headers: &mut HeaderMap) {
         let Self::Mark(marks) = mem::take(self) else { return };
         let Marks { is_backup, expires, vary } = *marks;
-        if is_backup {
-            headers.insert(SLOT, HeaderValue::from_static(Slot::Backup.as_str()));
-        }
-        if let Some(end) = expires.and_then(|end| HeaderValue::try_from(end.to_string()).ok()) {
-            headers.insert(EXPIRES, end);
-        }
+        headers.extend(notices(is_backup, expires));
         if let Some(header) = vary {
             keep_from_shared_caches(headers, header);
         }
