@@ -55,7 +55,10 @@ fn grants(response: &CheckResponse, user: &str, slot: &str) {
     let headers = replaced(&ok.headers);
     assert_eq!(headers, [("x-auth-user", user), ("x-auth-slot", slot)].into());
     assert!(ok.headers_to_remove.iter().all(|name| !headers.contains_key(name.as_str())));
-    assert_eq!(ok.response_headers_to_add, []);
+    // What the client itself is told of its token.
+    let told = replaced(&ok.response_headers_to_add);
+    let is_backup = slot == "backup";
+    assert_eq!(told, is_backup.then_some(("api-token-slot", slot)).into_iter().collect());
 }
 
 /// The status code of gRPC and that of HTTP which say no.
@@ -83,7 +86,7 @@ async fn both_slots_pass_and_the_token_is_taken_away() {
         let primary = answer(&service(), &check("GET", &[LIVE])).await;
         grants(&primary, "alice", "primary");
         let removed = primary.ok_response.unwrap().headers_to_remove;
-        assert_eq!(removed, ["authorization", "x-api-key"]);
+        assert_eq!(removed, ["authorization", "x-api-key", "api-token-slot", "api-token-expires"]);
         let backup = answer(&service(), &check("GET", &[("authorization", &backup)])).await;
         grants(&backup, "alice", "backup");
     }
@@ -93,7 +96,8 @@ async fn both_slots_pass_and_the_token_is_taken_away() {
 async fn the_token_may_stay_if_the_host_says_so() {
     let service = service().strip_credentials(false);
     let response = answer(&service, &check("GET", &[LIVE])).await;
-    assert_eq!(response.ok_response.unwrap().headers_to_remove, [""; 0]);
+    let removed = response.ok_response.unwrap().headers_to_remove;
+    assert_eq!(removed, ["api-token-slot", "api-token-expires"], "no client says that");
 }
 
 #[tokio::test]

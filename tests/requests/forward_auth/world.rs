@@ -97,6 +97,8 @@ impl Answer {
         assert_eq!(self.status, 200, "{self:?}");
         assert_eq!(self.header("x-auth-user"), Some(user));
         assert_eq!(self.header("x-auth-slot"), Some(slot));
+        let told = (slot == "backup").then_some(slot);
+        assert_eq!(self.header("api-token-slot"), told, "what its client is told");
         assert_eq!(self.header("content-length"), Some("0"));
         assert_eq!(self.header("cache-control"), Some("no-store"));
         assert_eq!(self.body, "");
