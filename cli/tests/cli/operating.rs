@@ -195,6 +195,53 @@ fn a_user_is_erased_as_the_page_says_and_a_restore_reads_what_is_told_of_it() {
 }
 
 #[test]
+fn everything_that_happens_is_read_once_as_the_page_says() {
+    let place = Place::new();
+    place.user_with_token("alice", &["GET"]);
+    let commands = of("Read everything that happens", "sh");
+    let [read] = &commands[..] else { panic!("{commands:?}") };
+    let (all, further) = read.split_once('\n').unwrap();
+    run(&place, all).succeeded();
+    place.user_with_token("bob", &["GET"]);
+    place.run(&["user", "erase", "bob", "--yes"]).succeeded();
+    place.run(&["token", "revoke-all", "alice"]).succeeded();
+    run(&place, further).succeeded();
+    run(&place, further).succeeded();
+    let text = std::fs::read_to_string(place.path("history.jsonl")).unwrap();
+    let lines = text.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    let events: Vec<_> = lines.map(|line| line["event"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(events, ["access_granted", "token_issued", "account_erased", "all_revoked"]);
+    assert!(!text.contains("bob"), "an erased user is not named");
+}
+
+#[test]
+fn a_user_is_paused_as_the_page_says() {
+    let place = Place::new();
+    let commands = of("Pause a user", "sh");
+    let [pause] = &commands[..] else { panic!("{commands:?}") };
+    run(&place, pause).succeeded();
+    let token = place.run(&["token", "issue", "contractor"]).succeeded().out;
+    let status = || Serving::start(&place, &[]).ask(Some(token.trim()), "GET").status;
+    assert_eq!(status(), 200);
+    place.run(&["user", "suspend", "contractor"]).succeeded();
+    assert_eq!(status(), 403);
+    let shown = place.run(&["user", "show", "contractor"]).succeeded().out;
+    assert!(shown.contains("suspended since"), "{shown}");
+    place.run(&["user", "suspend", "contractor"]).exited(4);
+    place.run(&["token", "generate", "contractor"]).exited(4).says("suspended");
+    place.run(&["user", "resume", "contractor"]).succeeded();
+    assert_eq!(status(), 200);
+    place.run(&["user", "suspend", "nobody"]).exited(5);
+    let for_a_week = ["user", "grant", "contractor", "GET", "--token-lifetime", "7d"];
+    place.run(&for_a_week).succeeded();
+    let shown = place.run(&["user", "show", "contractor"]).succeeded().out;
+    assert!(shown.contains("token lifetime  7d") && shown.contains("expires"), "{shown}");
+    place.run(&[&for_a_week[..5], &["policy"]].concat()).succeeded();
+    let shown = place.run(&["user", "show", "contractor"]).succeeded().out;
+    assert!(!shown.contains("token lifetime") && shown.contains("expires"), "nothing prolongs it");
+}
+
+#[test]
 fn a_pepper_is_rotated_as_the_page_says() {
     let (commands, settings) = (of("Rotate a pepper", "sh"), of("Rotate a pepper", "toml"));
     let ([new_key, unneeded, destroy], [both, new]) = (&commands[..], &settings[..]) else {
@@ -279,6 +326,8 @@ fn every_block_of_the_page_is_of_a_kind_that_is_run() {
             "Back up",
             "Restore",
             "Erase a user",
+            "Pause a user",
+            "Read everything that happens",
             "Rotate a pepper",
             "Upgrade",
         ];
