@@ -50,6 +50,13 @@ enum What {
     RevokeAll,
     Issue,
     Import,
+    Suspend,
+    Resume,
+    EndToken,
+    ReportLeak,
+    Announce,
+    Lift,
+    RetireExpired,
 }
 
 fn time() -> impl Strategy<Value = u64> {
@@ -79,6 +86,13 @@ fn what() -> impl Strategy<Value = What> {
         1 => Just(What::RevokeAll),
         4 => Just(What::Issue),
         6 => Just(What::Import),
+        2 => Just(What::Suspend),
+        4 => Just(What::Resume),
+        3 => Just(What::EndToken),
+        1 => Just(What::ReportLeak),
+        12 => Just(What::Announce),
+        3 => Just(What::Lift),
+        2 => Just(What::RetireExpired),
     ]
 }
 
@@ -100,9 +114,12 @@ fn lifetimes() -> impl Strategy<Value = Lifetimes> {
             4 => Just(None),
             1 => (MINUTE..HOUR).prop_map(Some),
             1 => (HOUR..3 * DAY).prop_map(Some),
+            1 => (3 * DAY..100 * DAY).prop_map(Some),
         ]
     };
-    (life(), life()).prop_map(|(token, backup)| Lifetimes { token, backup })
+    // Even, so that half of it is a number of milliseconds.
+    let unused = life().prop_map(|life| life.map(|life| life * 2));
+    (life(), life(), unused).prop_map(|(token, backup, unused)| Lifetimes { token, backup, unused })
 }
 
 #[test]
@@ -145,17 +162,29 @@ fn every_guard_was_met(seen: &BTreeMap<(&'static str, &'static str), u64>) {
         "RevokeAll",
         "Issue",
         "Import",
+        "GrantFor",
+        "Suspend",
+        "Resume",
+        "EndToken",
+        "ReportLeak",
+        "Announce",
+        "Lift",
+        "RetireExpired",
     ];
     for act in acts {
         let done = seen.get(&(act, "done")).copied().unwrap_or(0);
         assert!(done >= 200, "{act} succeeded {done} times: {seen:#?}");
     }
-    for expiry in ["one has expired", "both have expired", "the backup is promoted"] {
+    for expiry in
+        ["kept by its use", "one has expired", "both have expired", "the backup is promoted"]
+    {
         let count = seen.get(&("Expire", expiry)).copied().unwrap_or(0);
         assert!(count >= 20, "{expiry}: {count} times: {seen:#?}");
     }
     let refusals = [
         "NoAccess",
+        "Suspended",
+        "LifetimeTooLong",
         "AlreadyDone",
         "Stale",
         "BackupExists",
