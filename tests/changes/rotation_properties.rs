@@ -78,21 +78,21 @@ fn what() -> impl Strategy<Value = What> {
         4 => Just(What::Grant),
         1 => Just(What::RevokeAccess),
         14 => Just(What::Generate),
-        8 => Just(What::Resend),
+        12 => Just(What::Resend),
         18 => Just(What::Confirm),
         2 => Just(What::Cancel),
         8 => Just(What::Delete),
         8 => Just(What::RollBack),
         1 => Just(What::RevokeAll),
         4 => Just(What::Issue),
-        6 => Just(What::Import),
-        2 => Just(What::Suspend),
-        4 => Just(What::Resume),
+        10 => Just(What::Import),
+        1 => Just(What::Suspend),
+        8 => Just(What::Resume),
         3 => Just(What::EndToken),
         1 => Just(What::ReportLeak),
-        12 => Just(What::Announce),
-        3 => Just(What::Lift),
-        2 => Just(What::RetireExpired),
+        16 => Just(What::Announce),
+        10 => Just(What::Lift),
+        4 => Just(What::RetireExpired),
     ]
 }
 
@@ -134,6 +134,11 @@ fn rotation_038_every_life_obeys_the_rules() {
     let lives = (lifetimes(), proptest::collection::vec(step(), 1..120));
     let result = TestRunner::new(config).run(&lives, |(lifetimes, steps)| {
         let mut run = Run::new(lifetimes);
+        // Two of the three begin with a token.
+        for (user, what) in [(0, What::Grant), (0, What::Issue), (1, What::Grant), (1, What::Issue)]
+        {
+            run.step(&Step::Ask { user, what, pick: 9, again_after: 5 });
+        }
         for step in &steps {
             run.step(step);
         }
@@ -168,18 +173,20 @@ fn every_guard_was_met(seen: &BTreeMap<(&'static str, &'static str), u64>) {
         "EndToken",
         "ReportLeak",
         "Announce",
-        "Lift",
         "RetireExpired",
     ];
-    for act in acts {
+    for (act, least) in acts.map(|act| (act, 200)).into_iter().chain([("Lift", 30)]) {
         let done = seen.get(&(act, "done")).copied().unwrap_or(0);
-        assert!(done >= 200, "{act} succeeded {done} times: {seen:#?}");
+        assert!(done >= least, "{act} succeeded {done} times: {seen:#?}");
     }
-    for expiry in
-        ["kept by its use", "one has expired", "both have expired", "the backup is promoted"]
-    {
+    for (expiry, least) in [
+        ("kept by its use", 10),
+        ("one has expired", 100),
+        ("both have expired", 50),
+        ("the backup is promoted", 10),
+    ] {
         let count = seen.get(&("Expire", expiry)).copied().unwrap_or(0);
-        assert!(count >= 20, "{expiry}: {count} times: {seen:#?}");
+        assert!(count >= least, "{expiry}: {count} times: {seen:#?}");
     }
     let refusals = [
         "NoAccess",
