@@ -168,7 +168,9 @@ impl<'a> Change<'a> {
         let life = lifetime(&self.account, Slot::Backup, policy);
         if let Some(backup) = &mut self.account.backup {
             let end = life.map(|life| now + life);
-            set_ends(backup, facts, |expiry| expiry.as_backup = end);
+            // One that was the backup before, and took an ended primary's place, may have
+            // such an end already.
+            set_ends(backup, facts, |expiry| expiry.as_backup = earlier(expiry.as_backup, end));
         }
         let id = pending.token.id;
         self.activate(pending.token);
@@ -252,7 +254,11 @@ impl<'a> Change<'a> {
             return self.cancel_pending(id);
         }
         let found = self.account.slots().find(|(_, token)| token.id == id);
-        let (slot, _) = found.ok_or_else(|| self.not_there(id, Ending::Ended))?;
+        let (slot, _) = found.ok_or_else(|| match self.account.ended(id) {
+            // So a pending one ends.
+            Some(Ending::Cancelled) => RotationError::AlreadyDone,
+            _ => self.not_there(id, Ending::Ended),
+        })?;
         self.retire_slot(slot, Ending::Ended);
         let promoted = if slot == Slot::Primary { self.promote_backup() } else { None };
         Ok(Event::TokenEnded { id, promoted })

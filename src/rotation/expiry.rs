@@ -90,10 +90,11 @@ fn unused_end(
 }
 
 /// Whether a token that was to end unless it is used stays: it was used, or the policy
-/// lets tokens live that nobody uses.
+/// lets tokens live that nobody uses. A use may be recorded only when its user has been
+/// told already.
 fn is_kept(end: UnusedEnd, slot: Slot, facts: &Facts<'_>) -> bool {
-    let was_used = facts.used(slot).is_some_and(|used| used > end.announced_at);
-    was_used || facts.policy.unused_lifetime.is_none()
+    let Some(life) = facts.policy.unused_lifetime else { return true };
+    facts.used(slot).is_some_and(|used| used > end.announced_at || used + life > end.at)
 }
 
 /// The notices that are still to be given before the token ends.

@@ -50,6 +50,13 @@ enum What {
     RevokeAll,
     Issue,
     Import,
+    Suspend,
+    Resume,
+    EndToken,
+    ReportLeak,
+    Announce,
+    Lift,
+    RetireExpired,
 }
 
 fn time() -> impl Strategy<Value = u64> {
@@ -71,14 +78,21 @@ fn what() -> impl Strategy<Value = What> {
         4 => Just(What::Grant),
         1 => Just(What::RevokeAccess),
         14 => Just(What::Generate),
-        8 => Just(What::Resend),
+        12 => Just(What::Resend),
         18 => Just(What::Confirm),
         2 => Just(What::Cancel),
         8 => Just(What::Delete),
         8 => Just(What::RollBack),
         1 => Just(What::RevokeAll),
         4 => Just(What::Issue),
-        6 => Just(What::Import),
+        10 => Just(What::Import),
+        1 => Just(What::Suspend),
+        8 => Just(What::Resume),
+        3 => Just(What::EndToken),
+        1 => Just(What::ReportLeak),
+        16 => Just(What::Announce),
+        10 => Just(What::Lift),
+        4 => Just(What::RetireExpired),
     ]
 }
 
@@ -100,9 +114,12 @@ fn lifetimes() -> impl Strategy<Value = Lifetimes> {
             4 => Just(None),
             1 => (MINUTE..HOUR).prop_map(Some),
             1 => (HOUR..3 * DAY).prop_map(Some),
+            1 => (3 * DAY..100 * DAY).prop_map(Some),
         ]
     };
-    (life(), life()).prop_map(|(token, backup)| Lifetimes { token, backup })
+    // Even, so that half of it is a number of milliseconds.
+    let unused = life().prop_map(|life| life.map(|life| life * 2));
+    (life(), life(), unused).prop_map(|(token, backup, unused)| Lifetimes { token, backup, unused })
 }
 
 #[test]
@@ -117,6 +134,11 @@ fn rotation_038_every_life_obeys_the_rules() {
     let lives = (lifetimes(), proptest::collection::vec(step(), 1..120));
     let result = TestRunner::new(config).run(&lives, |(lifetimes, steps)| {
         let mut run = Run::new(lifetimes);
+        // Two of the three begin with a token.
+        for (user, what) in [(0, What::Grant), (0, What::Issue), (1, What::Grant), (1, What::Issue)]
+        {
+            run.step(&Step::Ask { user, what, pick: 9, again_after: 5 });
+        }
         for step in &steps {
             run.step(step);
         }
@@ -145,17 +167,31 @@ fn every_guard_was_met(seen: &BTreeMap<(&'static str, &'static str), u64>) {
         "RevokeAll",
         "Issue",
         "Import",
+        "GrantFor",
+        "Suspend",
+        "Resume",
+        "EndToken",
+        "ReportLeak",
+        "Announce",
+        "RetireExpired",
     ];
-    for act in acts {
+    for (act, least) in acts.map(|act| (act, 200)).into_iter().chain([("Lift", 30)]) {
         let done = seen.get(&(act, "done")).copied().unwrap_or(0);
-        assert!(done >= 200, "{act} succeeded {done} times: {seen:#?}");
+        assert!(done >= least, "{act} succeeded {done} times: {seen:#?}");
     }
-    for expiry in ["one has expired", "both have expired", "the backup is promoted"] {
+    for (expiry, least) in [
+        ("kept by its use", 10),
+        ("one has expired", 100),
+        ("both have expired", 50),
+        ("the backup is promoted", 10),
+    ] {
         let count = seen.get(&("Expire", expiry)).copied().unwrap_or(0);
-        assert!(count >= 20, "{expiry}: {count} times: {seen:#?}");
+        assert!(count >= least, "{expiry}: {count} times: {seen:#?}");
     }
     let refusals = [
         "NoAccess",
+        "Suspended",
+        "LifetimeTooLong",
         "AlreadyDone",
         "Stale",
         "BackupExists",

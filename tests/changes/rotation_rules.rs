@@ -4,11 +4,15 @@
 
 mod adversarial;
 mod boundaries;
+mod ending;
 mod endings;
 mod expiry;
 mod imports;
 mod lifetimes;
+mod notices;
 mod repetition;
 mod sealing;
+mod suspension;
 mod table;
+mod unused;
 mod world;

@@ -15,6 +15,7 @@ mod store_model;
 #[cfg(feature = "cache")]
 mod timeout;
 
+#[expect(dead_code, reason = "shared with tests that act in more ways")]
 #[path = "../support/model.rs"]
 mod model;
 #[cfg(feature = "sqlite")]

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use tower_api_token::account::{Account, Ending, Slot, TokenRecord};
 use tower_api_token::rotation::Policy;
+use tower_api_token::time::Timestamp;
 
 use self::act::method_set;
 pub(crate) use self::act::{Act, code_digest, name, token_digest};
@@ -17,10 +18,12 @@ const DAY: u64 = 86_400_000;
 const MINUTE: u64 = 60_000;
 
 /// The lifetimes that a host may set, in milliseconds.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Lifetimes {
     pub(crate) token: Option<u64>,
     pub(crate) backup: Option<u64>,
+    /// Of a token that nobody uses.
+    pub(crate) unused: Option<u64>,
 }
 
 impl Lifetimes {
@@ -32,9 +35,21 @@ impl Lifetimes {
         if let Some(life) = self.backup {
             policy = policy.backup_lifetime(Duration::from_millis(life)).unwrap();
         }
+        if let Some(life) = self.unused {
+            policy = policy.unused_lifetime(Duration::from_millis(life)).unwrap();
+        }
         policy
     }
+
+    /// How long before its end the user of an unused token is told first: by the longest
+    /// notice that fits into the time, or when half of it is over.
+    fn first_notice_of_unused(life: u64) -> u64 {
+        NOTICES.into_iter().find(|notice| *notice < life).unwrap_or(life / 2)
+    }
 }
+
+/// How long before an end its user is told, each time once.
+const NOTICES: [u64; 3] = [30 * DAY, 7 * DAY, DAY];
 
 /// What the rules know of the world, in milliseconds.
 #[derive(Clone, Copy, Debug)]
@@ -50,13 +65,77 @@ pub(crate) struct Token {
     pub(crate) id: u64,
     pub(crate) digest: u64,
     since: u64,
-    end: Option<u64>,
+    life_ends: Option<u64>,
+    ends_as_backup: Option<u64>,
+    /// When it ends unless it is used, and since when its user knows.
+    idle: Option<(u64, u64)>,
+    /// Since when it counts as unused, if nobody has used it later.
+    unused_from: u64,
+    /// The notices of its end that are still to be given.
+    notices: Vec<u64>,
+    /// Whether its user knows of its end.
+    is_told: bool,
 }
 
 impl Token {
     pub(crate) fn is_live(&self, now: u64) -> bool {
-        self.end.is_none_or(|end| now < end)
+        self.end().is_none_or(|end| now < end)
     }
+
+    /// The first of its ends.
+    fn end(&self) -> Option<u64> {
+        let idle = self.idle.map(|(at, _)| at);
+        self.life_ends.into_iter().chain(self.ends_as_backup).chain(idle).min()
+    }
+
+    /// Changes its ends. Of a sooner one those notices are not given that would come too
+    /// late; of a later one nobody has been told.
+    fn change_ends(&mut self, now: u64, change: impl FnOnce(&mut Self)) {
+        let before = self.end();
+        change(self);
+        match (before, self.end()) {
+            (before, Some(end)) if before.is_none_or(|before| end < before) => {
+                self.notices.retain(|notice| *notice <= end.saturating_sub(now));
+            }
+            (before, end) if before != end => {
+                self.notices = NOTICES.to_vec();
+                self.is_told = false;
+            }
+            _ => {}
+        }
+    }
+
+    fn live_at_most(&mut self, now: u64, life: Option<u64>) {
+        self.change_ends(now, |token| token.life_ends = sooner(token.life_ends, now, life));
+    }
+
+    fn be_backup_at_most(&mut self, now: u64, life: Option<u64>) {
+        self.change_ends(now, |token| {
+            token.ends_as_backup = sooner(token.ends_as_backup, now, life);
+        });
+    }
+
+    fn unused_since(&self, used: Option<u64>) -> u64 {
+        self.since.max(self.unused_from).max(used.unwrap_or(0))
+    }
+
+    /// Whether it was to end unless it is used, and was.
+    fn is_kept_by_use(&self, used: Option<u64>, life: Option<u64>) -> bool {
+        let kept = |(at, told)| {
+            life.is_none_or(|life| used.is_some_and(|used| used > told || used + life > at))
+        };
+        self.idle.is_some_and(kept)
+    }
+
+    fn lift(&mut self, now: u64) {
+        self.change_ends(now, |token| token.idle = None);
+        self.unused_from = now;
+    }
+}
+
+/// The sooner of an end and the one that lies so far ahead.
+fn sooner(end: Option<u64>, now: u64, life: Option<u64>) -> Option<u64> {
+    end.into_iter().chain(life.map(|life| now + life)).min()
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,6 +160,9 @@ pub(crate) struct Ended {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct User {
     methods: Vec<&'static str>,
+    /// How long its tokens live at most, as primary and as backup.
+    granted: [Option<u64>; 2],
+    suspended: Option<u64>,
     pub(crate) primary: Option<Token>,
     pub(crate) backup: Option<Token>,
     pub(crate) waiting: Option<Waiting>,
@@ -103,30 +185,63 @@ impl User {
     /// What the rules make of it; a refusal changes nothing.
     pub(crate) fn act(&mut self, act: &Act, world: World) -> Outcome {
         let mut next = self.clone();
-        next.expire(world);
-        next.try_to(act, world)?;
-        next.changes += 1;
+        // Whatever is told of a use late, the token was used in time.
+        if !matches!(act, Act::Lift { .. }) {
+            next.expire(world);
+        }
+        if *act == Act::RetireExpired {
+            guard(next.changes > self.changes, "AlreadyDone")?;
+        } else {
+            next.try_to(act, world)?;
+            next.changes += 1;
+        }
         next.forget(world);
         *self = next;
         Ok(())
     }
 
+    /// How long a token lives in that slot: as the grant says, never longer than the
+    /// policy does.
+    fn life(&self, slot: Slot, world: World) -> Option<u64> {
+        let [primary, backup] = self.granted;
+        let (granted, longest) = match slot {
+            Slot::Primary => (primary, world.lifetimes.token),
+            Slot::Backup => (backup, world.lifetimes.backup),
+        };
+        granted.into_iter().chain(longest).min()
+    }
+
     /// What has expired ends first, and a backup that lives on takes the place
-    /// of a primary that does not.
+    /// of a primary that does not. A token that was used stays.
     fn expire(&mut self, world: World) {
-        for slot in [&mut self.backup, &mut self.primary] {
-            if let Some(token) = slot.take_if(|token| !token.is_live(world.now)) {
-                let Token { id, digest, .. } = token;
-                let (at, ending) = (world.now, Ending::Expired);
-                self.ended.push(Ended { id, digest, at, ending, is_forgotten: false });
+        let slots = [&self.primary, &self.backup];
+        if slots.into_iter().flatten().all(|token| token.is_live(world.now)) {
+            return;
+        }
+        for slot in [Slot::Backup, Slot::Primary] {
+            let (token, used) = match slot {
+                Slot::Backup => (&mut self.backup, world.backup_used),
+                Slot::Primary => (&mut self.primary, world.primary_used),
+            };
+            if let Some(token) = token
+                && token.is_kept_by_use(used, world.lifetimes.unused)
+            {
+                token.lift(world.now);
+                self.changes += 1;
+            }
+            if let Some(token) = token.take_if(|token| !token.is_live(world.now)) {
+                self.end(&token, Ending::Expired, world);
                 self.changes += 1;
             }
         }
+        self.promote(world);
+    }
+
+    fn promote(&mut self, world: World) {
         if self.primary.is_none() {
-            self.primary = self.backup.take().map(|backup| {
-                let end = world.lifetimes.token.map(|life| world.now + life);
-                Token { end: backup.end.into_iter().chain(end).min(), ..backup }
-            });
+            let life = self.life(Slot::Primary, world);
+            self.primary = self.backup.take();
+            self.primary.iter_mut().for_each(|token| token.live_at_most(world.now, life));
         }
     }
 
@@ -151,10 +266,14 @@ impl User {
 
     fn try_to(&mut self, act: &Act, world: World) -> Outcome {
         match *act {
-            Act::Grant(methods) if !methods.is_empty() => self.grant(methods),
-            Act::Grant(_) | Act::RevokeAccess => {
+            Act::Grant(methods) if !methods.is_empty() => self.grant(methods, self.granted, world),
+            Act::GrantFor { methods, token, backup } if !methods.is_empty() => {
+                self.grant(methods, [token, backup], world)
+            }
+            Act::Grant(_) | Act::GrantFor { .. } | Act::RevokeAccess => {
                 guard(!self.methods.is_empty() || self.has_tokens(), "AlreadyDone")?;
                 self.methods.clear();
+                self.granted = [None; 2];
                 self.end_everything(Ending::AccessRevoked, world)
             }
             Act::RevokeAll => {
@@ -170,22 +289,141 @@ impl User {
             Act::Delete { id, even_if_in_use } => self.delete(id, even_if_in_use, world),
             Act::RollBack { id, even_if_in_use } => self.roll_back(id, even_if_in_use, world),
             Act::Issue { digest } => {
-                guard(!self.methods.is_empty(), "NoAccess")?;
+                self.may_make_tokens()?;
                 guard(self.primary.is_none(), "PrimaryExists")?;
-                self.primary = Some(self.make(digest, world, world.lifetimes.token)?);
+                self.primary = Some(self.make_live(digest, world)?);
                 Ok(())
             }
             Act::Import { slot, digest } => self.import(slot, digest, world),
+            Act::Suspend => self.suspend(world),
+            Act::Resume => self.resume(world),
+            Act::EndToken { id } => self.end_token(id, world),
+            Act::ReportLeak { id } => {
+                let waiting = self.waiting.as_ref().map(|waiting| waiting.token.id);
+                let slots = self.primary.iter().chain(&self.backup).map(|token| token.id);
+                let known = slots.chain(waiting).any(|known| known == id);
+                if known { Ok(()) } else { Err(self.gone(id, Ending::Ended)) }
+            }
+            Act::Announce { id } => self.announce(id, world),
+            Act::Lift { id } => {
+                let gone = self.gone(id, Ending::Expired);
+                let token = self.slot_of(id).ok_or(gone)?.0;
+                guard(token.idle.is_some(), "AlreadyDone")?;
+                token.lift(world.now);
+                Ok(())
+            }
+            Act::RetireExpired => unreachable!("it does nothing else than each act begins with"),
         }
+    }
+
+    fn may_make_tokens(&self) -> Outcome {
+        guard(!self.methods.is_empty(), "NoAccess")?;
+        guard(self.suspended.is_none(), "Suspended")
+    }
+
+    /// The token of that id in a slot.
+    fn slot_of(&mut self, id: u64) -> Option<(&mut Token, Slot)> {
+        let primary = self.primary.iter_mut().map(|token| (token, Slot::Primary));
+        let backup = self.backup.iter_mut().map(|token| (token, Slot::Backup));
+        primary.chain(backup).find(|(token, _)| token.id == id)
+    }
+
+    fn suspend(&mut self, world: World) -> Outcome {
+        guard(!self.methods.is_empty(), "NoAccess")?;
+        guard(self.suspended.is_none(), "AlreadyDone")?;
+        self.suspended = Some(world.now);
+        // Nobody can use them now.
+        for token in self.primary.iter_mut().chain(&mut self.backup) {
+            token.change_ends(world.now, |token| token.idle = None);
+        }
+        Ok(())
+    }
+
+    fn resume(&mut self, world: World) -> Outcome {
+        let since = self.suspended.take().ok_or("AlreadyDone")?;
+        let primary = self.primary.iter_mut().map(|token| (token, world.primary_used));
+        let backup = self.backup.iter_mut().map(|token| (token, world.backup_used));
+        for (token, used) in primary.chain(backup) {
+            let counted = since.saturating_sub(token.unused_since(used));
+            token.unused_from = world.now.saturating_sub(counted);
+        }
+        Ok(())
+    }
+
+    fn end_token(&mut self, id: u64, world: World) -> Outcome {
+        if let Some(waiting) = self.waiting.take_if(|waiting| waiting.token.id == id) {
+            self.end(&waiting.token, Ending::Cancelled, world);
+            return Ok(());
+        }
+        let was_cancelled = |it: &Ended| it.id == id && it.ending == Ending::Cancelled;
+        guard(!self.remembered().any(was_cancelled), "AlreadyDone")?;
+        let mut token = self.backup.take_if(|token| token.id == id);
+        if token.is_none() {
+            token = self.primary.take_if(|token| token.id == id);
+        }
+        let token = token.ok_or_else(|| self.gone(id, Ending::Ended))?;
+        self.end(&token, Ending::Ended, world);
+        self.promote(world);
+        Ok(())
+    }
+
+    fn announce(&mut self, id: u64, world: World) -> Outcome {
+        let (gone, suspended) = (self.gone(id, Ending::Expired), self.suspended.is_some());
+        let (token, slot) = self.slot_of(id).ok_or(gone)?;
+        let used = match slot {
+            Slot::Primary => world.primary_used,
+            Slot::Backup => world.backup_used,
+        };
+        if token.is_kept_by_use(used, world.lifetimes.unused) {
+            token.lift(world.now);
+            return Ok(());
+        }
+        let left = token.end().map(|end| end.saturating_sub(world.now));
+        let is_due = |notice: &&u64| left.is_some_and(|left| left <= **notice);
+        let mut due = token.notices.iter().filter(is_due).min().copied();
+        if let Some(life) = world.lifetimes.unused.filter(|_| !suspended && token.idle.is_none()) {
+            let end = token.unused_since(used) + life;
+            let first = Lifetimes::first_notice_of_unused(life);
+            let is_sooner = token.end().is_none_or(|other| end < other);
+            if is_sooner && end.saturating_sub(first) <= world.now {
+                let idle = (end.max(world.now + first), world.now);
+                token.change_ends(world.now, |token| token.idle = Some(idle));
+                due = Some(first);
+            }
+        }
+        let due = due.ok_or("AlreadyDone")?;
+        token.notices.retain(|notice| *notice < due);
+        token.is_told = true;
+        Ok(())
     }
 
     fn has_tokens(&self) -> bool {
         self.primary.is_some() || self.backup.is_some() || self.waiting.is_some()
     }
 
-    fn grant(&mut self, methods: &[&'static str]) -> Outcome {
-        guard(self.methods != methods, "AlreadyDone")?;
+    fn grant(
+        &mut self,
+        methods: &[&'static str],
+        granted: [Option<u64>; 2],
+        world: World,
+    ) -> Outcome {
+        guard(self.methods != methods || self.granted != granted, "AlreadyDone")?;
         self.methods = methods.to_vec();
+        if granted == self.granted {
+            return Ok(());
+        }
+        for (granted, longest) in
+            granted.into_iter().zip([world.lifetimes.token, world.lifetimes.backup])
+        {
+            let fits = granted.is_none_or(|granted| longest.is_none_or(|most| granted <= most));
+            guard(fits, "LifetimeTooLong")?;
+        }
+        self.granted = granted;
+        let [life, as_backup] = [Slot::Primary, Slot::Backup].map(|slot| self.life(slot, world));
+        for token in self.primary.iter_mut().chain(&mut self.backup) {
+            token.live_at_most(world.now, life);
+        }
+        self.backup.iter_mut().for_each(|token| token.be_backup_at_most(world.now, as_backup));
         Ok(())
     }
 
@@ -196,13 +434,13 @@ impl User {
         replacing: Option<u64>,
         world: World,
     ) -> Outcome {
-        guard(!self.methods.is_empty(), "NoAccess")?;
+        self.may_make_tokens()?;
         let backup = self.backup.as_ref().map(|backup| backup.id);
         let expired = |id| self.remembered().any(|it| it.id == id && it.ending == Ending::Expired);
         let replacing = replacing.filter(|id| !expired(*id));
         guard(backup.is_none() || replacing.is_some(), "BackupExists")?;
         guard(backup == replacing, "Stale")?;
-        let token = self.make(digest, world, None)?;
+        let token = self.make(digest, world)?;
         if let Some(former) = self.waiting.take() {
             self.end(&former.token, Ending::Superseded, world);
         }
@@ -211,6 +449,7 @@ impl User {
     }
 
     fn resend(&mut self, id: u64, code: u64, world: World) -> Outcome {
+        guard(self.suspended.is_none(), "Suspended")?;
         let Some(waiting) = self.waiting.as_mut().filter(|waiting| waiting.token.id == id) else {
             return Err("Stale");
         };
@@ -227,6 +466,7 @@ impl User {
             let live = |token: &Token| known.is_some_and(|(id, _)| id == token.id);
             return Err(if slots.any(live) { "AlreadyConfirmed" } else { "UnknownCode" });
         };
+        guard(self.suspended.is_none(), "Suspended")?;
         let in_time = world.now < waiting.code_made + 10 * MINUTE;
         guard(in_time && world.now < waiting.token.since + DAY, "ExpiredCode")?;
         let backup = self.backup.take();
@@ -234,14 +474,13 @@ impl User {
         if let Some(backup) = backup {
             self.end(&backup, Ending::Replaced, world);
         }
-        self.backup = self.primary.take().map(|primary| {
-            let end = world.lifetimes.backup.map(|life| world.now + life);
-            let end = primary.end.into_iter().chain(end).min();
-            Token { end, ..primary }
-        });
-        let end = world.lifetimes.token.map(|life| world.now + life);
+        let [life, as_backup] = [Slot::Primary, Slot::Backup].map(|slot| self.life(slot, world));
+        self.backup = self.primary.take();
+        self.backup.iter_mut().for_each(|token| token.be_backup_at_most(world.now, as_backup));
         self.confirmed = Some((waiting.token.id, code));
-        self.primary = Some(Token { since: world.now, end, ..waiting.token });
+        let mut primary = Token { since: world.now, ..waiting.token };
+        primary.live_at_most(world.now, life);
+        self.primary = Some(primary);
         self.waiting = None;
         Ok(())
     }
@@ -269,25 +508,30 @@ impl User {
         let backup = self.backup.take().ok_or("NoLiveBackup")?;
         guard(even_if_in_use || !in_use(&primary, world.primary_used, world.now), "InUse")?;
         self.end(&primary, Ending::RolledBack, world);
-        let end = world.lifetimes.token.map(|life| world.now + life);
-        self.primary = Some(Token { end, ..backup });
+        // What is left is the end that it has had since it became active.
+        let mut primary = backup;
+        let life = self.life(Slot::Primary, world);
+        primary.change_ends(world.now, |token| {
+            token.ends_as_backup = None;
+            token.life_ends = sooner(token.life_ends, world.now, life);
+        });
+        self.primary = Some(primary);
         Ok(())
     }
 
     fn import(&mut self, slot: Slot, digest: u64, world: World) -> Outcome {
-        guard(!self.methods.is_empty(), "NoAccess")?;
+        self.may_make_tokens()?;
         let taken = match slot {
             Slot::Primary => self.primary.is_some(),
             Slot::Backup => self.backup.is_some(),
         };
         guard(!taken, "SlotTaken")?;
+        let mut token = self.make_live(digest, world)?;
         match slot {
-            Slot::Primary => {
-                self.primary = Some(self.make(digest, world, world.lifetimes.token)?);
-            }
+            Slot::Primary => self.primary = Some(token),
             Slot::Backup => {
-                let token = self.make(digest, world, world.lifetimes.backup)?;
                 guard(self.primary.is_some(), "NoLivePrimary")?;
+                token.be_backup_at_most(world.now, self.life(slot, world));
                 self.backup = Some(token);
             }
         }
@@ -295,16 +539,27 @@ impl User {
     }
 
     /// A new token, unless the account still names its digest.
-    fn make(
-        &mut self,
-        digest: u64,
-        world: World,
-        life: Option<u64>,
-    ) -> Result<Token, &'static str> {
+    fn make(&mut self, digest: u64, world: World) -> Result<Token, &'static str> {
         guard(!self.named().contains(&digest), "DigestInUse")?;
         self.tokens += 1;
-        let end = life.map(|life| world.now + life);
-        Ok(Token { id: self.tokens, digest, since: world.now, end })
+        Ok(Token {
+            id: self.tokens,
+            digest,
+            since: world.now,
+            life_ends: None,
+            ends_as_backup: None,
+            idle: None,
+            unused_from: 0,
+            notices: NOTICES.to_vec(),
+            is_told: false,
+        })
+    }
+
+    /// A new token that is live from now on, in whichever slot.
+    fn make_live(&mut self, digest: u64, world: World) -> Result<Token, &'static str> {
+        let mut token = self.make(digest, world)?;
+        token.live_at_most(world.now, self.life(Slot::Primary, world));
+        Ok(token)
     }
 
     /// Every digest that the account names.
@@ -339,11 +594,22 @@ impl User {
         assert_eq!(account.methods(), &method_set(&self.methods));
         assert_eq!(account.revision().as_u64(), self.changes);
         assert_eq!(account.next_token(), self.tokens + 1);
+        let suspended = account.suspended_since().map(|since| since.unix_millis());
+        assert_eq!(suspended, self.suspended);
+        let granted = [account.lifetimes().token, account.lifetimes().backup];
+        let granted = granted.map(|life| life.map(|life| life.as_millis() as u64));
+        assert_eq!(granted, self.granted);
         let token = |token: &TokenRecord| {
-            let end = token.expires_at.map(|end| end.unix_millis());
-            (token.id.as_u64(), token.digest.digest, token.active_since.unix_millis(), end)
+            let millis = |time: Option<Timestamp>| time.map(Timestamp::unix_millis);
+            let ends = [millis(token.expires_at), millis(token.announced_end())];
+            let idle = token.expiry.as_ref().and_then(|expiry| expiry.unless_used);
+            let idle = idle.map(|end| (end.at.unix_millis(), end.announced_at.unix_millis()));
+            (token.id.as_u64(), token.digest.digest, token.active_since.unix_millis(), ends, idle)
         };
-        let same = |own: &Token| (own.id, token_digest(own.digest), own.since, own.end);
+        let same = |own: &Token| {
+            let ends = [own.end(), own.end().filter(|_| own.is_told)];
+            (own.id, token_digest(own.digest), own.since, ends, own.idle)
+        };
         assert_eq!(account.primary().map(token), self.primary.as_ref().map(same));
         assert_eq!(account.backup().map(token), self.backup.as_ref().map(same));
         let waiting = self.waiting.as_ref().map(|waiting| &waiting.token);

@@ -42,13 +42,17 @@ async fn limited(world: World) -> World {
     world.again(scheme, |builder| builder.policy(policy)).await
 }
 
-/// Alice with primary 1, which has expired, and backup 2, which lives on.
+/// Alice with primary 1, which has expired, and backup 2, which was imported a day later
+/// and lives on.
 async fn backup_lives_on(world: World) -> World {
+    const DAY: Duration = Duration::from_secs(86_400);
+
     let world = limited(world).await;
     world.active().await;
+    world.pass(DAY);
     let token = ImportedToken::Sha256([7; 32]);
     world.manager.import(root(), alice(), Slot::Backup, &token, None).await.unwrap();
-    world.pass(LIFETIME);
+    world.pass(LIFETIME - DAY);
     world
 }
 

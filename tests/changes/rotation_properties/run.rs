@@ -2,6 +2,7 @@
 //! of `tests/adversarial` that the rules alone decide.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::time::Duration;
 
 use tower_api_token::account::{Account, Ending, Place, Slot, TokenRecord};
 use tower_api_token::audit::Event;
@@ -13,6 +14,8 @@ use crate::model::{Act, Lifetimes, User, World, name, token_digest};
 use crate::rotation_properties::{Step, What};
 
 const START: u64 = 1_767_323_045_678;
+const HOUR: u64 = 3_600_000;
+const DAY: u64 = 24 * HOUR;
 const METHODS: [&[&str]; 4] = [&["GET"], &["GET", "POST"], &["PUT", "PURGE"], &[]];
 
 /// Three users, the accounts that a store would have of them, and the model's
@@ -35,6 +38,8 @@ pub(crate) struct Run {
     late: Vec<(usize, usize, Act)>,
     /// The acts about one certain token that have had their effect.
     done: HashSet<String>,
+    /// The end of a token, by user and id, and the notices of it that were given.
+    notices: HashMap<(usize, u64), (Timestamp, HashSet<Duration>)>,
     /// What came of how many acts of each kind.
     pub(crate) seen: BTreeMap<(&'static str, &'static str), u64>,
 }
@@ -55,6 +60,7 @@ impl Run {
             steps: 0,
             late: Vec::new(),
             done: HashSet::new(),
+            notices: HashMap::new(),
             seen: BTreeMap::new(),
         }
     }
@@ -102,6 +108,11 @@ impl Run {
         let waiting = model.waiting.as_ref().map(|waiting| waiting.token.id);
         let even_if_in_use = pick.is_multiple_of(3);
         match what {
+            What::Grant if pick % 5 == 1 => {
+                let lives = [None, Some(HOUR / 2), Some(DAY), Some(9 * DAY), Some(40 * DAY)];
+                let (token, backup) = (lives[pick / 5 % 5], lives[pick / 25 % 5]);
+                Act::GrantFor { methods: METHODS[pick % 3], token, backup }
+            }
             What::Grant => Act::Grant(METHODS[if pick < 8 { 3 } else { pick % 3 }]),
             What::RevokeAccess => Act::RevokeAccess,
             What::Cancel => Act::Cancel { id: id(waiting) },
@@ -120,7 +131,23 @@ impl Run {
                 let slot = if pick.is_multiple_of(2) { Slot::Primary } else { Slot::Backup };
                 Act::Import { slot, digest: self.some_digest(pick) }
             }
+            What::Suspend => Act::Suspend,
+            What::Resume => Act::Resume,
+            What::EndToken => {
+                Act::EndToken { id: id([primary, backup, waiting][pick / 8 % 3].or(primary)) }
+            }
+            What::ReportLeak => Act::ReportLeak { id: id(primary.or(waiting)) },
+            What::Announce => Act::Announce { id: id(self.some_slot(user, pick)) },
+            What::Lift => Act::Lift { id: id(self.some_slot(user, pick)) },
+            What::RetireExpired => Act::RetireExpired,
         }
+    }
+
+    /// Mostly the primary's id.
+    fn some_slot(&self, user: usize, pick: usize) -> Option<u64> {
+        let model = &self.models[user];
+        let backup = model.backup.as_ref().filter(|_| pick.is_multiple_of(3));
+        backup.or(model.primary.as_ref()).map(|token| token.id)
     }
 
     fn new_code(&mut self, user: usize) -> u64 {
@@ -175,11 +202,14 @@ impl Run {
         };
         *self.seen.entry((kind(act), outcome)).or_insert(0) += 1;
         if let (Ok(transition), "done") = (answer, outcome) {
-            self.check_expiry(&before, &transition);
-            let events = transition.events().count();
+            let (primary_used, backup_used) = (facts.primary_used, facts.backup_used);
+            self.check_expiry(act, &before, &transition, [primary_used, backup_used]);
+            let events: Vec<_> = transition.events().map(|(_, event)| event.clone()).collect();
             self.accounts[user] = transition.account;
             self.models[user] = model;
-            self.check(user, act, &before, events);
+            self.check(user, act, &before, events.len());
+            self.check_notices(user, &events);
+            self.check_ends(user, act, &before);
         }
     }
 
@@ -201,30 +231,114 @@ impl Run {
         others.into_iter().any(|(_, other)| named(other))
     }
 
-    /// Each token that had expired has ended by an event of its own, and no other;
-    /// what the account is shown as beforehand is what the act began with.
-    fn check_expiry(&mut self, before: &Account, transition: &Transition) {
+    /// Each token that had expired has ended by an event of its own, and no other, unless
+    /// its use has kept it; what the account is shown as beforehand is what the act began
+    /// with.
+    fn check_expiry(
+        &mut self,
+        act: &Act,
+        before: &Account,
+        transition: &Transition,
+        [primary_used, backup_used]: [Option<Timestamp>; 2],
+    ) {
+        if matches!(act, Act::Lift { .. }) {
+            assert_eq!(transition.expired, []);
+            return;
+        }
         let now = Timestamp::from_unix_millis(self.now);
+        let retired_alone = (*act == Act::RetireExpired).then_some(&transition.event);
+        let events: Vec<_> = transition.expired.iter().chain(retired_alone).cloned().collect();
+        let lifted: Vec<_> = events
+            .iter()
+            .filter(|event| matches!(event, Event::ExpiryLifted { .. }))
+            .filter_map(Event::token)
+            .collect();
         let slots = before.backup().into_iter().chain(before.primary());
         let expired: Vec<_> = slots.filter(|token| token.is_expired(now)).collect();
-        assert!(
-            transition.expired.iter().map(Event::token).eq(expired.iter().map(|it| Some(it.id)))
-        );
-        for token in &expired {
+        let seen: Vec<_> = events
+            .iter()
+            .filter(|event| matches!(event, Event::TokenExpired { .. }))
+            .filter_map(Event::token)
+            .collect();
+        let ended = |token: &&TokenRecord| seen.contains(&token.id) || lifted.contains(&token.id);
+        assert!(expired.iter().all(ended), "{act:?}: {events:?}");
+        assert!(seen.iter().all(|id| expired.iter().any(|token| token.id == *id)), "{events:?}");
+        for id in &seen {
+            let token = expired.iter().find(|token| token.id == *id).unwrap();
             assert_eq!(transition.account.slot_of(&token.digest.digest), None);
         }
-        let (shown, events) = retire_expired(before, &Facts::new(now, &self.policy));
-        assert_eq!(events, transition.expired);
+        let mut facts = Facts::new(now, &self.policy);
+        (facts.primary_used, facts.backup_used) = (primary_used, backup_used);
+        let (shown, told) = retire_expired(before, &facts);
+        assert_eq!(told, events);
         let mut slots = shown.primary().into_iter().chain(shown.backup());
         assert!(slots.all(|token| !token.is_expired(now)));
         assert!(shown.backup().is_none() || shown.primary().is_some());
         let promoted = expired.len() == 1 && before.backup().is_some() && shown.backup().is_none();
         for (happened, name) in [
+            (!lifted.is_empty(), "kept by its use"),
             (expired.len() == 1, "one has expired"),
             (expired.len() == 2, "both have expired"),
             (promoted && expired[0].id == before.primary().unwrap().id, "the backup is promoted"),
         ] {
             *self.seen.entry(("Expire", name)).or_insert(0) += u64::from(happened);
+        }
+    }
+
+    /// Each notice of an end is given once while the token has that end.
+    fn check_notices(&mut self, user: usize, events: &[Event]) {
+        for event in events {
+            let Event::ExpiryAnnounced { id, expires_at, notice, .. } = event else { continue };
+            let key = (user, id.as_u64());
+            let (end, given) = self.notices.entry(key).or_insert((*expires_at, HashSet::new()));
+            if end != expires_at {
+                (*end, *given) = (*expires_at, HashSet::new());
+            }
+            assert!(given.insert(*notice), "{notice:?} before {expires_at} twice: {id}");
+            let left = expires_at.since(Timestamp::from_unix_millis(self.now));
+            assert!(left <= *notice, "told {left:?} before, which is sooner than {notice:?}");
+        }
+        let account = &self.accounts[user];
+        let end_of = |id: u64| {
+            let mut slots = account.primary().into_iter().chain(account.backup());
+            slots.find(|token| token.id.as_u64() == id).and_then(|token| token.expires_at)
+        };
+        // An end that has moved is another one, even if it moves back.
+        self.notices.retain(|(of, id), (end, _)| *of != user || end_of(*id) == Some(*end));
+    }
+
+    /// The end of a token's lifetime never moves back. While access is suspended no token
+    /// is made, none becomes live and no code is sent. An access that is revoked has no
+    /// lifetimes, and is suspended if it was.
+    fn check_ends(&self, user: usize, act: &Act, before: &Account) {
+        let after = &self.accounts[user];
+        let life_of = |token: &TokenRecord| match &token.expiry {
+            Some(expiry) => expiry.of_lifetime,
+            None => token.expires_at,
+        };
+        for token in after.primary().into_iter().chain(after.backup()) {
+            let was = before.primary().into_iter().chain(before.backup());
+            let was = was.filter(|was| was.id == token.id).find_map(life_of);
+            let is = life_of(token);
+            assert!(was.is_none_or(|was| is.is_some_and(|is| is <= was)), "{act:?}: {before:?}");
+        }
+        let since = before.suspended_since();
+        if since.is_some() {
+            let makes = matches!(
+                act,
+                Act::Generate { .. }
+                    | Act::Resend { .. }
+                    | Act::Confirm { .. }
+                    | Act::Issue { .. }
+                    | Act::Import { .. }
+            );
+            assert!(!makes, "{act:?} while suspended");
+        }
+        if !matches!(act, Act::Suspend | Act::Resume) {
+            assert_eq!(after.suspended_since(), since, "{act:?}");
+        }
+        if after.methods().is_empty() {
+            assert_eq!(after.lifetimes(), tower_api_token::account::Lifetimes::default());
         }
     }
 
@@ -237,6 +351,10 @@ impl Run {
         // had a live token without one.
         assert!(after.backup().is_none() || after.primary().is_some(), "{act:?}");
         let ends = matches!(act, Act::RevokeAll | Act::RevokeAccess | Act::Grant([]));
+        let now = Timestamp::from_unix_millis(self.now);
+        let slots = before.primary().into_iter().chain(before.backup());
+        let last = slots.filter(|token| !token.is_expired(now)).count() == 1;
+        let ends = ends || (matches!(act, Act::EndToken { .. }) && last);
         assert!(ends || self.is_live(after) || !self.is_live(before), "{act:?}: {before:?}");
         self.check_digests();
         self.check_activation(act, before, after);
@@ -326,13 +444,31 @@ const fn kind(act: &Act) -> &'static str {
         Act::RevokeAll => "RevokeAll",
         Act::Issue { .. } => "Issue",
         Act::Import { .. } => "Import",
+        Act::GrantFor { .. } => "GrantFor",
+        Act::Suspend => "Suspend",
+        Act::Resume => "Resume",
+        Act::EndToken { .. } => "EndToken",
+        Act::ReportLeak { .. } => "ReportLeak",
+        Act::Announce { .. } => "Announce",
+        Act::Lift { .. } => "Lift",
+        Act::RetireExpired => "RetireExpired",
     }
 }
 
 /// Whether an act can have its effect once only. A grant, a revocation and a
 /// code sent again name no token that they end or begin.
 const fn is_about_one_token(act: &Act) -> bool {
-    !matches!(act, Act::Grant(_) | Act::RevokeAccess | Act::RevokeAll | Act::Resend { .. })
+    matches!(
+        act,
+        Act::Generate { .. }
+            | Act::Confirm { .. }
+            | Act::Cancel { .. }
+            | Act::Delete { .. }
+            | Act::RollBack { .. }
+            | Act::Issue { .. }
+            | Act::Import { .. }
+            | Act::EndToken { .. }
+    )
 }
 
 /// The act as its effect names it.

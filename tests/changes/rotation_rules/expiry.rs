@@ -44,12 +44,14 @@ fn both_expired() -> World {
     world
 }
 
-/// Primary 1 has expired, and backup 2, imported beside it, lives for ever.
+/// Primary 1 has expired, and backup 2, which was imported beside it five days later,
+/// lives on.
 fn backup_lives_on() -> World {
     let mut world = World { policy: tokens_live_for(10), ..World::granted() };
     world.expect(Command::Issue { token: new_token(1) });
+    world.wait(DAY * 5);
     world.expect(Command::Import { slot: Slot::Backup, token: new_token(2), made_at: None });
-    world.wait(DAY * 10);
+    world.wait(DAY * 5);
     world
 }
 
@@ -203,18 +205,35 @@ fn a_pending_token_outlives_what_has_expired_and_answers_as_before() {
     world.cancel(2).unwrap();
 }
 
+/// The backup was imported when tokens had no lifetime yet.
 #[test]
 fn a_promoted_backup_keeps_its_own_end_or_gets_a_sooner_one() {
     for (backups, end) in [(12, 12), (10_000, 20)] {
         let policy = tokens_live_for(10).backup_lifetime(DAY * backups).unwrap();
-        let mut world = World { policy, ..World::granted() };
+        let mut world = World { policy: policy.clone(), ..World::granted() };
         world.expect(Command::Issue { token: new_token(1) });
+        world.policy = backups_live_for(backups);
         world.expect(Command::Import { slot: Slot::Backup, token: new_token(2), made_at: None });
+        world.policy = policy;
         world.wait(DAY * 10);
         world.expect(Command::Grant { methods: methods(&["PUT"]), lifetimes: None });
         assert_eq!(world.tokens(), [Some(2), None, None]);
         assert_eq!(world.account.primary().unwrap().expires_at, Some(START + DAY * end));
     }
+}
+
+#[test]
+fn a_promoted_backup_that_is_the_backup_again_lives_no_longer_by_that() {
+    let policy = tokens_live_for(10).backup_lifetime(DAY * 6).unwrap();
+    let mut world = World { policy, ..World::granted() };
+    world.expect(Command::Issue { token: new_token(1) });
+    world.wait(DAY * 5);
+    world.expect(Command::Import { slot: Slot::Backup, token: new_token(2), made_at: None });
+    world.wait(DAY * 5);
+    world.generate().unwrap();
+    world.confirm(3).unwrap();
+    assert_eq!(world.tokens(), [Some(3), Some(2), None]);
+    assert_eq!(world.account.backup().unwrap().expires_at, Some(START + DAY * 11));
 }
 
 #[test]

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use tokio_postgres::NoTls;
 use tower_api_token::account::Account;
 use tower_api_token::store::{
-    AccountStore, Change, ChangeFeed, Erasure, FeedItem, Loaded, Page, PageSize, PostgresStore,
-    RedisOpenError, RedisOptions, Replacement, SqliteError, SqliteOptions, SqliteStore,
-    StoreErrorKind,
+    AccountStore, AuditCursor, AuditItem, AuditPosition, Change, ChangeFeed, Due, Erasure,
+    FeedItem, Loaded, Page, PageSize, PostgresStore, RedisOpenError, RedisOptions, Replacement,
+    SqliteError, SqliteOptions, SqliteStore, StoreErrorKind,
 };
 use tower_api_token::time::Timestamp;
 use tower_api_token::user::Actor;
@@ -35,6 +35,10 @@ pub(super) async fn show(life: &Life, list: &mut List) {
     list.add("Page", &page);
     list.add("Page", &Page::of_entries(vec![entry], PageSize::clamped(1)));
     list.add("PageSize", &PageSize::clamped(1));
+    list.add("AuditItem", &AuditItem::Entry(life.entries[0].clone()));
+    list.add("AuditPosition", &AuditPosition::START);
+    list.add("AuditCursor", &AuditCursor::new("reader", AuditPosition::START));
+    list.add("Due", &Due::new(Timestamp::default(), life.alice.clone()));
     list.add("MemoryStore", &life.store);
     sqlite(&replacement, list).await;
     postgres(&replacement, life, list).await;

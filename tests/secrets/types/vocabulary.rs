@@ -5,7 +5,7 @@ use std::time::Duration;
 use tower_api_token::ConfigError;
 use tower_api_token::ValueError;
 use tower_api_token::account::{
-    Account, Confirmed, Ending, LastUse, Pending, Place, Revision, Slot,
+    Account, Confirmed, Ending, Expiry, LastUse, Pending, Place, Revision, Slot, UnusedEnd,
 };
 use tower_api_token::audit::{AccountErased, Event};
 use tower_api_token::rotation::{Command, Facts, NewToken, Policy, RotationError, apply};
@@ -77,6 +77,12 @@ fn accounts(life: &Life, list: &mut List) {
     list.add("Retired", account.retired().first().expect("a retired token"));
     list.add("Confirmed", confirmed);
     list.add("Ending", &Ending::Deleted);
+    list.add("Lifetimes", &account.lifetimes());
+    let unless_used = UnusedEnd::new(Timestamp::default(), Timestamp::default());
+    let mut expiry = Expiry::default();
+    expiry.unless_used = Some(unless_used);
+    list.add("Expiry", &expiry);
+    list.add("UnusedEnd", &unless_used);
     list.add("Slot", &Slot::Backup);
     list.add("Place", &account.place_of(&pending.token.digest.digest).map(|it: Place| it));
     list.add("Revision", &Revision::ABSENT);

@@ -1,6 +1,8 @@
 //! What a user may be asked to do, in the model's words and in the crate's.
 
-use tower_api_token::account::Slot;
+use std::time::Duration;
+
+use tower_api_token::account::{Lifetimes, Slot};
 use tower_api_token::method::MethodSet;
 use tower_api_token::rotation::{Command, NewToken, RotationError};
 use tower_api_token::token::{
@@ -14,15 +16,58 @@ use tower_api_token::user::UserId;
 pub(crate) enum Act {
     Grant(&'static [&'static str]),
     RevokeAccess,
-    Generate { digest: u64, code: u64, replacing: Option<u64> },
-    Resend { id: u64, code: u64 },
-    Confirm { code: u64 },
-    Cancel { id: u64 },
-    Delete { id: u64, even_if_in_use: bool },
-    RollBack { id: u64, even_if_in_use: bool },
+    Generate {
+        digest: u64,
+        code: u64,
+        replacing: Option<u64>,
+    },
+    Resend {
+        id: u64,
+        code: u64,
+    },
+    Confirm {
+        code: u64,
+    },
+    Cancel {
+        id: u64,
+    },
+    Delete {
+        id: u64,
+        even_if_in_use: bool,
+    },
+    RollBack {
+        id: u64,
+        even_if_in_use: bool,
+    },
     RevokeAll,
-    Issue { digest: u64 },
-    Import { slot: Slot, digest: u64 },
+    Issue {
+        digest: u64,
+    },
+    Import {
+        slot: Slot,
+        digest: u64,
+    },
+    /// Lifetimes in milliseconds.
+    GrantFor {
+        methods: &'static [&'static str],
+        token: Option<u64>,
+        backup: Option<u64>,
+    },
+    Suspend,
+    Resume,
+    EndToken {
+        id: u64,
+    },
+    ReportLeak {
+        id: u64,
+    },
+    Announce {
+        id: u64,
+    },
+    Lift {
+        id: u64,
+    },
+    RetireExpired,
 }
 
 impl Act {
@@ -64,6 +109,20 @@ impl Act {
             Self::Import { slot, digest } => {
                 Command::Import { slot, token: new_token(digest), made_at: None }
             }
+            Self::GrantFor { methods, token, backup } => {
+                let [token, backup] = [token, backup].map(|life| life.map(Duration::from_millis));
+                let lifetimes = Some(Lifetimes { token, backup });
+                Command::Grant { methods: method_set(methods), lifetimes }
+            }
+            Self::Suspend => Command::Suspend,
+            Self::Resume => Command::Resume,
+            Self::EndToken { id: token } => Command::EndToken { id: id(token) },
+            Self::ReportLeak { id: token } => {
+                Command::ReportLeak { id: id(token), found: String::from("a commit") }
+            }
+            Self::Announce { id: token } => Command::AnnounceExpiry { id: id(token) },
+            Self::Lift { id: token } => Command::LiftExpiry { id: id(token) },
+            Self::RetireExpired => Command::RetireExpired,
         }
     }
 }
@@ -93,6 +152,8 @@ pub(crate) fn code_digest(number: u64, user: &UserId) -> CodeDigest {
 pub(crate) fn name(error: &RotationError) -> &'static str {
     match error {
         RotationError::NoAccess => "NoAccess",
+        RotationError::Suspended => "Suspended",
+        RotationError::LifetimeTooLong { .. } => "LifetimeTooLong",
         RotationError::AlreadyDone => "AlreadyDone",
         RotationError::Stale => "Stale",
         RotationError::BackupExists { .. } => "BackupExists",
