@@ -445,8 +445,8 @@ impl AuditEntry {
 
 /// An account was erased, with its history and its uses.
 ///
-/// It does not say whose account it was, and no store keeps it: once an account
-/// is erased, nothing that is written for it names its user.
+/// It does not say whose account it was: once an account is erased, nothing that is
+/// written for it names its user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct AccountErased {
@@ -496,8 +496,8 @@ pub trait EventSink: Send + Sync + 'static {
     /// Takes one entry.
     fn record(&self, entry: &AuditEntry);
 
-    /// Takes word that an account was erased, which no store keeps. It names no
-    /// user. By default it is ignored.
+    /// Takes word that an account was erased. It names no user. By default it is
+    /// ignored.
     fn account_erased(&self, erased: &AccountErased) {
         let _ = erased;
     }

@@ -63,6 +63,9 @@ impl AuditCursor {
     }
 }
 
+/// How long an entry stays whatever is pruned.
+pub(super) const KEPT_AT_LEAST: Duration = Duration::from_secs(3_600);
+
 /// Gives the histories of all accounts as one log, and keeps how far its readers have
 /// come: a capability of an [`AccountStore`](super::AccountStore).
 ///

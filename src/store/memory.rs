@@ -12,6 +12,7 @@ use async_trait::async_trait;
 
 use self::accounts::{Accounts, State};
 use self::log::{Log, Logged};
+use super::audit_log::KEPT_AT_LEAST;
 use super::feed::{FeedHub, Wakes};
 use super::maps::{self, DigestMap};
 use super::{
@@ -358,9 +359,6 @@ impl AuditLog for MemoryStore {
         Ok(())
     }
 }
-
-/// How long an entry stays whatever is pruned.
-const KEPT_AT_LEAST: Duration = Duration::from_secs(3_600);
 
 fn entry_of<'a>(state: &'a State, user: &UserId, revision: Revision) -> Option<&'a AuditEntry> {
     let history = state.history.get(user)?;

@@ -1,6 +1,8 @@
 //! Accounts in a PostgreSQL database that several nodes share.
 
+mod audit;
 mod connection;
+mod due;
 mod error;
 mod feed;
 mod read;
@@ -23,8 +25,8 @@ use self::connection::PooledConnection;
 use self::feed::Connector;
 use super::server::{LazyListener, to_its_end};
 use super::{
-    AccountStore, ChangeFeed, Erasure, Feed, LastUses, Loaded, Page, PageSize, Replacement,
-    StoreError, TokenStore,
+    AccountStore, AuditLog, ChangeFeed, DueAccounts, Erasure, Feed, LastUses, Loaded, Page,
+    PageSize, Replacement, StoreError, TokenStore,
 };
 use crate::account::{Account, LastUse, Revision};
 use crate::audit::AuditEntry;
@@ -156,7 +158,8 @@ impl PostgresStore {
     /// meanwhile, also by nodes that still run the older version; these can change
     /// nothing more. Where it was broken off it goes on when it is called again.
     ///
-    /// An upgrade needs the tables for itself for a moment. Behind a session that
+    /// An upgrade needs the tables for itself for a moment, and may make indexes after
+    /// that, for which changes wait and look-ups do not. Behind a session that
     /// uses them in a long transaction, such as a dump, it waits in attempts of at
     /// most a second, so that look-ups go on, and gives up after half a minute.
     ///
@@ -263,6 +266,14 @@ impl AccountStore for PostgresStore {
     }
 
     fn feed(&self) -> Option<&dyn ChangeFeed> {
+        Some(self)
+    }
+
+    fn audit_log(&self) -> Option<&dyn AuditLog> {
+        Some(self)
+    }
+
+    fn due_accounts(&self) -> Option<&dyn DueAccounts> {
         Some(self)
     }
 

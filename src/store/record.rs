@@ -11,7 +11,9 @@ mod terms;
 
 use serde::{Deserialize, Serialize};
 
-pub(crate) use self::history::{decode_actor, decode_event, encode_actor, encode_event};
+pub(crate) use self::history::{
+    ERASED_EVENT, decode_actor, decode_event, encode_actor, encode_event,
+};
 use self::terms::TermsForm;
 use super::{StoreError, StoreErrorKind};
 use crate::ValueError;

@@ -1,7 +1,9 @@
 //! Accounts in one SQLite file, which several processes of a machine may share.
 
+mod audit;
 mod backup;
 mod connection;
+mod due;
 mod error;
 mod feed;
 mod file;
@@ -30,8 +32,8 @@ pub use self::options::{Durability, SqliteOptions};
 use self::readers::Readers;
 use self::writer::{Worker, Writer};
 use super::{
-    AccountStore, ChangeFeed, Erasure, Feed, LastUses, Loaded, Page, PageSize, Replacement,
-    StoreError, StoreErrorKind, TokenStore,
+    AccountStore, AuditLog, ChangeFeed, DueAccounts, Erasure, Feed, LastUses, Loaded, Page,
+    PageSize, Replacement, StoreError, StoreErrorKind, TokenStore,
 };
 use crate::account::{Account, LastUse, Revision};
 use crate::audit::AuditEntry;
@@ -348,6 +350,14 @@ impl AccountStore for SqliteStore {
     }
 
     fn feed(&self) -> Option<&dyn ChangeFeed> {
+        Some(self)
+    }
+
+    fn audit_log(&self) -> Option<&dyn AuditLog> {
+        Some(self)
+    }
+
+    fn due_accounts(&self) -> Option<&dyn DueAccounts> {
         Some(self)
     }
 

@@ -5,6 +5,7 @@
 //! A test whose name begins with `cache_`, `store_` or `rotation_` and a number
 //! is the adversarial case of that id (see `tests/adversarial`).
 
+mod audit;
 mod cancel;
 mod change;
 mod conformance;

@@ -6,6 +6,7 @@ mod damage;
 mod exhaustion;
 mod feed;
 mod life;
+mod log;
 mod options;
 pub(crate) mod process;
 mod replaced;

@@ -103,9 +103,9 @@ pub(super) async fn pepper_versions(
 ) -> Result<Vec<(PepperVersion, u64)>, StoreError> {
     const COUNT: &str = "
         SELECT pepper, sum(accounts)::int8 FROM (
-            SELECT pepper_versions, count(*) AS accounts FROM tower_api_token.account
-            GROUP BY pepper_versions
-        ) AS alike, unnest(pepper_versions) AS pepper
+            SELECT peppers_in_use, count(*) AS accounts FROM tower_api_token.account
+            GROUP BY peppers_in_use
+        ) AS alike, unnest(peppers_in_use) AS pepper
         GROUP BY pepper ORDER BY pepper";
     let rows = ask(connection, PEPPERS, COUNT, &[]).await?;
     rows.iter().map(pepper_count).collect()
@@ -165,7 +165,7 @@ pub(super) fn check(
     Ok(PepperCheck::from_bytes(bytes))
 }
 
-async fn ask(
+pub(super) async fn ask(
     connection: PooledConnection,
     doing: &'static str,
     statement: &str,
@@ -177,7 +177,7 @@ async fn ask(
     Ok(rows)
 }
 
-fn column<'a, T: FromSql<'a>>(
+pub(super) fn column<'a, T: FromSql<'a>>(
     row: &'a Row,
     place: usize,
     doing: &'static str,
@@ -208,7 +208,8 @@ fn last_use(row: &Row) -> Result<LastUse, StoreError> {
     Ok(LastUse::new(token, time(column(row, 1, USAGE)?), client))
 }
 
-fn audit_entry(user: &UserId, row: &Row) -> Result<AuditEntry, StoreError> {
+/// The entry that the row's first columns are: revision, time, actor and event.
+pub(super) fn audit_entry(user: &UserId, row: &Row) -> Result<AuditEntry, StoreError> {
     let revision = Revision::from_u64(number(column(row, 0, HISTORY)?));
     let at = time(column(row, 1, HISTORY)?);
     let actor = decode_actor(column(row, 2, HISTORY)?)?;
@@ -234,11 +235,11 @@ pub(super) fn number(signed: i64) -> u64 {
     u64::try_from(signed).unwrap_or_default()
 }
 
-fn time(millis: i64) -> Timestamp {
+pub(super) fn time(millis: i64) -> Timestamp {
     Timestamp::from_unix_millis(number(millis))
 }
 
 /// One more than fits, to know whether more follow.
-fn one_further(size: PageSize) -> i64 {
+pub(super) fn one_further(size: PageSize) -> i64 {
     signed(size.get() as u64 + 1)
 }

@@ -13,7 +13,7 @@ pub(super) const DOING: &str = "migrating";
 
 /// Nodes that migrate at the same time do it one after the other. The number is
 /// the name's first eight letters.
-const LOCK: &str = "SELECT pg_advisory_xact_lock(x'746f7765722d6170'::int8)";
+pub(super) const LOCK: &str = "SELECT pg_advisory_xact_lock(x'746f7765722d6170'::int8)";
 
 /// Both may have been made by an administrator for a user who must not: then not
 /// even `IF NOT EXISTS` is allowed.
@@ -29,13 +29,14 @@ const MIGRATION_TABLE: &str = "
 /// In the order in which a look-up locks them. Each migration alters no table of
 /// the versions before it but these.
 const LOCK_TABLES: &str = "
-    LOCK TABLE tower_api_token.digest, tower_api_token.account IN ACCESS EXCLUSIVE MODE";
+    LOCK TABLE tower_api_token.digest, tower_api_token.account, tower_api_token.history
+    IN ACCESS EXCLUSIVE MODE";
 
 const VERSION: &str = "SELECT coalesce(max(version), 0) FROM tower_api_token.migration";
 
 /// What has brought each version from the one before. Never changed, only
 /// added to.
-const MIGRATIONS: [&str; 2] = [ACCOUNTS, ERASED_AND_PEPPERS];
+const MIGRATIONS: [&str; 3] = [ACCOUNTS, ERASED_AND_PEPPERS, LOG_AND_DUE];
 
 /// User ids are compared byte by byte, whatever the database's collation. No
 /// key leads from uses to accounts: it would lock the account's row.
@@ -94,6 +95,23 @@ const ERASED_AND_PEPPERS: &str = "
         FROM unnest(ARRAY['pepper checks since', 'prefixes missing since']) AS name
         WHERE EXISTS (SELECT FROM tower_api_token.account);";
 
+/// An entry without a position has not been numbered yet, and one without a user says
+/// that an account was erased. The renamed columns stop programs of version 2 from
+/// changing accounts, which they would leave due when they were, and from erasing
+/// them without an entry; what a look-up reads has kept its names. `upgrade` adds the
+/// indexes, and after them the number 'audit position'.
+const LOG_AND_DUE: &str = r#"
+    ALTER TABLE tower_api_token.account RENAME COLUMN pepper_versions TO peppers_in_use;
+    ALTER TABLE tower_api_token.account ADD COLUMN due_at_millis bigint;
+    ALTER TABLE tower_api_token.digest RENAME COLUMN erased_at_millis TO erased_millis;
+    ALTER TABLE tower_api_token.history ADD COLUMN position bigint;
+    CREATE TABLE tower_api_token.audit_cursor (
+        name text COLLATE "C" PRIMARY KEY,
+        position bigint NOT NULL,
+        holder bigint NOT NULL,
+        until_millis bigint NOT NULL
+    );"#;
+
 pub(super) async fn migrate(mut connection: PooledConnection) -> Result<(), StoreError> {
     if find_version(&connection).await.doing(DOING)? == 0 {
         check_encoding(&connection).await?;
@@ -103,7 +121,10 @@ pub(super) async fn migrate(mut connection: PooledConnection) -> Result<(), Stor
         connection.release();
         return Err(SchemaFault::of(version).store_error(DOING));
     }
-    upgrade::add_prefixes(connection).await
+    upgrade::add_indexes(&mut connection).await?;
+    upgrade::add_prefixes(&mut connection).await?;
+    connection.release();
+    Ok(())
 }
 
 /// Why the tables cannot be used.
@@ -156,7 +177,12 @@ pub(super) async fn verify_upgraded(
     doing: &'static str,
 ) -> Result<(), StoreError> {
     let complete = upgrade::is_complete(connection).await.doing(doing)?;
-    if complete { Ok(()) } else { Err(SchemaFault::Unfinished.store_error(doing)) }
+    if complete { Ok(()) } else { Err(unfinished(doing)) }
+}
+
+/// What an upgrade makes at its end is not there yet.
+pub(super) fn unfinished(doing: &'static str) -> StoreError {
+    SchemaFault::Unfinished.store_error(doing)
 }
 
 /// The version that the database has; zero if it has none.

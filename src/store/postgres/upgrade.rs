@@ -1,5 +1,5 @@
-//! What version 2 of the schema keeps of each account, for those that version 1
-//! has written.
+//! What takes longer than the tables may be locked: the indexes of version 3, and what
+//! version 2 keeps of each account, for those that version 1 has written.
 //!
 //! It works beside sessions that use the tables, and waits for their locks in short
 //! attempts.
@@ -11,11 +11,11 @@ use deadpool_postgres::Transaction;
 use tokio::time::{Instant, sleep};
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::ToSql;
-use tokio_postgres::{Error, IsolationLevel, Row};
+use tokio_postgres::{Client, Error, GenericClient, IsolationLevel, Row};
 
 use super::connection::PooledConnection;
 use super::error::{Doing, corrupt, gave_way, store_error};
-use super::schema::DOING;
+use super::schema::{DOING, LOCK};
 use crate::account::Account;
 use crate::store::record::decode;
 use crate::store::{StoreError, StoreErrorKind};
@@ -53,13 +53,13 @@ const COMPLETE: &str = "
 
 /// Goes on where an earlier attempt has ended. Look-ups and changes go on beside
 /// it, and so may another node that does the same.
-pub(super) async fn add_prefixes(mut connection: PooledConnection) -> Result<(), StoreError> {
-    let mut complete = is_complete(&connection).await.doing(DOING)?;
+pub(super) async fn add_prefixes(connection: &mut PooledConnection) -> Result<(), StoreError> {
+    let mut complete = is_complete(connection).await.doing(DOING)?;
     let mut after = String::new();
     while !complete {
         let rows = connection.query(ACCOUNTS, &[&after, &PAGE]).await.doing(DOING)?;
         let page = Page::of(&rows)?;
-        page.write(&mut connection).await?;
+        page.write(connection).await?;
         match page.users.last() {
             Some(last) => after.clone_from(last),
             None => {
@@ -68,8 +68,43 @@ pub(super) async fn add_prefixes(mut connection: PooledConnection) -> Result<(),
             }
         }
     }
-    connection.release();
     Ok(())
+}
+
+const HAS_INDEXES: &str = "SELECT EXISTS (
+    SELECT FROM tower_api_token.number WHERE name = 'audit position')";
+
+/// Look-ups go on beside it, and changes wait.
+const LOCK_INDEXED: &str = "
+    LOCK TABLE tower_api_token.account, tower_api_token.history IN SHARE MODE";
+
+const INDEXES: &str = "
+    CREATE INDEX account_due ON tower_api_token.account (due_at_millis, user_id)
+        WHERE due_at_millis IS NOT NULL;
+    CREATE UNIQUE INDEX history_position ON tower_api_token.history (position)
+        WHERE position IS NOT NULL;
+    CREATE INDEX history_unnumbered ON tower_api_token.history (at_millis, user_id, revision)
+        WHERE position IS NULL;
+    INSERT INTO tower_api_token.number (name, value) VALUES ('audit position', 0)";
+
+/// Makes the indexes of the log and of what is due, unless they are there.
+pub(super) async fn add_indexes(connection: &mut PooledConnection) -> Result<(), StoreError> {
+    let client: &Client = connection;
+    if has_indexes(client).await.doing(DOING)? {
+        return Ok(());
+    }
+    let transaction = connection.build_transaction().isolation_level(IsolationLevel::ReadCommitted);
+    let mut transaction = transaction.start().await.doing(DOING)?;
+    transaction.batch_execute(LOCK).await.doing(DOING)?;
+    if !has_indexes(&*transaction).await.doing(DOING)? {
+        execute_unlocked(&mut transaction, LOCK_INDEXED, &[]).await?;
+        transaction.batch_execute(INDEXES).await.doing(DOING)?;
+    }
+    transaction.commit().await.doing(DOING)
+}
+
+async fn has_indexes(client: &impl GenericClient) -> Result<bool, Error> {
+    client.query_one(HAS_INDEXES, &[]).await?.try_get(0)
 }
 
 /// Whether every account has been gone through.

@@ -14,7 +14,7 @@ use super::error::{Doing, gave_way, is_taken, store_error};
 use super::feed::{self, CHANNEL};
 use super::read::{check, signed};
 use crate::account::{Account, LastUse};
-use crate::store::record::{encode, encode_actor, encode_event};
+use crate::store::record::{ERASED_EVENT, encode, encode_actor, encode_event};
 use crate::store::{Erasure, Replacement, StoreError, StoreErrorKind};
 use crate::token::{PepperCheck, PepperVersion, TokenId};
 use crate::user::UserId;
@@ -27,11 +27,12 @@ pub(super) const ERASING: &str = "erasing an account";
 pub(super) const KEEPING: &str = "keeping a pepper check value";
 
 /// How often a transaction is tried that gave way to others.
-const ATTEMPTS: usize = 8;
+pub(super) const ATTEMPTS: usize = 8;
 
 /// Parameters: user, expected revision or null, revision, record, pepper versions,
 /// digests, the entries' revisions, times, actors and events, prefixes, the ids of
-/// the tokens that are named, and the least number that the account has given.
+/// the tokens that are named, the least number that the account has given, and when
+/// it is due.
 ///
 /// An account is made only above what erased ones have reached; whoever erases one
 /// waits for those that are being made, and the other way round.
@@ -43,8 +44,9 @@ const ATTEMPTS: usize = 8;
 /// shorter than 8 000 bytes; those of an account that is full fit.
 const CHANGE: &str = "
     WITH inserted AS (
-        INSERT INTO tower_api_token.account (user_id, revision, record, pepper_versions, prefixes)
-        SELECT $1::text, $3::int8, $4::bytea, $5::int4[], $11::text[]
+        INSERT INTO tower_api_token.account (
+            user_id, revision, record, peppers_in_use, prefixes, due_at_millis)
+        SELECT $1::text, $3::int8, $4::bytea, $5::int4[], $11::text[], $14::int8
         WHERE $2::int8 IS NULL AND $13::int8 > (
             SELECT value FROM tower_api_token.number WHERE name = 'erased up to' FOR SHARE
         ) AND NOT EXISTS (
@@ -53,7 +55,7 @@ const CHANGE: &str = "
         RETURNING user_id
     ), updated AS (
         UPDATE tower_api_token.account
-        SET revision = $3, record = $4, pepper_versions = $5, prefixes = $11
+        SET revision = $3, record = $4, peppers_in_use = $5, prefixes = $11, due_at_millis = $14
         WHERE user_id = $1 AND revision = $2 AND NOT EXISTS (
             SELECT FROM tower_api_token.digest
             WHERE digest = ANY ($6) AND digest.user_id IS DISTINCT FROM $1)
@@ -100,11 +102,12 @@ struct Parameters {
     prefixes: Vec<Option<String>>,
     tokens: Vec<i64>,
     least: i64,
+    due: Option<i64>,
 }
 
 impl Parameters {
     fn of(replacement: &Replacement) -> Self {
-        let Replacement { account, expected, .. } = replacement;
+        let Replacement { account, expected, due, .. } = replacement;
         let entries = || replacement.entries();
         Self {
             user: account.user().as_str().to_owned(),
@@ -126,6 +129,7 @@ impl Parameters {
                 .collect(),
             tokens: account.token_ids().map(token_number).collect(),
             least: signed(account.least_number()),
+            due: due.map(|due| signed(due.unix_millis())),
         }
     }
 
@@ -137,11 +141,11 @@ impl Parameters {
     ) -> Result<bool, Error> {
         let Self { user, expected, revision, record, peppers, .. } = self;
         let Self { digests, entry_revisions, times, actors, events, .. } = self;
-        let Self { prefixes, tokens, least, .. } = self;
+        let Self { prefixes, tokens, least, due, .. } = self;
         let entries: [&(dyn ToSql + Sync); 4] = [entry_revisions, times, actors, events];
         let account: [&(dyn ToSql + Sync); 6] =
             [user, expected, revision, record, peppers, digests];
-        let beside: [&(dyn ToSql + Sync); 3] = [prefixes, tokens, least];
+        let beside: [&(dyn ToSql + Sync); 4] = [prefixes, tokens, least, due];
         let all = [&account[..], &entries, &beside].concat();
         Ok(client.query_opt(statement, &all).await?.is_some())
     }
@@ -335,16 +339,23 @@ const HOLD: &str = "
     SELECT FROM tower_api_token.account WHERE user_id = $1 AND revision = $2 FOR UPDATE";
 
 const FORGET_ERASED: &str = "
-    DELETE FROM tower_api_token.digest WHERE erased_at_millis < $1";
+    DELETE FROM tower_api_token.digest WHERE erased_millis < $1";
 
 const ERASE_DIGESTS: &str = "
-    UPDATE tower_api_token.digest SET user_id = NULL, erased_at_millis = $2 WHERE user_id = $1";
+    UPDATE tower_api_token.digest SET user_id = NULL, erased_millis = $2 WHERE user_id = $1";
 
 const ERASE: [&str; 3] = [
     "DELETE FROM tower_api_token.history WHERE user_id = $1",
     "DELETE FROM tower_api_token.token_use WHERE user_id = $1",
     "DELETE FROM tower_api_token.account WHERE user_id = $1",
 ];
+
+/// An entry without a user: whoever erases an account does it alone, so that each has
+/// a number of its own.
+const ADD_ERASED: &str = "
+    INSERT INTO tower_api_token.history (user_id, revision, at_millis, actor, event)
+    SELECT '', coalesce(max(revision), 0) + 1, $1, $2, $3::text::jsonb
+    FROM tower_api_token.history WHERE user_id = ''";
 
 pub(super) async fn erase(
     mut connection: PooledConnection,
@@ -391,6 +402,8 @@ async fn remove_account(transaction: &Transaction<'_>, erasure: &Erasure) -> Res
     for statement in ERASE {
         transaction.execute(statement, &user).await?;
     }
+    let actor = encode_actor(&erasure.erased().actor);
+    transaction.execute(ADD_ERASED, &[&signed(at), &actor, &ERASED_EVENT]).await?;
     Ok(())
 }
 

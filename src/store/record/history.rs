@@ -29,6 +29,10 @@ pub(crate) fn encode_event(event: &Event) -> String {
     serde_json::to_string(event).expect("a map of text and numbers is always JSON")
 }
 
+/// Where a log has an event for each of its entries, this stands for an account that
+/// was erased, which is no [`Event`].
+pub(crate) const ERASED_EVENT: &str = r#"{"event":"account_erased"}"#;
+
 /// The event that has this stored form.
 ///
 /// # Errors
@@ -108,6 +112,12 @@ mod tests {
             #[cfg(feature = "metrics")]
             assert!(crate::telemetry::metrics::EVENT_NAMES.contains(&event.name()), "{text}");
         }
+    }
+
+    #[test]
+    fn an_erasure_is_written_under_its_name() {
+        let json: serde_json::Value = serde_json::from_str(ERASED_EVENT).unwrap();
+        assert_eq!(json["event"], crate::audit::AccountErased::NAME);
     }
 
     #[test]

@@ -119,7 +119,8 @@ pub(super) fn history(
     Ok(Page::of_entries(entries.collect::<Result<_, _>>()?, size))
 }
 
-fn entry(user: &UserId, row: &Row<'_>) -> Result<AuditEntry, Failure> {
+/// The entry that the row's first columns are: revision, time, actor and event.
+pub(super) fn entry(user: &UserId, row: &Row<'_>) -> Result<AuditEntry, Failure> {
     let (revision, at) = (Revision::from_u64(number(row, 0)?), number(row, 1)?);
     let actor = decode_actor(row.get_ref(2)?.as_str()?)?;
     let event = decode_event(row.get_ref(3)?.as_str()?)?;
@@ -165,7 +166,7 @@ pub(super) fn account(row: &Row<'_>) -> Result<Arc<Account>, Failure> {
 }
 
 /// SQLite's numbers have a sign: the same 64 bits.
-fn number(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
+pub(super) fn number(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
     row.get(column).map(i64::cast_unsigned)
 }
 

@@ -16,7 +16,7 @@ use crate::store::StoreError;
 use crate::time::Timestamp;
 
 /// The version of the schema that this code makes, and the only one it knows.
-pub(super) const VERSION: i32 = 2;
+pub(super) const VERSION: i32 = 3;
 
 /// Marks a file as one of ours: "tapt".
 pub(super) const APPLICATION: i32 = 0x7461_7074;
@@ -27,14 +27,19 @@ pub(super) const BACKUP: i32 = 0x7461_7062;
 
 /// Accounts are named by a number in the other tables, so that a look-up
 /// descends two trees and a long user id stands in one place. A digest without an
-/// account is one that an erased account named.
+/// account is one that an erased account named; an entry of the history without one
+/// says that an account was erased. There is one writer at a time, so an entry that
+/// can be read has a position behind all that could be read before.
 const TABLES: &str = "
 CREATE TABLE accounts (
     number   INTEGER PRIMARY KEY,
     user_id  TEXT NOT NULL UNIQUE COLLATE BINARY,
     revision INTEGER NOT NULL CHECK (revision > 0),
-    record   BLOB NOT NULL
+    record   BLOB NOT NULL,
+    due_at   INTEGER
 ) STRICT;
+
+CREATE INDEX due_accounts ON accounts (due_at, user_id) WHERE due_at IS NOT NULL;
 
 CREATE TABLE digests (
     digest    BLOB NOT NULL PRIMARY KEY CHECK (length(digest) = 32),
@@ -67,12 +72,21 @@ CREATE TABLE usage (
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE history (
-    account  INTEGER NOT NULL REFERENCES accounts (number),
-    revision INTEGER NOT NULL,
+    position INTEGER PRIMARY KEY AUTOINCREMENT,
+    account  INTEGER REFERENCES accounts (number),
+    revision INTEGER,
     at       INTEGER NOT NULL,
     actor    TEXT NOT NULL,
     event    TEXT NOT NULL,
-    PRIMARY KEY (account, revision)
+    UNIQUE (account, revision),
+    CHECK ((account IS NULL) = (revision IS NULL))
+) STRICT;
+
+CREATE TABLE cursors (
+    name     TEXT NOT NULL PRIMARY KEY,
+    position INTEGER NOT NULL,
+    holder   INTEGER NOT NULL,
+    until    INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE changes (
@@ -128,8 +142,11 @@ pub(super) fn migrate(connection: &mut Connection, now: Timestamp) -> Result<(),
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     match verify(&transaction) {
         Err(Failure::Schema(SqliteError::NoTables)) => transaction.execute_batch(TABLES)?,
-        Err(Failure::Schema(SqliteError::OlderSchema { found: 1 })) => {
-            to_version_2(&transaction, now)?;
+        Err(Failure::Schema(SqliteError::OlderSchema { found })) => {
+            if found == 1 {
+                to_version_2(&transaction, now)?;
+            }
+            transaction.execute_batch(TABLES_3)?;
         }
         verified => return verified,
     }
@@ -209,3 +226,43 @@ fn set_prefixes(connection: &Connection, account: &Account) -> Result<(), Failur
     }
     Ok(())
 }
+
+/// What brings version 2 to version 3: positions in the log of all accounts, and
+/// when an account is due.
+///
+/// The table of histories is made anew, since an account may come to be missing
+/// there. Its rows are given positions in an order that agrees with each account's
+/// revisions, and with the time where a clock has not gone back. It keeps its name and
+/// what was read of it, so that programs of the versions before, which can write
+/// nothing more, go on with that.
+const TABLES_3: &str = "
+ALTER TABLE accounts ADD COLUMN due_at INTEGER;
+
+CREATE INDEX due_accounts ON accounts (due_at, user_id) WHERE due_at IS NOT NULL;
+
+CREATE TABLE history_3 (
+    position INTEGER PRIMARY KEY AUTOINCREMENT,
+    account  INTEGER REFERENCES accounts (number),
+    revision INTEGER,
+    at       INTEGER NOT NULL,
+    actor    TEXT NOT NULL,
+    event    TEXT NOT NULL,
+    UNIQUE (account, revision),
+    CHECK ((account IS NULL) = (revision IS NULL))
+) STRICT;
+
+INSERT INTO history_3 (account, revision, at, actor, event)
+SELECT account, revision, at, actor, event FROM history
+ORDER BY max(at) OVER (PARTITION BY account ORDER BY revision), account, revision;
+
+DROP TABLE history;
+
+ALTER TABLE history_3 RENAME TO history;
+
+CREATE TABLE cursors (
+    name     TEXT NOT NULL PRIMARY KEY,
+    position INTEGER NOT NULL,
+    holder   INTEGER NOT NULL,
+    until    INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+";

@@ -9,8 +9,8 @@ use rusqlite::Connection;
 use super::error::Failure;
 use super::{feed, read};
 use crate::account::{Account, LastUse, Revision};
-use crate::audit::AuditEntry;
-use crate::store::record::{encode, encode_actor, encode_event};
+use crate::audit::{AccountErased, AuditEntry};
+use crate::store::record::{ERASED_EVENT, encode, encode_actor, encode_event};
 use crate::store::{Change, Erasure, Replacement, StoreError, StoreErrorKind};
 use crate::time::Timestamp;
 use crate::token::{PepperCheck, PepperVersion, TokenDigest, TokenPrefix};
@@ -20,9 +20,11 @@ const REPLACING: &str = "replacing an account";
 
 const KEPT: &str = "SELECT record, number, revision FROM accounts WHERE user_id = ?1";
 
-const ADD: &str = "INSERT INTO accounts (user_id, revision, record) VALUES (?1, ?2, ?3)";
+const ADD: &str =
+    "INSERT INTO accounts (user_id, revision, record, due_at) VALUES (?1, ?2, ?3, ?4)";
 
-const CHANGE: &str = "UPDATE accounts SET revision = ?2, record = ?3 WHERE number = ?1";
+const CHANGE: &str =
+    "UPDATE accounts SET revision = ?2, record = ?3, due_at = ?4 WHERE number = ?1";
 
 const ADD_DIGEST: &str =
     "INSERT INTO digests (digest, pepper, in_use, prefix, account) VALUES (?1, ?2, ?3, ?4, ?5)";
@@ -34,6 +36,8 @@ const REMOVE_DIGEST: &str = "DELETE FROM digests WHERE digest = ?1";
 
 const ADD_ENTRY: &str =
     "INSERT INTO history (account, revision, at, actor, event) VALUES (?1, ?2, ?3, ?4, ?5)";
+
+const ADD_ERASED: &str = "INSERT INTO history (at, actor, event) VALUES (?1, ?2, ?3)";
 
 const RECORD_USE: &str = "
     INSERT INTO usage (account, token, at, client)
@@ -149,7 +153,7 @@ pub(super) fn heartbeat(connection: &Connection, id: u64) -> Result<(), Failure>
 
 /// Makes one change, and answers with its number in the log of changes.
 fn write(connection: &Connection, replacement: &Replacement) -> Result<i64, Failure> {
-    let Replacement { account, expected, .. } = replacement;
+    let Replacement { account, expected, due, .. } = replacement;
     let kept = kept(connection, account.user())?;
     let expected = expected.map(stored_revision).transpose()?;
     if kept.as_ref().map(|kept| kept.revision) != expected {
@@ -158,7 +162,7 @@ fn write(connection: &Connection, replacement: &Replacement) -> Result<i64, Fail
     if kept.is_none() {
         begins_above_the_erased(connection, account)?;
     }
-    let number = write_account(connection, kept.as_ref(), account)?;
+    let number = write_account(connection, kept.as_ref(), account, *due)?;
     let before = kept.as_ref().map(|kept| &*kept.account);
     write_digests(connection, number, before, account)?;
     if before.is_some_and(|before| has_forgotten(before, account)) {
@@ -220,14 +224,16 @@ fn write_account(
     connection: &Connection,
     kept: Option<&Kept>,
     account: &Account,
+    due: Option<Timestamp>,
 ) -> Result<i64, Failure> {
     let (revision, record) = (stored_revision(account.revision())?, encode(account));
+    let due = due.map(ordered_time);
     if let Some(kept) = kept {
-        connection.prepare_cached(CHANGE)?.execute((kept.number, revision, record))?;
+        connection.prepare_cached(CHANGE)?.execute((kept.number, revision, record, due))?;
         return Ok(kept.number);
     }
     let user = account.user().as_str();
-    Ok(connection.prepare_cached(ADD)?.insert((user, revision, record))?)
+    Ok(connection.prepare_cached(ADD)?.insert((user, revision, record, due))?)
 }
 
 /// That no other account names one of the digests is the table's own rule.
@@ -283,12 +289,19 @@ fn write_entry(connection: &Connection, number: i64, entry: &AuditEntry) -> Resu
     Ok(())
 }
 
+fn write_erased(connection: &Connection, erased: &AccountErased) -> Result<(), Failure> {
+    let AccountErased { at, actor } = erased;
+    let (at, actor) = (stored_time(*at), encode_actor(actor));
+    connection.prepare_cached(ADD_ERASED)?.execute((at, actor, ERASED_EVENT))?;
+    Ok(())
+}
+
 fn run(connection: &Connection, sql: &str) -> Result<(), Failure> {
     connection.prepare_cached(sql)?.execute([])?;
     Ok(())
 }
 
-/// Removes the account, its history and its uses.
+/// Removes the account, its history and its uses; that it was erased comes to the log.
 pub(super) fn erase(connection: &Connection, erasure: &Erasure) -> Result<(), Failure> {
     let expected = stored_revision(erasure.account.revision())?;
     let kept = kept(connection, erasure.user())?.filter(|kept| kept.revision == expected);
@@ -303,6 +316,7 @@ pub(super) fn erase(connection: &Connection, erasure: &Erasure) -> Result<(), Fa
     for statement in ERASE {
         connection.prepare_cached(statement)?.execute([number])?;
     }
+    write_erased(connection, &erasure.erased())?;
     let erased = read::kept_number(connection, read::ERASED_UP_TO)?.unwrap_or_default();
     set_number(connection, read::ERASED_UP_TO, erased.max(erasure.reached()))?;
     let sequence = feed::append_change(connection, &erasure.change())?;
@@ -323,11 +337,16 @@ pub(super) fn keep_pepper_check(
 
 /// The history is read in the order of revisions, and SQLite's numbers have a
 /// sign.
-fn stored_revision(revision: Revision) -> Result<i64, StoreError> {
+pub(super) fn stored_revision(revision: Revision) -> Result<i64, StoreError> {
     let corrupt = StoreError::new(StoreErrorKind::Corrupt, REPLACING);
     i64::try_from(revision.as_u64()).map_err(|cause| corrupt.with_source(cause))
 }
 
 fn stored_time(time: Timestamp) -> i64 {
     time.unix_millis().cast_signed()
+}
+
+/// A time that rows are in the order of.
+pub(super) fn ordered_time(time: Timestamp) -> i64 {
+    i64::try_from(time.unix_millis()).unwrap_or(i64::MAX)
 }

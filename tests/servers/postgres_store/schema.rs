@@ -29,7 +29,7 @@ async fn nodes_that_start_together_migrate_once() {
     }
     let client = database.client().await;
     let count = client.query_one("SELECT count(*) FROM tower_api_token.migration", &[]).await;
-    assert_eq!(count.unwrap().get::<_, i64>(0), 2);
+    assert_eq!(count.unwrap().get::<_, i64>(0), 3);
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_postgres::Client;
-use tower_api_token::store::{AccountStore, StoreErrorKind};
+use tower_api_token::store::{AccountStore, AuditLog, AuditPosition, PageSize, StoreErrorKind};
 
 use crate::postgres::{Database, Server};
 use crate::server::PATIENCE;
@@ -25,7 +25,7 @@ const FIND: &str = "
 /// busy machine.
 const LONGEST: Duration = Duration::from_secs(3);
 
-async fn written_by(version: &str) -> Database {
+pub(crate) async fn written_by(version: &str) -> Database {
     let database = Server::shared().database().await;
     let dump = fs::read_to_string(path(version, "postgres.sql")).unwrap();
     database.client().await.batch_execute(&dump).await.unwrap();
@@ -65,7 +65,7 @@ impl LookUps {
 }
 
 async fn look_up(client: Client, done: Arc<AtomicU64>, stop: Arc<AtomicBool>) -> Duration {
-    let digest = "SELECT digest FROM tower_api_token.digest LIMIT 1";
+    let digest = "SELECT digest FROM tower_api_token.digest WHERE user_id IS NOT NULL LIMIT 1";
     let digest: Vec<u8> = client.query_one(digest, &[]).await.unwrap().get(0);
     let find = client.prepare(FIND).await.unwrap();
     let mut longest = Duration::ZERO;
@@ -189,4 +189,35 @@ async fn a_migration_that_was_broken_off_is_not_complete_until_it_has_gone_on() 
     change.batch_execute("COMMIT").await.unwrap();
     timeout(PATIENCE, migration).await.unwrap().unwrap().unwrap();
     assert_eq!(store.prefixes().await.unwrap(), counted);
+}
+
+/// A change that is not yet committed keeps the indexes from being made.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn look_ups_go_on_while_the_indexes_of_the_log_wait_for_a_change() {
+    let database = written_by("c8952fe").await;
+    let store = Arc::new(database.store().await);
+    let before = store.audit(AuditPosition::START, PageSize::MAX).await.unwrap();
+    let broken_off = "
+        DROP INDEX tower_api_token.account_due, tower_api_token.history_position,
+            tower_api_token.history_unnumbered;
+        UPDATE tower_api_token.history SET position = NULL;
+        DELETE FROM tower_api_token.number WHERE name = 'audit position'";
+    database.client().await.batch_execute(broken_off).await.unwrap();
+    let change = database.client().await;
+    let hold = "BEGIN; UPDATE tower_api_token.history SET actor = actor WHERE user_id = 'primary'";
+    change.batch_execute(hold).await.unwrap();
+    let look_ups = LookUps::start(&database).await;
+    let migrating = Arc::clone(&store);
+    let migration = tokio::spawn(async move { migrating.migrate().await });
+    for _ in 0..2 {
+        until_one_waits(&database, "relation").await;
+        look_ups.go_on(100).await;
+        let error = store.audit(AuditPosition::START, PageSize::MAX).await.unwrap_err();
+        assert_eq!(error.kind(), StoreErrorKind::NotSetUp);
+        assert_eq!(store.audit_end().await.unwrap_err().kind(), StoreErrorKind::NotSetUp);
+    }
+    change.batch_execute("COMMIT").await.unwrap();
+    timeout(PATIENCE, migration).await.unwrap().unwrap().unwrap();
+    look_ups.longest().await;
+    assert_eq!(store.audit(AuditPosition::START, PageSize::MAX).await.unwrap(), before);
 }

@@ -85,9 +85,9 @@ async fn a_table_renamed_by_a_later_schema_is_noticed_by_open_connections() {
     let store = place.store().await;
     assert!(store.find(&digest(1)).await.unwrap().is_none());
     let raw = place.raw();
-    raw.execute_batch("ALTER TABLE digests RENAME TO digests_2; PRAGMA user_version = 3").unwrap();
+    raw.execute_batch("ALTER TABLE digests RENAME TO digests_2; PRAGMA user_version = 4").unwrap();
     let error = store.find(&digest(1)).await.unwrap_err();
-    assert_schema(&error, &SqliteError::NewerSchema { found: 3 });
+    assert_schema(&error, &SqliteError::NewerSchema { found: 4 });
 }
 
 /// Whatever is asked of the store, no byte of the file changes.
