@@ -86,6 +86,15 @@ use crate::user::UserId;
 /// fails as unavailable instead of answering that there is no such token. Only
 /// [`create`](Self::create) begins a deployment.
 ///
+/// # What a history takes
+///
+/// Some 100 bytes an entry, and 19 more in the log of all accounts; the first block of
+/// an account's history, of about forty entries, takes 4.7 kB at once, until the server is
+/// started again. What is pruned gives its memory back a block at a time: pruning bounds
+/// long histories, and makes short ones no shorter. Its bytes are in the server's memory
+/// and files until then. Those of an erased account's history go at once from memory, and
+/// from the append-only file when the server rewrites that.
+///
 /// # What its user must be allowed to do
 ///
 /// For a deployment that is called `main`:
@@ -121,7 +130,8 @@ impl RedisStore {
     /// this crate up to date. It may be called again, and by several nodes at the
     /// same time. Nodes of the earlier version that are running go on recognising
     /// tokens, and can change nothing more. Where it was broken off it goes on when
-    /// it is called again.
+    /// it is called again. An upgrade to version 3 of the schema holds 24 bytes in this
+    /// process for each entry of all histories.
     ///
     /// Call it when a deployment is set up, as one creates a database, and not
     /// at every start: after a loss of all data it would begin an empty one,

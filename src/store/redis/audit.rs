@@ -25,8 +25,8 @@ pub(super) const LEASING: &str = "leasing a cursor";
 pub(super) const MOVING: &str = "moving a cursor";
 pub(super) const REMOVING: &str = "removing a cursor";
 
-/// How many entries one script looks at.
-const PIECE: usize = 250;
+/// How many entries one script looks at, for each of which it asks for two keys.
+const PIECE: usize = 100;
 
 /// How long a lease may be: its end must be a number that a script can hold.
 const LONGEST: Duration = Duration::from_secs(1 << 40);

@@ -16,8 +16,8 @@ use redis::Script;
 /// removed, so a name would outlive its account there, in memory and on disks; and a copy
 /// of each event would double what a history takes. So an erasure removes the number's
 /// user and the history, and leaves numbers behind that lead nowhere: those are skipped
-/// here, and removed when the log is pruned. What is read of an entry is two keys, about
-/// four microseconds.
+/// here, and removed when the log is pruned. It takes 19 bytes an entry, and 160 an
+/// account; the name in each entry, and in the history where to find it, would take more.
 pub(in crate::store::redis) static AUDIT: LazyLock<Script> = reading!(
     "local items, reached = {}, ARGV[3]
     for _, item in ipairs(redis.call('XRANGE', KEYS[2], '(' .. reached, '+', 'COUNT', ARGV[4])) do
@@ -66,12 +66,10 @@ pub(in crate::store::redis) static END: LazyLock<Script> =
 /// at. Answers how many it has removed, and where it has ended if there may be more.
 ///
 /// A history is removed from its first entry on, so that it has no gaps, and what is left
-/// of it has an entry. A stream gives back the memory of whole blocks alone: where a
-/// single entry is left it is written anew, since that is what becomes of every account
-/// that has been at rest.
+/// of it has an entry. An erasure's numbers that lead nowhere go uncounted: the entries
+/// went with the account.
 pub(in crate::store::redis) static PRUNE: LazyLock<Script> = writing!(
-    "local refused = refusal({{'XDEL', KEYS[2], '0-1'}, {'DEL', ARGV[2]},
-        {'XDEL', ARGV[2], '0-1'}, {'XADD', ARGV[2], '*', '', ''}})
+    "local refused = refusal({{'XDEL', KEYS[2], '0-1'}, {'XDEL', ARGV[2], '0-1'}})
     if refused then
         return refused
     end
@@ -93,7 +91,7 @@ pub(in crate::store::redis) static PRUNE: LazyLock<Script> = writing!(
     end
     local last = read and '0-' .. read or '+'
     local items = redis.call('XRANGE', KEYS[2], '(' .. ARGV[4], last, 'COUNT', ARGV[5])
-    local removed, reached, shortened = 0, false, {}
+    local removed, reached = 0, false
     for _, item in ipairs(items) do
         local id, fields = item[1], item[2]
         reached = id
@@ -115,16 +113,8 @@ pub(in crate::store::redis) static PRUNE: LazyLock<Script> = writing!(
                     redis.call('XDEL', history, first[1])
                     redis.call('XDEL', KEYS[2], id)
                     removed = removed + 1
-                    shortened[history] = true
                 end
             end
-        end
-    end
-    for history in pairs(shortened) do
-        local left = redis.call('XRANGE', history, '-', '+', 'COUNT', 2)
-        if #left == 1 then
-            redis.call('DEL', history)
-            redis.call('XADD', history, left[1][1], unpack(left[1][2]))
         end
     end
     return {removed, #items == tonumber(ARGV[5]) and reached}"
