@@ -1,6 +1,7 @@
 //! The connections to one deployment: one for look-ups and one for changes, each of
 //! which many operations share.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -49,6 +50,8 @@ pub(super) struct Server {
     /// replicas.
     pub(super) writing: Connection,
     pub(super) unconfirmed: Unconfirmed,
+    /// How far this process has pruned the log; 0 when it has come to the end.
+    pub(super) pruned_to: AtomicU64,
     writes: Arc<Semaphore>,
     /// What the marker must hold, once it is known.
     deployment: OnceLock<String>,
@@ -63,6 +66,7 @@ impl Server {
             reading: Connection::new(Arc::clone(&failover))?,
             writing: Connection::new(Arc::clone(&failover))?,
             unconfirmed: Unconfirmed::default(),
+            pruned_to: AtomicU64::new(0),
             writes: Arc::new(Semaphore::new(WRITES)),
             deployment: OnceLock::new(),
             failover,
@@ -116,6 +120,11 @@ impl Server {
             Value::Nil => Marker::read(doing, None),
             _ => Err(corrupt(doing)),
         }
+    }
+
+    /// Whether pruning begins at the beginning of the log.
+    pub(super) fn begins_to_prune(&self) -> bool {
+        self.pruned_to.load(Ordering::Relaxed) == 0
     }
 
     /// Whether this process has seen the deployment.

@@ -72,7 +72,7 @@ fn read_time(time: &[Value]) -> Option<Timestamp> {
     Some(Timestamp::from_unix_millis(seconds * 1_000 + micros / 1_000))
 }
 
-fn number<T: std::str::FromStr>(value: &Value) -> Option<T> {
+pub(super) fn number<T: std::str::FromStr>(value: &Value) -> Option<T> {
     text(value)?.parse().ok()
 }
 
@@ -101,7 +101,7 @@ fn account(record: &Value) -> Result<Arc<Account>, StoreError> {
 }
 
 /// The list that the server answers to a single command about the key.
-async fn ask(
+pub(super) async fn ask(
     server: &Server,
     doing: &'static str,
     key: String,
@@ -150,7 +150,7 @@ pub(super) async fn history(
     Ok(Page::of_entries(entries.collect::<Result<_, _>>()?, size))
 }
 
-fn audit_entry(user: &UserId, entry: &Value) -> Result<AuditEntry, StoreError> {
+pub(super) fn audit_entry(user: &UserId, entry: &Value) -> Result<AuditEntry, StoreError> {
     let parts = || {
         let Value::Array(entry) = entry else { return None };
         let [id, Value::Array(fields)] = &entry[..] else { return None };

@@ -2,8 +2,9 @@
 //!
 //! The first argument of each is the deployment's name, and the first key of all
 //! but one the marker where it must stand, behind the version of the schema (see
-//! `marker`). Revisions and times are compared as text: a number
-//! here would be a float, and lose what is beyond 53 bits.
+//! `marker`). Revisions, positions and times are compared as text: a number
+//! here would be a float, and lose what is beyond 53 bits. What the server itself counts
+//! one by one, and its clock in milliseconds, never get there.
 
 use std::sync::LazyLock;
 
@@ -25,7 +26,7 @@ pub(super) const LOST: &str = "LOST";
 /// past, and so does one that has fewer replicas than `min-replicas-to-write`
 /// says. A snapshot that failed (`MISCONF`) is no reason to stop reading.
 macro_rules! reading {
-    ($body:literal) => {
+    ($($body:expr),+) => {
         LazyLock::new(|| {
             Script::new(concat!(
                 "local marker = redis.pcall('GETEX', KEYS[1])
@@ -35,15 +36,32 @@ macro_rules! reading {
                     end
                     marker = redis.call('GET', KEYS[1])
                 end
-                if marker ~= '\\2552:' .. ARGV[1] then
+                if marker ~= '\\2553:' .. ARGV[1] then
                     return redis.error_reply('LOST the deployment is not there')
                 end
                 ",
-                $body
+                $($body),+
             ))
         })
     };
 }
+
+/// A function of the scripts that write: what refuses them if the user lacks a right
+/// that one of these commands needs.
+macro_rules! refusal {
+    () => {
+        "local function refusal(commands)
+            for _, command in ipairs(commands) do
+                if redis.acl_check_cmd and not redis.acl_check_cmd(unpack(command)) then
+                    return redis.error_reply(
+                        'NOPERM the user lacks a right that a change needs: ' .. command[1])
+                end
+            end
+        end
+        "
+    };
+}
+pub(super) use refusal;
 
 /// A script that writes, after the question whether it may.
 ///
@@ -52,30 +70,26 @@ macro_rules! reading {
 /// other in the same script but for want of a right, which `refusal` finds: one that
 /// fails half-way would not be undone.
 macro_rules! writing {
-    ($body:literal) => {
+    ($($body:expr),+) => {
         LazyLock::new(|| {
             Script::new(concat!(
-                "local function refusal(commands)
-                    for _, command in ipairs(commands) do
-                        if redis.acl_check_cmd and not redis.acl_check_cmd(unpack(command)) then
-                            return redis.error_reply(
-                                'NOPERM the user lacks a right that a change needs: ' .. command[1])
-                        end
-                    end
-                end
-                local allowed = redis.pcall('SETRANGE', KEYS[1], 0, '')
+                refusal!(),
+                "local allowed = redis.pcall('SETRANGE', KEYS[1], 0, '')
                 if type(allowed) == 'table' then
                     return allowed
                 end
-                if redis.call('GET', KEYS[1]) ~= '\\2552:' .. ARGV[1] then
+                if redis.call('GET', KEYS[1]) ~= '\\2553:' .. ARGV[1] then
                     return redis.error_reply('LOST the deployment is not there')
                 end
                 ",
-                $body
+                $($body),+
             ))
         })
     };
 }
+
+pub(super) mod audit;
+pub(super) mod due;
 
 /// Key: digest. Arguments: deployment, prefix of all keys. Answers the record,
 /// nothing, or a number where the account is not there. A digest that an erased
@@ -102,7 +116,7 @@ pub(super) static FIND: LazyLock<Script> = LazyLock::new(|| {
             local user = string.sub(found, #ARGV[1] + 1)
             return redis.call('HGET', ARGV[2] .. 'account:' .. user, 'record') or 1
         end
-        if redis.call('GET', ARGV[2] .. 'deployment') ~= '\\2552:' .. ARGV[1] then
+        if redis.call('GET', ARGV[2] .. 'deployment') ~= '\\2553:' .. ARGV[1] then
             return redis.error_reply('LOST the deployment is not there')
         end
         return false",
@@ -131,25 +145,30 @@ pub(super) static LIST: LazyLock<Script> = reading!(
 /// deployment, and the command. Answers what it answers.
 pub(super) static ONE_COMMAND: LazyLock<Script> = reading!("return redis.call(unpack(ARGV, 2))");
 
-/// Keys: marker, account, history, users, tokens, numbers, uses. Arguments:
-/// deployment, prefix of digests, channel, user, expected revision or nothing,
-/// revision, record, the tokens in use with spaces between, digests one after the
-/// other, the least number that the account has given, the ids of its tokens with
-/// spaces around, and each entry's revision, time, actor and event.
+/// Keys: marker, account, history, users, tokens, numbers, uses, log, users of the log,
+/// due accounts. Arguments: deployment, prefix of digests, channel, user, expected
+/// revision or nothing, revision, record, the tokens in use with spaces between, digests
+/// one after the other, the least number that the account has given, the ids of its
+/// tokens with spaces around, when it is due in twenty digits or nothing, and each
+/// entry's revision, time, actor and event.
 ///
 /// An account is made only above what erased ones have reached.
 ///
 /// The first write can fail, where the history has a later entry, and no other:
 /// the further entries are seen to follow it before.
+///
+/// Scripts run one after the other, so the log grows in the order of the changes, and
+/// none comes to be seen before one that is at an earlier position. How the log names
+/// an entry is said at `audit::AUDIT`.
 pub(super) static CHANGE: LazyLock<Script> = writing!(
     "local refused = refusal({{'XADD', KEYS[3], '*', '', ''}, {'DEL', ARGV[2]},
         {'SET', ARGV[2], ''}, {'HINCRBY', KEYS[5], '', 1}, {'HKEYS', KEYS[7]},
         {'HDEL', KEYS[7], ''}, {'HSET', KEYS[2], '', ''}, {'ZADD', KEYS[4], 0, ''},
-        {'SPUBLISH', ARGV[3], ''}})
+        {'ZREM', KEYS[10], ''}, {'SPUBLISH', ARGV[3], ''}})
     if refused then
         return refused
     end
-    local account = redis.call('HMGET', KEYS[2], 'revision', 'digests', 'tokens')
+    local account = redis.call('HMGET', KEYS[2], 'revision', 'digests', 'tokens', 'number', 'due')
     if (account[1] or '') ~= ARGV[5] then
         return 'conflict'
     end
@@ -172,18 +191,27 @@ pub(super) static CHANGE: LazyLock<Script> = writing!(
         end
         named[digest] = true
     end
-    for place = 16, #ARGV, 4 do
+    for place = 17, #ARGV, 4 do
         local before, after = ARGV[place - 4], ARGV[place]
         if #after < #before or #after == #before and after <= before then
             return 'conflict'
         end
     end
-    for place = 12, #ARGV, 4 do
+    for place = 13, #ARGV, 4 do
         local noted = redis.pcall('XADD', KEYS[3], ARGV[place] .. '-0',
             'at', ARGV[place + 1], 'actor', ARGV[place + 2], 'event', ARGV[place + 3])
         if noted.err then
             return noted
         end
+    end
+    local number = account[4]
+    if not number then
+        number = string.format('%.0f', redis.call('HINCRBY', KEYS[6], 'accounts', 1))
+        redis.call('HSET', KEYS[2], 'number', number)
+        redis.call('HSET', KEYS[9], number, user)
+    end
+    for place = 13, #ARGV, 4 do
+        redis.call('XADD', KEYS[8], '0-*', 'account', number, 'revision', ARGV[place])
     end
     local told, before = {ARGV[9]}, account[2] or ''
     for place = 1, #before, 32 do
@@ -210,23 +238,35 @@ pub(super) static CHANGE: LazyLock<Script> = writing!(
     redis.call('HSET', KEYS[2], 'revision', ARGV[6], 'record', ARGV[7],
         'tokens', ARGV[8], 'digests', ARGV[9])
     redis.call('ZADD', KEYS[4], 0, user)
+    if (account[5] or '') ~= ARGV[12] then
+        if account[5] then
+            redis.call('ZREM', KEYS[10], account[5] .. user)
+            redis.call('HDEL', KEYS[2], 'due')
+        end
+        if ARGV[12] ~= '' then
+            redis.call('ZADD', KEYS[10], 0, ARGV[12] .. user)
+            redis.call('HSET', KEYS[2], 'due', ARGV[12])
+        end
+    end
     told = table.concat(told)
     redis.call('SPUBLISH', ARGV[3], 'c' .. ARGV[6] .. ' ' .. #told / 32 .. ' ' .. told .. user)
     return 'done'"
 );
 
-/// Keys: marker, account, history, users, tokens, numbers, uses. Arguments:
-/// deployment, prefix of digests, channel, user, expected revision, the greatest
-/// number that the account has given, for how many milliseconds its digests stay
-/// taken, and the revision that the feed tells of.
+/// Keys: marker, account, history, users, tokens, numbers, uses, log, users of the log,
+/// due accounts. Arguments: deployment, prefix of digests, channel, user, expected
+/// revision, the greatest number that the account has given, for how many milliseconds
+/// its digests stay taken, the revision that the feed tells of, and when and by whom it
+/// is erased, as the log says it.
 pub(super) static ERASE: LazyLock<Script> = writing!(
     "local refused = refusal({{'SET', ARGV[2], ''}, {'HINCRBY', KEYS[5], '', -1},
         {'DEL', KEYS[2], KEYS[3], KEYS[7]}, {'ZREM', KEYS[4], ''}, {'HGET', KEYS[6], ''},
-        {'HSET', KEYS[6], '', ''}, {'SPUBLISH', ARGV[3], ''}})
+        {'HSET', KEYS[6], '', ''}, {'HDEL', KEYS[9], ''}, {'XADD', KEYS[8], '*', '', ''},
+        {'SPUBLISH', ARGV[3], ''}})
     if refused then
         return refused
     end
-    local account = redis.call('HMGET', KEYS[2], 'revision', 'digests', 'tokens')
+    local account = redis.call('HMGET', KEYS[2], 'revision', 'digests', 'tokens', 'number', 'due')
     if account[1] ~= ARGV[5] then
         return 'conflict'
     end
@@ -240,6 +280,11 @@ pub(super) static ERASE: LazyLock<Script> = writing!(
     end
     redis.call('DEL', KEYS[2], KEYS[3], KEYS[7])
     redis.call('ZREM', KEYS[4], user)
+    redis.call('HDEL', KEYS[9], account[4])
+    if account[5] then
+        redis.call('ZREM', KEYS[10], account[5] .. user)
+    end
+    redis.call('XADD', KEYS[8], '0-*', 'at', ARGV[9], 'actor', ARGV[10])
     local reached, erased = ARGV[6], redis.call('HGET', KEYS[6], 'erased up to') or ''
     if #reached > #erased or #reached == #erased and reached > erased then
         redis.call('HSET', KEYS[6], 'erased up to', reached)

@@ -1,12 +1,15 @@
 //! What version 2 of the schema keeps of each account, for those that version 1
-//! has written.
+//! has written; version 3 is reached from there.
+
+mod log;
 
 use std::sync::LazyLock;
 
 use redis::{Cmd, Script, Value};
 
+pub(super) use self::log::to_version_3;
 use super::connection::{Server, call, text};
-use super::deployment::{Marker, UPGRADING};
+use super::deployment::Marker;
 use super::error::{Doing, corrupt};
 use super::write::{CREATING, tokens, write};
 use crate::account::Account;
@@ -71,7 +74,7 @@ static END: LazyLock<Script> = LazyLock::new(|| {
 /// it.
 pub(super) async fn to_version_2(server: &Server, name: &str) -> Result<(), StoreError> {
     let keys = &server.keys;
-    let upgrading = [UPGRADING, name.as_bytes()].concat();
+    let upgrading = Marker::to_version_2(name);
     let mut begin = call(&BEGIN, 3);
     begin.arg(&keys.marker).arg(&keys.users).arg(&keys.numbers).arg(name).arg(&upgrading);
     run(server, &BEGIN, vec![begin]).await?;
@@ -85,7 +88,7 @@ pub(super) async fn to_version_2(server: &Server, name: &str) -> Result<(), Stor
     }
     let mut end = call(&END, 2);
     end.arg(&keys.marker).arg(&keys.peppers_of_version_1);
-    end.arg(&upgrading).arg(Marker::ready(name));
+    end.arg(&upgrading).arg(Marker::version_2(name));
     run(server, &END, vec![end]).await
 }
 

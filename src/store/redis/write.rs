@@ -12,6 +12,7 @@ use super::{feed, upgrade};
 use crate::account::{Account, LastUse, TokenRecord};
 use crate::store::record::{encode, encode_actor, encode_event};
 use crate::store::{Erasure, Replacement, StoreError, StoreErrorKind};
+use crate::time::Timestamp;
 use crate::token::{PepperCheck, PepperVersion, RandomSource, SystemRandom, TokenPrefix};
 use crate::user::{ClientLabel, UserId};
 
@@ -33,8 +34,11 @@ pub(super) async fn create(server: &Server) -> Result<(), StoreError> {
         let mut begin = redis::cmd("SET");
         begin.arg(&server.keys.marker).arg(Marker::ready(&new_name()?)).arg("NX");
         server.writing.command(&begin).await.doing(CREATING)?;
-        if let Marker::Older(name) = server.marker(CREATING).await? {
+        if let Marker::Version1(name) = server.marker(CREATING).await? {
             upgrade::to_version_2(server, &name).await?;
+        }
+        if let Marker::Version2(name) = server.marker(CREATING).await? {
+            upgrade::to_version_3(server, &name).await?;
         }
     }
     // Its own, or the one that another has begun.
@@ -51,7 +55,7 @@ fn new_name() -> Result<String, StoreError> {
 
 /// The call of the script that makes a change.
 fn change(server: &Server, deployment: &str, replacement: &Replacement) -> Cmd {
-    let Replacement { account, expected, .. } = replacement;
+    let Replacement { account, expected, due, .. } = replacement;
     let (user, keys) = (account.user(), &server.keys);
     let ids = account.token_ids().map(|id| format!("{id} ")).collect::<String>();
     let digests: Vec<_> = account.digests().map(|stored| *stored.digest.as_bytes()).collect();
@@ -60,6 +64,7 @@ fn change(server: &Server, deployment: &str, replacement: &Replacement) -> Cmd {
     change.arg(expected.map(|expected| expected.to_string()).unwrap_or_default());
     change.arg(account.revision().as_u64()).arg(encode(account)).arg(tokens(account));
     change.arg(digests.concat()).arg(account.least_number()).arg(format!(" {ids}"));
+    change.arg(due.map(twenty_digits).unwrap_or_default());
     for entry in replacement.entries() {
         change.arg(entry.revision.as_u64()).arg(entry.at.unix_millis());
         change.arg(encode_actor(&entry.actor)).arg(encode_event(&entry.event));
@@ -67,11 +72,17 @@ fn change(server: &Server, deployment: &str, replacement: &Replacement) -> Cmd {
     change
 }
 
+/// A time as text that sorts as times do.
+pub(super) fn twenty_digits(time: Timestamp) -> String {
+    format!("{:020}", time.unix_millis())
+}
+
 /// The beginning of a call of a script that changes the account.
 fn of_account(script: &Script, keys: &Keys, user: &UserId) -> Cmd {
-    let mut change = call(script, 7);
+    let mut change = call(script, 10);
     change.arg(&keys.marker).arg(keys.account(user)).arg(keys.history(user));
     change.arg(&keys.users).arg(&keys.tokens).arg(&keys.numbers).arg(keys.usage(user));
+    change.arg(&keys.log).arg(&keys.log_users).arg(&keys.due);
     change
 }
 
@@ -92,9 +103,10 @@ pub(super) async fn erase(server: &Server, erasure: &Erasure) -> Result<(), Stor
     let mut erase = of_account(&ERASE, keys, user);
     erase.arg(deployment).arg(&keys.digest).arg(&keys.channel).arg(user.as_str());
     erase.arg(erasure.account.revision().as_u64()).arg(erasure.reached()).arg(stay.max(1));
+    let erased = erasure.erased();
     erase.arg(erasure.change().revision.as_u64());
-    let mut answers = write(server, ERASING, &ERASE, vec![erase]).await?;
-    outcome(ERASING, answers.pop().ok_or_else(|| corrupt(ERASING))?)
+    erase.arg(erased.at.unix_millis()).arg(encode_actor(&erased.actor));
+    outcome(ERASING, write_one(server, ERASING, &ERASE, erase).await)
 }
 
 /// Keeps the check value unless the version has one, and answers with that.
@@ -107,9 +119,7 @@ pub(super) async fn keep_pepper_check(
     let mut keep = call(&KEEP_PEPPER_CHECK, 2);
     keep.arg(&server.keys.marker).arg(&server.keys.pepper_checks).arg(deployment);
     keep.arg(version.as_u16()).arg(&check.as_bytes()[..]);
-    let mut answers = write(server, KEEPING, &KEEP_PEPPER_CHECK, vec![keep]).await?;
-    let answer = answers.pop().ok_or_else(|| corrupt(KEEPING))?;
-    match answer.doing(KEEPING)? {
+    match write_one(server, KEEPING, &KEEP_PEPPER_CHECK, keep).await? {
         Value::BulkString(kept) => {
             let kept = kept.try_into().map_err(|_| corrupt(KEEPING))?;
             Ok(PepperCheck::from_bytes(kept))
@@ -120,9 +130,8 @@ pub(super) async fn keep_pepper_check(
 
 pub(super) async fn replace(server: &Server, replacement: &Replacement) -> Result<(), StoreError> {
     let deployment = server.deployment(ONE).await?;
-    let calls = vec![change(server, deployment, replacement)];
-    let mut answers = write(server, ONE, &CHANGE, calls).await?;
-    outcome(ONE, answers.pop().ok_or_else(|| corrupt(ONE))?)
+    let change = change(server, deployment, replacement);
+    outcome(ONE, write_one(server, ONE, &CHANGE, change).await)
 }
 
 /// Makes the changes in transactions of a bounded size, one after the other.
@@ -138,7 +147,10 @@ pub(super) async fn replace_many(
     for batch in replacements.chunks(CHANGES) {
         let calls = batch.iter().map(|replacement| change(server, deployment, replacement));
         match write(server, MANY, &CHANGE, calls.collect()).await {
-            Ok(written) => answers.extend(written.into_iter().map(|answer| outcome(MANY, answer))),
+            Ok(written) => {
+                let outcomes = written.into_iter().map(|answer| outcome(MANY, answer.doing(MANY)));
+                answers.extend(outcomes);
+            }
             Err(error) if answers.is_empty() => return Err(error),
             Err(error) => {
                 // What has been written before is answered for all the same.
@@ -154,8 +166,11 @@ pub(super) async fn replace_many(
 }
 
 /// What a script says of what it was to write.
-fn outcome(doing: &'static str, answer: RedisResult<Value>) -> Result<(), StoreError> {
-    match text(&answer.doing(doing)?) {
+pub(super) fn outcome(
+    doing: &'static str,
+    answer: Result<Value, StoreError>,
+) -> Result<(), StoreError> {
+    match text(&answer?) {
         Some(DONE) => Ok(()),
         Some(CONFLICT) => Err(StoreError::new(StoreErrorKind::Conflict, doing)),
         _ => Err(corrupt(doing)),
@@ -178,7 +193,7 @@ impl Recording {
             for (user, LastUse { id, at, client, .. }) in batch {
                 let client = client.as_ref().map_or("", ClientLabel::as_str);
                 record.arg(user.as_str()).arg(id.as_u64());
-                record.arg(format!("{:020}", at.unix_millis())).arg(client);
+                record.arg(twenty_digits(*at)).arg(client);
             }
             record
         });
@@ -189,7 +204,7 @@ impl Recording {
     /// recorded anew.
     pub(super) async fn make(self, server: &Server) -> Result<(), StoreError> {
         for record in &self.0 {
-            outcome(USAGE, server.writing.script(&RECORD, record).await)?;
+            outcome(USAGE, server.writing.script(&RECORD, record).await.doing(USAGE))?;
         }
         Ok(())
     }
@@ -202,6 +217,31 @@ pub(super) async fn heartbeat(server: &Server, id: u64) -> Result<(), StoreError
     send.arg(&server.keys.marker).arg(deployment);
     send.arg("SPUBLISH").arg(&server.keys.channel).arg(feed::heartbeat(id));
     server.ask(HEARTBEAT, &ONE_COMMAND, &send).await.map(drop)
+}
+
+/// What the server answers to this call of a script. Enough replicas have what it wrote.
+pub(super) async fn write_one(
+    server: &Server,
+    doing: &'static str,
+    script: &Script,
+    call: Cmd,
+) -> Result<Value, StoreError> {
+    let mut answers = write(server, doing, script, vec![call]).await?;
+    answers.pop().ok_or_else(|| corrupt(doing))?.doing(doing)
+}
+
+/// The same of a single command about the key.
+pub(super) async fn write_command(
+    server: &Server,
+    doing: &'static str,
+    key: &str,
+    command: &[&str],
+) -> Result<Value, StoreError> {
+    let deployment = server.deployment(doing).await?;
+    let (name, rest) = command.split_first().ok_or_else(|| corrupt(doing))?;
+    let mut call = call(&ONE_COMMAND, 2);
+    call.arg(&server.keys.marker).arg(key).arg(deployment).arg(*name).arg(key).arg(rest);
+    write_one(server, doing, &ONE_COMMAND, call).await
 }
 
 /// What the server answers to each of these calls of a script, more than one of
@@ -310,10 +350,16 @@ async fn fence(server: &Server, doing: &'static str) -> Result<(), StoreError> {
     let (deployment, marker) = (server.deployment(doing).await?, &server.keys.marker);
     let mut again = call(&ONE_COMMAND, 1);
     again.arg(marker).arg(deployment).arg("SET").arg(marker).arg(Marker::ready(deployment));
-    for answer in write(server, doing, &ONE_COMMAND, vec![again]).await? {
-        answer.doing(doing)?;
+    write_one(server, doing, &ONE_COMMAND, again).await.map(drop)
+}
+
+/// Waits until enough replicas have whatever the primary has by now: what was read from
+/// it cannot be lost then, whichever node has written it.
+pub(super) async fn confirm_all(server: &Server, doing: &'static str) -> Result<(), StoreError> {
+    match server.replication {
+        Replication::None => Ok(()),
+        _ => fence(server, doing).await,
     }
-    Ok(())
 }
 
 /// Waits until enough replicas have the changes of this node that are unconfirmed.

@@ -10,19 +10,9 @@ use tower_api_token::store::{CacheOptions, CachedStore, RedisStore, StoreError};
 use crate::redis_server::{Deployment, Server};
 use crate::relay::{Mode, Relay};
 
-conformance_suite!(
-    redis,
-    Deployments::default(),
-    Migrating + Nodes + Failing + Interrupting,
-    without AuditLog + DueAccounts
-);
+conformance_suite!(redis, Deployments::default(), Migrating + Nodes + Failing + Interrupting);
 
-conformance_suite!(
-    cached_redis,
-    Cached::default(),
-    Nodes,
-    without AuditLog + DueAccounts
-);
+conformance_suite!(cached_redis, Cached::default(), Nodes);
 
 /// A deployment for each store that is asked for.
 #[derive(Default)]

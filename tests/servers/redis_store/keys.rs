@@ -126,7 +126,7 @@ async fn a_refusal_that_quotes_a_digest_is_told_without_it() {
     ]);
     let deployment = server.deployment();
     let store = deployment.opened().await;
-    server.tell(&format!("SET {} \"\\xff2:here\"", deployment.key("deployment")));
+    server.tell(&format!("SET {} \"\\xff3:here\"", deployment.key("deployment")));
     let error = store.find(&digest(7)).await.unwrap_err();
     let told = format!("{error:?} {error}");
     assert!(told.contains("unknown command"), "{told}");

@@ -11,8 +11,8 @@ use tower_api_token::denial::DenialKind;
 use tower_api_token::manage::Confirmation;
 use tower_api_token::method::MethodSet;
 use tower_api_token::store::{
-    AccountStore, CacheOptions, CachedStore, ChangeFeed, LastUses, PageSize, RedisStore,
-    StoreError, StoreErrorKind, TokenStore,
+    AccountStore, AuditLog, AuditPosition, CacheOptions, CachedStore, ChangeFeed, DueAccounts,
+    LastUses, PageSize, RedisStore, StoreError, StoreErrorKind, TokenStore,
 };
 use tower_api_token::time::Timestamp;
 use tower_api_token::token::TokenId;
@@ -51,6 +51,18 @@ async fn everything_is_refused(store: &RedisStore, kind: StoreErrorKind) {
     is_refused(kind, store.history(&alice, None, PageSize::MAX).await, "a history");
     is_refused(kind, store.heartbeat(1).await, "a heartbeat");
     is_refused(kind, store.pepper_versions().await, "counting");
+    is_refused(kind, store.audit(AuditPosition::START, PageSize::MAX).await, "the log");
+    is_refused(kind, store.audit_end().await, "the end of the log");
+    is_refused(kind, store.prune_audit(Timestamp::default()).await, "pruning");
+    is_refused(kind, store.audit_cursors().await, "cursors");
+    is_refused(kind, store.lease_cursor("a", 1, Duration::ZERO).await, "leasing");
+    is_refused(kind, store.move_cursor("a", 1, AuditPosition::START).await, "moving");
+    is_refused(kind, store.remove_cursor("a").await, "removing a cursor");
+    is_refused(kind, store.due(Timestamp::default(), None, PageSize::MAX).await, "what is due");
+    let revision = account("alice", 1, 1).revision();
+    is_refused(kind, store.put_off(&alice, revision, None).await, "putting off");
+    is_refused(kind, store.schedule().await, "the schedule");
+    is_refused(kind, store.keep_schedule(1).await, "keeping a schedule");
 }
 
 /// The loss is visible: nobody is told that their token does not exist, and

@@ -88,6 +88,7 @@ async fn a_user_with_the_documented_rights_can_do_everything() {
     assert_eq!(store.usage(&alice).await.unwrap().len(), 1);
     assert_eq!(store.history(&alice, None, PageSize::MAX).await.unwrap().items.len(), 1);
     assert_eq!(store.pepper_versions().await.unwrap().len(), 1);
+    crate::redis_store::log::everything(&store, &alice).await;
 }
 
 #[tokio::test]
