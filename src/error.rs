@@ -154,6 +154,15 @@ pub enum ConfigError {
     /// There is no certificate in a mail server's authorities, or one that cannot be read.
     #[error("the certificates cannot be read")]
     MailServerCertificate,
+    /// A public key is no ECDSA P-256 key in the PEM form of RFC 7468 section 13.
+    #[error("a public key must be one for ECDSA P-256, in PEM (BEGIN PUBLIC KEY)")]
+    PublicKey,
+    /// A text is no list of public keys as GitHub's API gives it, or an empty one.
+    #[error(
+        "the keys must be a JSON document with `public_keys`, each with a `key_identifier` and a \
+         `key`"
+    )]
+    PublicKeys,
     /// A portal's path cannot be served, or not be linked to.
     #[error(
         "a portal's path must be / or segments of letters, digits and -._~, each after a slash"

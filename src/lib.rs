@@ -14,6 +14,7 @@
 //! | [`credentials`], [`token`] | where a token may stand, and what it looks like |
 //! | `portal` | the pages on which users and administrators do it (feature `portal`) |
 //! | [`usage`], [`audit`], [`notify`] | last uses, what has happened, messages to users |
+//! | `holder` | a service by which whoever holds a token ends it, and a secret scanner reports it (feature `holder`) |
 //! | [`sealing`] | tokens that can be shown again |
 //! | [`authenticate`] | the decision without the layer |
 #![forbid(unsafe_code)]
@@ -35,6 +36,10 @@ mod error;
 pub mod ext_authz;
 #[cfg(feature = "forward-auth")]
 pub mod forward_auth;
+#[cfg(feature = "holder")]
+pub mod holder;
+#[cfg(any(feature = "holder", feature = "portal"))]
+mod limit;
 pub mod manage;
 pub mod method;
 pub mod middleware;

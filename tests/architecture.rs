@@ -5,11 +5,12 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Each top module of `src` with the modules that it may import: rows above it.
-const ARROWS: [(&str, &str); 27] = [
+const ARROWS: [(&str, &str); 29] = [
     // The vocabulary.
     ("error", ""),
     ("time", ""),
     ("visible", ""),
+    ("limit", ""),
     ("user", "error visible"),
     ("method", "error"),
     ("token", "error time user"),
@@ -39,7 +40,8 @@ const ARROWS: [(&str, &str); 27] = [
         "manage",
         "account audit error method notify rotation sealing store telemetry time token usage user",
     ),
-    ("portal", "account audit error manage method rotation store time token user"),
+    ("holder", "credentials denial error limit manage token user"),
+    ("portal", "account audit error limit manage method rotation store time token user"),
     // Both.
     ("test_util", "store time"),
     ("axum", "authenticate manage middleware"),
@@ -54,7 +56,7 @@ const VOCABULARY: [&str; 9] =
     ["error", "time", "user", "method", "token", "account", "audit", "rotation", "visible"];
 
 /// The crates that not every module may know, with those that may.
-const CRATES: [(&str, &[&str]); 9] = [
+const CRATES: [(&str, &[&str]); 10] = [
     // The address that its router keeps is all that a decision looks at.
     ("axum", &["portal", "axum", "authenticate/as_sent"]),
     ("axum_core", &["axum"]),
@@ -63,6 +65,8 @@ const CRATES: [(&str, &[&str]); 9] = [
     ("tokio_postgres", &["store/postgres"]),
     ("redis", &["store/redis"]),
     ("lettre", &["notify"]),
+    // A signature of another, and the cipher suites of TLS.
+    ("ring", &["delivery", "holder"]),
     ("tonic", &["ext_authz"]),
     ("metrics", &["telemetry"]),
 ];

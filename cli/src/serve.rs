@@ -5,6 +5,7 @@ mod connection;
 mod connections;
 mod endpoint;
 mod guard;
+mod holder;
 mod hosts;
 mod io;
 mod listener;
@@ -52,7 +53,10 @@ const MOMENT: Duration = Duration::from_millis(100);
 /// Why the server does not start, or has not ended well.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ServeError {
-    #[error("there is nothing to serve: say --listen or --ext-authz, or set `portal.listen`")]
+    #[error(
+        "there is nothing to serve: say --listen or --ext-authz, or set `portal.listen` or \
+         `holder.listen`"
+    )]
     Nothing,
     #[error(
         "{name} would listen on {address}, where others could try tokens: listen on a loopback \

@@ -8,6 +8,7 @@ mod check;
 mod environment;
 mod error;
 mod file;
+mod holder;
 mod host;
 mod keys;
 mod kind;
@@ -27,6 +28,7 @@ use serde::Deserialize;
 
 pub(crate) use self::address::ListenAddress;
 pub(crate) use self::error::SettingsError;
+pub(crate) use self::holder::HolderSettings;
 pub(crate) use self::host::HostName;
 pub(crate) use self::keys::{DefaultValue, KEYS, Key};
 pub(crate) use self::kind::Kind;
@@ -71,6 +73,7 @@ pub(crate) struct Settings {
     pub(crate) ext_authz: ExtAuthzSettings,
     pub(crate) operations: OperationsSettings,
     pub(crate) portal: PortalSettings,
+    pub(crate) holder: HolderSettings,
     pub(crate) notify: NotifySettings,
     pub(crate) audit: AuditSettings,
     pub(crate) log: LogSettings,

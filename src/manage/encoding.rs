@@ -3,8 +3,8 @@
 
 use serde::{Serialize, Serializer};
 
-use super::{AccountSummary, AccountView, PendingView, TokenView};
-use crate::account::{Lifetimes, Revision};
+use super::{AccountSummary, AccountView, HeldToken, PendingView, TokenView};
+use crate::account::{Lifetimes, Revision, Slot};
 use crate::audit::AuditEntry;
 use crate::method::MethodSet;
 use crate::store::Page;
@@ -55,6 +55,19 @@ struct PendingViewForm {
 }
 
 #[derive(Serialize)]
+#[serde(remote = "HeldToken")]
+struct HeldTokenForm {
+    user: UserId,
+    token: TokenId,
+    slot: Slot,
+    methods: MethodSet,
+    suspended: bool,
+    made_at: Timestamp,
+    expires_at: Option<Timestamp>,
+    last_used_at: Option<Timestamp>,
+}
+
+#[derive(Serialize)]
 #[serde(remote = "AccountSummary")]
 struct AccountSummaryForm {
     user: UserId,
@@ -100,6 +113,7 @@ by_its_form! {
     AccountView: AccountViewForm,
     TokenView: TokenViewForm,
     PendingView: PendingViewForm,
+    HeldToken: HeldTokenForm,
     AccountSummary: AccountSummaryForm,
     Page<AccountSummary>: SummaryPageForm,
     Page<AuditEntry, Revision>: HistoryPageForm,
@@ -165,6 +179,19 @@ mod tests {
         });
         assert_eq!(value(&view), expected);
         assert!(!value(&view).to_string().contains(issued.token.expose_secret()));
+
+        let held = manager.held_token(issued.token.expose_secret()).await.unwrap();
+        let expected = json!({
+            "user": "alice",
+            "token": 1,
+            "slot": "primary",
+            "methods": ["GET", "POST"],
+            "suspended": false,
+            "made_at": "1970-01-01T00:00:01.000Z",
+            "expires_at": null,
+            "last_used_at": null,
+        });
+        assert_eq!(value(&held), expected);
 
         let account = json!({
             "user": "alice",

@@ -109,23 +109,6 @@ impl TokenManager {
         });
         unless_gone(reported.await).map(|_| true)
     }
-
-    /// Who holds the token that is presented, if it is in a slot: what an account view
-    /// shows of it.
-    pub(crate) async fn held(&self, token: &str) -> Result<Option<Held>, ManageError> {
-        let presented = self.inner.presented(token).await?;
-        let Some(Presented { account, id, slot: Some(slot), .. }) = presented else {
-            return Ok(None);
-        };
-        let view = match self.view(account.user()).await {
-            Err(error) if error.refusal().is_some() => return Ok(None),
-            view => view?,
-        };
-        let suspended = account.suspended_since().is_some();
-        let token = [view.primary, view.backup].into_iter().flatten().find(|token| token.id == id);
-        let held = |token| Held { user: view.user, methods: view.methods, slot, suspended, token };
-        Ok(token.map(held))
-    }
 }
 
 /// A change of a token that has gone meanwhile is none.
@@ -152,13 +135,13 @@ fn shown(found: &str, token: &str) -> String {
 }
 
 /// A token of this system, in use or ended.
-struct Presented {
-    account: Arc<Account>,
-    id: TokenId,
+pub(super) struct Presented {
+    pub(super) account: Arc<Account>,
+    pub(super) id: TokenId,
     /// In a slot or pending.
     is_in_use: bool,
     /// The slot that it is in.
-    slot: Option<Slot>,
+    pub(super) slot: Option<Slot>,
 }
 
 impl Presented {
@@ -178,7 +161,7 @@ impl Presented {
 impl Inner {
     /// What is known of the token that somebody presents. One that has ended goes the
     /// way of one that never was: under several peppers the store is asked for all.
-    async fn presented(&self, token: &str) -> Result<Option<Presented>, StoreError> {
+    pub(super) async fn presented(&self, token: &str) -> Result<Option<Presented>, StoreError> {
         let text = token.as_bytes();
         if text.len() > LONGEST || !is_b64token(text) || !self.scheme.admits(text) {
             return Ok(None);
@@ -194,15 +177,6 @@ impl Inner {
         }
         Ok(ended)
     }
-}
-
-/// What may be told to whoever holds a token.
-pub(crate) struct Held {
-    pub(crate) user: crate::user::UserId,
-    pub(crate) methods: crate::method::MethodSet,
-    pub(crate) slot: Slot,
-    pub(crate) suspended: bool,
-    pub(crate) token: super::TokenView,
 }
 
 #[cfg(test)]

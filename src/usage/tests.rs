@@ -24,7 +24,7 @@ fn user(name: &str) -> UserId {
 /// Notes uses of that many tokens of bob's.
 fn note_many(usage: &UsageRecorder, count: usize) {
     let bob = user("bob");
-    (0..count as u64).for_each(|id| usage.note(&bob, TokenId::from_u64(id), None));
+    (0..count as u64).for_each(|id| usage.note(&bob, TokenId::from_u64(id), None, false));
 }
 
 /// Keeps no use, and how many uses had been noted when it was asked to; or, where

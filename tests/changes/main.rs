@@ -3,6 +3,8 @@
 
 #[cfg(feature = "tokio")]
 mod delivery;
+#[cfg(feature = "holder")]
+mod holder;
 mod manager;
 mod rotation_properties;
 mod rotation_rules;

@@ -5,7 +5,7 @@
 //! is the adversarial case of that id (see `tests/adversarial`).
 
 #[macro_use]
-mod world;
+pub(crate) mod world;
 
 #[cfg(feature = "sqlite")]
 mod bootstrap;
@@ -34,7 +34,7 @@ mod reveal;
 mod sealers;
 mod secrets;
 mod sends;
-mod store;
+pub(crate) mod store;
 #[cfg(all(
     feature = "portal",
     feature = "postgres",

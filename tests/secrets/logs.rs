@@ -4,12 +4,16 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use futures_util::FutureExt;
 use http::{HeaderName, Request, Response, StatusCode};
+use http_body_util::Full;
+use ring::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair};
 use tower::{Layer, ServiceExt, service_fn};
 use tower_api_token::TokenAuthLayer;
 use tower_api_token::account::Account;
 use tower_api_token::credentials::CredentialSource;
+use tower_api_token::holder::{HolderService, LeakReports};
 use tower_api_token::store::{StoreError, StoreErrorKind, TokenStore};
 use tower_api_token::token::TokenDigest;
 
@@ -122,6 +126,54 @@ async fn log_003_a_token_pasted_as_the_user_name_is_not_logged() {
         assert!(matches!(status(&layer, "GET", "authorization", &value).as_u16(), 400 | 401));
     }
     life.needles.assert_absent("the log", &log::so_far());
+}
+
+#[tokio::test]
+async fn what_holders_send_leaves_no_token_in_the_log_and_in_answers() {
+    log::so_far();
+    let mut life = Life::live().await;
+    let unknown = generated::token("tat");
+    life.needles.token(&unknown);
+    let (random, algorithm) = (ring::rand::SystemRandom::new(), &ECDSA_P256_SHA256_ASN1_SIGNING);
+    let document = EcdsaKeyPair::generate_pkcs8(algorithm, &random).unwrap();
+    let key = EcdsaKeyPair::from_pkcs8(algorithm, document.as_ref(), &random).unwrap();
+    let service = HolderService::new(life.manager.clone())
+        .address_of(|request| {
+            tracing::trace!(?request, "addressed");
+            None
+        })
+        .leak_reports(LeakReports::with_keys_of(|_| None));
+    let form = "application/x-www-form-urlencoded";
+    let (pending, retired) = (life.generated.token.clone(), life.issued.token.clone());
+    let tokens = [life.live.clone(), retired, pending].map(|it| it.expose_secret().to_owned());
+    for token in tokens.iter().chain([&unknown]) {
+        let told = Request::get("/token").header("authorization", format!("Bearer {token}"));
+        let bad = Request::get("/token").header("authorization", format!("Bearer {token} x"));
+        let revoked = Request::post("/revoke").header("content-type", form);
+        let json = Request::post("/revoke").header("content-type", "application/json");
+        let leak = format!("[{{\"token\":\"{token}\",\"type\":\"a\",\"url\":\"\"}}]");
+        let signature = base64(key.sign(&random, leak.as_bytes()).unwrap().as_ref());
+        let reported = Request::post("/leaks")
+            .header("github-public-key-identifier", "a")
+            .header("github-public-key-signature", signature);
+        let requests = [
+            (told, String::new()),
+            (bad, String::new()),
+            (json, format!("token={token}")),
+            (reported, leak),
+            (revoked, format!("token={token}")),
+        ];
+        for (head, body) in requests {
+            let request = head.body(Full::<Bytes>::from(body)).unwrap();
+            let response = service.clone().oneshot(request).await.unwrap_or_else(|no| match no {});
+            life.needles.assert_absent("an answer", &format!("{response:?}"));
+        }
+    }
+    let logged = log::so_far();
+    for expected in ["addressed", "token_ended", "pending_cancelled"] {
+        assert!(logged.contains(expected), "{expected} was not logged");
+    }
+    life.needles.assert_absent("the log", &logged);
 }
 
 #[tokio::test]

@@ -18,7 +18,7 @@ use super::reload::Reloads;
 use super::stop::Stop;
 use super::tasks::Tasks;
 use super::tls::Tls;
-use super::{ServeError, Site, portal};
+use super::{ServeError, Site, holder, portal};
 use crate::failure::Failure;
 use crate::settings::Settings;
 
@@ -33,6 +33,7 @@ pub(super) async fn listeners(
     let forward_auth = forward_auth(settings, site, reloads).await?;
     let ext_authz = ext_authz(settings, site, reloads).await?;
     let portal = portal::listener(settings, &site.tokens.manager(), reloads).await?;
+    let holder = holder::listener(settings, site.tokens.manager(), reloads).await?;
     let limits = Limits::of(settings);
     let mut serving = Tasks::default();
     if let Some((listener, service)) = forward_auth {
@@ -43,6 +44,11 @@ pub(super) async fn listeners(
     }
     if let Some((listener, service)) = portal {
         serving.spawn(listener.name(), listener.serve(service, limits, limit, stop.clone()));
+    }
+    if let Some((listener, service)) = holder {
+        let (name, stop) = (listener.name(), stop.clone());
+        let with_peer = move |peer| service.with_peer(peer);
+        serving.spawn(name, listener.serve_each(with_peer, limits, limit, stop));
     }
     Ok(serving)
 }

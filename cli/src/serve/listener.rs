@@ -3,6 +3,7 @@
 
 use std::convert::Infallible;
 use std::io;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -101,12 +102,27 @@ impl Listener {
     where
         B: Body<Data = Bytes, Error: std::error::Error + Send + Sync> + Send + Unpin + 'static,
     {
+        self.serve_each(move |_| service.clone(), limits, limit, stop).await
+    }
+
+    /// The same, each connection with a service made for its peer, which has no address
+    /// on a Unix socket.
+    pub(super) async fn serve_each<B, S: Answers<B>>(
+        self,
+        service: impl Fn(Option<IpAddr>) -> S + Send,
+        limits: Limits,
+        limit: u32,
+        stop: Stop,
+    ) -> Result<(), ServeError>
+    where
+        B: Body<Data = Bytes, Error: std::error::Error + Send + Sync> + Send + Unpin + 'static,
+    {
         let Self { name, socket, tls } = self;
         let connections = Connections::new(name, limit);
         let accept_all = async {
             loop {
-                let stream = match accept(&socket).await {
-                    Ok(stream) => stream,
+                let (stream, peer) = match accept(&socket).await {
+                    Ok(accepted) => accepted,
                     Err(error) => match recover(error, name, &connections).await {
                         Ok(()) => continue,
                         Err(source) => return ServeError::Listener { name, source },
@@ -115,7 +131,7 @@ impl Listener {
                 let Some(place) = connections.place().await else { continue };
                 let tls = tls.as_ref().map(Tls::acceptor);
                 let connection = place.taken(limits);
-                let (service, stop) = (service.clone(), stop.clone());
+                let (service, stop) = (service(peer), stop.clone());
                 tokio::spawn(connection::serve(connection, stream, tls, service, stop));
             }
         };
@@ -129,15 +145,15 @@ impl Listener {
     }
 }
 
-async fn accept(socket: &Socket) -> io::Result<Box<dyn Stream>> {
+async fn accept(socket: &Socket) -> io::Result<(Box<dyn Stream>, Option<IpAddr>)> {
     match socket {
         Socket::Tcp(socket) => {
-            let (stream, _) = socket.accept().await?;
+            let (stream, peer) = socket.accept().await?;
             // A peer that is gone already is found out when it is read from.
             drop(stream.set_nodelay(true));
-            Ok(Box::new(stream))
+            Ok((Box::new(stream), Some(peer.ip())))
         }
-        Socket::Unix(socket) => Ok(Box::new(socket.accept().await?)),
+        Socket::Unix(socket) => Ok((Box::new(socket.accept().await?), None)),
     }
 }
 

@@ -36,6 +36,8 @@ fn bad_texts(key: &str, kind: Kind) -> (&'static [&'static str], &'static str) {
         key if key.ends_with(".listen") => (&["localhost:80", "127.0.0.1", "unix:"], "127.0.0.1:"),
         "forward-auth.profile" => (&["nginx"], "`original-method`"),
         key if key.ends_with("-header") => (&["a b", "X-Gateway-Secret"], "header"),
+        "holder.request-interval" => (&["1", "soon"], time),
+        "holder.leak-response" => (&["end", "EndAll"], "`end-token`"),
         "portal.path" => (&["tokens", "/a//b", "/a b"], "segments"),
         "portal.home" | "portal.sign-in" => (&["example.com", "javascript:x"], "https://"),
         "portal.administrators" => (&["root,a\nb"], "control"),

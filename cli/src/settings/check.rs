@@ -15,6 +15,7 @@ impl Settings {
         self.forward_auth.check()?;
         self.ext_authz.check()?;
         self.portal.check()?;
+        self.holder.check()?;
         self.notify.check()?;
         if self.portal.show_codes && self.notify.is_set() {
             let problem = "codes are shown or sent, and not both: leave it out, or the section \

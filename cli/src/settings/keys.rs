@@ -302,6 +302,44 @@ pub(crate) const KEYS: &[Key] = &[
     key("portal.tls-certificate", Kind::Text, Nothing, "As in `[forward-auth]`."),
     key("portal.tls-key", Kind::Text, Nothing, "As in `[forward-auth]`."),
     key(
+        "holder.listen",
+        Kind::Text,
+        Nothing,
+        "Address of `/revoke`, `/token` and `/leaks`, for whoever holds a token or has found one. Anybody may ask there; over a network only with TLS, here or in front.",
+    ),
+    key(
+        "holder.address-header",
+        Kind::Text,
+        Nothing,
+        "Header by which a reverse proxy names the address of its client, such as `X-Real-IP`, over whatever that sent. Without it the limit is one for all behind the proxy.",
+    ),
+    key(
+        "holder.requests-at-once",
+        Kind::Number,
+        Value("30"),
+        "How many requests one address may make at once, at least 1; an IPv6 address counts with its network of 64 bits.",
+    ),
+    key(
+        "holder.request-interval",
+        Kind::Text,
+        Value("1s"),
+        "In which time one more may follow; `0s` for no limit.",
+    ),
+    key(
+        "holder.leak-keys-file",
+        Kind::Text,
+        Nothing,
+        "File with the keys of GitHub's secret scanning, as `https://api.github.com/meta/public_keys/secret_scanning` gives them; without it there is no `/leaks`.",
+    ),
+    key(
+        "holder.leak-response",
+        Kind::Text,
+        Value("end-token"),
+        "What is done about a token that was found: `tell` its user, `end-token` and tell, or `end-all` tokens of its user and tell.",
+    ),
+    key("holder.tls-certificate", Kind::Text, Nothing, "As in `[forward-auth]`."),
+    key("holder.tls-key", Kind::Text, Nothing, "As in `[forward-auth]`."),
+    key(
         "notify.directory",
         Kind::Text,
         Nothing,
@@ -443,6 +481,8 @@ mod tests {
             |settings: &Settings| format!("{:?}", settings.portal.pages(manager()).unwrap());
         assert_eq!(portal(&written), portal(&none));
         assert_eq!(written.portal.show_codes, none.portal.show_codes);
+        assert_eq!(written.holder.rate_limit(), none.holder.rate_limit());
+        assert_eq!(written.holder.leak_response(), none.holder.leak_response());
         let headers = |settings: &Settings| {
             format!("{:?}", settings.forward_auth.identity_headers().unwrap())
         };

@@ -262,6 +262,7 @@ impl Settings {
             &self.forward_auth.listen,
             &self.ext_authz.listen,
             &self.portal.listen,
+            &self.holder.listen,
             &self.operations.listen,
         ];
         listen.into_iter().flatten().count()

@@ -17,6 +17,7 @@ mod connections;
 mod endpoint;
 mod expiry;
 mod grpc;
+mod holder;
 mod http2;
 mod import;
 mod installed;

@@ -78,6 +78,11 @@ impl Faulty {
         calls.iter().filter(|&&made| made == call).count()
     }
 
+    /// All calls since the last time it was asked for any, in their order.
+    pub(crate) fn take_all_calls(&self) -> Vec<Call> {
+        std::mem::take(&mut *self.calls.lock().unwrap())
+    }
+
     async fn around<T>(
         &self,
         call: Call,

@@ -44,6 +44,8 @@ async fn manager(life: &Life, list: &mut List) {
     list.add("TokenView", &view.primary);
     list.add("PendingView", &view.pending);
     list.add("AccountView", &view);
+    list.add("HeldToken", &life.manager.held_token(life.live.expose_secret()).await);
+    list.add("LeakResponse", &tower_api_token::manage::LeakResponse::default());
     list.add("AccountSummary", &accounts.items);
     list.add("Page", &accounts);
     let (user, alice) = (Actor::User, &life.alice);

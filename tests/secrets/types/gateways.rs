@@ -1,4 +1,4 @@
-//! The services for gateways.
+//! The services for gateways and for whoever holds a token.
 
 use bytes::Bytes;
 use http::Request;
@@ -7,6 +7,7 @@ use tower::Service;
 use tower_api_token::ConfigError;
 use tower_api_token::ext_authz::ExtAuthz;
 use tower_api_token::forward_auth::{ForwardAuth, IdentityHeaders, Profile};
+use tower_api_token::holder::{HolderService, LeakReports, PublicKeys};
 
 use super::List;
 use crate::life::Life;
@@ -28,4 +29,22 @@ pub(super) async fn show(life: &Life, list: &mut List) {
     list.add("ConfigError", &ConfigError::SameIdentityHeaders);
     let authz = ExtAuthz::new(life.store.clone());
     list.add("ExtAuthz", &authz);
+    let keys = PublicKeys::from_json(KEYS).unwrap();
+    list.add("PublicKey", &keys.get("a"));
+    list.add("PublicKeys", &keys);
+    let reports = LeakReports::signed_by(keys);
+    list.add("LeakReports", &reports);
+    let mut holder = HolderService::new(life.manager.clone()).leak_reports(reports);
+    let request = Request::get("/token").header("authorization", format!("Bearer {live}"));
+    let told = holder.call(request.body(Full::<Bytes>::default()).unwrap());
+    list.add("HolderFuture", &told);
+    list.add("HolderService", told.await.unwrap().body());
+    list.add("HolderService", &holder);
+    list.add("ConfigError", &ConfigError::PublicKey);
 }
+
+/// A key of GitHub's.
+const KEYS: &str = r#"{ "public_keys": [{
+    "key_identifier": "a",
+    "key": "-----BEGIN PUBLIC KEY-----\nMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEYAGMWO8XgCamYKMJS6jc/qgvSlAd\nAjPuDPRcXU22YxgBrz+zoN19MzuRyW87qEt9/AmtoNP5GrobzUvQSyJFVw==\n-----END PUBLIC KEY-----\n"
+}] }"#;
