@@ -138,16 +138,16 @@ impl Marker {
     pub(super) fn read(doing: &'static str, marker: Option<&[u8]>) -> Result<Self, StoreError> {
         let marker = marker.ok_or_else(|| lost(doing, Loss::NotCreated))?;
         let name = |name: &[u8]| String::from_utf8(name.to_vec()).map_err(|_| corrupt(doing));
-        let versions: [(&[u8], fn(String) -> Self); 4] = [
-            (VERSION_3, Self::Ready),
-            (TO_VERSION_3, Self::Version2),
-            (VERSION_2, Self::Version2),
-            (TO_VERSION_2, Self::Version1),
-        ];
-        for (prefix, version) in versions {
-            if let Some(rest) = marker.strip_prefix(prefix) {
-                return name(rest).map(version);
+        if let Some(rest) = marker.strip_prefix(VERSION_3) {
+            return name(rest).map(Self::Ready);
+        }
+        for version_2 in [VERSION_2, TO_VERSION_3] {
+            if let Some(rest) = marker.strip_prefix(version_2) {
+                return name(rest).map(Self::Version2);
             }
+        }
+        if let Some(rest) = marker.strip_prefix(TO_VERSION_2) {
+            return name(rest).map(Self::Version1);
         }
         match marker.first() {
             Some(0xff) => {
