@@ -5,6 +5,7 @@ use http::Request;
 use http_body_util::Full;
 use tower::Service;
 use tower_api_token::ConfigError;
+use tower_api_token::delivery::{DeliveryError, Webhook, WebhookSecret};
 use tower_api_token::ext_authz::ExtAuthz;
 use tower_api_token::forward_auth::{ForwardAuth, IdentityHeaders, Profile};
 use tower_api_token::holder::{HolderService, LeakReports, PublicKeys};
@@ -41,7 +42,14 @@ pub(super) async fn show(life: &Life, list: &mut List) {
     list.add("HolderService", told.await.unwrap().body());
     list.add("HolderService", &holder);
     list.add("ConfigError", &ConfigError::PublicKey);
+    let secret = WebhookSecret::new(WEBHOOK_SECRET).unwrap();
+    list.add("WebhookSecret", &secret);
+    list.add("Webhook", &Webhook::new("https://example.com/hook", secret).unwrap());
+    list.add("DeliveryError", &DeliveryError::later("it has not answered"));
+    assert!(WebhookSecret::new("whsec_").is_err());
 }
+
+const WEBHOOK_SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
 /// A key of GitHub's.
 const KEYS: &str = r#"{ "public_keys": [{

@@ -79,6 +79,7 @@ macro_rules! for_stores_with_a_log {
     ($($case:ident),+ $(,)?) => {
         for_stores_with_a_log!(@kind sqlite, Sqlite, $($case)+);
         for_stores_with_a_log!(@kind postgres_server, Postgres, $($case)+);
+        for_stores_with_a_log!(@kind redis_server, Redis, $($case)+);
     };
     (@kind $module:ident, $kind:ident, $($case:ident)+) => {
         mod $module {
