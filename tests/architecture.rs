@@ -48,7 +48,7 @@ const ARROWS: [(&str, &str); 30] = [
     ("axum", "authenticate manage middleware"),
     (
         "tokens",
-        "audit authenticate delivery manage middleware notify rotation sealing store telemetry time \
+        "audit authenticate delivery error manage middleware notify rotation sealing store telemetry time \
          token usage",
     ),
     ("lib", "authenticate error manage middleware telemetry tokens"),

@@ -158,6 +158,7 @@ mod tests {
                 "made_at": "1970-01-01T00:00:01.000Z",
                 "active_since": "1970-01-01T00:00:01.000Z",
                 "expires_at": null,
+                "ends_unless_used": false,
                 "last_used_at": null,
                 "client": null,
                 "in_use": true,
@@ -174,6 +175,8 @@ mod tests {
                 "replacing_backup": null,
                 "revealable": false,
             },
+            "lifetimes": { "token": null, "backup": null },
+            "suspended_since": null,
             "revision": 3,
             "now": "1970-01-01T00:00:01.000Z",
         });
@@ -200,6 +203,9 @@ mod tests {
             "backup": null,
             "pending": 2,
             "expired": [],
+            "expires_at": null,
+            "suspended_since": null,
+            "pepper_versions": [0, 0],
             "revision": 3,
         });
         let page = manager.list(None, PageSize::default()).await.unwrap();

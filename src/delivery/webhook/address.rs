@@ -57,7 +57,7 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
     // All of global unicast, but for protocol assignments (Teredo among them) and
     // documentation.
     let is_global_unicast = a & 0xe000 == 0x2000;
-    let is_special = (a == 0x2001 && b < 0x200) || (a == 0x2001 && b == 0xdb8) || a == 0x3fff;
+    let is_special = a == 0x3fff || a == 0x2001 && (b < 0x200 || b == 0xdb8);
     is_global_unicast && !is_special
 }
 

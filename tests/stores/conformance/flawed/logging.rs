@@ -185,7 +185,7 @@ impl AuditLog for Flawed {
             let last = history.get(&self.key(&entry.user)).and_then(|entries| entries.last());
             !self.has(Flaw::PrunesLastEntries) && last == Some(entry)
         };
-        let goes = |position: &u64, item: &mut AuditItem| {
+        let goes = |(position, item): &(u64, AuditItem)| {
             let old = match item {
                 AuditItem::Entry(entry) => entry.at < before && !is_last(entry),
                 AuditItem::Erased(erased) => {
@@ -195,7 +195,9 @@ impl AuditLog for Flawed {
             };
             old && read.is_none_or(|read| *position <= read)
         };
-        let gone: Vec<_> = state.log.items.extract_if(.., goes).collect();
+        let items = std::mem::take(&mut state.log.items).into_iter();
+        let (gone, kept): (BTreeMap<_, _>, _) = items.partition(goes);
+        state.log.items = kept;
         if !self.has(Flaw::PruneKeepsHistory) {
             for entries in state.history.values_mut() {
                 let is_gone = |entry: &AuditEntry| {
