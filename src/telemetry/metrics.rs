@@ -14,6 +14,9 @@
 //! | `tower_api_token_usage_flush_size` | histogram | | tokens whose last use one flush wrote |
 //! | `tower_api_token_usage_flush_errors_total` | counter | | flushes that failed |
 //! | `tower_api_token_events_total` | counter | `event` | changes of accounts, and notable uses |
+//! | `tower_api_token_deliveries_total` | counter | `receiver`, `outcome` | attempts at delivering an entry of the audit log |
+//! | `tower_api_token_delivery_waiting` | gauge | `receiver` | entries that were read and wait for a receiver |
+//! | `tower_api_token_delivery_age_seconds` | gauge | `receiver` | seconds that the oldest of them waits |
 //!
 //! # Labels
 //!
@@ -32,6 +35,9 @@
 //!   (another request's look-up was waited for) or `refused` (too many look-ups
 //!   were under way while the cache was not trusted).
 //! * `event`: the event's [name](crate::audit::Event::name).
+//! * `receiver`: `notices`, or the name that the host has given a
+//!   [receiver](crate::delivery::Receiver). `outcome` of a delivery: `delivered`,
+//!   `failed` (it is tried again) or `given_up`.
 //!
 //! # When they move
 //!

@@ -180,5 +180,5 @@ async fn log_014_no_client_can_make_labels_grow() {
     assert!(more.is_empty(), "{more:#?}");
     // Those of stores are there if another test has measured one.
     let of_requests = series.keys().filter(|name| !name.starts_with("tower_api_token_store"));
-    assert!(of_requests.count() < 40, "{} series: {series:#?}", series.len());
+    assert!(of_requests.count() < 50, "{} series: {series:#?}", series.len());
 }

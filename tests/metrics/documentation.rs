@@ -3,9 +3,19 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
 
+use async_trait::async_trait;
 use http::StatusCode;
-use tower_api_token::store::{TokenStore, WithMetrics};
+use tower_api_token::Tokens;
+use tower_api_token::delivery::{DeliveryError, Receiver};
+use tower_api_token::manage::Confirmation;
+use tower_api_token::method::MethodSet;
+use tower_api_token::store::{
+    AccountStore, AuditItem, AuditPosition, MemoryStore, TokenStore, WithMetrics,
+};
+use tower_api_token::user::{Actor, UserId};
 
 use super::node::{TERM, World as Nodes, pass};
 use super::recorded::Recorded;
@@ -77,6 +87,39 @@ async fn everything() {
     node.link.finds_fare(super::link::Fate::Fails);
     store.find(&digest(1)).await.unwrap_err();
     super::flush::fail().await;
+    deliver().await;
+}
+
+/// Takes everything.
+struct Taker;
+
+#[async_trait]
+impl Receiver for Taker {
+    async fn receive(&self, _: AuditPosition, _: &AuditItem) -> Result<(), DeliveryError> {
+        Ok(())
+    }
+}
+
+/// Delivers one entry of the log, and goes on until its lease was renewed.
+async fn deliver() {
+    let times = [Duration::from_millis(60), Duration::from_millis(5)];
+    let store = Arc::new(MemoryStore::new());
+    let tokens = Tokens::builder(Arc::clone(&store)).confirmation(Confirmation::ByCaller);
+    let tokens = tokens.delivery_times(times[0], times[1]).deliver_to("taker", Taker);
+    let tokens = tokens.build().await.unwrap();
+    tokens.start();
+    let root = Actor::administrator("root").unwrap();
+    let log = store.audit_log().unwrap();
+    while log.audit_cursors().await.unwrap().is_empty() {
+        tokio::time::sleep(times[1]).await;
+    }
+    let (alice, methods) = (UserId::new("alice").unwrap(), MethodSet::new(["GET"]).unwrap());
+    tokens.manager().grant(&root, &alice, methods).await.unwrap();
+    while log.audit_cursors().await.unwrap()[0].position < log.audit_end().await.unwrap() {
+        tokio::time::sleep(times[1]).await;
+    }
+    tokio::time::sleep(times[0]).await;
+    tokens.close().await.unwrap();
 }
 
 /// A counter that is born with its first rise shows none to whoever looks at how
@@ -92,6 +135,7 @@ async fn counters_are_there_before_anything_has_happened() {
         rows.map(|(value, _)| value.to_owned()).collect::<std::collections::BTreeSet<_>>()
     };
     let outcomes = [
+        "access-suspended",
         "internal-error",
         "invalid-request",
         "invalid-token",
@@ -104,7 +148,7 @@ async fn counters_are_there_before_anything_has_happened() {
     let shown = named("tower_api_token_decisions_total", "outcome");
     assert!(shown.iter().eq(&outcomes), "{shown:?}");
     let events = named("tower_api_token_events_total", "event");
-    assert_eq!(events.len(), 16, "{events:?}");
+    assert_eq!(events.len(), 22, "{events:?}");
     let errors = "tower_api_token_usage_flush_errors_total";
     assert_eq!(recorded.series().get(errors), Some(&0.0));
 }
