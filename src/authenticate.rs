@@ -14,7 +14,9 @@ use http::{HeaderMap, Method};
 
 pub(crate) use self::as_sent::as_sent;
 pub use self::identity::Identity;
-pub(crate) use self::identity::{EXPIRES, SLOT, notices};
+pub(crate) use self::identity::notices;
+#[cfg(feature = "ext-authz")]
+pub(crate) use self::identity::{EXPIRES, SLOT};
 use self::refusal::{failed, faulty, invalid, not_granted, refusal};
 pub use self::settings::Authenticator;
 use crate::account::{Account, Slot, TokenRecord};

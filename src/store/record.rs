@@ -11,9 +11,9 @@ mod terms;
 
 use serde::{Deserialize, Serialize};
 
-pub(crate) use self::history::{
-    ERASED_EVENT, decode_actor, decode_event, encode_actor, encode_event,
-};
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+pub(crate) use self::history::ERASED_EVENT;
+pub(crate) use self::history::{decode_actor, decode_event, encode_actor, encode_event};
 use self::terms::TermsForm;
 use super::{StoreError, StoreErrorKind};
 use crate::ValueError;

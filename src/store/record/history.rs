@@ -31,6 +31,7 @@ pub(crate) fn encode_event(event: &Event) -> String {
 
 /// Where a log has an event for each of its entries, this stands for an account that
 /// was erased, which is no [`Event`].
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
 pub(crate) const ERASED_EVENT: &str = r#"{"event":"account_erased"}"#;
 
 /// The event that has this stored form.

@@ -79,6 +79,7 @@ impl Faulty {
     }
 
     /// All calls since the last time it was asked for any, in their order.
+    #[cfg(feature = "holder")]
     pub(crate) fn take_all_calls(&self) -> Vec<Call> {
         std::mem::take(&mut *self.calls.lock().unwrap())
     }

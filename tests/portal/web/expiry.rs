@@ -115,9 +115,11 @@ async fn a_backup_beside_an_expired_primary_is_shown_as_the_primary_that_it_beco
     let world = limited().await;
     let (root, alice) = (Actor::administrator("root").unwrap(), user("alice"));
     world.manager.issue(&root, &alice).await.unwrap();
+    let day = Duration::from_secs(86_400);
+    world.wait(day);
     let token = ImportedToken::Sha256([7; 32]);
     world.manager.import(&root, &alice, Slot::Backup, &token, None).await.unwrap();
-    world.wait(LIFETIME);
+    world.wait(LIFETIME - day);
     let view = world.get(ALICE, "/tokens/api/tokens").await.json();
     assert_eq!((&view["primary"]["id"], &view["backup"]), (&json!(2), &Value::Null));
     let page = world.get(ALICE, "/tokens/edit/generate").await;
