@@ -213,7 +213,7 @@ pub enum ConfigError {
          `.confirmation(Confirmation::ByCaller)` to be handed each code"
     )]
     NoNotifier,
-    /// The address of a webhook is not what [`Webhook::new`](crate::delivery) asks for.
+    /// The address of a webhook is not what `Webhook::new` asks for.
     #[error(
         "a webhook's address is https://, or http:// of this machine itself, with a host and \
          without a user name or a password"

@@ -133,7 +133,7 @@ impl TokenManagerBuilder {
     /// are told of in the log.
     ///
     /// Where some node delivers notices from the store's audit log (see
-    /// [`delivery`](crate::delivery)), this manager gives none to its notifier.
+    /// the module `delivery`), this manager gives none to its notifier.
     ///
     /// # Errors
     ///

@@ -20,7 +20,7 @@ impl TokenManager {
     ///
     /// `Tokens::start` (feature `tokio`) calls it once a minute; who does not, calls it
     /// about as often. Any number of nodes may, at once too: each notice is kept by one
-    /// of them. Where a [`Policy`](crate::rotation::Policy) other than the last has said
+    /// of them. Where a [`Policy`] other than the last has said
     /// when accounts are due, all of them are gone through once.
     ///
     /// It does nothing where the store cannot tell which accounts are

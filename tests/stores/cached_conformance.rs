@@ -67,7 +67,6 @@ conformance_suite!(
     cached_sqlite,
     Sqlite(tempfile::tempdir().unwrap()),
     Nodes,
-    without AuditLog + DueAccounts
 );
 
 conformance_suite!(with_timeout, || async { WithTimeout::new(MemoryStore::new()) });

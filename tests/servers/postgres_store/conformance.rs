@@ -16,7 +16,6 @@ conformance_suite!(
     postgres,
     Databases::default(),
     Migrating + Nodes + Failing + Interrupting,
-    without AuditLog + DueAccounts
 );
 
 /// A database for each store that is asked for.
@@ -88,7 +87,6 @@ conformance_suite!(
     cached_postgres,
     Cached::default(),
     Migrating + Nodes + Failing,
-    without AuditLog + DueAccounts
 );
 
 /// The same stores, each behind a cache that is trusted where it can be.

@@ -13,7 +13,6 @@ conformance_suite!(
     suite,
     SqliteHarness::new(),
     Migrating + Nodes + Failing,
-    without AuditLog + DueAccounts
 );
 
 /// Files in a directory of its own.
