@@ -63,11 +63,7 @@ impl Nodes for Sqlite {
     }
 }
 
-conformance_suite!(
-    cached_sqlite,
-    Sqlite(tempfile::tempdir().unwrap()),
-    Nodes,
-);
+conformance_suite!(cached_sqlite, Sqlite(tempfile::tempdir().unwrap()), Nodes,);
 
 conformance_suite!(with_timeout, || async { WithTimeout::new(MemoryStore::new()) });
 

@@ -12,11 +12,7 @@ use crate::postgres::{Database, Server};
 use crate::relay::{Mode, Relay};
 use crate::server::free_address;
 
-conformance_suite!(
-    postgres,
-    Databases::default(),
-    Migrating + Nodes + Failing + Interrupting,
-);
+conformance_suite!(postgres, Databases::default(), Migrating + Nodes + Failing + Interrupting,);
 
 /// A database for each store that is asked for.
 #[derive(Default)]
@@ -83,11 +79,7 @@ impl Interrupting for Databases {
     }
 }
 
-conformance_suite!(
-    cached_postgres,
-    Cached::default(),
-    Migrating + Nodes + Failing,
-);
+conformance_suite!(cached_postgres, Cached::default(), Migrating + Nodes + Failing,);
 
 /// The same stores, each behind a cache that is trusted where it can be.
 #[derive(Default)]

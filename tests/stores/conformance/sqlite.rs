@@ -9,11 +9,7 @@ use tower_api_token::conformance_suite;
 use tower_api_token::store::conformance::{Failing, Harness, Migrating, Nodes};
 use tower_api_token::store::{SqliteStore, StoreError};
 
-conformance_suite!(
-    suite,
-    SqliteHarness::new(),
-    Migrating + Nodes + Failing,
-);
+conformance_suite!(suite, SqliteHarness::new(), Migrating + Nodes + Failing,);
 
 /// Files in a directory of its own.
 struct SqliteHarness {
