@@ -23,7 +23,7 @@ use crate::world::{World, user};
 /// is never skipped or given twice, whatever is changed at the same time. With --json
 /// each line is one entry, ready to be shipped to a log system.
 #[derive(Args, Debug)]
-#[command(after_help = "Examples:\n  tower-api-token history alice --limit 20\n  \
+#[command(after_help = "Example:\n  tower-api-token history alice --limit 20\n  \
                         tower-api-token history --all --since 4711 --follow --json")]
 pub(crate) struct HistoryArguments {
     /// The user.

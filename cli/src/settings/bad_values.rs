@@ -322,6 +322,7 @@ fn every_key_has_a_variable_and_a_place() {
             (Kind::Flag, _) => "true",
             (Kind::List, "requests.sources") => "bearer, tok",
             (Kind::List, "tokens.former-peppers") => "1:a, 2:b",
+            (Kind::List, "policy.expiry-notices") => "30d, 1d",
             (Kind::List, _) => "a, b",
             (Kind::Text, key) if key.ends_with("listen") => "127.0.0.1:0",
             (Kind::Text, key) if key.ends_with("profile") => "original-method",
