@@ -327,6 +327,7 @@ fn every_key_has_a_variable_and_a_place() {
             (Kind::Text, key) if key.ends_with("listen") => "127.0.0.1:0",
             (Kind::Text, key) if key.ends_with("profile") => "original-method",
             (Kind::Text, "log.format") => "json",
+            (Kind::Text, "holder.leak-response") => "tell",
             (Kind::Text, "store") => "sqlite:t.db",
             (Kind::Text, "policy.retired-lifetime") => "90d",
             (Kind::Text, "notify.from") => "a@b.c",

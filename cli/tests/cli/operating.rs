@@ -228,7 +228,7 @@ fn a_user_is_paused_as_the_page_says() {
     let shown = place.run(&["user", "show", "contractor"]).succeeded().out;
     assert!(shown.contains("suspended since"), "{shown}");
     place.run(&["user", "suspend", "contractor"]).exited(4);
-    place.run(&["token", "generate", "contractor"]).exited(4).says("suspended");
+    place.run(&["token", "generate", "contractor"]).exited(3).says("suspended");
     place.run(&["user", "resume", "contractor"]).succeeded();
     assert_eq!(status(), 200);
     place.run(&["user", "suspend", "nobody"]).exited(5);
