@@ -14,8 +14,10 @@
 //! wants. A receiver begins with what happens after it was first started.
 //!
 //! What is delivered twice is what was under way when a process was killed, eight
-//! messages at most, and what a receiver has taken without saying so. Confirmation codes
-//! are never delivered by this: they are sent at once or not at all.
+//! messages at most; what a receiver has taken without saying so; and, where the store
+//! does not [keep](crate::store::AuditLog::keep_done) it, what was delivered behind an
+//! entry that could not be. Confirmation codes are never delivered by this: they are sent
+//! at once or not at all.
 
 #[cfg(feature = "webhook")]
 mod webhook;
