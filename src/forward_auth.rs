@@ -32,6 +32,8 @@
 //!   whatever the client sent under that name.
 //! * Remove the identity headers from what the client sent, also where they are
 //!   written with underscores or dots, and set them to what this service said.
+//! * Put `Api-Token-Slot` and `Api-Token-Expires`, which tell the client of its
+//!   token, on the answer of the API, in place of the API's own.
 //! * Remove the method override headers, which change the method after it was
 //!   decided on.
 //! * Take a failed or late answer for a denial.

@@ -132,7 +132,10 @@ impl After {
     fn mark(&mut self, headers: &mut HeaderMap) {
         let Self::Mark(marks) = mem::take(self) else { return };
         let Marks { is_backup, expires, vary } = *marks;
-        headers.extend(notices(is_backup, expires));
+        // Over what the handler says under these names.
+        for (name, value) in notices(is_backup, expires) {
+            headers.insert(name, value);
+        }
         if let Some(header) = vary {
             keep_from_shared_caches(headers, header);
         }

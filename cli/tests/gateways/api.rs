@@ -1,11 +1,12 @@
-//! The API behind the gateway: it records what reaches it.
+//! The API behind the gateway: it records what reaches it, and answers as it is
+//! told.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, Request, Response, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -36,13 +37,23 @@ impl Reached {
 pub(crate) struct Api {
     pub(crate) address: SocketAddr,
     reached: Arc<Mutex<Vec<Reached>>>,
+    answers: Arc<Mutex<Answers>>,
+}
+
+/// How it answers.
+#[derive(Clone)]
+struct Answers {
+    status: u16,
+    headers: HeaderMap,
 }
 
 impl Api {
     pub(crate) async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let api = Self { address, reached: Arc::default() };
+        let answers = Answers { status: 200, headers: HeaderMap::new() };
+        let (reached, answers) = (Arc::default(), Arc::new(Mutex::new(answers)));
+        let api = Self { address, reached, answers };
         let serving = api.clone();
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
@@ -62,8 +73,18 @@ impl Api {
         let body = String::from_utf8(body.to_vec()).unwrap();
         let reached = Reached { method: head.method, uri: head.uri, headers: head.headers, body };
         self.reached.lock().unwrap().push(reached);
-        let response = Response::builder().header("x-reached", "1");
+        let Answers { status, headers } = self.answers.lock().unwrap().clone();
+        let mut response = Response::builder().status(status).header("x-reached", "1");
+        response.headers_mut().unwrap().extend(headers);
         Ok(response.body(Full::from("from the api")).unwrap())
+    }
+
+    /// It answers with this status and these headers from now on.
+    pub(crate) fn answer_with(&self, status: u16, headers: &[(&'static str, &'static str)]) {
+        let line =
+            |&(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value));
+        let headers = headers.iter().map(line).collect();
+        *self.answers.lock().unwrap() = Answers { status, headers };
     }
 
     /// What has reached the API since the last call.

@@ -9,6 +9,7 @@ use crate::gateway::Gateway;
 use crate::scene::Scene;
 
 const IDENTITY: [&str; 2] = ["x-auth-user", "x-auth-slot"];
+const NOTICES: [&str; 2] = ["api-token-slot", "api-token-expires"];
 const METHODS: [&str; 2] = ["x-original-method", "x-forwarded-method"];
 const OVERRIDES: [&str; 3] = ["x-http-method-override", "x-http-method", "x-method-override"];
 
@@ -29,7 +30,9 @@ fn spellings(name: &str) -> Vec<String> {
 fn tells(reached: &Reached, user: &str, slot: &str) {
     assert_eq!(reached.read_as("x-auth-user"), [user], "{reached:?}");
     assert_eq!(reached.read_as("x-auth-slot"), [slot], "{reached:?}");
-    assert_eq!(reached.read_as("authorization"), [""; 0], "{reached:?}");
+    for name in NOTICES.into_iter().chain(["authorization"]) {
+        assert_eq!(reached.read_as(name), [""; 0], "{reached:?}");
+    }
 }
 
 pub(crate) async fn a_granted_method_passes_with_its_user(gateway: Gateway) {
@@ -132,6 +135,8 @@ async fn forge(scene: &Scene, name: &str, value: &str) {
             tells(&reached, "alice", "primary");
             let values = reached.headers.values().filter(|own| *own == value);
             assert_eq!(values.count(), 0, "{name}: {reached:?}");
+            let told = answer.headers.values().filter(|own| *own == value);
+            assert_eq!(told.count(), 0, "{name}: {answer:?}");
         }
         _ => scene.denied(&answer, &[400, 403]),
     }
@@ -141,7 +146,7 @@ async fn forge(scene: &Scene, name: &str, value: &str) {
 
 pub(crate) async fn a_forged_identity_never_wins(gateway: Gateway) {
     let scene = Scene::set(gateway).await;
-    for name in IDENTITY.into_iter().flat_map(spellings) {
+    for name in IDENTITY.into_iter().chain(NOTICES).flat_map(spellings) {
         forge(&scene, &name, "mallory").await;
     }
     let twice = [("x-auth-user", "mallory"), ("x-auth-user", "mallory")];

@@ -14,7 +14,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet};
 use tower::ServiceExt;
-use tower_api_token::account::{Account, TokenRecord};
+use tower_api_token::account::{Account, Expiry, TokenRecord};
 use tower_api_token::authenticate::Authenticator;
 use tower_api_token::ext_authz::ExtAuthz;
 use tower_api_token::forward_auth::ForwardAuth;
@@ -29,29 +29,54 @@ use crate::gateway::Asks;
 pub(crate) const ALICE: &str = "rest_P0000000000000000000000000000000000000000";
 pub(crate) const ALICE_BACKUP: &str = "rest_B0000000000000000000000000000000000000000";
 pub(crate) const CAROL: &str = "rest_C0000000000000000000000000000000000000000";
+/// The tokens of erin, whom nobody has told yet when they end, and of frank, who was
+/// told.
+pub(crate) const ERIN: &str = "rest_E0000000000000000000000000000000000000000";
+pub(crate) const FRANK: &str = "rest_F0000000000000000000000000000000000000000";
+pub(crate) const FRANK_BACKUP: &str = "rest_G0000000000000000000000000000000000000000";
 pub(crate) const ODD: &str = "rest_U0000000000000000000000000000000000000000";
 
 /// A user whose name no header can hold as it is.
 pub(crate) const ODD_NAME: &str = "\u{fc}ser, 100% {env.HOME}";
 pub(crate) const ODD_NAME_TOLD: &str = "%C3%BCser%2C%20100%25%20%7Benv.HOME%7D";
 
+/// When those end.
+const END: Timestamp = Timestamp::from_unix_millis(4_102_444_800_000);
+pub(crate) const END_TOLD: &str = "2100-01-01T00:00:00.000Z";
+
 fn scheme() -> TokenScheme {
     TokenScheme::default().accept_foreign_tokens(true)
 }
 
-/// alice may GET, with these tokens; carol may do everything.
+/// The record of a token, whose end was announced to its user or not.
+fn record(id: u64, token: &str, announced: Option<bool>) -> TokenRecord {
+    let digest = scheme().digest(&Token::parse(token).unwrap());
+    let (hint, made_at) = (TokenHint::unknown(), Timestamp::default());
+    let mut record = TokenRecord::new(TokenId::from_u64(id), digest, hint, made_at);
+    if let Some(announced) = announced {
+        let mut expiry = Expiry::default();
+        (expiry.of_lifetime, expiry.announced) = (Some(END), announced);
+        (record.expires_at, record.expiry) = (Some(END), Some(Box::new(expiry)));
+    }
+    record
+}
+
+/// alice may GET, with these tokens, and so may whose tokens end; carol may do
+/// everything.
 fn accounts(alice: &[&str]) -> MemoryStore {
     let store = MemoryStore::new();
     let all = ["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"];
-    for (user, methods, tokens) in
-        [("alice", &["GET"][..], alice), ("carol", &all, &[CAROL]), (ODD_NAME, &["GET"], &[ODD])]
-    {
+    for (user, methods, tokens, announced) in [
+        ("alice", &["GET"][..], alice, None),
+        ("carol", &all, &[CAROL], None),
+        ("erin", &["GET"], &[ERIN], Some(false)),
+        ("frank", &["GET"], &[FRANK, FRANK_BACKUP], Some(true)),
+        (ODD_NAME, &["GET"], &[ODD], None),
+    ] {
         let account = Account::builder(UserId::new(user).unwrap());
         let mut account = account.methods(MethodSet::new(methods).unwrap());
         for (token, id) in tokens.iter().zip(1..) {
-            let digest = scheme().digest(&Token::parse(*token).unwrap());
-            let (hint, made_at) = (TokenHint::unknown(), Timestamp::default());
-            let record = TokenRecord::new(TokenId::from_u64(id), digest, hint, made_at);
+            let record = record(id, token, announced);
             account = if id == 1 { account.primary(record) } else { account.backup(record) };
         }
         store.insert(account.build().unwrap()).unwrap();

@@ -142,9 +142,22 @@ impl Gateway {
     fn configuration(self, addresses: [SocketAddr; 3]) -> TempDir {
         let folder = tempfile::tempdir().unwrap();
         let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/gateways");
+        let edits = self.copy(&examples.join(self.folder), folder.path(), addresses);
+        assert_eq!(edits, self.edits.len(), "each edit has one place");
+        folder
+    }
+
+    /// Copies the files and folders with the edits made: how many there were.
+    fn copy(self, from: &Path, to: &Path, addresses: [SocketAddr; 3]) -> usize {
         let mut edits = 0;
-        for file in fs::read_dir(examples.join(self.folder)).unwrap() {
+        for file in fs::read_dir(from).unwrap() {
             let file = file.unwrap();
+            let to = to.join(file.file_name());
+            if file.file_type().unwrap().is_dir() {
+                fs::create_dir(&to).unwrap();
+                edits += self.copy(&file.path(), &to, addresses);
+                continue;
+            }
             let mut text = fs::read_to_string(file.path()).unwrap();
             for (port, address) in ["8080", "9180", "3080"].into_iter().zip(addresses) {
                 text = text.replace(port, &address.port().to_string());
@@ -153,10 +166,9 @@ impl Gateway {
                 edits += text.matches(place).count();
                 text = text.replace(place, edited);
             }
-            fs::write(folder.path().join(file.file_name()), text).unwrap();
+            fs::write(to, text).unwrap();
         }
-        assert_eq!(edits, self.edits.len(), "each edit has one place");
-        folder
+        edits
     }
 }
 

@@ -9,6 +9,7 @@ mod contract;
 mod endpoint;
 mod gateway;
 mod inputs;
+mod notices;
 mod preflights;
 mod scene;
 mod secret;
@@ -27,7 +28,7 @@ macro_rules! gateways {
     ($($module:ident: $gateway:expr;)*) => {$(
         mod $module {
             use super::gateway::*;
-            use super::{contract, inputs, preflights, secret};
+            use super::{contract, inputs, notices, preflights, secret};
 
             clauses! { $gateway;
                 contract:
@@ -52,6 +53,10 @@ macro_rules! gateways {
                 no_length_of_a_head_makes_an_error_of_the_program
                 no_method_or_target_makes_an_error_of_the_server
                 no_number_or_size_of_headers_makes_an_error_of_the_server;
+                notices:
+                the_client_is_told_what_becomes_of_its_token
+                no_client_is_told_of_another_request
+                the_api_says_nothing_in_place_of_the_endpoint;
                 preflights:
                 a_preflight_is_denied_unless_the_endpoint_is_set_to_let_it_pass
                 a_true_preflight_passes_without_a_user_where_the_endpoint_is_set_so

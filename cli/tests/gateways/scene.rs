@@ -69,13 +69,15 @@ impl Scene {
     }
 
     /// Checks that the answer is a denial with one of these statuses, which
-    /// tells nothing of a user, and that nothing has reached the API.
+    /// tells nothing of a user nor of a token, and that nothing has reached the API.
     #[track_caller]
     pub(crate) fn denied(&self, answer: &Answer, statuses: &[u16]) {
         assert!(statuses.contains(&answer.status.as_u16()), "not in {statuses:?}: {answer:?}");
         let reached = self.api.reached();
         assert!(reached.is_empty(), "{answer:?} {reached:?}");
-        assert!(!answer.headers.contains_key("x-auth-user"), "{answer:?}");
+        for told in ["x-auth-user", "api-token-slot", "api-token-expires"] {
+            assert!(!answer.headers.contains_key(told), "{answer:?}");
+        }
         assert!(!format!("{answer:?}").contains("rest_"), "{answer:?}");
     }
 }

@@ -62,6 +62,12 @@ function verify(r)
     if status == 200 and user and user ~= "" then
         r.headers_in["X-Auth-User"] = user
         r.headers_in["X-Auth-Slot"] = headers["x-auth-slot"]
+        -- What the client is told of its token, whatever the API's status.
+        for _, name in ipairs({ "Api-Token-Slot", "Api-Token-Expires" }) do
+            if headers[name:lower()] then
+                r.err_headers_out[name] = headers[name:lower()]
+            end
+        end
         return apache2.OK
     elseif status == 200 and r.method == "OPTIONS" and headers["x-auth-slot"] == "preflight" then
         -- A CORS preflight, where the endpoint is set to let them pass: it has

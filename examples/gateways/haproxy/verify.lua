@@ -61,6 +61,8 @@ core.register_action("verify", { "http-req" }, function(txn)
     if answer.status == 200 then
         txn:set_var("txn.auth_user", first(answer, "x-auth-user"))
         txn:set_var("txn.auth_slot", first(answer, "x-auth-slot"))
+        txn:set_var("txn.token_slot", first(answer, "api-token-slot"))
+        txn:set_var("txn.token_expires", first(answer, "api-token-expires"))
     elseif answer.status == 401 then
         txn:set_var("txn.auth_challenge", first(answer, "www-authenticate"))
     end

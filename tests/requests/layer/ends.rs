@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use http::{HeaderMap, HeaderName, HeaderValue};
 use tower_api_token::TokenAuthLayer;
 use tower_api_token::account::{Account, AccountBuilder, Expiry, TokenRecord};
 use tower_api_token::credentials::CredentialSource;
@@ -12,7 +13,7 @@ use tower_api_token::token::{PepperVersion, StoredDigest, Token, TokenHint, Toke
 use tower_api_token::user::UserId;
 
 use crate::generated;
-use crate::layer::support::{Outcome, bearer, request, send};
+use crate::layer::support::{Outcome, bearer, request, send, send_to};
 
 const WEEK: Duration = Duration::from_secs(7 * 86_400);
 
@@ -71,11 +72,27 @@ fn an_answer_says_when_its_token_ends_once_its_user_was_told() {
 }
 
 #[test]
+fn what_the_layer_says_of_a_token_replaces_what_the_handler_says() {
+    let (primary, backup) = (generated::token("tat"), generated::token("tat"));
+    let end = end();
+    let layer =
+        layer(|account| account.primary(record(2, &primary)).backup(ending(1, &backup, end, true)));
+    let own = HeaderValue::from_static("own");
+    let names = ["api-token-slot", "api-token-expires"].map(HeaderName::from_static);
+    let own: HeaderMap = names.into_iter().map(|name| (name, own.clone())).collect();
+    let told = send_to(&layer, bearer("GET", &backup), own.clone());
+    assert_eq!(told.all("api-token-slot"), ["backup"]);
+    assert_eq!(expires(&told), [end.to_string()]);
+    let silent = send_to(&layer, bearer("GET", &primary), own);
+    assert_eq!((silent.all("api-token-slot"), expires(&silent)), (vec!["own"], vec!["own"]));
+}
+
+#[test]
 fn an_answer_to_a_token_in_another_header_says_both() {
     let primary = generated::token("tat");
     let end = end();
     let layer = layer(|account| account.primary(ending(1, &primary, end, true)));
-    let header = http::HeaderName::from_static("x-api-key");
+    let header = HeaderName::from_static("x-api-key");
     let layer = layer.sources([CredentialSource::Header(header)]);
     let told = send(&layer, request("GET", &[("x-api-key", &primary)]));
     assert_eq!(expires(&told), [end.to_string()]);
@@ -105,7 +122,7 @@ fn a_suspended_user_is_told_so_before_any_method_is_looked_at() {
     let other = send(&layer, bearer("GET", &generated::token("tat")));
     assert_eq!(other.status, 401, "whoever holds no live token learns nothing");
     let mut call = bearer("POST", &primary);
-    let content_type = http::HeaderValue::from_static("application/grpc");
+    let content_type = HeaderValue::from_static("application/grpc");
     call.headers_mut().insert("content-type", content_type);
     let outcome = send(&layer.grpc(true), call);
     assert_eq!(outcome.header("grpc-status"), Some("7"));
