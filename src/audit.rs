@@ -57,7 +57,7 @@ use std::time::Duration;
 
 use crate::account::{Lifetimes, Revision, Slot};
 use crate::method::MethodSet;
-use crate::time::{Length, Timestamp};
+use crate::time::{Length, Minute, Timestamp};
 use crate::token::TokenId;
 use crate::user::{Actor, UserId};
 
@@ -206,6 +206,31 @@ pub enum Event {
 }
 
 impl Event {
+    /// The [name](Self::name) of every event.
+    pub const NAMES: &[&str] = &[
+        "access_granted",
+        "access_revoked",
+        "access_suspended",
+        "access_resumed",
+        "primary_generated",
+        "confirmation_resent",
+        "primary_confirmed",
+        "pending_cancelled",
+        "backup_deleted",
+        "rolled_back",
+        "all_revoked",
+        "token_issued",
+        "token_imported",
+        "token_revealed",
+        "token_ended",
+        "leak_reported",
+        "expiry_announced",
+        "expiry_lifted",
+        "token_expired",
+        "retired_token_used",
+        "confirmation_not_sent",
+    ];
+
     /// The event's name in logs and stores, such as `backup_deleted`.
     #[must_use]
     pub const fn name(&self) -> &'static str {
@@ -305,16 +330,17 @@ impl fmt::Display for Event {
                 write!(f, "Token {id} found where it was not secret: {found}")
             }
             Self::ExpiryAnnounced { id, expires_at, unless_used: false, .. } => {
-                write!(f, "Token {id} is going to end at {expires_at}")
+                write!(f, "Token {id} is going to end at {}", Minute(*expires_at))
             }
             Self::ExpiryAnnounced { id, expires_at, unless_used: true, .. } => {
-                write!(f, "Token {id} is going to end at {expires_at} unless it is used before")
+                let end = Minute(*expires_at);
+                write!(f, "Token {id} is going to end at {end} unless it is used before")
             }
             Self::ExpiryLifted { id, expires_at: None } => {
                 write!(f, "Token {id} used again, so it does not end")
             }
             Self::ExpiryLifted { id, expires_at: Some(end) } => {
-                write!(f, "Token {id} used again, so it does not end before {end}")
+                write!(f, "Token {id} used again, so it does not end before {}", Minute(*end))
             }
             Self::TokenExpired { id, promoted, .. } => {
                 write!(f, "Token {id} expired")?;

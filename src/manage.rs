@@ -148,6 +148,8 @@ use crate::method::MethodSet;
 use crate::notify::Notifier;
 use crate::rotation::{Command, Policy};
 use crate::sealing::Sealer;
+#[cfg(feature = "portal")]
+use crate::store::AuditPosition;
 use crate::store::{AccountStore, StoreError};
 use crate::telemetry::Events;
 use crate::token::{ConfirmationCode, RandomSource, TokenId, TokenScheme};
@@ -305,6 +307,20 @@ impl TokenManager {
             let inner = inner.upgrade()?;
             Some(Self { inner, expected: None, confirmation, client: None })
         }
+    }
+
+    /// The position of the last entry of the log that [`audit`](Self::audit) reads.
+    #[cfg(feature = "portal")]
+    pub(crate) async fn audit_end(&self) -> Result<AuditPosition, ManageError> {
+        let log = self.inner.store.audit_log();
+        let log = log.ok_or_else(|| StoreError::unsupported("an audit log"))?;
+        Ok(log.audit_end().await?)
+    }
+
+    /// By what the host lets tokens live.
+    #[cfg(feature = "portal")]
+    pub(crate) fn policy(&self) -> &Policy {
+        &self.inner.policy
     }
 
     /// Leaves notices to whoever delivers them from the store's log: the notifier, if

@@ -70,6 +70,11 @@ pub trait Notifier: Send + Sync + 'static {
     /// [`RolledBack`](crate::audit::Event::RolledBack),
     /// [`AllRevoked`](crate::audit::Event::AllRevoked),
     /// [`AccessRevoked`](crate::audit::Event::AccessRevoked),
+    /// [`AccessSuspended`](crate::audit::Event::AccessSuspended),
+    /// [`AccessResumed`](crate::audit::Event::AccessResumed),
+    /// [`TokenEnded`](crate::audit::Event::TokenEnded),
+    /// [`LeakReported`](crate::audit::Event::LeakReported),
+    /// [`ExpiryAnnounced`](crate::audit::Event::ExpiryAnnounced),
     /// [`TokenRevealed`](crate::audit::Event::TokenRevealed), and
     /// [`TokenIssued`](crate::audit::Event::TokenIssued) by somebody else.
     ///

@@ -37,7 +37,9 @@
 //! | `/edit`, `/edit/{action}` | Edit: each change says what will happen, asks for confirmation and takes effect on Save |
 //! | `/verify?code=` | where a mailed link leads; it has a button and does nothing by itself |
 //! | `/advice` | how to keep tokens safe |
-//! | `/admin` | Administration: find a user, tick methods, revoke |
+//! | `/admin` | Administration: find a user |
+//! | `/admin/user?user=` | one user: methods, lifetimes, suspend and resume, revoke, erase |
+//! | `/admin/audit` | what has happened to all accounts, by user, event and day, where the store keeps a log |
 //!
 //! No page needs JavaScript. A link in a mail is
 //! `https://<host><at>/verify?code=<code>`.
@@ -52,7 +54,9 @@
 //! | `GET /api/tokens`, `GET /api/history` | what the profile shows |
 //! | `POST /api/generate`, `resend`, `confirm`, `cancel-pending`, `delete-backup`, `roll-back`, `revoke-all`, `reveal` | the user's own changes |
 //! | `GET /api/admin/users`, `GET /api/admin/user` | for administrators: accounts, and one with its history |
-//! | `POST /api/admin/methods`, `POST /api/admin/revoke-all`, `POST /api/admin/erase` | for administrators: the granted methods (none revokes), every token's end, an account's |
+//! | `GET /api/admin/audit` | for administrators: what has happened to all accounts, the earliest first |
+//! | `POST /api/admin/suspend`, `POST /api/admin/resume` | for administrators: refuse a user's requests, and accept them again |
+//! | `POST /api/admin/methods`, `POST /api/admin/revoke-all`, `POST /api/admin/erase` | for administrators: the granted methods and lifetimes (no method revokes), every token's end, an account's |
 //!
 //! A body is a JSON object of at most 16 KiB, without unknown or repeated
 //! members, sent as `application/json`. A number is an integer whatever it is
@@ -84,6 +88,7 @@ mod fields;
 mod form_key;
 mod guard;
 mod layout;
+mod length;
 mod limit;
 mod pages;
 mod refusal;

@@ -116,6 +116,17 @@ const fn civil_date(days: u64) -> (u64, u64, u64) {
     }
 }
 
+/// A point in time for people, to the minute: `2026-01-02 03:04 UTC`.
+pub(crate) struct Minute(pub(crate) Timestamp);
+
+impl fmt::Display for Minute {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = self.0.to_string();
+        let (date, time) = text.split_once('T').unwrap_or((&text, ""));
+        write!(f, "{date} {} UTC", time.get(..5).unwrap_or(time))
+    }
+}
+
 /// A length of time for people, in whole ones of its greatest unit: `3 hours`.
 pub(crate) struct Length(pub(crate) Duration);
 
@@ -173,6 +184,7 @@ mod tests {
         for (millis, text) in cases {
             assert_eq!(Timestamp(millis).to_string(), text);
         }
+        assert_eq!(Minute(Timestamp(1_709_251_199_999)).to_string(), "2024-02-29 23:59 UTC");
     }
 
     #[test]

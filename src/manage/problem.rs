@@ -51,7 +51,7 @@ use crate::telemetry;
 ///
 /// | error | status | code |
 /// |---|---|---|
-/// | `NoAccess` | 403 | `no_access` |
+/// | `NoAccess`, `Suspended` | 403 | `no_access`, `suspended` |
 /// | `UnknownCode` | 404 | `unknown_code` |
 /// | `AlreadyDone`, `Stale` | 409 | `already_done`, `stale` |
 /// | `BackupExists`, `InUse` | 409 | `backup_exists`, `in_use` |
@@ -61,6 +61,7 @@ use crate::telemetry;
 /// | [`Sealer`](ManageError::Sealer) that cannot open what is kept | 409 | `not_kept` |
 /// | `ExpiredCode`, `AlreadyConfirmed` | 410 | `expired_code`, `already_confirmed` |
 /// | [`Import`](ManageError::Import) | 422 | `not_importable` |
+/// | `LifetimeTooLong` | 422 | `lifetime_too_long` |
 /// | `TooSoon` | 429 with `Retry-After` | `too_soon` |
 /// | [`Corrupt`](StoreErrorKind::Corrupt) | 500 | `unreadable_record` |
 /// | [`NoNotifier`](ManageError::NoNotifier) | 500 | `no_notifier` |

@@ -5,12 +5,12 @@
 
 use super::Shared;
 use super::session::PortalUser;
-use crate::account::Revision;
+use crate::account::{Lifetimes, Revision};
 use crate::manage::{
     AccountView, Delivery, GeneratedPrimary, Guard, ManageError, PendingView, Problem, TokenManager,
 };
 use crate::method::MethodSet;
-use crate::rotation::RotationError;
+use crate::rotation::{Command, RotationError};
 use crate::token::{ConfirmationCode, Token, TokenId};
 use crate::user::{Actor, UserId};
 
@@ -159,25 +159,58 @@ impl Shared {
         Err(Problem::STALE)
     }
 
-    /// Grants exactly these methods, as long as the account is the one that was
-    /// shown; none ends the user's access.
+    /// Grants exactly these methods and lifetimes, as long as the account is the one
+    /// that was shown; no method ends the user's access.
     pub(super) async fn grant(
         &self,
         actor: &Actor,
         user: &UserId,
         methods: MethodSet,
+        lifetimes: Option<Lifetimes>,
         shown: Option<Revision>,
     ) -> Result<(), Problem> {
         let manager = self.manager.at_revision(shown.unwrap_or(Revision::ABSENT));
-        match done(manager.grant(actor, user, methods.clone()).await) {
-            Err(refusal) if refusal.code == Problem::STALE.code => {
-                // The same form may have been sent twice.
-                let now = self.manager.summary(user).await?;
-                let granted = now.map(|account| account.methods).unwrap_or_default();
-                if granted == methods { Ok(()) } else { Err(Problem::STALE) }
+        let granted = match lifetimes {
+            Some(lifetimes) => {
+                manager.grant_with_lifetimes(actor, user, methods.clone(), lifetimes).await
             }
-            granted => granted,
-        }
+            None => manager.grant(actor, user, methods.clone()).await,
+        };
+        unless_stale(granted, async {
+            // The same form may have been sent twice.
+            let command = Command::Grant { methods, lifetimes };
+            let again = self.manager.preview(user, command).await;
+            Ok(again.is_err_and(|error| error.refusal() == Some(RotationError::AlreadyDone)))
+        })
+        .await
+    }
+
+    /// Suspends the user's access, as long as the account is the one that was shown.
+    pub(super) async fn suspend(
+        &self,
+        actor: &Actor,
+        user: &UserId,
+        shown: Revision,
+    ) -> Result<(), Problem> {
+        let suspended = self.manager.at_revision(shown).suspend(actor, user).await;
+        unless_stale(suspended, async { Ok(self.is_suspended(user).await? == Some(true)) }).await
+    }
+
+    /// Resumes the user's access, as long as the account is the one that was shown.
+    pub(super) async fn resume(
+        &self,
+        actor: &Actor,
+        user: &UserId,
+        shown: Revision,
+    ) -> Result<(), Problem> {
+        let resumed = self.manager.at_revision(shown).resume(actor, user).await;
+        unless_stale(resumed, async { Ok(self.is_suspended(user).await? == Some(false)) }).await
+    }
+
+    /// Whether the user's access is suspended; `None` if there is no account.
+    async fn is_suspended(&self, user: &UserId) -> Result<Option<bool>, Problem> {
+        let account = self.manager.summary(user).await?;
+        Ok(account.map(|account| account.suspended_since.is_some()))
     }
 
     /// The token itself, where the host keeps tokens sealed. The history keeps
@@ -195,6 +228,18 @@ impl Shared {
         shown: Revision,
     ) -> Result<(), Problem> {
         done(self.manager.at_revision(shown).erase(actor, user).await)
+    }
+}
+
+/// A change of the account that was shown, made now or before: one that is stale may
+/// have been asked for twice.
+async fn unless_stale<T>(
+    changed: Result<T, ManageError>,
+    is_so: impl Future<Output = Result<bool, Problem>>,
+) -> Result<(), Problem> {
+    match done(changed) {
+        Err(refusal) if refusal.code == Problem::STALE.code && is_so.await? => Ok(()),
+        changed => changed,
     }
 }
 

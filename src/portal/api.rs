@@ -4,6 +4,7 @@ mod admin;
 mod answer;
 mod body;
 mod description;
+mod log;
 mod own;
 
 use std::sync::Arc;
@@ -30,7 +31,10 @@ pub(super) fn routes(path: &str) -> Router<Arc<Shared>> {
         .route(&at("reveal"), post(own::reveal))
         .route(&at("admin/users"), get(admin::users))
         .route(&at("admin/user"), get(admin::user))
+        .route(&at("admin/audit"), get(log::audit))
         .route(&at("admin/methods"), post(admin::grant))
+        .route(&at("admin/suspend"), post(admin::suspend))
+        .route(&at("admin/resume"), post(admin::resume))
         .route(&at("admin/revoke-all"), post(admin::revoke_all))
         .route(&at("admin/erase"), post(admin::erase))
         .route(&at("{*rest}"), any(async || Problem::NOT_FOUND))

@@ -32,6 +32,11 @@ impl Fields {
         }
     }
 
+    /// The one value of a field; an empty one is none.
+    pub(super) fn given(&self, name: &str) -> Result<Option<&str>, Problem> {
+        Ok(self.text(name)?.filter(|text| !text.is_empty()))
+    }
+
     /// Every value of a field.
     pub(super) fn all(&self, name: &str) -> impl Iterator<Item = &str> {
         let values = self.0.iter().filter(move |(field, _)| field == name);
@@ -50,8 +55,7 @@ impl Fields {
 
     /// A number; an empty field is none.
     pub(super) fn number<T: FromStr>(&self, name: &str) -> Result<Option<T>, Problem> {
-        let text = self.text(name)?.filter(|text| !text.is_empty());
-        let number = text.map(str::parse).transpose();
+        let number = self.given(name)?.map(str::parse).transpose();
         number.map_err(|_| Problem::bad_request(format!("The field {name} must be a number.")))
     }
 

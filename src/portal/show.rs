@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use crate::audit::AuditEntry;
-use crate::manage::{PendingView, TokenView};
-use crate::time::{Length, Timestamp};
+use crate::audit::{AccountErased, AuditEntry};
+use crate::manage::{AccountView, PendingView, TokenView};
+use crate::time::{Length, Minute, Timestamp};
 use crate::user::Actor;
 
 /// A point in time, for people and for programs.
@@ -17,17 +17,34 @@ pub(super) struct Moment {
 
 impl Moment {
     pub(super) fn new(at: Timestamp, now: Timestamp) -> Self {
-        let machine = at.to_string();
-        let minute = machine.rsplit_once(':').map_or(machine.as_str(), |(minute, _)| minute);
-        let text = format!("{} UTC", minute.replacen('T', ", ", 1));
         let distance = match (now.since(at), at.since(now)) {
             (past, Duration::ZERO) if past.as_secs() < 60 => "just now".to_owned(),
             (past, Duration::ZERO) => format!("{} ago", Length(past)),
             (_, ahead) => format!("in {}", Length(to_nearest_unit(ahead))),
         };
-        Self { machine, text, distance }
+        Self { machine: at.to_string(), text: Minute(at).to_string(), distance }
     }
 }
+
+/// When a token ends, or has ended.
+pub(super) struct End {
+    pub(super) machine: String,
+    /// Such as `2026-12-07 09:00 UTC, in 6 days, unless it is used before`.
+    pub(super) text: String,
+    pub(super) is_over: bool,
+}
+
+impl End {
+    pub(super) fn of(token: &TokenView, now: Timestamp) -> Option<Self> {
+        let at = token.expires_at?;
+        let Moment { machine, text, distance } = Moment::new(at, now);
+        let is_over = at <= now;
+        let unless = if token.ends_unless_used && !is_over { UNLESS_USED } else { "" };
+        Some(Self { machine, text: format!("{text}, {distance}{unless}"), is_over })
+    }
+}
+
+const UNLESS_USED: &str = ", unless it is used before";
 
 /// What is still ahead, so that ten minutes do not become nine at once.
 fn to_nearest_unit(ahead: Duration) -> Duration {
@@ -46,25 +63,30 @@ pub(super) struct TokenCard {
     pub(super) made: Moment,
     pub(super) used: Option<Moment>,
     pub(super) client: Option<String>,
-    pub(super) expires: Option<Moment>,
-    pub(super) is_expired: bool,
-    /// Whether the host can show the token itself.
+    pub(super) end: Option<End>,
+    pub(super) is_suspended: bool,
+    /// Whether its user can have the token itself shown.
     pub(super) is_revealable: bool,
 }
 
 impl TokenCard {
-    pub(super) fn new(token: &TokenView, now: Timestamp) -> Self {
-        let moment = |at| Moment::new(at, now);
+    pub(super) fn new(token: &TokenView, view: &AccountView) -> Self {
+        let moment = |at| Moment::new(at, view.now);
+        let is_suspended = view.suspended_since.is_some();
         Self {
             id: token.id.as_u64(),
             hint: shown(token.hint.as_str()),
             made: moment(token.made_at),
             used: token.last_used_at.map(moment),
             client: token.client.as_ref().map(ToString::to_string),
-            expires: token.expires_at.map(moment),
-            is_expired: token.expires_at.is_some_and(|at| at <= now),
-            is_revealable: token.revealable,
+            end: End::of(token, view.now),
+            is_suspended,
+            is_revealable: token.revealable && !is_suspended,
         }
+    }
+
+    pub(super) fn is_expired(&self) -> bool {
+        self.end.as_ref().is_some_and(|end| end.is_over)
     }
 }
 
@@ -109,14 +131,21 @@ pub(super) struct Happened {
 impl Happened {
     /// `user` is what the user is called: `you`, to themselves.
     pub(super) fn new(entry: &AuditEntry, now: Timestamp, user: &str) -> Self {
-        Self {
-            at: Moment::new(entry.at, now),
-            what: entry.event.to_string(),
-            by: match &entry.actor {
-                Actor::User => user.to_owned(),
-                other => other.to_string(),
-            },
-        }
+        let (at, by) = (Moment::new(entry.at, now), called(&entry.actor, user));
+        Self { at, what: entry.event.to_string(), by }
+    }
+
+    /// The end of an account that is not named any more.
+    pub(super) fn erased(erased: &AccountErased, now: Timestamp) -> Self {
+        let (at, by) = (Moment::new(erased.at, now), called(&erased.actor, "the user"));
+        Self { at, what: "A user was erased".to_owned(), by }
+    }
+}
+
+fn called(actor: &Actor, user: &str) -> String {
+    match actor {
+        Actor::User => user.to_owned(),
+        other => other.to_string(),
     }
 }
 
@@ -142,6 +171,6 @@ mod tests {
         assert_eq!(distance(now + Duration::from_secs(600)), "in 10 minutes");
         assert_eq!(distance(now + Duration::from_secs(599)), "in 10 minutes");
         assert_eq!(distance(now + Duration::from_secs(1)), "in less than a minute");
-        assert_eq!(Moment::new(now, now).text, "2024-02-29, 23:59 UTC");
+        assert_eq!(Moment::new(now, now).text, "2024-02-29 23:59 UTC");
     }
 }

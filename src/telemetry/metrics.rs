@@ -83,7 +83,7 @@ use metrics::{
 
 pub(super) use self::decisions::denied;
 pub(crate) use self::decisions::passed;
-use crate::audit::AccountErased;
+use crate::audit::{AccountErased, Event};
 
 const DECISIONS: &str = "tower_api_token_decisions_total";
 const STORE_SECONDS: &str = "tower_api_token_store_seconds";
@@ -101,31 +101,8 @@ const DELIVERIES: &str = "tower_api_token_deliveries_total";
 const DELIVERY_WAITING: &str = "tower_api_token_delivery_waiting";
 const DELIVERY_AGE: &str = "tower_api_token_delivery_age_seconds";
 
-/// The names of all events that [`EVENTS`] counts.
-pub(crate) const EVENT_NAMES: [&str; 22] = [
-    "access_granted",
-    "access_revoked",
-    "access_suspended",
-    "access_resumed",
-    "primary_generated",
-    "confirmation_resent",
-    "primary_confirmed",
-    "pending_cancelled",
-    "backup_deleted",
-    "rolled_back",
-    "all_revoked",
-    "token_issued",
-    "token_imported",
-    "token_revealed",
-    "token_ended",
-    "leak_reported",
-    "expiry_announced",
-    "expiry_lifted",
-    "token_expired",
-    "retired_token_used",
-    "confirmation_not_sent",
-    AccountErased::NAME,
-];
+/// The names of all events of accounts that [`EVENTS`] counts, beside their erasure.
+pub(crate) const EVENT_NAMES: &[&str] = Event::NAMES;
 
 /// The methods of a store, by which its calls are told apart.
 const OPERATIONS: [&str; 29] = [
@@ -167,7 +144,8 @@ static STORE_FAILURES: OnceLock<&[&str]> = OnceLock::new();
 pub fn report() {
     decisions::report();
     show_store_errors();
-    EVENT_NAMES.into_iter().for_each(|name| events(name).increment(0));
+    let names = EVENT_NAMES.iter().copied().chain([AccountErased::NAME]);
+    names.for_each(|name| events(name).increment(0));
     counter!(FLUSH_ERRORS).increment(0);
 }
 

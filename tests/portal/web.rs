@@ -3,15 +3,18 @@
 
 mod admin;
 mod api;
+mod audit;
 mod cases;
 mod cors;
 mod described;
 mod expiry;
 mod forms;
+mod lifetimes;
 mod links;
 mod pages;
 mod placed;
 mod protection;
 mod races;
 mod reveal;
+mod suspended;
 mod world;

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use crate::audit::{AuditEntry, Event};
 use crate::notify::{ConfirmationLink, ConfirmationMessage, visible};
-use crate::time::Timestamp;
+use crate::time::{Minute, Timestamp};
 use crate::user::Actor;
 
 /// A message before it has a form.
@@ -31,7 +31,7 @@ impl<'a> Text<'a> {
         if let Some(client) = &message.client {
             facts.push(("From", visible(client).to_string()));
         }
-        let end = minute(message.code_expires_at);
+        let end = Minute(message.code_expires_at);
         Self {
             subject: format!("Confirm your new API token for {service}"),
             blocks: vec![
@@ -131,7 +131,7 @@ fn facts(user: &str, actor: &Actor, at: Timestamp) -> Vec<(&'static str, String)
         Actor::Administrator(name) => format!("the administrator {}", visible(name)),
         Actor::Program(name) => format!("the program {}", visible(name)),
     };
-    vec![("Account", visible(user).to_string()), ("When", minute(at)), ("By", by)]
+    vec![("Account", visible(user).to_string()), ("When", Minute(at).to_string()), ("By", by)]
 }
 
 fn paragraph(text: &str) -> Block<'static> {
@@ -192,13 +192,6 @@ const fn consequence(event: &Event) -> &'static str {
         Event::TokenRevealed { .. } => " Whoever asked for it has seen it.",
         _ => "",
     }
-}
-
-/// To the minute, as people read it: `2026-01-02 03:04 UTC`.
-fn minute(at: Timestamp) -> String {
-    let text = at.to_string();
-    let (date, time) = text.split_once('T').unwrap_or((&text, ""));
-    format!("{date} {} UTC", time.get(..5).unwrap_or(time))
 }
 
 fn push_escaped(html: &mut String, text: &str) {

@@ -1,6 +1,7 @@
 //! What administrators do with the accounts of others.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
@@ -12,7 +13,7 @@ use super::answer::{Account, AccountWithHistory, Accounts, History, Tokens};
 use super::body::{Body, Integer};
 use super::description::{OfChanging, OfLooking, Problem as Described};
 use super::own::token;
-use crate::account::Revision;
+use crate::account::{Lifetimes, Revision};
 use crate::manage::Problem;
 use crate::method::MethodSet;
 use crate::portal::Shared;
@@ -95,26 +96,54 @@ pub(super) struct Methods {
     /// standard methods in lower case are refused; at most 32 beyond the standard
     /// ones.
     methods: Vec<String>,
+    /// How long the user's tokens live; what there is stays if this is null.
+    lifetimes: Option<GrantedLifetimes>,
     /// The account's revision as the caller knows it; null if there is no account.
     revision: Option<Integer>,
 }
 
-/// Grant exactly these methods; none ends the user's access and every token
+/// How long the tokens of one user live, in seconds, and no longer than the policy
+/// says; null is as the policy says.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct GrantedLifetimes {
+    token: Option<Integer>,
+    backup: Option<Integer>,
+}
+
+impl GrantedLifetimes {
+    fn read(self) -> Result<Lifetimes, Problem> {
+        let read = |name: &str, seconds: Option<Integer>| match seconds {
+            Some(Integer(0)) => Err(Problem::bad_request(format!(
+                "The lifetime of a {name} is at least a second. Nothing has changed."
+            ))),
+            seconds => Ok(seconds.map(|Integer(seconds)| Duration::from_secs(seconds))),
+        };
+        Ok(Lifetimes { token: read("token", self.token)?, backup: read("backup", self.backup)? })
+    }
+}
+
+/// Grant exactly these methods and lifetimes; no method ends the user's access and every token
 #[utoipa::path(
     post,
     path = "/admin/methods",
     tag = "Administration",
     request_body = Methods,
-    responses((status = 204, description = "Done, now or before"), OfChanging),
+    responses(
+        (status = 204, description = "Done, now or before"),
+        (status = 422, response = Described),
+        OfChanging,
+    ),
 )]
 pub(super) async fn grant(
     State(portal): State<Arc<Shared>>,
     admin: Administrator,
-    Body(Methods { user, methods, revision }): Body<Methods>,
+    Body(Methods { user, methods, lifetimes, revision }): Body<Methods>,
 ) -> Result<StatusCode, Problem> {
     let (user, methods) = (user_id(&user)?, MethodSet::new(methods).map_err(Problem::no_methods)?);
     let shown = revision.map(|Integer(revision)| Revision::from_u64(revision));
-    portal.grant(&admin.actor(), &user, methods, shown).await?;
+    let lifetimes = lifetimes.map(GrantedLifetimes::read).transpose()?;
+    portal.grant(&admin.actor(), &user, methods, lifetimes, shown).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -151,10 +180,10 @@ pub(super) async fn revoke_all(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// A user to erase, as the caller has seen them.
+/// A user, as the caller has seen their account.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Erased {
+pub(super) struct Seen {
     user: String,
     /// The account's revision that the caller has seen.
     revision: Integer,
@@ -165,14 +194,48 @@ pub(super) struct Erased {
     post,
     path = "/admin/erase",
     tag = "Administration",
-    request_body = Erased,
+    request_body = Seen,
     responses((status = 204, description = "Done, now or before"), OfChanging),
 )]
 pub(super) async fn erase(
     State(portal): State<Arc<Shared>>,
     admin: Administrator,
-    Body(Erased { user, revision: Integer(revision) }): Body<Erased>,
+    Body(Seen { user, revision: Integer(revision) }): Body<Seen>,
 ) -> Result<StatusCode, Problem> {
     portal.erase(&admin.actor(), &user_id(&user)?, Revision::from_u64(revision)).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Refuse every request of a user until the access is resumed, if the account is as the caller has seen it
+#[utoipa::path(
+    post,
+    path = "/admin/suspend",
+    tag = "Administration",
+    request_body = Seen,
+    responses((status = 204, description = "Done, now or before"), OfChanging),
+)]
+pub(super) async fn suspend(
+    State(portal): State<Arc<Shared>>,
+    admin: Administrator,
+    Body(Seen { user, revision: Integer(revision) }): Body<Seen>,
+) -> Result<StatusCode, Problem> {
+    portal.suspend(&admin.actor(), &user_id(&user)?, Revision::from_u64(revision)).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Accept a user's requests again, if the account is as the caller has seen it
+#[utoipa::path(
+    post,
+    path = "/admin/resume",
+    tag = "Administration",
+    request_body = Seen,
+    responses((status = 204, description = "Done, now or before"), OfChanging),
+)]
+pub(super) async fn resume(
+    State(portal): State<Arc<Shared>>,
+    admin: Administrator,
+    Body(Seen { user, revision: Integer(revision) }): Body<Seen>,
+) -> Result<StatusCode, Problem> {
+    portal.resume(&admin.actor(), &user_id(&user)?, Revision::from_u64(revision)).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -4,7 +4,7 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::account::Revision;
+use crate::account::{Lifetimes as Granted, Revision};
 use crate::audit::AuditEntry;
 use crate::manage::{
     AccountSummary, AccountView, Delivery, GeneratedPrimary, PendingView, TokenView,
@@ -29,15 +29,31 @@ pub(super) struct Tokens {
     /// Tokens that have expired since the account's last change: they are refused,
     /// and the next change retires them.
     expired: Vec<Token>,
+    /// How long tokens live, where the user's grant says so.
+    lifetimes: Lifetimes,
+    /// Since when the user's access is suspended.
+    #[schema(required)]
+    suspended_since: Option<Time>,
     revision: u64,
     now: Time,
+}
+
+/// How long the tokens of one user live, in seconds, where that is shorter than the
+/// policy says.
+#[derive(Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct Lifetimes {
+    #[schema(required)]
+    token: Option<u64>,
+    #[schema(required)]
+    backup: Option<u64>,
 }
 
 /// A point in time: UTC, to the millisecond.
 #[derive(Serialize, ToSchema)]
 #[serde(transparent)]
 #[schema(value_type = String, format = DateTime)]
-struct Time(Timestamp);
+pub(super) struct Time(pub(super) Timestamp);
 
 /// A token that is in a slot, or was until it expired.
 #[derive(Serialize, ToSchema)]
@@ -49,6 +65,8 @@ struct Token {
     active_since: Time,
     #[schema(required)]
     expires_at: Option<Time>,
+    /// Whether it ends then only if nobody uses it before.
+    ends_unless_used: bool,
     #[schema(required)]
     last_used_at: Option<Time>,
     #[schema(required)]
@@ -86,6 +104,12 @@ pub(super) struct Account {
     /// Tokens that have expired since the account's last change, and a pending one
     /// whose time has run out.
     expired: Vec<u64>,
+    /// When the first of the tokens in the slots ends.
+    #[schema(required)]
+    expires_at: Option<Time>,
+    /// Since when the user's access is suspended.
+    #[schema(required)]
+    suspended_since: Option<Time>,
     revision: u64,
 }
 
@@ -185,9 +209,19 @@ impl Tokens {
             backup: view.backup.as_ref().map(Token::of),
             pending: view.pending.as_ref().map(Pending::of),
             expired: view.expired.iter().map(Token::of).collect(),
+            lifetimes: Lifetimes::of(view.lifetimes),
+            suspended_since: view.suspended_since.map(Time),
             revision: view.revision.as_u64(),
             now: Time(view.now),
         }
+    }
+}
+
+impl Lifetimes {
+    fn of(lifetimes: Granted) -> Self {
+        let [token, backup] =
+            [lifetimes.token, lifetimes.backup].map(|it| it.map(|it| it.as_secs()));
+        Self { token, backup }
     }
 }
 
@@ -199,6 +233,7 @@ impl Token {
             made_at: Time(token.made_at),
             active_since: Time(token.active_since),
             expires_at: token.expires_at.map(Time),
+            ends_unless_used: token.ends_unless_used,
             last_used_at: token.last_used_at.map(Time),
             client: token.client.as_ref().map(ToString::to_string),
             in_use: token.in_use,
@@ -230,6 +265,8 @@ impl Account {
             backup: account.backup.map(TokenId::as_u64),
             pending: account.pending.map(TokenId::as_u64),
             expired: account.expired.iter().map(|id| id.as_u64()).collect(),
+            expires_at: account.expires_at.map(Time),
+            suspended_since: account.suspended_since.map(Time),
             revision: account.revision.as_u64(),
         }
     }

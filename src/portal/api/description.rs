@@ -9,7 +9,7 @@ use utoipa::openapi::response::Response as Described;
 use utoipa::openapi::{Ref, RefOr};
 use utoipa::{IntoResponses, OpenApi, ToResponse, ToSchema};
 
-use super::{admin, own};
+use super::{admin, log, own};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -37,7 +37,10 @@ use super::{admin, own};
         own::reveal,
         admin::users,
         admin::user,
+        log::audit,
         admin::grant,
+        admin::suspend,
+        admin::resume,
         admin::revoke_all,
         admin::erase,
     ),

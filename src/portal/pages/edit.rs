@@ -67,7 +67,7 @@ impl Action {
     fn plan(self, view: &AccountView) -> Result<Plan, Problem> {
         let in_use = |token: &Option<TokenView>| token.as_ref().is_some_and(|token| token.in_use);
         match self {
-            Self::Generate => Ok(Plan::generate(view)),
+            Self::Generate => Plan::generate(view),
             Self::DeleteBackup => Ok(Plan::delete_backup(view)?.in_use(in_use(&view.backup))),
             Self::RollBack => Ok(Plan::roll_back(view)?.in_use(in_use(&view.primary))),
             Self::CancelPending => Plan::cancel_pending(view),

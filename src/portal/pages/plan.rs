@@ -58,7 +58,10 @@ impl Plan {
         Self { insist: in_use.then(|| insist.to_owned()), ..self }
     }
 
-    pub(super) fn generate(view: &AccountView) -> Self {
+    pub(super) fn generate(view: &AccountView) -> Result<Self, Problem> {
+        if view.suspended_since.is_some() {
+            return Err(RotationError::Suspended.into());
+        }
         let shown = Shown::of(view);
         let plan = Self::new("Generate New Primary", "Generate a new primary token for me.")
             .hide("primary", shown.primary)
@@ -88,7 +91,7 @@ impl Plan {
             None => plan,
         };
         plan.ends_something = view.backup.is_some();
-        match &view.pending {
+        Ok(match &view.pending {
             Some(pending) if pending.expires_at <= view.now => plan.effect(format!(
                 "Token {}, whose time to be confirmed has run out, is dropped.",
                 pending.id
@@ -99,7 +102,7 @@ impl Plan {
                 pending.id
             )),
             None => plan,
-        }
+        })
     }
 
     pub(super) fn delete_backup(view: &AccountView) -> Result<Self, Problem> {
@@ -113,8 +116,8 @@ impl Plan {
             ));
         Ok(match &view.primary {
             Some(primary) => {
-                let (name, until) = (name(primary), until(primary, view));
-                plan.effect(format!("Your primary, {name}, goes on working{until}."))
+                let (name, goes_on) = (name(primary), goes_on(Some(primary), view));
+                plan.effect(format!("Your primary, {name}, {goes_on}."))
             }
             None => plan,
         })
@@ -127,8 +130,9 @@ impl Plan {
         Ok(Self::new("Make the backup primary again", agree)
             .hide("id", Some(primary.id))
             .effect(format!(
-                "Your backup, {}, becomes the primary again and goes on working.",
-                name(backup)
+                "Your backup, {}, becomes the primary again and {}.",
+                name(backup),
+                goes_on(None, view)
             ))
             .effect(format!(
                 "Your present primary, {}, ends at once: whatever uses it is refused from then \
@@ -161,8 +165,55 @@ impl Plan {
             .hide("primary", shown.primary)
             .hide("backup", shown.backup)
             .hide("pending", shown.pending);
-        Ok(ended(plan, view)
-            .effect("API access stays granted: a new token can be generated afterwards."))
+        Ok(ended(plan, view).effect(if view.suspended_since.is_some() {
+            "API access stays granted, and suspended: a new token can be generated when an \
+             administrator has resumed it."
+        } else {
+            "API access stays granted: a new token can be generated afterwards."
+        }))
+    }
+
+    /// No request of the user any more, until the access is resumed.
+    pub(super) fn suspend(view: &AccountView) -> Self {
+        let user = &view.user;
+        let heading = format!("Suspend the API access of {user}");
+        let plan = Self::new(heading, format!("Suspend the API access of {user}.")).effect(
+            "Every request with a token of this user is refused from now on, until the access is \
+             resumed.",
+        );
+        live(view)
+            .fold(plan, |plan, (slot, token)| {
+                let (name, last_use) = (name(token), last_use(token, view));
+                plan.effect(format!("The {slot}, {name}, is refused. {last_use}"))
+            })
+            .effect(
+                "Methods and tokens stay as they are. A token whose lifetime is over before the \
+                 access is resumed has ended.",
+            )
+            .effect(
+                "The user may look at tokens and end them, and neither make nor confirm nor view \
+                 any. The user is told.",
+            )
+    }
+
+    /// The end of a suspension; `view` if there is access to resume.
+    pub(super) fn resume(user: &UserId, view: Option<&AccountView>) -> Self {
+        let heading = format!("Resume the API access of {user}");
+        let plan = Self::new(heading, format!("Resume the API access of {user}."));
+        let tokens: Vec<_> = view.iter().flat_map(|view| live(view)).collect();
+        let plan = match view {
+            None => plan.effect("No method is granted, so there is no access until one is."),
+            Some(_) if tokens.is_empty() => plan.effect("The user has no token that would work."),
+            Some(view) => tokens.into_iter().fold(plan, |plan, (slot, token)| {
+                let (name, until) = (name(token), until(token, view));
+                plan.effect(format!("The {slot}, {name}, works again at once{until}."))
+            }),
+        };
+        let plan = plan.effect(
+            "The user may make, confirm and view tokens again as far as methods are granted. The \
+             user is told.",
+        );
+        Self { ends_something: false, ..plan }
     }
 
     /// No method granted any more; `view` if there are tokens to end.
@@ -198,9 +249,7 @@ impl Plan {
 
 /// Says of every token that it ends.
 fn ended(plan: Plan, view: &AccountView) -> Plan {
-    let slots = [("primary", &view.primary), ("backup", &view.backup)];
-    let live = slots.into_iter().filter_map(|(slot, token)| Some((slot, token.as_ref()?)));
-    let plan = live.fold(plan, |plan, (slot, token)| {
+    let plan = live(view).fold(plan, |plan, (slot, token)| {
         plan.effect(format!(
             "The {slot}, {}, ends at once: whatever uses it is refused from then on. {}",
             name(token),
@@ -215,6 +264,21 @@ fn ended(plan: Plan, view: &AccountView) -> Plan {
     }
 }
 
+/// The tokens in the slots, each with its slot's name.
+fn live(view: &AccountView) -> impl Iterator<Item = (&'static str, &TokenView)> {
+    let slots = [("primary", &view.primary), ("backup", &view.backup)];
+    slots.into_iter().filter_map(|(slot, token)| Some((slot, token.as_ref()?)))
+}
+
+/// What comes of a token that does not end, whose end is told where it is given.
+fn goes_on(token: Option<&TokenView>, view: &AccountView) -> String {
+    if view.suspended_since.is_some() {
+        return "works again when the access is resumed".to_owned();
+    }
+    let until = token.map(|token| until(token, view)).unwrap_or_default();
+    format!("goes on working{until}")
+}
+
 /// Such as `token 3 (tat_…x7Qz)`.
 fn name(token: &TokenView) -> String {
     let hint = token.hint.as_str().replace("...", "\u{2026}");
@@ -225,14 +289,15 @@ fn name(token: &TokenView) -> String {
     }
 }
 
-/// Such as ` until 2026-01-02, 03:04 UTC`; nothing for a token without an end.
+/// Such as ` until 2026-01-02 03:04 UTC`; nothing for a token without an end.
 fn until(token: &TokenView, view: &AccountView) -> String {
-    let end = token.expires_at.map(|at| format!(" until {}", Moment::new(at, view.now).text));
-    end.unwrap_or_default()
+    let Some(at) = token.expires_at else { return String::new() };
+    let longer = if token.ends_unless_used { ", and longer if it is used before" } else { "" };
+    format!(" until {}{longer}", Moment::new(at, view.now).text)
 }
 
 fn last_use(token: &TokenView, view: &AccountView) -> String {
-    let card = TokenCard::new(token, view.now);
+    let card = TokenCard::new(token, view);
     match (card.used, card.client) {
         (Some(Moment { distance, .. }), Some(client)) => {
             format!("It was last used {distance} by {client}.")

@@ -12,8 +12,9 @@ use crate::portal::Shared;
 use crate::portal::fields::{Fields, Sent};
 use crate::portal::layout::{Layout, Page};
 use crate::portal::session::SignedIn;
-use crate::portal::show::{Happened, PendingCard, TokenCard};
+use crate::portal::show::{Happened, Moment, PendingCard, TokenCard};
 use crate::rotation::RotationError;
+use crate::time::Length;
 use crate::token::TokenId;
 
 #[derive(Template)]
@@ -41,6 +42,10 @@ pub(super) struct Tokens {
     /// Whether there is a backup that was used lately, or may have been.
     pub(super) is_backup_in_use: bool,
     pub(super) pending: Option<PendingCard>,
+    /// How long tokens live, where the user's grant says so.
+    pub(super) lifetime: Option<String>,
+    pub(super) backup_lifetime: Option<String>,
+    pub(super) suspended: Option<Moment>,
 }
 
 impl Tokens {
@@ -50,11 +55,12 @@ impl Tokens {
     }
 
     fn is_some_unrevealable(&self) -> bool {
-        self.primary.iter().chain(&self.backup).any(|card| !card.is_revealable)
+        self.suspended.is_none()
+            && self.primary.iter().chain(&self.backup).any(|card| !card.is_revealable)
     }
 
     pub(super) fn of(view: &AccountView) -> Self {
-        let card = |token| TokenCard::new(token, view.now);
+        let card = |token| TokenCard::new(token, view);
         Self {
             methods: view.methods.to_string(),
             primary: view.primary.as_ref().map(card),
@@ -62,6 +68,9 @@ impl Tokens {
             expired: view.expired.iter().map(card).collect(),
             is_backup_in_use: view.backup.as_ref().is_some_and(|backup| backup.in_use),
             pending: view.pending.as_ref().map(|pending| PendingCard::new(pending, view.now)),
+            lifetime: view.lifetimes.token.map(|time| Length(time).to_string()),
+            backup_lifetime: view.lifetimes.backup.map(|time| Length(time).to_string()),
+            suspended: view.suspended_since.map(|since| Moment::new(since, view.now)),
         }
     }
 }

@@ -82,6 +82,9 @@ fn unseen(portal: &Shared, user: &PortalUser, code: &ConfirmationCode) -> Respon
 async fn typing(portal: &Shared, user: &PortalUser) -> Result<Response, Problem> {
     let view = portal.manager.view(user.user()).await?;
     let Some(pending) = &view.pending else { return Err(Problem::NOTHING_PENDING) };
+    if view.suspended_since.is_some() {
+        return Err(RotationError::Suspended.into());
+    }
     let card = PendingCard::new(pending, view.now);
     if card.is_expired {
         return Err(RotationError::ExpiredCode.into());

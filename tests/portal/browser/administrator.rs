@@ -76,6 +76,57 @@ async fn administration(scripts: Scripts) {
     root.leave().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn access_is_suspended_and_resumed_with_scripts_on() {
+    suspension(Scripts::On).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn access_is_suspended_and_resumed_with_scripts_off() {
+    suspension(Scripts::Off).await;
+}
+
+async fn suspension(scripts: Scripts) {
+    let host = Host::start();
+    let alice = Person::signed_in(&host, "alice", scripts).await;
+    let token = rotate(&host, &alice).await;
+    let root = Person::signed_in(&host, "root", scripts).await;
+    root.click("Administration").await;
+    root.click("alice").await;
+    root.click("Suspend access").await;
+    root.assert_says("token 1").await;
+    assert_eq!(get(host.address, &token), 200, "not before it is confirmed");
+    root.tick("Suspend the API access of alice").await;
+    root.click("Save").await;
+    root.assert_says("Saved. API access suspended.").await;
+    assert_eq!(get(host.address, &token), 403);
+    host.mail.next();
+
+    alice.open("/tokens").await;
+    alice.assert_says("Your API access is suspended since").await;
+    alice.click("Edit").await;
+    assert!(!alice.sees("Generate New Primary").await && alice.sees("Revoke everything now").await);
+
+    root.click("Resume access").await;
+    root.tick("Resume the API access of alice").await;
+    root.click("Save").await;
+    root.assert_says("Saved. API access resumed.").await;
+    assert_eq!(get(host.address, &token), 200);
+    host.mail.next();
+    alice.open("/tokens/edit").await;
+    assert!(alice.sees("Generate New Primary").await);
+
+    // All of it stands in the log.
+    root.click("Everything in the audit log").await;
+    root.assert_says("alice: API access resumed").await;
+    root.click("Show all").await;
+    root.fill("user", "bob").await;
+    root.click("Show").await;
+    root.assert_says("None.").await;
+    alice.leave().await;
+    root.leave().await;
+}
+
 async fn rotate(host: &Host, bob: &Person<'_>) -> String {
     bob.edit("Generate New Primary", "Generate a new primary token").await;
     let token = bob.shown_token().await;

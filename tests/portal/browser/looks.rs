@@ -74,6 +74,67 @@ async fn every_page_is_accessible_and_photographed() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lifetimes_suspension_and_the_log_are_accessible_and_need_no_script() {
+    let host = Host::start();
+    let alice = Person::signed_in(&host, "alice", Scripts::On).await;
+    for _ in 0..2 {
+        alice.edit("Generate New Primary", "Generate a new primary token").await;
+        alice.follow(&host.mail.next().link()).await;
+        alice.click("Activate the new token").await;
+        host.mail.next();
+    }
+    let root = Person::signed_in(&host, "root", Scripts::On).await;
+    let look = async |person: &Person<'_>, name: &str| {
+        // axe does not run where scripts are off. Without a script of its own a page is the
+        // same there.
+        let scripts = "return document.scripts.length";
+        let scripts = person.browser.client.execute(scripts, Vec::new()).await.expect("a number");
+        assert_eq!(scripts, 0, "{name}");
+        look(&person.browser, name).await;
+    };
+    root.open("/tokens/admin/user?user=alice").await;
+    root.fill("token_lifetime", "a week").await;
+    root.click("Save").await;
+    root.assert_says("a whole number and s, m, h or d").await;
+    look(&root, "admin_lifetime_refused").await;
+    root.fill("token_lifetime", "7d").await;
+    root.fill("backup_lifetime", "3h").await;
+    root.click("Save").await;
+    root.assert_says("each token for 7 days, a backup for 3 hours").await;
+    look(&root, "admin_lifetimes").await;
+    alice.open("/tokens").await;
+    alice.assert_says("in 7 days").await;
+    look(&alice, "profile_ends").await;
+
+    root.click("Suspend access").await;
+    look(&root, "admin_suspend").await;
+    root.tick("Suspend the API access of alice").await;
+    root.click("Save").await;
+    look(&root, "admin_suspended").await;
+    alice.open("/tokens").await;
+    alice.assert_says("Your API access is suspended").await;
+    look(&alice, "profile_suspended").await;
+    alice.open("/tokens/edit").await;
+    look(&alice, "edit_suspended").await;
+    alice.open("/tokens/edit/generate").await;
+    look(&alice, "edit_generate_suspended").await;
+    root.click("Administration").await;
+    look(&root, "admin_list_suspended").await;
+    root.open("/tokens/admin/resume?user=alice").await;
+    look(&root, "admin_resume").await;
+
+    root.open("/tokens/admin/audit").await;
+    root.assert_says("API access suspended").await;
+    look(&root, "audit").await;
+    root.fill("user", "nobody").await;
+    root.click("Show").await;
+    look(&root, "audit_empty").await;
+    root.click("Show all").await;
+    alice.leave().await;
+    root.leave().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_kept_token_is_shown_again_on_an_accessible_page() {
     let host = Host::that_keeps_tokens();
     let alice = Person::signed_in(&host, "alice", Scripts::On).await;

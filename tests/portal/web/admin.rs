@@ -189,8 +189,11 @@ async fn a_forged_flag_makes_no_administrator() {
     for path in [
         "/tokens/admin/methods?is_admin=true",
         "/tokens/admin/revoke",
+        "/tokens/admin/suspend",
+        "/tokens/admin/resume",
         "/tokens/admin/erase",
         "/tokens/admin/find",
+        "/tokens/admin/audit",
     ] {
         let headers = [
             ("content-type", "application/x-www-form-urlencoded"),

@@ -192,7 +192,10 @@ async fn every_operation_is_done_as_described() {
     done.push(world.api(ROOT, "admin/revoke-all", r#"{"user":"bob"}"#).await);
     let carol = r#"{"user":"carol","methods":["GET"],"revision":null}"#;
     done.push(world.api(ROOT, "admin/methods", carol).await);
-    done.push(world.api(ROOT, "admin/erase", r#"{"user":"carol","revision":1}"#).await);
+    done.push(world.api(ROOT, "admin/suspend", r#"{"user":"carol","revision":1}"#).await);
+    done.push(world.api(ROOT, "admin/resume", r#"{"user":"carol","revision":2}"#).await);
+    done.push(world.api(ROOT, "admin/erase", r#"{"user":"carol","revision":3}"#).await);
+    done.push(world.get(ROOT, "/tokens/api/admin/audit?after=3&size=20").await);
     for answer in &done {
         assert!(answer.status.is_success(), "{} {}", answer.status, answer.text);
     }
@@ -203,7 +206,7 @@ async fn every_operation_is_done_as_described() {
     assert_eq!(document["openapi"], "3.1.0");
     let strict = &document["components"]["schemas"]["Tokens"];
     assert_eq!(strict["additionalProperties"], false, "a member that is not described is seen");
-    assert_eq!(strict["required"].as_array().unwrap().len(), 8);
+    assert_eq!(strict["required"].as_array().unwrap().len(), 10);
 }
 
 #[tokio::test]
@@ -231,7 +234,7 @@ async fn an_integer_is_a_number_without_a_fraction_whatever_it_is_written_like()
 async fn a_page_longer_than_the_description_allows_is_refused() {
     let world = World::new().await;
     let sizes = [("1", 200), ("1000", 200), ("", 200), ("0", 400), ("1001", 400), ("9e9", 400)];
-    for (session, path) in [(ALICE, "history"), (ROOT, "admin/users")] {
+    for (session, path) in [(ALICE, "history"), (ROOT, "admin/users"), (ROOT, "admin/audit")] {
         for (size, status) in sizes {
             let answer = world.get(session, &format!("/tokens/api/{path}?size={size}")).await;
             assert_eq!(answer.status, status, "{path} {size}: {}", answer.text);

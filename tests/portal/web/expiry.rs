@@ -133,7 +133,7 @@ async fn what_goes_on_working_for_a_time_says_until_when() {
     let world = limited().await;
     world.manager.issue(&Actor::User, &user("alice")).await.unwrap();
     let page = world.get(ALICE, "/tokens/edit/generate").await;
-    assert!(page.text.contains("goes on working until 2026-01-31, 00:00 UTC"), "{}", page.text);
+    assert!(page.text.contains("goes on working until 2026-01-31 00:00 UTC"), "{}", page.text);
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use crate::web::world::{ALICE, Answer, BOB, ROOT, Session, World};
 
 /// Every path that a link can lead to.
-pub(crate) const PATHS: [&str; 27] = [
+pub(crate) const PATHS: [&str; 33] = [
     "/tokens",
     "/tokens/",
     "/tokens/edit",
@@ -21,7 +21,10 @@ pub(crate) const PATHS: [&str; 27] = [
     "/tokens/admin/user?user=alice",
     "/tokens/admin/methods",
     "/tokens/admin/revoke?user=alice",
+    "/tokens/admin/suspend?user=alice",
+    "/tokens/admin/resume?user=alice",
     "/tokens/admin/erase?user=alice",
+    "/tokens/admin/audit?user=alice",
     "/tokens/nowhere",
     "/tokens/api/tokens",
     "/tokens/api/history",
@@ -29,6 +32,9 @@ pub(crate) const PATHS: [&str; 27] = [
     "/tokens/api/revoke-all",
     "/tokens/api/admin/users",
     "/tokens/api/admin/methods",
+    "/tokens/api/admin/audit",
+    "/tokens/api/admin/suspend",
+    "/tokens/api/admin/resume",
     "/tokens/api/admin/erase",
     "/tokens/api/openapi.json",
 ];

@@ -11,10 +11,11 @@ use tower::ServiceExt;
 use tower_api_token::TokenManager;
 use tower_api_token::account::{LastUse, Slot};
 use tower_api_token::authenticate::Authenticator;
-use tower_api_token::manage::AccountView;
+use tower_api_token::manage::{AccountView, Confirmation};
 use tower_api_token::method::MethodSet;
 use tower_api_token::notify::ConfirmationMessage;
 use tower_api_token::portal::{Portal, PortalUser};
+use tower_api_token::rotation::Policy;
 use tower_api_token::store::{AccountStore, LastUses, MemoryStore};
 use tower_api_token::test_util::ManualClock;
 use tower_api_token::time::Timestamp;
@@ -47,6 +48,16 @@ impl World {
     /// alice and bob have access, carol has none; nobody has a token.
     pub(crate) async fn new() -> Self {
         Self::with(|portal| portal).await
+    }
+
+    /// With tokens that live as the policy says.
+    pub(crate) async fn under(policy: Policy) -> Self {
+        let mut world = Self::new().await;
+        let builder = TokenManager::builder(Arc::clone(&world.store)).policy(policy);
+        let manager = builder.confirmation(Confirmation::ByCaller).build().await.unwrap();
+        world.router = Portal::new(manager.clone()).into_router();
+        world.manager = manager;
+        world
     }
 
     pub(crate) async fn with(configure: impl FnOnce(Portal) -> Portal) -> Self {
