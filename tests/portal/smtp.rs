@@ -6,6 +6,7 @@
 
 mod contents;
 mod encryption;
+mod ends;
 mod logs;
 mod server;
 mod trouble;

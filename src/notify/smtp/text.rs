@@ -59,18 +59,21 @@ impl<'a> Text<'a> {
         }
     }
 
-    /// Tells of a change.
+    /// Tells of a change, or of the end that is coming.
     pub(super) fn notice(service: &str, entry: &AuditEntry) -> Self {
-        let what = format!("{}.{}", entry.event, consequence(&entry.event));
-        let refusal = "If this was not you or somebody who may do it for you, sign in, revoke \
-                       all your tokens at once, change the password of your account, and tell \
-                       your administrator.";
+        let mut facts = facts(entry.user.as_str(), &entry.actor, entry.at);
+        let mut subject = format!("{} at {service}", headline(&entry.event));
+        if matches!(entry.event, Event::ExpiryAnnounced { .. }) {
+            // Nobody has done anything.
+            facts.truncate(1);
+            subject = format!("An API token of yours at {service} is going to end");
+        }
         Self {
-            subject: format!("{} at {service}", headline(&entry.event)),
+            subject,
             blocks: vec![
-                Block::Paragraph(what),
-                Block::Facts(facts(entry.user.as_str(), &entry.actor, entry.at)),
-                Block::Paragraph(refusal.to_owned()),
+                Block::Paragraph(format!("{}.{}", entry.event, consequence(&entry.event))),
+                Block::Facts(facts),
+                paragraph(advice(&entry.event)),
             ],
         }
     }
@@ -157,7 +160,6 @@ const fn headline(event: &Event) -> &'static str {
         Event::AccessResumed => "Your API access was resumed",
         Event::TokenEnded { .. } => "An API token of yours was ended",
         Event::LeakReported { .. } => "An API token of yours was found in public",
-        Event::ExpiryAnnounced { .. } => "An API token of yours is going to end",
         Event::TokenIssued { .. } => "An API token was issued for you",
         Event::TokenRevealed { .. } => "Your API token was shown",
         Event::AccessGranted { .. }
@@ -165,6 +167,7 @@ const fn headline(event: &Event) -> &'static str {
         | Event::ConfirmationResent { .. }
         | Event::PendingCancelled { .. }
         | Event::TokenImported { .. }
+        | Event::ExpiryAnnounced { .. }
         | Event::ExpiryLifted { .. }
         | Event::TokenExpired { .. }
         | Event::RetiredTokenUsed { .. }
@@ -182,15 +185,45 @@ const fn consequence(event: &Event) -> &'static str {
         Event::RolledBack { .. } => " What was given up works no more.",
         Event::AllRevoked | Event::AccessRevoked => " None of your tokens works any more.",
         Event::AccessSuspended => " None of your tokens works until it is resumed.",
-        Event::AccessResumed => " Your tokens work again.",
+        Event::AccessResumed => " Those of your tokens that have not ended meanwhile work again.",
         Event::TokenEnded { .. } => " It works no more.",
         Event::LeakReported { .. } => " Whoever reads that place may have it: generate a new one.",
         Event::ExpiryAnnounced { unless_used: false, .. } => {
             " Generate a new one before, so that nothing stops working."
         }
+        Event::ExpiryAnnounced { unless_used: true, .. } => {
+            " No program has used it for a long time."
+        }
         Event::TokenIssued { .. } => " It works at once, and whoever issued it has seen it.",
         Event::TokenRevealed { .. } => " Whoever asked for it has seen it.",
         _ => "",
+    }
+}
+
+/// What the user may have to do about it.
+const fn advice(event: &Event) -> &'static str {
+    match event {
+        Event::AccessSuspended => {
+            "Your tokens stay as they are, and you can look at them and end them on your profile \
+             page meanwhile. If you do not know why this was done, ask your administrator."
+        }
+        Event::AccessResumed => "If you do not know why this was done, ask your administrator.",
+        Event::LeakReported { .. } => {
+            "Sign in, and revoke every token that was kept in the same place. Take it out there, \
+             and ask your administrator what was requested in your name."
+        }
+        Event::ExpiryAnnounced { unless_used: false, .. } => {
+            "Sign in to generate it on your profile page. If nothing uses this token, you need \
+             not do anything."
+        }
+        Event::ExpiryAnnounced { unless_used: true, .. } => {
+            "If a program still needs it, let that program use it before. If not, you need not do \
+             anything."
+        }
+        _ => {
+            "If this was not you or somebody who may do it for you, sign in, revoke all your \
+             tokens at once, change the password of your account, and tell your administrator."
+        }
     }
 }
 
@@ -213,6 +246,8 @@ fn push_escaped(html: &mut String, text: &str) {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::account::Revision;
     use crate::token::TokenId;
@@ -228,6 +263,12 @@ mod tests {
     fn every_notable_event_has_words_of_its_own() {
         let id = TokenId::from_u64;
         let confirmed = |backup, replaced| Event::PrimaryConfirmed { id: id(3), backup, replaced };
+        let announced = |unless_used| Event::ExpiryAnnounced {
+            id: id(3),
+            expires_at: Timestamp::from_unix_millis(1_767_323_045_678),
+            notice: Duration::from_secs(86_400),
+            unless_used,
+        };
         let events = [
             confirmed(None, None),
             confirmed(Some(id(2)), None),
@@ -238,6 +279,12 @@ mod tests {
             Event::AccessRevoked,
             Event::TokenIssued { id: id(1) },
             Event::TokenRevealed { id: id(3) },
+            Event::AccessSuspended,
+            Event::AccessResumed,
+            Event::TokenEnded { id: id(3), promoted: None },
+            Event::LeakReported { id: id(3), found: "a public repository".to_owned() },
+            announced(false),
+            announced(true),
         ];
         let mut texts: Vec<_> = Vec::new();
         for event in events {

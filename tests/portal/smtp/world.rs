@@ -9,6 +9,7 @@ use tower_api_token::method::MethodSet;
 use tower_api_token::notify::{
     LinkBase, MailDirectory, Mailbox, NotifyError, SmtpError, SmtpNotifier, SmtpServer,
 };
+use tower_api_token::rotation::Policy;
 use tower_api_token::store::MemoryStore;
 use tower_api_token::test_util::ManualClock;
 use tower_api_token::time::Timestamp;
@@ -29,9 +30,15 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) async fn new(notifier: SmtpNotifier) -> Self {
+        Self::under(Policy::default(), notifier).await
+    }
+
+    /// With tokens that live as the policy says.
+    pub(crate) async fn under(policy: Policy, notifier: SmtpNotifier) -> Self {
         let clock = Arc::new(ManualClock::new(START));
         let store = MemoryStore::with_clock(Arc::clone(&clock));
-        let manager = TokenManager::builder(store).notifier(notifier).build().await.unwrap();
+        let builder = TokenManager::builder(store).policy(policy).notifier(notifier);
+        let manager = builder.build().await.unwrap();
         let world = Self { manager, clock };
         world.grant(&alice()).await;
         world
