@@ -27,6 +27,9 @@ const PAGE: usize = 100;
 /// How long a receiver may take for one message.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
+/// How long what is under way may still take when the worker stops.
+const LAST_ATTEMPTS: Duration = Duration::from_secs(5);
+
 /// The pause after a failure: the first, and the longest, to which it doubles.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
@@ -116,7 +119,13 @@ impl Worker {
             self.keep(log, &mut window).await?;
             window.start(&self.receiver);
             tokio::select! {
-                _ = stopped.changed() => return Ok(Interrupted::Stopped),
+                _ = stopped.changed() => {
+                    // What is under way need not come twice.
+                    let ends = window.idle(&self.name);
+                    drop(timeout(LAST_ATTEMPTS, ends).await);
+                    self.keep(log, &mut window).await?;
+                    return Ok(Interrupted::Stopped);
+                }
                 () = sleep_until(renew_at) => {
                     self.lease(log).await?;
                     renew_at = Instant::now() + self.options.lease / 3;
@@ -284,13 +293,23 @@ impl Window {
         let now = Instant::now();
         let wake = due.filter(|at| *at > now).min().unwrap_or(now + poll).min(now + poll);
         tokio::select! {
-            Some(ended) = self.running.join_next() => {
-                if let Ok((position, outcome)) = ended {
-                    self.ended(position, outcome, receiver);
-                }
-            }
+            true = self.one_ended(receiver) => {}
             () = sleep_until(wake) => {}
         }
+    }
+
+    /// Waits until nothing is under way.
+    async fn idle(&mut self, receiver: &str) {
+        while self.one_ended(receiver).await {}
+    }
+
+    /// Waits until an attempt has ended; `false` if none is under way.
+    async fn one_ended(&mut self, receiver: &str) -> bool {
+        let Some(ended) = self.running.join_next().await else { return false };
+        if let Ok((position, outcome)) = ended {
+            self.ended(position, outcome, receiver);
+        }
+        true
     }
 
     fn ended(

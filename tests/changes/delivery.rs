@@ -186,6 +186,36 @@ async fn one_node_delivers_and_another_goes_on_when_it_stops() {
     assert_eq!(receivers[0].came().len(), 4, "nothing came twice");
 }
 
+/// Takes each entry a while after it has come.
+struct Slow(Arc<Mutex<Vec<AuditPosition>>>);
+
+#[async_trait]
+impl Receiver for Slow {
+    async fn receive(&self, at: AuditPosition, _: &AuditItem) -> Result<(), DeliveryError> {
+        self.0.lock().unwrap().push(at);
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        Ok(())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_under_way_at_an_orderly_stop_does_not_come_twice() {
+    let store = Arc::new(MemoryStore::new());
+    let came = Arc::new(Mutex::new(Vec::new()));
+    let first = started(&store, Slow(Arc::clone(&came))).await;
+    for name in ["alice", "bob", "carol"] {
+        change(&first.manager(), name, 1).await;
+    }
+    eventually("the first", || !came.lock().unwrap().is_empty()).await;
+    first.close().await.unwrap();
+    let second = started(&store, Slow(Arc::clone(&came))).await;
+    change(&second.manager(), "dora", 1).await;
+    eventually("all four", || came.lock().unwrap().len() >= 4).await;
+    second.close().await.unwrap();
+    let came = came.lock().unwrap();
+    assert_eq!(came.iter().collect::<BTreeSet<_>>().len(), came.len(), "{came:?}");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_happens_while_nobody_delivers_comes_later() {
     let store = Arc::new(MemoryStore::new());

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -118,16 +119,14 @@ async fn exchange(
     request: Request<Full<Bytes>>,
 ) -> Result<StatusCode, PostError> {
     let (mut sender, connection) = http1::handshake(stream).await?;
-    let answered = async {
+    let mut answered = pin!(async {
         let response = sender.send_request(request).await?;
         Ok(response.status())
-    };
+    });
     tokio::select! {
-        status = answered => status,
-        // The connection ends before its answer only where it fails.
-        ended = connection => match ended {
-            Ok(()) => Err(PostError::Connection(io::ErrorKind::UnexpectedEof.into())),
-            Err(error) => Err(error.into()),
-        },
+        status = &mut answered => return status,
+        // A host may end the connection with its answer.
+        ended = connection => ended?,
     }
+    answered.await
 }

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use axum::extract::State;
 use axum::routing::post;
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tower_api_token::ConfigError;
 use tower_api_token::delivery::{Webhook, WebhookSecret};
 use tower_api_token::store::MemoryStore;
@@ -115,6 +117,46 @@ async fn everything_but_success_is_tried_again_under_the_same_id() {
     assert_eq!(messages.len(), 3);
     let ids: Vec<_> = messages.iter().map(|(headers, _)| header(headers, "webhook-id")).collect();
     assert!(ids.iter().all(|id| *id == ids[0]), "{ids:?}");
+}
+
+/// Answers each message and ends the connection at once; counts the messages.
+async fn hasty_server() -> (SocketAddr, Arc<AtomicUsize>) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (address, count) = (listener.local_addr().unwrap(), Arc::new(AtomicUsize::new(0)));
+    let counted = Arc::clone(&count);
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut message = Vec::new();
+            while !is_whole(&message) {
+                stream.read_buf(&mut message).await.unwrap();
+            }
+            counted.fetch_add(1, Ordering::SeqCst);
+            stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").await.unwrap();
+        }
+    });
+    (address, count)
+}
+
+/// Whether it is a head and as much of a body as that says.
+fn is_whole(message: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(message).to_lowercase();
+    let Some((head, body)) = text.split_once("\r\n\r\n") else { return false };
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap();
+    body.len() >= length.parse::<usize>().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_counts_although_the_connection_ends_with_it() {
+    const CHANGES: usize = 50;
+
+    let (address, count) = hasty_server().await;
+    let store = Arc::new(MemoryStore::new());
+    let webhook = Webhook::new(&format!("http://{address}/hook"), secret(SECRET)).unwrap();
+    let tokens = started(&store, webhook).await;
+    change(&tokens.manager(), "alice", CHANGES).await;
+    eventually("every message", || count.load(Ordering::SeqCst) >= CHANGES).await;
+    tokens.close().await.unwrap();
+    assert_eq!(count.load(Ordering::SeqCst), CHANGES);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
