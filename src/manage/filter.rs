@@ -51,7 +51,7 @@ impl TokenManager {
     /// Of the accounts that [`list`](Self::list) would answer with, those that the
     /// filter selects.
     ///
-    /// It looks through `size` accounts at most, so a page may be empty, and the next
+    /// It looks through `size` accounts at most, so a page may be empty although a later
     /// one is not.
     ///
     /// # Errors

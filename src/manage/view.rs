@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::{Inner, ManageError, TokenManager};
+use super::{AccountFilter, Inner, ManageError, TokenManager};
 use crate::account::{Account, LastUse, Lifetimes, Pending, Revision, TokenRecord};
 use crate::audit::{AuditEntry, Event};
 use crate::method::MethodSet;
@@ -70,14 +70,7 @@ impl TokenManager {
         after: Option<&UserId>,
         size: PageSize,
     ) -> Result<Page<AccountSummary>, ManageError> {
-        let Page { items: accounts, next } = self.inner.store.list(after, size).await?;
-        let Some(first) = accounts.first() else {
-            return Ok(Page { items: Vec::new(), next });
-        };
-        // A page does not say what time it is by the store's clock.
-        let now = self.inner.store.load(first.user()).await?.now;
-        let items = accounts.iter().map(|account| self.inner.summarized(account, now)).collect();
-        Ok(Page { items, next })
+        self.list_where(&AccountFilter::default(), after, size).await
     }
 
     /// What has happened to the user's account, the latest first: entries with
@@ -221,7 +214,7 @@ impl Inner {
         (rest, events.into_iter().filter_map(|event| event.token()))
     }
 
-    fn summarized(&self, account: &Account, now: Timestamp) -> AccountSummary {
+    pub(super) fn summarized(&self, account: &Account, now: Timestamp) -> AccountSummary {
         let (rest, expired) = self.without_expired(account, now);
         let (late, waiting) = match rest.pending() {
             Some(pending) if pending.is_expired(now) => (Some(pending), None),

@@ -101,9 +101,6 @@ const DELIVERIES: &str = "tower_api_token_deliveries_total";
 const DELIVERY_WAITING: &str = "tower_api_token_delivery_waiting";
 const DELIVERY_AGE: &str = "tower_api_token_delivery_age_seconds";
 
-/// The names of all events of accounts that [`EVENTS`] counts, beside their erasure.
-pub(crate) const EVENT_NAMES: &[&str] = Event::NAMES;
-
 /// The methods of a store, by which its calls are told apart.
 const OPERATIONS: [&str; 29] = [
     "find",
@@ -144,7 +141,7 @@ static STORE_FAILURES: OnceLock<&[&str]> = OnceLock::new();
 pub fn report() {
     decisions::report();
     show_store_errors();
-    let names = EVENT_NAMES.iter().copied().chain([AccountErased::NAME]);
+    let names = Event::NAMES.into_iter().chain([AccountErased::NAME]);
     names.for_each(|name| events(name).increment(0));
     counter!(FLUSH_ERRORS).increment(0);
 }

@@ -18,6 +18,7 @@ mod each_event;
 mod erasing;
 mod expiry;
 mod faults;
+mod filter;
 mod guards;
 mod imports;
 #[cfg(all(feature = "cache", feature = "metrics"))]

@@ -2,6 +2,7 @@
 //! it is told to.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
@@ -49,11 +50,23 @@ pub(crate) struct Faulty {
     faults: Mutex<VecDeque<(Call, Fault)>>,
     calls: Mutex<Vec<Call>>,
     let_go: Semaphore,
+    keeps_no_uses: AtomicBool,
 }
 
 impl Faulty {
     pub(crate) fn new(inner: Arc<dyn AccountStore>) -> Self {
-        Self { inner, faults: Mutex::default(), calls: Mutex::default(), let_go: Semaphore::new(0) }
+        Self {
+            inner,
+            faults: Mutex::default(),
+            calls: Mutex::default(),
+            let_go: Semaphore::new(0),
+            keeps_no_uses: AtomicBool::new(false),
+        }
+    }
+
+    /// From now on it is a store that keeps no last uses.
+    pub(crate) fn keep_no_uses(&self) {
+        self.keeps_no_uses.store(true, Ordering::SeqCst);
     }
 
     /// The next call of that kind without a fault yet gets this one.
@@ -160,7 +173,7 @@ impl AccountStore for Faulty {
     }
 
     fn last_uses(&self) -> Option<&dyn LastUses> {
-        Some(self)
+        (!self.keeps_no_uses.load(Ordering::SeqCst)).then_some(self)
     }
 
     fn feed(&self) -> Option<&dyn ChangeFeed> {
