@@ -6,8 +6,11 @@ mod completions;
 mod export;
 mod history;
 mod import;
+mod list;
 mod man;
 mod migrate;
+mod prune;
+mod receiver;
 mod restore;
 mod serve;
 pub(crate) mod show;
@@ -32,6 +35,10 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Token(token::TokenCommand),
     History(history::HistoryArguments),
+    Prune(prune::PruneArguments),
+    /// Show who is told what happens, and forget those who are told no more.
+    #[command(subcommand)]
+    Receiver(receiver::ReceiverCommand),
     Import(import::ImportArguments),
     Export(export::ExportArguments),
     Check(check::CheckArguments),
@@ -69,6 +76,8 @@ pub(crate) fn run(arguments: Arguments, output: &Output) -> Result<(), Failure> 
             Command::Import(arguments) => import::run(&arguments, &world).await,
             Command::Export(arguments) => export::run(&arguments, &world).await,
             Command::History(arguments) => history::run(&arguments, &world).await,
+            Command::Prune(arguments) => prune::run(&arguments, &world).await,
+            Command::Receiver(command) => receiver::run(command, &world).await,
             // They have run.
             _ => Ok(()),
         };

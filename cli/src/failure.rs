@@ -25,7 +25,7 @@ Exit codes:
   2  wrong command line or configuration; nothing was done
   3  refused by the rules of a token's life; nothing has changed
   4  already done before; nothing has changed
-  5  there is no such user
+  5  there is no such user or receiver
   6  the store is out of reach, and a change may or may not have been made: ask again
   7  the store holds what cannot be read, or is not set up for this version
   8  import: some lines were refused, the others are imported
@@ -38,7 +38,7 @@ const OTHERWISE: u8 = 1;
 pub(crate) const USAGE: u8 = 2;
 const REFUSED: u8 = 3;
 const ALREADY_DONE: u8 = 4;
-const NO_SUCH_USER: u8 = 5;
+const NOT_FOUND: u8 = 5;
 const UNAVAILABLE: u8 = 6;
 const UNREADABLE: u8 = 7;
 const LINES_REFUSED: u8 = 8;
@@ -71,6 +71,8 @@ pub(crate) enum Failure {
     Manage(#[from] ManageError),
     #[error("there is no such user")]
     NoSuchUser,
+    #[error("there is no such receiver: `receiver list` shows those that there are")]
+    NoSuchReceiver,
     #[error("nothing was done: there is no terminal to ask on, so agree to it by {0}")]
     NotAgreed(&'static str),
     #[error("nothing was done: the answer was not yes")]
@@ -149,7 +151,7 @@ impl Failure {
             // A setting or an option, or the store would have failed.
             Self::Open(_) | Self::Start(_) => USAGE,
             Self::Manage(error) => of_change(error),
-            Self::NoSuchUser => NO_SUCH_USER,
+            Self::NoSuchUser | Self::NoSuchReceiver => NOT_FOUND,
             Self::NotAgreed(_) => USAGE,
             Self::Declined => INTERRUPTED,
             Self::Format | Self::Columns(_) | Self::Input { .. } => USAGE,
@@ -186,7 +188,8 @@ impl Failure {
             USAGE => "usage",
             REFUSED => "refused",
             ALREADY_DONE => "already_done",
-            NO_SUCH_USER => "no_such_user",
+            NOT_FOUND if matches!(self, Self::NoSuchReceiver) => "no_such_receiver",
+            NOT_FOUND => "no_such_user",
             UNAVAILABLE => "store_unavailable",
             UNREADABLE => "store_unreadable",
             LINES_REFUSED => "lines_refused",

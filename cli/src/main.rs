@@ -10,6 +10,7 @@ compile_error!(
 
 mod arguments;
 mod audit_file;
+mod certificates;
 mod command;
 mod failure;
 mod log;

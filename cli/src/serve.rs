@@ -32,7 +32,7 @@ use tower_api_token::store::{AccountStore, CachedStore, StoreError, WithMetrics}
 use tower_api_token::{ConfigError, Tokens};
 
 use self::listener::Listener;
-use self::messages::Messages;
+use self::messages::{Hook, Messages};
 use self::progress::Limits;
 use self::reload::Reloads;
 use self::stop::{Signals, Stop};
@@ -46,6 +46,9 @@ use crate::store::{Opened, SERVER_PATIENCE};
 /// How long requests that run may take when the server stops, unless the
 /// settings say otherwise.
 pub(crate) const GRACE: Duration = Duration::from_secs(10);
+
+/// The name by which the store knows how far the webhook has come.
+const WEBHOOK: &str = "webhook";
 
 /// How long what is done in no time may take where the grace is over.
 const MOMENT: Duration = Duration::from_millis(100);
@@ -119,6 +122,10 @@ impl Site {
             .scheme(scheme)
             .policy(settings.policy.policy()?)
             .events(audit_file::events(settings)?);
+        let tokens = match Hook::of(settings, reloads)? {
+            Some(hook) => tokens.deliver_to(WEBHOOK, hook),
+            None => tokens,
+        };
         let tokens = match Messages::of(settings, reloads)? {
             Some(notifier) => tokens.notifier(notifier),
             None if settings.portal.listen.is_some() && !settings.portal.show_codes => {

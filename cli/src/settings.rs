@@ -20,6 +20,7 @@ mod portal;
 mod serve;
 mod time;
 mod tokens;
+mod webhook;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -43,6 +44,7 @@ pub(crate) use self::serve::{
 };
 pub(crate) use self::time::Time;
 pub(crate) use self::tokens::TokenSettings;
+pub(crate) use self::webhook::WebhookSettings;
 
 /// What the long help and the README say.
 pub(crate) const PRECEDENCE: &str = "\
@@ -75,6 +77,7 @@ pub(crate) struct Settings {
     pub(crate) portal: PortalSettings,
     pub(crate) holder: HolderSettings,
     pub(crate) notify: NotifySettings,
+    pub(crate) webhook: WebhookSettings,
     pub(crate) audit: AuditSettings,
     pub(crate) log: LogSettings,
     pub(crate) shutdown_grace: Option<Time>,

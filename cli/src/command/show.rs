@@ -141,6 +141,8 @@ pub(crate) fn summary(account: &AccountSummary) -> Vec<String> {
         id(account.primary),
         id(account.backup),
         id(account.pending),
+        account.expires_at.map_or_else(|| "-".to_owned(), |at| at.to_string()),
+        account.suspended_since.map(|_| "suspended".to_owned()).unwrap_or_default(),
     ]
 }
 
@@ -153,6 +155,9 @@ pub(crate) fn summary_value(account: &AccountSummary) -> Value {
         "backup": account.backup.map(|id| id.as_u64()),
         "pending": account.pending.map(|id| id.as_u64()),
         "expired": account.expired.iter().map(|id| id.as_u64()).collect::<Vec<_>>(),
+        "expires_at": account.expires_at.map(|at| at.to_string()),
+        "suspended_since": account.suspended_since.map(|at| at.to_string()),
+        "pepper_versions": account.pepper_versions.iter().map(|it| it.as_u16()).collect::<Vec<_>>(),
         "revision": account.revision.as_u64(),
     })
 }

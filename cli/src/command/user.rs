@@ -5,18 +5,17 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use clap::Subcommand;
-use serde_json::Value;
 use tower_api_token::account::{Lifetimes, Revision};
 use tower_api_token::manage::ManageError;
 use tower_api_token::method::MethodSet;
 use tower_api_token::notify::visible;
 use tower_api_token::rotation::RotationError;
-use tower_api_token::store::{AccountStore, PageSize};
+use tower_api_token::store::AccountStore;
 use tower_api_token::user::UserId;
 
+use super::list::{self, ListArguments};
 use super::show;
 use crate::failure::Failure;
-use crate::output::table;
 use crate::secret::SecretError;
 use crate::settings::Time;
 use crate::world::{World, user};
@@ -81,16 +80,7 @@ pub(crate) enum UserCommand {
         #[arg(long)]
         yes: bool,
     },
-    /// List the users in the byte order of their names.
-    #[command(after_help = "Example:\n  tower-api-token user list --after alice --limit 50")]
-    List {
-        /// Begin behind this user.
-        #[arg(long, value_name = "USER")]
-        after: Option<String>,
-        /// At most so many users.
-        #[arg(long, value_name = "NUMBER")]
-        limit: Option<usize>,
-    },
+    List(ListArguments),
     /// Show a user's methods and tokens; never a token itself.
     #[command(after_help = "Example:\n  tower-api-token user show alice")]
     Show {
@@ -118,7 +108,7 @@ pub(crate) async fn run(command: UserCommand, world: &World) -> Result<(), Failu
             world.changed(&world.manager.revoke_access(&world.actor, &user).await?)
         }
         UserCommand::Erase { user: name, yes } => erase(&user(&name)?, yes, world).await,
-        UserCommand::List { after, limit } => list(after, limit, world).await,
+        UserCommand::List(arguments) => list::run(&arguments, world).await,
         UserCommand::Show { user: name } => show(&user(&name)?, world).await,
     }
 }
@@ -215,33 +205,4 @@ async fn show(user: &UserId, world: &World) -> Result<(), Failure> {
         }
         Err(error) => Err(error.into()),
     }
-}
-
-async fn list(after: Option<String>, limit: Option<usize>, world: &World) -> Result<(), Failure> {
-    let mut after = after.map(|name| user(&name)).transpose()?;
-    let mut left = limit.unwrap_or(usize::MAX);
-    let mut head = Some(["USER", "METHODS", "PRIMARY", "BACKUP", "PENDING"]);
-    while left > 0 {
-        let page = world.manager.list(after.as_ref(), PageSize::clamped(left)).await?;
-        left = left.saturating_sub(page.items.len());
-        if world.output.is_json() {
-            for account in &page.items {
-                world.output.value("", &show::summary_value(account))?;
-            }
-        } else {
-            // A page at a time, so that any number of users fits into memory.
-            let rows: Vec<_> = page.items.iter().map(show::summary).collect();
-            let head = head.take().unwrap_or_default();
-            let text = table(&head, &rows);
-            let text = text.strip_prefix('\n').unwrap_or(&text);
-            if !text.is_empty() {
-                world.output.value(text, &Value::Null)?;
-            }
-        }
-        after = page.next;
-        if after.is_none() {
-            break;
-        }
-    }
-    Ok(())
 }

@@ -44,6 +44,8 @@ fn bad_texts(key: &str, kind: Kind) -> (&'static [&'static str], &'static str) {
         "portal.hosts" => (&["a b", "https://a.example", "a.example:443"], "tokens.example.com"),
         "portal.title" | "notify.service" => (&["a\nb"], "one line"),
         "notify.link-base" => (&["http://a.example/", "a.example"], "https"),
+        "webhook.url" => (&["http://a.example/", "a.example", "https://u@a.example"], "https"),
+        "webhook.events" => (&["token_ended,leaked"], "leak_reported"),
         "notify.smtp" => {
             (&["mail.example.com", "smtp://a", "tls://a:x", "loopback:0"], "starttls://HOST")
         }
@@ -87,6 +89,11 @@ fn companions(key: &str) -> &'static [(&'static str, &'static str)] {
         "forward-auth.former-secret-file" => &[("forward-auth.secret-file", "secret")],
         "ext-authz.former-secret-file" => &[("ext-authz.secret-file", "secret")],
         "portal.former-secret-file" => &[("portal.secret-file", "secret")],
+        "webhook.url" => &[("webhook.secret-file", "secret")],
+        "webhook.secret-file" => &[("webhook.url", "https://a.example/")],
+        key if key.starts_with("webhook.") => {
+            &[("webhook.url", "https://a.example/"), ("webhook.secret-file", "secret")]
+        }
         "notify.smtp" => &[("notify.from", "a@b.c"), ("notify.link-base", "https://a.example/")],
         "notify.link-base" | "notify.from" | "notify.mail-domain" | "notify.service"
         | "notify.hello-name" => &[
@@ -323,6 +330,7 @@ fn every_key_has_a_variable_and_a_place() {
             (Kind::List, "requests.sources") => "bearer, tok",
             (Kind::List, "tokens.former-peppers") => "1:a, 2:b",
             (Kind::List, "policy.expiry-notices") => "30d, 1d",
+            (Kind::List, "webhook.events") => "token_ended, leak_reported",
             (Kind::List, _) => "a, b",
             (Kind::Text, key) if key.ends_with("listen") => "127.0.0.1:0",
             (Kind::Text, key) if key.ends_with("profile") => "original-method",
@@ -331,7 +339,7 @@ fn every_key_has_a_variable_and_a_place() {
             (Kind::Text, "store") => "sqlite:t.db",
             (Kind::Text, "policy.retired-lifetime") => "90d",
             (Kind::Text, "notify.from") => "a@b.c",
-            (Kind::Text, "notify.link-base") => "https://a.example/",
+            (Kind::Text, "notify.link-base" | "webhook.url") => "https://a.example/",
             (Kind::Text, "notify.smtp") => "loopback:25",
             (Kind::Text, "notify.hello-name" | "notify.mail-domain") => "example.com",
             (Kind::Text, key) if key.starts_with("notify.smtp-") => continue,

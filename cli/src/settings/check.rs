@@ -17,6 +17,7 @@ impl Settings {
         self.portal.check()?;
         self.holder.check()?;
         self.notify.check()?;
+        self.webhook.check()?;
         if self.portal.show_codes && self.notify.is_set() {
             let problem = "codes are shown or sent, and not both: leave it out, or the section \
                            `notify`";

@@ -390,6 +390,42 @@ pub(crate) const KEYS: &[Key] = &[
         "Full name that the mail server is greeted with.",
     ),
     key(
+        "webhook.url",
+        Kind::Text,
+        Nothing,
+        "Address to which `serve` sends what happens, signed in the form of Standard Webhooks: `https`, or `http` of this machine.",
+    ),
+    key(
+        "webhook.secret-file",
+        Kind::Text,
+        Nothing,
+        "File with the secret of the signature: `whsec_` and the base64 of 24 to 64 random bytes. Needed with `url`.",
+    ),
+    key(
+        "webhook.former-secret-file",
+        Kind::Text,
+        Nothing,
+        "File with the secret before, by which messages are signed too; it need not exist.",
+    ),
+    key(
+        "webhook.ca-file",
+        Kind::Text,
+        Words("the certificates that browsers trust"),
+        "File with the certificates (PEM) that the receiver's is verified by.",
+    ),
+    key(
+        "webhook.allow-private-addresses",
+        Kind::Flag,
+        Value("false"),
+        "Whether the receiver may have an address that is not of the public Internet.",
+    ),
+    key(
+        "webhook.events",
+        Kind::List,
+        Words("all"),
+        "Names of the events that are sent, such as `token_ended,leak_reported`.",
+    ),
+    key(
         "audit.file",
         Kind::Text,
         Nothing,

@@ -11,12 +11,11 @@ use tokio::task::JoinHandle;
 use tokio_postgres::{Client, Config, Error};
 use tokio_postgres_rustls::MakeRustlsConnect;
 use tokio_rustls::rustls::crypto::ring;
-use tokio_rustls::rustls::pki_types::CertificateDer;
-use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 use tower_api_token::store::PostgresStore;
 
 use super::OpenError;
+use crate::certificates;
 use crate::secret;
 use crate::settings::{Settings, SettingsError};
 
@@ -131,16 +130,5 @@ pub(super) fn roots(file: Option<&Path>) -> Result<RootCertStore, SettingsError>
     let Some(path) = file else {
         return Ok(RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() });
     };
-    let bad = |problem: String| SettingsError::bad("store-ca-file", problem);
-    let mut roots = RootCertStore::empty();
-    let wrong = |error: String| bad(format!("the file {}: {error}", path.display()));
-    let found = CertificateDer::pem_file_iter(path).map_err(|error| wrong(error.to_string()))?;
-    for certificate in found {
-        let certificate = certificate.map_err(|error| wrong(error.to_string()))?;
-        roots.add(certificate).map_err(|error| wrong(error.to_string()))?;
-    }
-    if roots.is_empty() {
-        return Err(wrong("there is no certificate in it (PEM is expected)".to_owned()));
-    }
-    Ok(roots)
+    certificates::trusted("store-ca-file", path)
 }

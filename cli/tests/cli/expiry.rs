@@ -52,7 +52,8 @@ fn what_has_expired_is_shown_apart_and_stands_in_nobodys_way() {
     let listed = run(&place, &["user", "list"]).succeeded().out;
     assert_eq!(
         listed,
-        "USER   METHODS  PRIMARY  BACKUP  PENDING\nalice  GET      -        -       -\n"
+        "USER   METHODS  PRIMARY  BACKUP  PENDING  ENDS  NOTE\n\
+         alice  GET      -        -       -        -\n"
     );
     for format in ["jsonl", "csv"] {
         let exported = run(&place, &["export", "--format", format]).succeeded().out;

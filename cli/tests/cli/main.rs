@@ -41,3 +41,4 @@ mod terminal;
 mod tls;
 mod transcript;
 mod users;
+mod webhook;

@@ -199,7 +199,8 @@ fn everything_that_happens_is_read_once_as_the_page_says() {
     let place = Place::new();
     place.user_with_token("alice", &["GET"]);
     let commands = of("Read everything that happens", "sh");
-    let [read] = &commands[..] else { panic!("{commands:?}") };
+    let [read, prune] = &commands[..] else { panic!("{commands:?}") };
+    run(&place, prune).succeeded();
     let (all, further) = read.split_once('\n').unwrap();
     run(&place, all).succeeded();
     place.user_with_token("bob", &["GET"]);
@@ -212,6 +213,25 @@ fn everything_that_happens_is_read_once_as_the_page_says() {
     let events: Vec<_> = lines.map(|line| line["event"].as_str().unwrap().to_owned()).collect();
     assert_eq!(events, ["access_granted", "token_issued", "account_erased", "all_revoked"]);
     assert!(!text.contains("bob"), "an erased user is not named");
+}
+
+#[test]
+fn another_system_is_told_and_users_are_found_as_the_page_says() {
+    let place = Place::new();
+    let commands = of("Tell another system", "sh");
+    let [secret, receivers] = &commands[..] else { panic!("{commands:?}") };
+    run(&place, secret).succeeded();
+    let settings = of("Tell another system", "toml").concat();
+    let [url, file] = ["https://siem.example.com/hooks/tokens", "/etc/tower-api-token/"];
+    assert!(settings.contains(url) && settings.contains(file), "{settings}");
+    place.write("config.toml", &settings.replace(file, ""));
+    let server = Serving::start(&place, &["--config", "config.toml"]);
+    server.logged("forward-auth");
+    server.stop();
+    run(&place, receivers).succeeded();
+    let commands = of("Find users", "sh");
+    let [find] = &commands[..] else { panic!("{commands:?}") };
+    run(&place, find).succeeded();
 }
 
 #[test]
@@ -328,6 +348,8 @@ fn every_block_of_the_page_is_of_a_kind_that_is_run() {
             "Erase a user",
             "Pause a user",
             "Read everything that happens",
+            "Tell another system",
+            "Find users",
             "Rotate a pepper",
             "Upgrade",
         ];

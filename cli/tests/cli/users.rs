@@ -15,8 +15,8 @@ fn users_are_granted_listed_shown_and_revoked() {
     let some = place.run(&["user", "list", "--after", "alice", "--limit", "1"]).succeeded();
     assert_eq!(
         some.out,
-        "USER  METHODS           PRIMARY  BACKUP  PENDING\n\
-                          bob   GET, POST, PURGE  -        -       -\n"
+        "USER  METHODS           PRIMARY  BACKUP  PENDING  ENDS  NOTE\n\
+                          bob   GET, POST, PURGE  -        -       -        -\n"
     );
     place.run(&["user", "revoke", "bob"]).succeeded().says("bob: API access revoked");
     let shown = place.run(&["user", "show", "bob"]).succeeded();
@@ -136,4 +136,45 @@ fn nobody_is_erased_unasked() {
     assert_eq!(error["error"]["kind"], "usage");
     place.run(&["user", "show", "alice"]).succeeded();
     place.run(&["user", "erase", "bob"]).exited(5).says("there is no such user");
+}
+
+#[test]
+fn users_are_found_by_what_is_to_be_done_about_them() {
+    let place = Place::new();
+    place.user_with_token("alice", &["GET"]);
+    place.run(&["user", "grant", "bob", "GET", "--token-lifetime", "5d"]).succeeded();
+    place.run(&["token", "issue", "bob"]).succeeded();
+    place.run(&["user", "grant", "carol", "GET"]).succeeded();
+    place.run(&["user", "suspend", "carol"]).succeeded();
+    let generated = place.run(&["token", "generate", "alice", "--json"]).succeeded().json();
+    let code = generated[0]["code"].as_str().unwrap();
+    place.run_with(&["token", "confirm", "alice"], code).succeeded();
+    let found = |arguments: &[&str]| {
+        let listed = place.run(&[&["user", "list", "--json"], arguments].concat());
+        let users = listed.succeeded().json();
+        users.iter().map(|user| user["user"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(found(&["--expiring-within", "6d"]), ["bob"]);
+    assert_eq!(found(&["--expiring-within", "4d"]), [""; 0]);
+    assert_eq!(found(&["--unused-for", "0s"]), ["alice", "bob"]);
+    assert_eq!(found(&["--unused-for", "1h"]), [""; 0]);
+    assert_eq!(found(&["--on-backup"]), ["alice"]);
+    assert_eq!(found(&["--pepper", "0"]), ["alice", "bob"]);
+    assert_eq!(found(&["--pepper", "1"]), [""; 0]);
+    assert_eq!(found(&["--suspended"]), ["carol"]);
+    assert_eq!(found(&["--on-backup", "--suspended"]), [""; 0]);
+    assert_eq!(found(&["--pepper", "0", "--limit", "1"]), ["alice"]);
+    assert_eq!(found(&["--pepper", "0", "--after", "alice"]), ["bob"]);
+    let listed = place.run(&["user", "list", "--suspended"]).succeeded().out;
+    assert_eq!(
+        listed,
+        "USER   METHODS  PRIMARY  BACKUP  PENDING  ENDS  NOTE\n\
+         carol  GET      -        -       -        -     suspended\n"
+    );
+    let ends = place.run(&["user", "list", "--after", "alice", "--limit", "1"]).succeeded().out;
+    let [year, ..] = ends.lines().last().unwrap().rsplit(' ').collect::<Vec<_>>()[..] else {
+        panic!("{ends}")
+    };
+    assert!(year.starts_with("20") && year.ends_with('Z'), "{ends}");
+    place.run(&["user", "list", "--unused-for", "long"]).exited(2).says("such as 7d");
 }

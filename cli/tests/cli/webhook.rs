@@ -116,7 +116,7 @@ fn only_the_events_that_are_named_are_sent() {
     place.run(&["user", "grant", "alice", "GET"]).succeeded();
     place.run(&["user", "suspend", "alice"]).succeeded();
     place.run(&["user", "erase", "alice", "--yes"]).succeeded();
-    let mut next = || messages.recv_timeout(PATIENCE).expect("a message").body;
+    let next = || messages.recv_timeout(PATIENCE).expect("a message").body;
     // Where the erasure came first there is nothing else to be sent.
     let first = next();
     let erased = if first["type"] == "access_suspended" { next() } else { first };
