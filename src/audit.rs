@@ -57,7 +57,7 @@ use std::time::Duration;
 
 use crate::account::{Lifetimes, Revision, Slot};
 use crate::method::MethodSet;
-use crate::time::{Length, Timestamp};
+use crate::time::{Length, Minute, Timestamp};
 use crate::token::TokenId;
 use crate::user::{Actor, UserId};
 
@@ -330,16 +330,17 @@ impl fmt::Display for Event {
                 write!(f, "Token {id} found where it was not secret: {found}")
             }
             Self::ExpiryAnnounced { id, expires_at, unless_used: false, .. } => {
-                write!(f, "Token {id} is going to end at {expires_at}")
+                write!(f, "Token {id} is going to end at {}", Minute(*expires_at))
             }
             Self::ExpiryAnnounced { id, expires_at, unless_used: true, .. } => {
-                write!(f, "Token {id} is going to end at {expires_at} unless it is used before")
+                let end = Minute(*expires_at);
+                write!(f, "Token {id} is going to end at {end} unless it is used before")
             }
             Self::ExpiryLifted { id, expires_at: None } => {
                 write!(f, "Token {id} used again, so it does not end")
             }
             Self::ExpiryLifted { id, expires_at: Some(end) } => {
-                write!(f, "Token {id} used again, so it does not end before {end}")
+                write!(f, "Token {id} used again, so it does not end before {}", Minute(*end))
             }
             Self::TokenExpired { id, promoted, .. } => {
                 write!(f, "Token {id} expired")?;

@@ -92,7 +92,7 @@ pub(super) async fn find(
 }
 
 fn event_names() -> impl Iterator<Item = &'static str> {
-    Event::NAMES.iter().copied().chain([AccountErased::NAME])
+    Event::NAMES.into_iter().chain([AccountErased::NAME])
 }
 
 /// The name of an event for people.
