@@ -303,7 +303,7 @@ impl TokenManager {
 
     /// The manager, as long as somebody else has it.
     #[cfg(feature = "tokio")]
-    pub(crate) fn downgrade(&self) -> impl Fn() -> Option<Self> + Send + 'static + use<> {
+    pub(crate) fn downgrade(&self) -> impl Fn() -> Option<Self> + Send + Sync + 'static + use<> {
         let (inner, confirmation) = (Arc::downgrade(&self.inner), self.confirmation);
         move || {
             let inner = inner.upgrade()?;

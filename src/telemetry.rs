@@ -28,6 +28,8 @@ pub(crate) use self::meter::{delivered, delivery_stands};
 pub(crate) use self::meter::{flushed, interval_ended, passed};
 #[cfg(feature = "metrics")]
 use self::metrics as meter;
+#[cfg(all(feature = "metrics", feature = "tokio"))]
+pub(crate) use self::metrics::users_counted;
 #[cfg(feature = "metrics")]
 pub(crate) use self::metrics::{store_answered, store_measured};
 #[cfg(not(feature = "metrics"))]

@@ -2,6 +2,11 @@
 //! people and programs that manage them.
 
 #[cfg(feature = "tokio")]
+mod background;
+#[cfg(all(feature = "metrics", feature = "tokio"))]
+mod count;
+
+#[cfg(feature = "tokio")]
 use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
@@ -10,12 +15,12 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 #[cfg(feature = "tokio")]
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 #[cfg(feature = "tokio")]
 use tokio::task::JoinHandle;
-#[cfg(feature = "tokio")]
-use tokio::time::{MissedTickBehavior, interval, sleep};
 
+#[cfg(feature = "tokio")]
+use self::background::{do_what_is_due, holder, write_last_uses};
 #[cfg(feature = "tokio")]
 use crate::ConfigError;
 use crate::audit::EventSink;
@@ -34,17 +39,9 @@ use crate::store::AuditCursor;
 use crate::store::{AccountStore, StoreError};
 #[cfg(feature = "tokio")]
 use crate::telemetry::dropped_unclosed;
-#[cfg(feature = "tokio")]
-use crate::time::Timestamp;
 use crate::time::{Clock, SystemClock};
 use crate::token::TokenScheme;
-#[cfg(feature = "tokio")]
-use crate::token::{RandomSource, SystemRandom};
 use crate::usage::UsageRecorder;
-
-/// How often accounts are looked for about which something is due.
-#[cfg(feature = "tokio")]
-const DUE_INTERVAL: Duration = Duration::from_secs(60);
 
 /// How long the log waits at least for the first flush before it warns.
 const FIRST_FLUSH: Duration = Duration::from_secs(60);
@@ -191,6 +188,8 @@ impl Tokens {
     /// * Once a minute users are told whose tokens are going to end, and tokens that
     ///   have ended are retired; see [`TokenManager::do_what_is_due`]. A token that was
     ///   to end unless it is used is kept as soon as it is used.
+    /// * With the feature `metrics` users are counted whose tokens end soon or who have a
+    ///   backup: once an hour, over the whole list, with a pause after each page.
     /// * Where the store keeps an audit log, notices are delivered from it to the
     ///   notifier, and what they want to the [receivers](TokensBuilder::deliver_to): at
     ///   least once, also across the end of this process. This alone ends when every
@@ -215,6 +214,8 @@ impl Tokens {
         let due = do_what_is_due(manager.downgrade(), usage.urgent_noted(), stopped.clone());
         let uses = write_last_uses(usage.clone(), *interval, stopped.clone());
         let mut tasks = vec![tokio::spawn(uses), tokio::spawn(due)];
+        #[cfg(feature = "metrics")]
+        tasks.push(tokio::spawn(count::count_users(manager.downgrade(), stopped.clone())));
         tasks.extend(self.workers().map(|worker| tokio::spawn(worker.run(stopped.clone()))));
         *background = Some(Background { stop, tasks });
     }
@@ -250,71 +251,6 @@ impl Tokens {
 
     fn background(&self) -> MutexGuard<'_, Option<Background>> {
         self.shared.background.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// A number that no other process chooses. Where the system gives no random ones, the
-/// time and the number of the process are as good as it gets.
-#[cfg(feature = "tokio")]
-fn holder() -> u64 {
-    let mut bytes = [0; 8];
-    if SystemRandom.fill(&mut bytes).is_err() {
-        let now = Timestamp::now().unix_millis();
-        bytes = (now << 20 | u64::from(std::process::id())).to_le_bytes();
-    }
-    u64::from_le_bytes(bytes) >> 1
-}
-
-/// Writes last uses once every interval until it is stopped, or nobody is left
-/// who notes any.
-#[cfg(feature = "tokio")]
-async fn write_last_uses(
-    usage: UsageRecorder,
-    interval: Duration,
-    mut stopped: watch::Receiver<()>,
-) {
-    let others = usage.others();
-    let end = async move {
-        let dropped = stopped.changed().await.is_err();
-        while dropped && others.are_left() {
-            sleep(interval).await;
-        }
-    };
-    if let Err(error) = usage.run(interval, end).await {
-        error.log();
-    }
-}
-
-/// Does what is due once a minute, and at once what must not wait, until it is stopped
-/// or the manager is dropped by all others.
-#[cfg(feature = "tokio")]
-async fn do_what_is_due(
-    manager: impl Fn() -> Option<TokenManager> + Send,
-    urgent: Arc<Notify>,
-    mut stopped: watch::Receiver<()>,
-) {
-    let mut minutes = interval(DUE_INTERVAL);
-    minutes.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        let work = async {
-            let is_urgent = tokio::select! {
-                () = urgent.notified() => true,
-                _ = minutes.tick() => false,
-            };
-            let manager = manager()?;
-            match is_urgent {
-                true => manager.lift_expiries().await,
-                false => {
-                    manager.do_what_is_due().await.map(drop).unwrap_or_else(|error| error.log())
-                }
-            }
-            Some(())
-        };
-        tokio::select! {
-            biased;
-            Ok(()) = stopped.changed() => return,
-            done = work => if done.is_none() { return },
-        }
     }
 }
 

@@ -17,6 +17,8 @@
 //! | `tower_api_token_deliveries_total` | counter | `receiver`, `outcome` | attempts at delivering an entry of the audit log |
 //! | `tower_api_token_delivery_waiting` | gauge | `receiver` | entries that were read and wait for a receiver |
 //! | `tower_api_token_delivery_age_seconds` | gauge | `receiver` | seconds that the oldest of them waits |
+//! | `tower_api_token_users_ending` | gauge | `within` | users of whom the first token to end does so within that time |
+//! | `tower_api_token_users_on_backup` | gauge | | users who have a backup |
 //!
 //! # Labels
 //!
@@ -38,6 +40,7 @@
 //! * `receiver`: `notices`, or the name that the host has given a
 //!   [receiver](crate::delivery::Receiver). `outcome` of a delivery: `delivered`,
 //!   `failed` (it is tried again) or `given_up`.
+//! * `within`: `1d`, `7d` or `30d`.
 //!
 //! # When they move
 //!
@@ -46,7 +49,9 @@
 //! [flush of last uses](crate::usage::UsageRecorder::flush) calls; a host
 //! without a `UsageRecorder`, or one that wants figures of this very moment
 //! when they are read, calls it itself. A cache tells its own four times per
-//! staleness bound. All else goes to the recorder at once.
+//! staleness bound. Users are counted once an hour by every node that
+//! [`Tokens::start`](crate::Tokens::start) was called on, with the same result on each.
+//! All else goes to the recorder at once.
 //!
 //! Every counter is there from the start, at 0, so that its first rise shows:
 //! [`describe`] and each [`report`] see to it. Those of a store are there if a
@@ -75,7 +80,7 @@ mod decisions;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-#[cfg(feature = "cache")]
+#[cfg(any(feature = "cache", feature = "tokio"))]
 use metrics::gauge;
 use metrics::{
     Counter, Unit, counter, describe_counter, describe_gauge, describe_histogram, histogram,
@@ -100,6 +105,10 @@ const EVENTS: &str = "tower_api_token_events_total";
 const DELIVERIES: &str = "tower_api_token_deliveries_total";
 const DELIVERY_WAITING: &str = "tower_api_token_delivery_waiting";
 const DELIVERY_AGE: &str = "tower_api_token_delivery_age_seconds";
+#[cfg(feature = "tokio")]
+const USERS_ENDING: &str = "tower_api_token_users_ending";
+#[cfg(feature = "tokio")]
+const USERS_ON_BACKUP: &str = "tower_api_token_users_on_backup";
 
 /// The methods of a store, by which its calls are told apart.
 const OPERATIONS: [&str; 29] = [
@@ -163,6 +172,11 @@ pub fn describe() {
     describe_counter!(DELIVERIES, "attempts at delivering an entry of the audit log");
     describe_gauge!(DELIVERY_WAITING, Unit::Count, "entries that wait for a receiver");
     describe_gauge!(DELIVERY_AGE, Unit::Seconds, "how long the oldest of them waits");
+    #[cfg(feature = "tokio")]
+    {
+        describe_gauge!(USERS_ENDING, Unit::Count, "users of whom a token ends within that time");
+        describe_gauge!(USERS_ON_BACKUP, Unit::Count, "users who have a backup");
+    }
     describe_counter!(EVENTS, "changes of accounts, and notable uses");
     report();
 }
@@ -197,6 +211,16 @@ pub(crate) fn delivery_stands(receiver: &str, waiting: usize, oldest: Option<Dur
     let receiver = receiver.to_owned();
     gauge!(DELIVERY_WAITING, "receiver" => receiver.clone()).set(waiting as f64);
     gauge!(DELIVERY_AGE, "receiver" => receiver).set(oldest.unwrap_or_default().as_secs_f64());
+}
+
+/// All users were counted: of how many a token ends within which time, and how many have
+/// a backup.
+#[cfg(feature = "tokio")]
+pub(crate) fn users_counted(ending: &[(&'static str, u64)], on_backup: u64) {
+    for (within, count) in ending {
+        gauge!(USERS_ENDING, "within" => *within).set(*count as f64);
+    }
+    gauge!(USERS_ON_BACKUP).set(on_backup as f64);
 }
 
 /// An interval has ended after which counts are handed on.

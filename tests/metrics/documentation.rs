@@ -9,8 +9,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use http::StatusCode;
 use tower_api_token::Tokens;
+use tower_api_token::account::Lifetimes;
 use tower_api_token::delivery::{DeliveryError, Receiver};
-use tower_api_token::manage::Confirmation;
+use tower_api_token::manage::{Confirmation, Delivery};
 use tower_api_token::method::MethodSet;
 use tower_api_token::store::{
     AccountStore, AuditItem, AuditPosition, MemoryStore, TokenStore, WithMetrics,
@@ -120,6 +121,36 @@ async fn deliver() {
     }
     tokio::time::sleep(times[0]).await;
     tokens.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn users_are_counted_of_whom_a_token_ends_soon_or_who_have_a_backup() {
+    const DAY: Duration = Duration::from_secs(86_400);
+
+    let recorded = Recorded::start();
+    let tokens = Tokens::builder(MemoryStore::new()).confirmation(Confirmation::ByCaller);
+    let tokens = tokens.build().await.unwrap();
+    let (manager, root) = (tokens.manager(), Actor::administrator("root").unwrap());
+    let methods = MethodSet::new(["GET"]).unwrap();
+    for (name, days) in [("alice", 1), ("bob", 6), ("carol", 29), ("dora", 31)] {
+        let user = UserId::new(name).unwrap();
+        let lifetimes = Lifetimes { token: Some(DAY * days), backup: None };
+        manager.grant_with_lifetimes(&root, &user, methods.clone(), lifetimes).await.unwrap();
+        manager.issue(&Actor::User, &user).await.unwrap();
+    }
+    let alice = UserId::new("alice").unwrap();
+    let generated = manager.generate_primary(&Actor::User, &alice).await.unwrap();
+    let Delivery::ToCaller(code) = generated.delivery else { panic!("nobody sends it") };
+    manager.confirm(&Actor::User, &alice, &code).await.unwrap();
+    tokens.start();
+    let named = |within| format!("tower_api_token_users_ending{{within=\"{within}\"}}");
+    while !recorded.series().contains_key(&named("1d")) {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    tokens.close().await.unwrap();
+    let ending = ["1d", "7d", "30d"].map(|within| recorded.value(&named(within)));
+    assert_eq!(ending, [1.0, 2.0, 3.0]);
+    assert_eq!(recorded.value("tower_api_token_users_on_backup"), 1.0);
 }
 
 /// A counter that is born with its first rise shows none to whoever looks at how
