@@ -37,7 +37,7 @@
 //! | `/edit`, `/edit/{action}` | Edit: each change says what will happen, asks for confirmation and takes effect on Save |
 //! | `/verify?code=` | where a mailed link leads; it has a button and does nothing by itself |
 //! | `/advice` | how to keep tokens safe |
-//! | `/admin` | Administration: find a user |
+//! | `/admin` | Administration: find a user, or those of whom something holds, such as that a token ends soon |
 //! | `/admin/user?user=` | one user: methods, lifetimes, suspend and resume, revoke, erase |
 //! | `/admin/audit` | what has happened to all accounts, by user, event and day, where the store keeps a log |
 //!
@@ -53,7 +53,7 @@
 //! |---|---|
 //! | `GET /api/tokens`, `GET /api/history` | what the profile shows |
 //! | `POST /api/generate`, `resend`, `confirm`, `cancel-pending`, `delete-backup`, `roll-back`, `revoke-all`, `reveal` | the user's own changes |
-//! | `GET /api/admin/users`, `GET /api/admin/user` | for administrators: accounts, and one with its history |
+//! | `GET /api/admin/users`, `GET /api/admin/user` | for administrators: accounts, by the same filters, and one with its history |
 //! | `GET /api/admin/audit` | for administrators: what has happened to all accounts, the earliest first |
 //! | `POST /api/admin/suspend`, `POST /api/admin/resume` | for administrators: refuse a user's requests, and accept them again |
 //! | `POST /api/admin/methods`, `POST /api/admin/revoke-all`, `POST /api/admin/erase` | for administrators: the granted methods and lifetimes (no method revokes), every token's end, an account's |

@@ -2,6 +2,7 @@
 
 use std::str::FromStr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Form;
 use axum::extract::rejection::FormRejection;
@@ -10,10 +11,11 @@ use http::StatusCode;
 use http::request::Parts;
 
 use super::Shared;
+use super::length::Length;
 use super::session::{PortalUser, SignedIn};
-use crate::manage::Problem;
+use crate::manage::{AccountFilter, Problem};
 use crate::store::PageSize;
-use crate::token::{ConfirmationCode, TokenId};
+use crate::token::{ConfirmationCode, PepperVersion, TokenId};
 use crate::user::UserId;
 
 /// The field of the token that only our own pages have.
@@ -67,6 +69,24 @@ impl Fields {
         } else {
             Err(Problem::bad_request("The field size must be a number from 1 to 1000."))
         }
+    }
+
+    /// Which accounts are looked for.
+    pub(super) fn filter(&self) -> Result<AccountFilter, Problem> {
+        Ok(AccountFilter {
+            expiring_within: self.length("expiring_within")?,
+            unused_for: self.length("unused_for")?,
+            on_backup: self.ticked("on_backup"),
+            pepper: self.number("pepper")?.map(PepperVersion::from_u16),
+            suspended: self.ticked("suspended"),
+        })
+    }
+
+    /// A length of time; an empty field is none.
+    fn length(&self, name: &str) -> Result<Option<Duration>, Problem> {
+        let read = self.given(name)?.map(str::parse).transpose();
+        let read = read.map_err(|form| Problem::bad_request(format!("The field {name}: {form}.")));
+        Ok(read?.map(|Length(time)| time))
     }
 
     /// The user that a field names, unless it looks like a secret.

@@ -8,6 +8,7 @@ mod cases;
 mod cors;
 mod described;
 mod expiry;
+mod filter;
 mod forms;
 mod lifetimes;
 mod links;

@@ -23,7 +23,7 @@ use crate::portal::session::Administrator;
 use crate::rotation::RotationError;
 use crate::store::PageSize;
 
-/// Accounts in the byte order of their users
+/// Accounts in the byte order of their users, or those of them of which everything holds that is asked for
 #[utoipa::path(
     get,
     path = "/admin/users",
@@ -33,12 +33,33 @@ use crate::store::PageSize;
         (
             "size" = Option<u16>,
             Query,
-            description = "Accounts on a page; 100 if not said",
+            description = "Accounts looked through for a page; 100 if not said",
             minimum = 1,
             maximum = 1000,
         ),
+        (
+            "expiring_within" = Option<String>,
+            Query,
+            description = "The first of the tokens in the slots ends within this time, such as 7d",
+        ),
+        (
+            "unused_for" = Option<String>,
+            Query,
+            description = "No token in a slot was used for this time, such as 90d",
+        ),
+        ("on_backup" = Option<String>, Query, description = "`yes`: there is a backup"),
+        (
+            "pepper" = Option<u16>,
+            Query,
+            description = "A token was made under this version of the pepper; 0 for none",
+        ),
+        ("suspended" = Option<String>, Query, description = "`yes`: access is suspended"),
     ),
-    responses((status = 200, description = "A page of accounts", body = Accounts), OfLooking),
+    responses(
+        (status = 200, description = "A page of accounts", body = Accounts),
+        (status = 501, response = Described),
+        OfLooking,
+    ),
 )]
 pub(super) async fn users(
     State(portal): State<Arc<Shared>>,
@@ -47,7 +68,7 @@ pub(super) async fn users(
 ) -> Result<Json<Accounts>, Problem> {
     let after = fields.user("after")?;
     let size = fields.size()?;
-    let page = portal.manager.list(after.as_ref(), size).await?;
+    let page = portal.manager.list_where(&fields.filter()?, after.as_ref(), size).await?;
     Ok(Json(Accounts::of(&page)))
 }
 

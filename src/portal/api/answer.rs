@@ -118,7 +118,7 @@ pub(super) struct Account {
 #[serde(deny_unknown_fields)]
 pub(super) struct Accounts {
     users: Vec<Account>,
-    /// The user after whom to go on.
+    /// The user after whom to go on, also where none of this page was asked for.
     #[schema(required)]
     next: Option<String>,
 }

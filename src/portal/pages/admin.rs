@@ -2,6 +2,7 @@
 
 mod account;
 mod ask;
+mod filter;
 
 use std::sync::Arc;
 
@@ -14,6 +15,7 @@ pub(super) use self::account::{grant, user};
 pub(super) use self::ask::{
     ask_erase, ask_resume, ask_revoke, ask_suspend, erase, resume, revoke, suspend,
 };
+use self::filter::Filter;
 use super::saved;
 use crate::manage::{AccountSummary, AccountView, Problem};
 use crate::portal::Shared;
@@ -22,7 +24,7 @@ use crate::portal::layout::{Layout, Page};
 use crate::portal::session::Administrator;
 use crate::portal::show::Moment;
 use crate::rotation::RotationError;
-use crate::store::PageSize;
+use crate::store::{self, PageSize};
 use crate::time::Timestamp;
 use crate::user::UserId;
 
@@ -34,9 +36,12 @@ const ACCOUNTS: usize = 25;
 struct List<'a> {
     layout: Layout<'a>,
     find: Option<UserId>,
+    filter: Filter,
     rows: Vec<Row>,
     /// The link to the users after these.
     next: Option<String>,
+    /// Whether the page is as full as it gets.
+    is_full: bool,
     /// The link to the user who was looked for, if they have no account.
     absent: Option<String>,
 }
@@ -55,26 +60,41 @@ pub(super) async fn list(
     admin: Administrator,
     fields: Fields,
 ) -> Result<Response, Problem> {
-    let find = fields.user("find")?;
-    let after = fields.user("after")?;
-    let exact = match &find {
-        Some(find) if after.is_none() => portal.manager.summary(find).await?,
-        _ => None,
+    let (filter, after) = (Filter::of(&fields)?, fields.user("after")?);
+    let find = fields.user("find")?.filter(|_| !filter.is_set());
+    let page = match &find {
+        Some(find) => named_like(&portal, find, after.as_ref()).await?,
+        None => filter.found(&portal, after.clone()).await?,
     };
-    let begins =
-        |user: &UserId| find.as_ref().is_none_or(|find| user.as_str().starts_with(find.as_str()));
-    let from = after.as_ref().or(find.as_ref());
-    let page = portal.manager.list(from, PageSize::clamped(ACCOUNTS)).await?;
-    let next = page.next.filter(&begins).map(|next| {
-        let find = find.as_ref().map(|find| format!("find={}&", encoded(find)));
-        format!("{}/admin?{}after={}", portal.path, find.unwrap_or_default(), encoded(&next))
-    });
-    let found = page.items.into_iter().filter(|account| begins(&account.user));
-    let is_absent = exact.is_none() && after.is_none();
+    let begin = find.as_ref().map(|find| format!("find={}&", encoded(find)));
+    let begin = begin.unwrap_or_else(|| filter.query());
+    let next =
+        page.next.map(|next| format!("{}/admin?{begin}after={}", portal.path, encoded(&next)));
+    let is_absent = after.is_none() && page.items.first().map(|first| &first.user) != find.as_ref();
     let absent = find.as_ref().filter(|_| is_absent).map(|find| link_to(&portal, find));
-    let rows = exact.into_iter().chain(found).map(|account| Row::new(&portal, account)).collect();
+    let rows: Vec<_> = page.items.into_iter().map(|account| Row::new(&portal, account)).collect();
+    let is_full = find.is_some() || rows.len() == ACCOUNTS;
     let layout = Layout::of(&portal, &admin.0, "Administration", "admin");
-    Ok(Page(List { layout, find, rows, next, absent }).into_response())
+    Ok(Page(List { layout, find, filter, rows, next, is_full, absent }).into_response())
+}
+
+/// The accounts whose names begin so, that of the very name first.
+async fn named_like(
+    portal: &Shared,
+    find: &UserId,
+    after: Option<&UserId>,
+) -> Result<store::Page<AccountSummary>, Problem> {
+    let exact = match after {
+        None => portal.manager.summary(find).await?,
+        Some(_) => None,
+    };
+    let size = PageSize::clamped(ACCOUNTS);
+    let mut page = portal.manager.list(after.or(Some(find)), size).await?;
+    let begins = |user: &UserId| user.as_str().starts_with(find.as_str());
+    page.next = page.next.filter(&begins);
+    let found = page.items.into_iter().filter(|account| begins(&account.user));
+    page.items = exact.into_iter().chain(found).collect();
+    Ok(page)
 }
 
 /// Turns what was typed into an address, unless it looks like a secret.

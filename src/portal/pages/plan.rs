@@ -191,8 +191,8 @@ impl Plan {
                  access is resumed has ended.",
             )
             .effect(
-                "The user may look at tokens and end them, and neither make nor confirm nor view \
-                 any. The user is told.",
+                "The user may end tokens, and neither make nor confirm nor view any. The user is \
+                 told.",
             )
     }
 

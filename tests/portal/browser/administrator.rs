@@ -116,6 +116,15 @@ async fn suspension(scripts: Scripts) {
     alice.open("/tokens/edit").await;
     assert!(alice.sees("Generate New Primary").await);
 
+    // Nobody is found who is suspended, and the filter can be taken off.
+    root.click("Administration").await;
+    root.unfold("Filter").await;
+    root.tick("Access is suspended").await;
+    root.click("Show").await;
+    assert!(!root.sees("alice").await && root.address().await.contains("suspended=yes"));
+    root.click("Show all").await;
+    root.click("alice").await;
+
     // All of it stands in the log.
     root.click("Everything in the audit log").await;
     root.assert_says("alice: API access resumed").await;

@@ -120,6 +120,9 @@ async fn lifetimes_suspension_and_the_log_are_accessible_and_need_no_script() {
     look(&alice, "edit_generate_suspended").await;
     root.click("Administration").await;
     look(&root, "admin_list_suspended").await;
+    root.open("/tokens/admin?expiring_within=30d&suspended=yes").await;
+    root.assert_says("alice").await;
+    look(&root, "admin_filter").await;
     root.open("/tokens/admin/resume?user=alice").await;
     look(&root, "admin_resume").await;
 

@@ -90,6 +90,13 @@ impl<'a> Person<'a> {
         label.click().await.expect("it is clicked");
     }
 
+    /// Opens what is folded under these words.
+    pub(crate) async fn unfold(&self, words: &str) {
+        let path = format!("//summary[normalize-space()='{words}']");
+        let summary = self.browser.client.find(Locator::XPath(&path)).await.expect("a summary");
+        summary.click().await.expect("it is clicked");
+    }
+
     pub(crate) async fn fill(&self, field: &str, text: &str) {
         let selector = format!("input[name='{field}']");
         let input = self.browser.client.find(Locator::Css(&selector)).await.expect("a field");

@@ -3,7 +3,7 @@
 use crate::web::world::{ALICE, Answer, BOB, ROOT, Session, World};
 
 /// Every path that a link can lead to.
-pub(crate) const PATHS: [&str; 33] = [
+pub(crate) const PATHS: [&str; 34] = [
     "/tokens",
     "/tokens/",
     "/tokens/edit",
@@ -17,6 +17,7 @@ pub(crate) const PATHS: [&str; 33] = [
     "/tokens/verify",
     "/tokens/advice",
     "/tokens/admin",
+    "/tokens/admin?expiring_within=7d&suspended=yes",
     "/tokens/admin/find",
     "/tokens/admin/user?user=alice",
     "/tokens/admin/methods",
