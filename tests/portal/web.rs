@@ -4,6 +4,7 @@
 mod admin;
 mod api;
 mod audit;
+mod bare;
 mod cases;
 mod cors;
 mod described;

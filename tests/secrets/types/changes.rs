@@ -47,6 +47,7 @@ async fn manager(life: &Life, list: &mut List) {
     list.add("HeldToken", &life.manager.held_token(life.live.expose_secret()).await);
     list.add("LeakResponse", &tower_api_token::manage::LeakResponse::default());
     list.add("AccountSummary", &accounts.items);
+    list.add("AccountFilter", &tower_api_token::manage::AccountFilter::default());
     list.add("Page", &accounts);
     let (user, alice) = (Actor::User, &life.alice);
     let key: [u8; 32] = std::array::from_fn(|place| place as u8);
