@@ -211,6 +211,11 @@ impl UsageRecorder {
         Self { interval: Arc::new(interval), shared: Arc::new(shared) }
     }
 
+    /// The time by the clock that uses are noted with.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.shared.clock.now()
+    }
+
     /// Marks `token` as used; `true` if this is its first use in this interval,
     /// which [`note`](Self::note) is then to be told of.
     #[inline]

@@ -2,21 +2,31 @@
 //!
 //! Each has a valid check sum, so that the layer cannot refuse it before the
 //! store is asked. There are a million of them, ten seconds' worth at 100 000 a
-//! second. A program of its own, since the memory of the whole process is
-//! measured.
+//! second. And a flood of them where whoever holds a token may end it, from as many
+//! addresses as there are strings. A program of its own, since the memory of the whole
+//! process is measured; one test after the other, for the same reason.
 
 #[expect(dead_code, reason = "this test needs less of it")]
 #[path = "stores/cached/link.rs"]
 mod link;
 
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use http::Request;
 use http::request::Parts;
+use http_body_util::Full;
 use sha2::{Digest, Sha256};
+use tokio::sync::Mutex;
+use tower::ServiceExt;
+use tower_api_token::TokenManager;
 use tower_api_token::account::{Account, TokenRecord};
 use tower_api_token::authenticate::Authenticator;
 use tower_api_token::denial::DenialKind;
+use tower_api_token::holder::HolderService;
+use tower_api_token::manage::Confirmation;
 use tower_api_token::method::MethodSet;
 use tower_api_token::store::{CacheOptions, CachedStore, MemoryStore};
 use tower_api_token::test_util::ManualClock;
@@ -135,8 +145,12 @@ async fn growth(node: &Flooded, strings: &[String]) -> usize {
     grown
 }
 
+/// Held by the test that measures.
+static MEASURING: Mutex<()> = Mutex::const_new(());
+
 #[tokio::test]
 async fn a_flood_of_unknown_strings_takes_bounded_memory_and_no_live_tokens_place() {
+    let _measuring = MEASURING.lock().await;
     let strings: Vec<_> = (LIVE..LIVE + STRINGS).map(token).collect();
     let node = Flooded::start(10_000).await;
     // What the process needs for the first requests is not the flood's.
@@ -152,4 +166,71 @@ async fn a_flood_of_unknown_strings_takes_bounded_memory_and_no_live_tokens_plac
     let roomy = Flooded::start(STRINGS as usize).await;
     let grown = growth(&roomy, &strings[..strings.len() / 2]).await;
     assert!(grown > BOUND, "{grown} bytes");
+}
+
+/// How many of the strings reach those paths, each from a network of its own.
+const ADDRESSES: u64 = 50_000;
+
+/// What the limits of 4 096 addresses may take, and what else a request leaves behind.
+const BOUND_OF_LIMITS: usize = 1 << 20;
+
+/// An address in the network of that number.
+fn address(number: u64) -> IpAddr {
+    IpAddr::V6(Ipv6Addr::from_bits(0x2001_0db8 << 96 | u128::from(number) << 64))
+}
+
+/// Asks the service what the string is, or that it ends, from that address.
+async fn present(service: &HolderService, string: &str, from: IpAddr, place: usize) -> u16 {
+    let request = if place % 2 == 0 {
+        let form = Request::post("/revoke");
+        form.header("content-type", "application/x-www-form-urlencoded")
+            .body(Full::from(format!("token={string}")))
+    } else {
+        let question = Request::get("/token").header("authorization", format!("Bearer {string}"));
+        question.body(Full::default())
+    };
+    let mut request = request.unwrap();
+    request.extensions_mut().insert(from);
+    service.clone().oneshot(request).await.unwrap().status().as_u16()
+}
+
+#[tokio::test]
+async fn a_flood_where_tokens_are_ended_takes_bounded_memory_and_the_limits_look_ups() {
+    let _measuring = MEASURING.lock().await;
+    let link = Link::to(Arc::new(MemoryStore::new()));
+    let manager = TokenManager::builder(link.clone()).confirmation(Confirmation::ByCaller);
+    let manager = manager.build().await.unwrap();
+    let service = HolderService::new(manager)
+        .address_of(|request| request.extensions.get().copied())
+        .rate_limit(3.try_into().unwrap(), Duration::from_secs(86_400));
+    let strings: Vec<_> = (0..ADDRESSES).map(token).collect();
+    let one = address(ADDRESSES);
+    for (place, string) in strings.iter().enumerate().take(6_000) {
+        let status = present(&service, string, one, place).await;
+        assert!(place >= 3 || [200, 401].contains(&status), "{status}");
+        assert!(place < 3 || status == 429, "{status}");
+    }
+    assert_eq!(link.finds(), 3, "one address, three look-ups");
+
+    for (place, string) in strings.iter().enumerate().take(6_000) {
+        present(&service, string, address(place as u64), place).await;
+    }
+    let (before, finds) = (resident(), link.finds());
+    for (place, string) in strings.iter().enumerate().skip(6_000) {
+        // With another check sum it is none of this system, and no store is asked.
+        let (damaged, from) = (&string[..string.len() - 1], address(place as u64));
+        assert_ne!(present(&service, damaged, from, place).await, 429);
+        assert_ne!(present(&service, string, from, place).await, 429);
+    }
+    let grown = resident().saturating_sub(before);
+    println!("{ADDRESSES} addresses, {grown} bytes more");
+    assert!(grown <= BOUND_OF_LIMITS, "{grown} bytes");
+    assert_eq!(link.finds() - finds, strings.len() - 6_000);
+    assert_eq!(present(&service, &strings[0], one, 0).await, 429, "who asked most is remembered");
+
+    // What it would take to remember all of them shows that the measure measures.
+    let before = resident();
+    let all: HashMap<_, _> = (0..ADDRESSES).map(|it| (address(it), Instant::now())).collect();
+    let grown = resident().saturating_sub(before);
+    assert!(grown > BOUND_OF_LIMITS, "{grown} bytes for {}", all.len());
 }

@@ -8,7 +8,9 @@ use crate::account::{Account, Place, Slot};
 use crate::audit::AuditEntry;
 use crate::rotation::{Command, RotationError};
 use crate::store::StoreError;
+use crate::time::Timestamp;
 use crate::token::{TokenId, is_b64token, sha256};
+use crate::usage::UsageRecorder;
 use crate::user::Actor;
 
 /// The longest token that anybody presents.
@@ -138,23 +140,28 @@ fn shown(found: &str, token: &str) -> String {
 pub(super) struct Presented {
     pub(super) account: Arc<Account>,
     pub(super) id: TokenId,
-    /// In a slot or pending.
+    /// In a slot or pending, and its end has not come.
     is_in_use: bool,
-    /// The slot that it is in.
+    /// The slot that it is in, if it is in use.
     pub(super) slot: Option<Slot>,
 }
 
 impl Presented {
-    fn at(account: Arc<Account>, place: Place) -> Option<Self> {
-        let (slot, token) = match place {
-            Place::Live(slot) => (Some(slot), account.slot(slot)),
-            Place::Pending => (None, account.pending().map(|pending| &pending.token)),
-            Place::Retired(id) => {
-                return Some(Self { account, id, is_in_use: false, slot: None });
+    /// A token whose end has come has ended, also where nobody has retired it yet. One
+    /// that was to end unless it is used may have been: that the change finds out.
+    fn at(account: Arc<Account>, place: Place, now: Timestamp) -> Option<Self> {
+        let (slot, id, is_in_use) = match place {
+            Place::Live(slot) => {
+                let token = account.slot(slot)?;
+                (Some(slot), token.id, !token.is_expired(now) || token.ends_unless_used())
             }
+            Place::Pending => {
+                let pending = account.pending()?;
+                (None, pending.token.id, !pending.is_expired(now))
+            }
+            Place::Retired(id) => (None, id, false),
         };
-        let id = token?.id;
-        Some(Self { account, id, is_in_use: true, slot })
+        Some(Self { account, id, is_in_use, slot: slot.filter(|_| is_in_use) })
     }
 }
 
@@ -170,12 +177,17 @@ impl Inner {
         for digest in self.scheme.digests(&sha256(text)).map(|stored| stored.digest) {
             let Some(account) = self.store.find(&digest).await? else { continue };
             let Some(place) = account.place_of(&digest) else { continue };
-            match Presented::at(account, place) {
+            match Presented::at(account, place, self.time_of_this_node()) {
                 Some(presented) if presented.is_in_use => return Ok(Some(presented)),
                 presented => ended = presented,
             }
         }
         Ok(ended)
+    }
+
+    /// By the clock that requests are decided by.
+    fn time_of_this_node(&self) -> Timestamp {
+        self.usage.as_ref().map_or_else(Timestamp::now, UsageRecorder::now)
     }
 }
 

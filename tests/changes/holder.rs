@@ -235,6 +235,28 @@ async fn a_token_that_has_ended_costs_what_an_unknown_one_does() {
     }
 }
 
+/// Nobody has retired it yet.
+#[tokio::test]
+async fn a_token_whose_end_has_come_costs_what_an_unknown_one_does() {
+    let policy = Policy::default().token_lifetime(DAY * 90).unwrap();
+    let world = World::in_memory().await;
+    let world = world.again(TokenScheme::default(), |builder| builder.policy(policy)).await;
+    let issued = world.active().await;
+    let (pending, _) = world.generate().await;
+    let (service, unknown) = (service(&world), unknown().await);
+    world.pass(DAY * 91);
+    let revision = world.account().await.revision();
+    for token in [&issued.token, &pending.token, &unknown] {
+        let token = token.expose_secret();
+        world.store.take_all_calls();
+        revoke(&service, token).await;
+        assert_eq!(world.store.take_all_calls(), [Call::Find]);
+        assert_eq!(tell(&service, token).await.status, 401);
+        assert_eq!(world.store.take_all_calls(), [Call::Find]);
+    }
+    assert_eq!(world.account().await.revision(), revision);
+}
+
 #[tokio::test]
 async fn a_holder_is_told_what_the_token_is() {
     let policy = Policy::default().token_lifetime(DAY * 90).unwrap();
@@ -338,6 +360,27 @@ async fn one_address_asks_only_so_often() {
     assert_eq!(revoke_from(&service, "2001:db8:0:2::1", "garbage").await.status, 200);
     let request = Request::get("/token").header("x-from", "192.0.2.1");
     assert_eq!(ask(&service, with_body(request, "")).await.status, 429);
+    assert!(world.auth(&issued.token, "GET").await.is_ok());
+}
+
+#[tokio::test]
+async fn a_flood_of_a_live_token_costs_what_the_limit_lets_through() {
+    let world = World::in_memory().await;
+    let issued = world.active().await;
+    let (service, token) = (limited(&world, 3), issued.token.expose_secret());
+    world.store.take_all_calls();
+    for turn in 0..2_000 {
+        let request = Request::get("/token").header("x-from", "192.0.2.1");
+        let request = request.header("authorization", format!("Bearer {token}"));
+        let status = ask(&service, with_body(request, "")).await.status;
+        assert_eq!(status, if turn < 3 { 200 } else { 429 });
+    }
+    let calls = world.store.take_all_calls();
+    let found = calls.iter().filter(|call| **call == Call::Find).count();
+    assert_eq!((found, calls.len() % 3), (3, 0), "{calls:?}");
+    assert!(calls.len() <= 3 * 4, "{calls:?}");
+    assert_eq!(revoke_from(&service, "192.0.2.1", token).await.status, 429);
+    assert_eq!(world.store.take_all_calls(), []);
     assert!(world.auth(&issued.token, "GET").await.is_ok());
 }
 
