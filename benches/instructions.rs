@@ -9,6 +9,9 @@
 //!
 //! Callgrind knows no SHA instructions, so both sides hash in software, and
 //! the difference is free of it.
+//!
+//! A token with an end costs a look at the clock; beyond that, and before its user is
+//! told of the end, at most 10 instructions.
 
 mod support {
     pub(crate) mod callgrind;
@@ -26,14 +29,20 @@ use axum::body::Body;
 use http::{Method, Request, Response, StatusCode};
 use tower::{Layer, Service, service_fn};
 use tower_api_token::TokenAuthLayer;
+use tower_api_token::account::Account;
+use tower_api_token::store::MemoryStore;
+use tower_api_token::time::Timestamp;
 use tower_api_token::usage::UsageRecorder;
 
 use self::support::callgrind::{Accepted, REQUESTS, added, instructions};
 use self::support::floor::{Floor, FloorTable, sha256};
-use self::support::population::{Sequence, memory_store, token};
+use self::support::population::{Sequence, account, memory_store, token};
 use self::support::requests::{Requests, exchange, keep};
 
 const USERS: u64 = 1_000;
+
+/// What a token with an end may take more than one without, beside the clock.
+const MOST_FOR_AN_END: i64 = 10;
 const ACCEPTED: Accepted =
     Accepted(concat!(env!("CARGO_MANIFEST_DIR"), "/benches/instructions.accepted"));
 
@@ -54,8 +63,12 @@ fn serve(candidate: &str, count: usize) -> Result<(), Box<dyn Error>> {
             let table = Arc::new(FloorTable::new(USERS, false));
             run(Floor::<_, false>::new(service_fn(keep), table), count);
         }
-        "layer" => run(layer().layer(service_fn(keep)), count),
-        "burdened" => run(layer().layer(service_fn(burdened)), count),
+        "layer" => run(layer(memory_store(USERS, false)).layer(service_fn(keep)), count),
+        "ending" => run(layer(ending_tokens()).layer(service_fn(keep)), count),
+        "burdened" => run(layer(memory_store(USERS, false)).layer(service_fn(burdened)), count),
+        "clock" => (0..count).for_each(|_| {
+            std::hint::black_box(Timestamp::now());
+        }),
         "hash" => {
             let token = token(1);
             for _ in 0..count {
@@ -67,10 +80,24 @@ fn serve(candidate: &str, count: usize) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn layer() -> TokenAuthLayer {
-    let store = Arc::new(memory_store(USERS, false));
+fn layer(store: MemoryStore) -> TokenAuthLayer {
+    let store = Arc::new(store);
     let usage = UsageRecorder::new(Arc::clone(&store));
     TokenAuthLayer::new(store).usage(usage)
+}
+
+/// A store whose tokens end in the year 2100, of which no user has been told.
+fn ending_tokens() -> MemoryStore {
+    let store = MemoryStore::new();
+    for number in 0..USERS {
+        let account = account(number, false);
+        let mut token = account.primary().expect("a primary").clone();
+        token.expires_at = Some(Timestamp::from_unix_millis(4_102_444_800_000));
+        let ending = Account::builder(account.user().clone()).methods(account.methods().clone());
+        let ending = ending.primary(token).build().expect("a sound account");
+        store.insert(ending).expect("accounts of their own");
+    }
+    store
 }
 
 /// A small carelessness: one header is looked for by its name.
@@ -102,15 +129,27 @@ fn measure(arguments: &[&str]) -> Result<(), Box<dyn Error>> {
     println!("| this layer | {layer} |");
     println!("| over the floor | {:.1} % |", share(over, floor));
     println!("| over the floor without its hash | {:.1} % |", share(over, floor - hash));
-    println!("\ninstructions over floor: {over}");
+    let end = for_an_end(layer)?;
+    println!("\ninstructions over floor: {over}, for a token with an end: {end}");
     if arguments.contains(&"--accept") {
         ACCEPTED.replace(over)?;
     }
     if arguments.contains(&"--check") {
         ACCEPTED.check(over, floor - hash)?;
         see_it_fail(floor, hash)?;
+        if end > MOST_FOR_AN_END {
+            return Err(format!("{end} instructions for an end, not {MOST_FOR_AN_END}").into());
+        }
     }
     Ok(())
+}
+
+/// What a token with an end takes more than one without, beside the clock.
+fn for_an_end(layer: i64) -> Result<i64, Box<dyn Error>> {
+    let (more, clock) = (added("ending")? - layer, instructions("clock")?);
+    println!("| a token with an end, more | {more} |");
+    println!("| of them the clock | {clock} |");
+    Ok(more - clock)
 }
 
 /// A guard that lets everything pass guards nothing: it must refuse the layer

@@ -14,8 +14,9 @@ plain="hot_path instructions http contention"
 limit() {
   case $1 in
     hot_path) echo 420 ;;
+    due) echo 1200 ;;
     http) echo 180 ;;
-    revocation) echo 240 ;;
+    revocation) echo 480 ;;
     stores) echo 420 ;;
     import) echo 400 ;;
     gateways) echo 420 ;;

@@ -181,7 +181,7 @@ fn address(number: u64) -> IpAddr {
 
 /// Asks the service what the string is, or that it ends, from that address.
 async fn present(service: &HolderService, string: &str, from: IpAddr, place: usize) -> u16 {
-    let request = if place % 2 == 0 {
+    let request = if place.is_multiple_of(2) {
         let form = Request::post("/revoke");
         form.header("content-type", "application/x-www-form-urlencoded")
             .body(Full::from(format!("token={string}")))

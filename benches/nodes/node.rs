@@ -13,10 +13,35 @@ use tower_api_token::store::{AccountStore, CacheOptions, CachedStore, WithTimeou
 use tower_api_token::token::Token;
 use tower_api_token::user::{Actor, UserId};
 
+use super::holder::Holder;
+
+/// How a token ends, or its user is suspended.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Change {
+    RevokeAll,
+    Suspend,
+    /// By who holds the token.
+    Holder,
+    /// By a secret scanner that has found the token.
+    Leak,
+}
+
+impl Change {
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::RevokeAll => "`revoke_all`",
+            Self::Suspend => "`suspend`",
+            Self::Holder => "`POST /revoke`",
+            Self::Leak => "`POST /leaks`",
+        }
+    }
+}
+
 /// A manager and a layer on one cache.
 pub(crate) struct Node {
     runtime: Runtime,
     manager: TokenManager,
+    holder: Holder,
     authenticator: Authenticator,
 }
 
@@ -36,7 +61,8 @@ impl Node {
             let manager = manager.confirmation(Confirmation::ByCaller).build().await;
             (manager.expect("a manager"), Authenticator::new(store))
         });
-        Self { runtime, manager, authenticator }
+        let holder = Holder::of(manager.clone());
+        Self { runtime, manager, holder, authenticator }
     }
 
     /// A user with a token that may GET.
@@ -50,17 +76,32 @@ impl Node {
         issued.expect("a token").token
     }
 
-    pub(crate) fn revoke(&self, user: &UserId) {
-        self.runtime.block_on(self.manager.revoke_all(&Actor::User, user)).expect("a revocation");
+    /// Makes the change, which is about that user's token.
+    pub(crate) fn make(&self, change: Change, user: &UserId, token: &Token) {
+        self.runtime.block_on(async {
+            match change {
+                Change::RevokeAll => {
+                    self.manager.revoke_all(&Actor::User, user).await.expect("a revocation");
+                }
+                Change::Suspend => {
+                    let root = Actor::administrator("root").expect("a name");
+                    self.manager.suspend(&root, user).await.expect("a suspension");
+                }
+                Change::Holder => self.holder.revoke(token).await,
+                Change::Leak => self.holder.report(token).await,
+            }
+        });
     }
 
-    /// Whether a request passes; an answer other than 2xx and 401 ends the
-    /// measurement.
+    /// Whether a request passes; an answer other than 2xx, 401, and 403 to one who is
+    /// suspended, ends the measurement.
     pub(crate) fn accepts(&self, request: &mut Parts) -> bool {
         match self.runtime.block_on(self.authenticator.authenticate(request)) {
             Ok(identity) => identity.is_some(),
-            Err(denial) if denial.kind() == DenialKind::InvalidToken => false,
-            Err(denial) => panic!("neither accepted nor refused: {denial:?}"),
+            Err(denial) => match denial.kind() {
+                DenialKind::InvalidToken | DenialKind::AccessSuspended => false,
+                _ => panic!("neither accepted nor refused: {denial:?}"),
+            },
         }
     }
 }
