@@ -15,6 +15,7 @@ limit() {
   case $1 in
     hot_path) echo 420 ;;
     due) echo 1200 ;;
+    timing) echo 400 ;;
     http) echo 180 ;;
     revocation) echo 480 ;;
     stores) echo 420 ;;

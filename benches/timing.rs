@@ -2,7 +2,7 @@
 //! store-038).
 //!
 //! ```text
-//! cargo bench --features sqlite --bench timing
+//! cargo bench --features holder,sqlite --bench timing
 //! ```
 //!
 //! Tokens that nobody has are asked for. Welch's t says whether the time of one
@@ -17,8 +17,14 @@
 //! live token behind the name of another user takes, which the store finds, is
 //! told for information.
 //!
+//! The same where whoever holds a token ends it: what `POST /revoke` takes for tokens
+//! that nobody has, for those that were retired, and for those that a holder has ended.
+//!
 //! A statistic is no unit test; that every refusal asks the store for as much
 //! as any other is one (`store_038_...` in `tests/requests/layer/uniform.rs`).
+
+#[path = "timing/revoke.rs"]
+mod revoke;
 
 use std::hint::black_box;
 use std::process::ExitCode;
@@ -66,6 +72,7 @@ fn main() -> ExitCode {
     let mut holds = true;
     holds &= world.judge("MemoryStore", Arc::new(memory));
     holds &= world.judge("SqliteStore", Arc::new(sqlite));
+    holds &= revoke::judge(&runtime);
     println!("{}", if holds { "no class of refusals can be told" } else { "does not hold" });
     if holds { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

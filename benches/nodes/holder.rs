@@ -32,7 +32,8 @@ impl Holder {
         let public = public(&key);
         let reports = LeakReports::with_keys_of(move |_| Some(public.clone()));
         let service = HolderService::new(manager).rate_limit(NonZeroU32::MAX, Duration::ZERO);
-        Self { service: service.leak_reports(reports), key, random }
+        let service = service.least_time(Duration::ZERO).leak_reports(reports);
+        Self { service, key, random }
     }
 
     pub(crate) async fn revoke(&self, token: &Token) {

@@ -11,6 +11,7 @@ use http::request::Builder;
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
 use serde_json::{Value, json};
+use tokio::time::Instant;
 use tower::ServiceExt;
 use tower_api_token::audit::Event;
 use tower_api_token::denial::DenialKind;
@@ -51,7 +52,8 @@ impl Answer {
 }
 
 fn service(world: &World) -> HolderService {
-    HolderService::new(world.manager.clone()).rate_limit(NonZeroU32::MAX, Duration::ZERO)
+    let service = HolderService::new(world.manager.clone()).least_time(Duration::ZERO);
+    service.rate_limit(NonZeroU32::MAX, Duration::ZERO)
 }
 
 async fn ask(service: &HolderService, request: Request<Full<Bytes>>) -> Answer {
@@ -235,6 +237,36 @@ async fn a_token_that_has_ended_costs_what_an_unknown_one_does() {
     }
 }
 
+/// By the runtime's own clock, which stands still but for whoever waits.
+#[tokio::test(start_paused = true)]
+async fn no_answer_about_a_token_comes_before_the_least_time() {
+    let world = World::in_memory().await;
+    let (ended, live) = world.dual().await;
+    let unknown = unknown().await;
+    let least = Duration::from_millis(20);
+    for (service, least) in [
+        (HolderService::new(world.manager.clone()), least),
+        (HolderService::new(world.manager.clone()).least_time(least * 5), least * 5),
+        (service(&world), Duration::ZERO),
+    ] {
+        revoke(&service, ended.token.expose_secret()).await;
+        for token in [ended.token.expose_secret(), unknown.expose_secret(), "garbage"] {
+            let begun = Instant::now();
+            revoke(&service, token).await;
+            assert_eq!(begun.elapsed(), least);
+            let begun = Instant::now();
+            assert_eq!(tell(&service, token).await.status, 401);
+            assert_eq!(begun.elapsed(), least);
+        }
+        let begun = Instant::now();
+        assert_eq!(tell(&service, live.token.expose_secret()).await.status, 200);
+        assert_eq!(begun.elapsed(), least);
+        let begun = Instant::now();
+        assert_eq!(post(&service, String::new()).await.status, 400);
+        assert_eq!(begun.elapsed(), Duration::ZERO, "nothing is found out");
+    }
+}
+
 /// Nobody has retired it yet.
 #[tokio::test]
 async fn a_token_whose_end_has_come_costs_what_an_unknown_one_does() {
@@ -331,6 +363,7 @@ fn limited(world: &World, at_once: u32) -> HolderService {
     HolderService::new(world.manager.clone())
         .address_of(|request| request.headers.get("x-from")?.to_str().ok()?.parse().ok())
         .rate_limit(at_once, Duration::from_secs(3_600))
+        .least_time(Duration::ZERO)
 }
 
 async fn revoke_from(service: &HolderService, address: &str, token: &str) -> Answer {
