@@ -158,6 +158,9 @@ pub trait AuditLog: Send + Sync {
     /// not, and nothing has changed. So one entry that cannot be done holds up no
     /// others. At most [`MAX_DONE`](AuditCursor::MAX_DONE).
     ///
+    /// They stay when another leases the cursor, and go when it is removed. Those that
+    /// it has come past may go, too.
+    ///
     /// By default nothing is kept: what was done behind the cursor comes again when
     /// another takes it over.
     ///
@@ -174,7 +177,8 @@ pub trait AuditLog: Send + Sync {
         Ok(true)
     }
 
-    /// The entries behind the cursor `name` that were kept as done.
+    /// The entries behind the cursor `name` that were kept as done, in any order; perhaps
+    /// some that it has come past.
     ///
     /// # Errors
     ///

@@ -72,7 +72,8 @@
 //! [`AccountStore`](super::AccountStore) must have, says so:
 //! `conformance_suite!(own, harness, without Feed + LastUses + AuditLog + DueAccounts +
 //! PepperChecks + Erasure)`.
-//! The cases that need what is lacking are left out, and the report lists each as ignored
+//! One with an audit log that keeps nothing [as done](super::AuditLog::keep_done) lacks
+//! `KeptDone`. The cases that need what is lacking are left out, and the report lists each as ignored
 //! with its reason. The cases of [`without`] hold that it is lacking indeed.
 //!
 //! A case that waits for a feed waits at most half a minute, and every case ends

@@ -5,6 +5,7 @@ mod connection;
 mod due;
 mod error;
 mod feed;
+mod lease;
 mod read;
 mod schema;
 mod upgrade;

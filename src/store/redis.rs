@@ -24,7 +24,7 @@ use self::feed::Subscriber;
 pub use self::options::{RedisOpenError, RedisOptions};
 use super::server::{LazyListener, to_its_end};
 use super::{
-    AccountStore, AuditCursor, AuditItem, AuditLog, AuditPosition, ChangeFeed, Due, DueAccounts,
+    AccountStore, AuditCursor, AuditItem, AuditLog, AuditPosition, ChangeFeed, DueAccounts,
     Erasure, Feed, LastUses, Loaded, Page, PageSize, Replacement, StoreError, TokenStore,
 };
 use crate::account::{Account, LastUse, Revision};
@@ -343,48 +343,29 @@ impl AuditLog for RedisStore {
         .await
     }
 
+    async fn keep_done(
+        &self,
+        name: &str,
+        holder: u64,
+        done: &[AuditPosition],
+    ) -> Result<bool, StoreError> {
+        let (name, done) = (name.to_owned(), done.to_vec());
+        self.write(audit::KEEPING, move |server| async move {
+            audit::keep_done(&server, &name, holder, &done).await
+        })
+        .await
+    }
+
+    async fn done(&self, name: &str) -> Result<Vec<AuditPosition>, StoreError> {
+        audit::done(&self.server, name).await
+    }
+
     async fn remove_cursor(&self, name: &str) -> Result<(), StoreError> {
         let name = name.to_owned();
         self.write(
             audit::REMOVING,
             |server| async move { audit::remove_cursor(&server, &name).await },
         )
-        .await
-    }
-}
-
-#[async_trait]
-impl DueAccounts for RedisStore {
-    async fn due(
-        &self,
-        until: Timestamp,
-        after: Option<&Due>,
-        size: PageSize,
-    ) -> Result<Page<Due, Due>, StoreError> {
-        due::due(&self.server, until, after, size).await
-    }
-
-    async fn put_off(
-        &self,
-        user: &UserId,
-        revision: Revision,
-        due: Option<Timestamp>,
-    ) -> Result<(), StoreError> {
-        let user = user.clone();
-        self.write(due::PUTTING_OFF, move |server| async move {
-            due::put_off(&server, &user, revision, due).await
-        })
-        .await
-    }
-
-    async fn schedule(&self) -> Result<u64, StoreError> {
-        due::schedule(&self.server).await
-    }
-
-    async fn keep_schedule(&self, schedule: u64) -> Result<(), StoreError> {
-        self.write(due::SCHEDULE, move |server| async move {
-            due::keep_schedule(&server, schedule).await
-        })
         .await
     }
 }

@@ -173,6 +173,10 @@ teeth! {
             CursorMovedByAnybody RefusedLeaseTakes HoldersCutShort;
         each_cursor_has_a_name_of_its_own: CursorNamesTrimmed;
         a_cursor_that_was_removed_is_gone: CursorStays;
+        what_is_done_is_kept_with_its_cursor:
+            DoneNotKept DoneAddsUp DoneShared DoneCutShort DoneAsFloats DoneForgottenByLease
+            DoneForgottenByMove DoneStays;
+        what_is_done_is_kept_by_the_last_holder_only: DoneKeptByAnybody HoldersCutShort;
     }
     pruning {
         old_entries_are_pruned_out_of_log_and_history: PrunesAnyAge PruneKeepsHistory;
@@ -189,6 +193,7 @@ teeth! {
         every_change_says_when_its_account_is_due: DueForEver DueOfBatchesLost;
         a_conflict_makes_nothing_due: DueOfConflicts;
         an_account_is_put_off_at_its_revision_only: PutOffAnyRevision PutOffNeedsTime;
+        many_accounts_are_put_off_at_once: PutOffCutShort PutOffAnyRevision PutOffNeedsTime;
         putting_an_account_off_changes_nothing_else: PutOffReachesFeed PutOffRaisesRevision;
         an_erased_account_is_not_due: ErasureKeepsDue PutOffAnyRevision;
         a_schedule_is_kept: ScheduleAsFloat;
@@ -236,6 +241,7 @@ teeth! {
         there_is_no_feed: None;
         no_last_uses_are_kept: None;
         there_is_no_audit_log: None;
+        nothing_is_kept_as_done: None;
         no_account_is_due: None;
         no_pepper_checks_are_kept: None;
         nobody_can_be_erased: None;

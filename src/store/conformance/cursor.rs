@@ -172,6 +172,73 @@ pub async fn a_cursor_that_was_removed_is_gone<H: Harness>(harness: &H) {
     subject.rule.same(&lease(&subject, "reader", OTHER, HOUR).await, &Some(end), "another holder");
 }
 
+/// What is done behind a cursor is kept with it in place of what was kept before, whole,
+/// and whoever leases it.
+pub async fn what_is_done_is_kept_with_its_cursor<H: Harness>(harness: &H) {
+    let subject = Subject::new(harness, "what is done is kept with its cursor").await;
+    for name in ["reader", "another"] {
+        lease(&subject, name, ONE, HOUR).await;
+        subject.rule.same(&done(&subject, name).await, &vec![], "nothing was kept");
+    }
+    let (many, large) = ((1_000..).step_by(2).take(AuditCursor::MAX_DONE), (1 << 53) + 1);
+    for kept in [vec![7, 5], vec![6], vec![], many.collect(), vec![large, u64::MAX >> 1]] {
+        keeps(&subject, ONE, &kept, true).await;
+        subject.rule.same(&done(&subject, "another").await, &vec![], "another cursor");
+    }
+    let kept = done(&subject, "reader").await;
+    lease(&subject, "reader", ONE, Duration::ZERO).await;
+    lease(&subject, "reader", OTHER, HOUR).await;
+    subject.rule.same(&done(&subject, "reader").await, &kept, "for the next holder");
+    let end = written(&subject, 3).await[2];
+    move_to(&subject, "reader", OTHER, end).await;
+    subject.rule.same(&done(&subject, "reader").await, &kept, "behind the cursor when it moves");
+    remove(&subject, "reader").await;
+    lease(&subject, "reader", OTHER, HOUR).await;
+    subject.rule.same(&done(&subject, "reader").await, &vec![], "of a cursor that is new");
+}
+
+/// What is done is kept by the last holder of the cursor, even after the lease, and by
+/// nobody else.
+pub async fn what_is_done_is_kept_by_the_last_holder_only<H: Harness>(harness: &H) {
+    let subject = Subject::new(harness, "what is done is kept by the last holder only").await;
+    keeps(&subject, ONE, &[4], false).await;
+    subject.rule.same(&cursors(&subject).await, &vec![], "the cursors");
+    lease(&subject, "reader", ONE, Duration::ZERO).await;
+    keeps(&subject, OTHER, &[4], false).await;
+    keeps(&subject, ONE, &[5], true).await;
+    lease(&subject, "reader", OTHER, HOUR).await;
+    lease(&subject, "reader", ONE, HOUR).await;
+    keeps(&subject, ONE, &[6], false).await;
+    keeps(&subject, OTHER, &[7], true).await;
+}
+
+/// Holds that the holder keeps with its cursor what is done, or that it does not and
+/// nothing changes.
+async fn keeps<S: AccountStore>(
+    subject: &Subject<S>,
+    holder: u64,
+    positions: &[u64],
+    expected: bool,
+) {
+    let before = (done(subject, "reader").await, cursors(subject).await);
+    let mut positions: Vec<_> = positions.iter().copied().map(AuditPosition::from_u64).collect();
+    let kept = subject.audit_log().keep_done("reader", holder, &positions).await;
+    let kept = subject.rule.answered(kept, "keeping what is done");
+    subject.rule.same(&kept, &expected, format_args!("whether {holder} has kept it"));
+    positions.sort_unstable();
+    let after = if expected { positions } else { before.0 };
+    subject.rule.same(&done(subject, "reader").await, &after, "what is kept");
+    subject.rule.same(&cursors(subject).await, &before.1, "the cursors");
+}
+
+/// What is kept with the cursor, in the order of the log.
+pub(super) async fn done<S: AccountStore>(subject: &Subject<S>, name: &str) -> Vec<AuditPosition> {
+    let done = subject.audit_log().done(name).await;
+    let mut done = subject.rule.answered(done, format_args!("what is done behind {name:?}"));
+    done.sort_unstable();
+    done
+}
+
 /// Makes that many changes, and returns their positions.
 async fn written<S: AccountStore>(subject: &Subject<S>, changes: u64) -> Vec<AuditPosition> {
     written_from(subject, 1, changes).await

@@ -143,6 +143,34 @@ pub async fn an_account_is_put_off_at_its_revision_only<H: Harness>(harness: &H)
     subject.rule.same(&subject.due().await, &both, "after the next change");
 }
 
+/// Many accounts are put off at once, each at the revision that it has.
+pub async fn many_accounts_are_put_off_at_once<H: Harness>(harness: &H) {
+    const MANY: u64 = 1_203;
+
+    let subject = Subject::new(harness, "many accounts are put off at once").await;
+    let name = |number| format!("user {number:04}");
+    let changes = (0..MANY).map(|number| due(&name(number), 1, Some(NOW))).collect();
+    subject.rule.answered(subject.store.replace_many(changes).await, "writing a batch");
+    let (mut accounts, mut expected) = (Vec::new(), Vec::new());
+    for number in 0..MANY {
+        let (revision, at) = match number % 4 {
+            0 => (2, Some(NOW + DAY)),
+            1 => (1, None),
+            _ => (1, Some(NOW + MOMENT * number as u32)),
+        };
+        accounts.push((user(&name(number)), Revision::from_u64(revision), at));
+        let at = if revision == 1 { at } else { Some(NOW) };
+        expected.extend(at.map(|at| is_due(at, &name(number))));
+    }
+    expected.sort();
+    for accounts in [&accounts[..], &[]] {
+        let written = subject.due_accounts().put_off_many(accounts).await;
+        subject.rule.answered(written, format_args!("putting {} off", accounts.len()));
+        let seen = subject.due_until(NOW + DAY * 2, 1_000).await;
+        subject.rule.same(&seen, &expected, "what is due");
+    }
+}
+
 /// Putting an account off leaves the account, its revision and its history as they are,
 /// and reaches no feed.
 pub async fn putting_an_account_off_changes_nothing_else<H: Harness>(harness: &H) {

@@ -14,7 +14,8 @@
 ///
 /// What the store lacks stands at the end:
 /// `conformance_suite!(name, harness, without Feed + LastUses + AuditLog + DueAccounts +
-/// PepperChecks + Erasure)`, any of the six. The cases that need it are ignored, and the report says why; a
+/// PepperChecks + Erasure)`, any of the six; or `KeptDone`, where there is an audit log
+/// that keeps nothing [as done](crate::store::AuditLog::keep_done). The cases that need it are ignored, and the report says why; a
 /// test holds that the store lacks it indeed.
 #[macro_export]
 macro_rules! conformance_suite {
@@ -78,6 +79,9 @@ macro_rules! conformance_suite {
     };
     (@lacks AuditLog $harness:expr) => {
         $crate::conformance_suite!(@case $harness; without there_is_no_audit_log []; []);
+    };
+    (@lacks KeptDone $harness:expr) => {
+        $crate::conformance_suite!(@case $harness; without nothing_is_kept_as_done []; []);
     };
     (@lacks DueAccounts $harness:expr) => {
         $crate::conformance_suite!(@case $harness; without no_account_is_due []; []);
@@ -210,6 +214,8 @@ macro_rules! conformance_suite {
                 a_cursor_is_moved_by_its_last_holder_only(AuditLog)
                 each_cursor_has_a_name_of_its_own(AuditLog)
                 a_cursor_that_was_removed_is_gone(AuditLog)
+                what_is_done_is_kept_with_its_cursor(AuditLog KeptDone)
+                what_is_done_is_kept_by_the_last_holder_only(AuditLog KeptDone)
             }
             pruning {
                 old_entries_are_pruned_out_of_log_and_history(AuditLog)
@@ -225,6 +231,7 @@ macro_rules! conformance_suite {
                 every_change_says_when_its_account_is_due(DueAccounts)
                 a_conflict_makes_nothing_due(DueAccounts)
                 an_account_is_put_off_at_its_revision_only(DueAccounts)
+                many_accounts_are_put_off_at_once(DueAccounts)
                 putting_an_account_off_changes_nothing_else(DueAccounts)
                 an_erased_account_is_not_due(DueAccounts Erasure)
                 a_schedule_is_kept(DueAccounts)
@@ -325,6 +332,11 @@ macro_rules! conformance_suite {
     (@look $harness:expr; $area:ident $case:ident; AuditLog in [AuditLog $($rest:ident)*]; $($_:tt)*) => {
         $crate::conformance_suite!(
             @test $harness; $area $case; #[ignore = "the store has no audit log"]
+        );
+    };
+    (@look $harness:expr; $area:ident $case:ident; KeptDone in [KeptDone $($rest:ident)*]; $($_:tt)*) => {
+        $crate::conformance_suite!(
+            @test $harness; $area $case; #[ignore = "the store keeps nothing as done"]
         );
     };
     (@look $harness:expr; $area:ident $case:ident; DueAccounts in [DueAccounts $($rest:ident)*]; $($_:tt)*) => {

@@ -1,10 +1,13 @@
 //! Cases of a store that lacks a capability, so that none is left out of the suite
 //! that is there.
 
+use std::time::Duration;
+
 use super::Harness;
+use super::cursor::{done, lease};
 use super::sample::{NOW, everywhere};
 use super::subject::{Subject, outcome};
-use crate::store::{AccountStore, Erasure, StoreErrorKind};
+use crate::store::{AccountStore, AuditPosition, Erasure, StoreErrorKind};
 use crate::token::{PepperCheck, PepperVersion};
 use crate::user::Actor;
 
@@ -26,6 +29,16 @@ pub async fn no_last_uses_are_kept<H: Harness>(harness: &H) {
 pub async fn there_is_no_audit_log<H: Harness>(harness: &H) {
     let subject = Subject::new(harness, "a store whose audit log is left out has none").await;
     subject.rule.holds(subject.store.audit_log().is_none(), "there is one");
+}
+
+/// Nothing is kept with a cursor of what is done behind it.
+pub async fn nothing_is_kept_as_done<H: Harness>(harness: &H) {
+    let rule = "a store whose keeping of what is done is left out keeps nothing";
+    let subject = Subject::new(harness, rule).await;
+    lease(&subject, "reader", 1, Duration::from_secs(3_600)).await;
+    let kept = subject.audit_log().keep_done("reader", 1, &[AuditPosition::from_u64(7)]).await;
+    subject.rule.same(&subject.rule.answered(kept, "keeping it"), &true, "whether it is told so");
+    subject.rule.same(&done(&subject, "reader").await, &vec![], "what is kept");
 }
 
 /// No account is ever due.

@@ -14,6 +14,7 @@ use tokio_postgres::{Error, IsolationLevel, Row};
 
 use super::connection::PooledConnection;
 use super::error::{Doing, gave_way};
+use super::lease::{IS_THERE, LEASING, Lease};
 use super::read::{ask, audit_entry, column, number, signed, time};
 use super::schema::unfinished;
 use super::write::ATTEMPTS;
@@ -31,8 +32,8 @@ const READING: &str = "reading the audit log";
 const NUMBERING: &str = "numbering the audit log";
 const PRUNING: &str = "pruning the audit log";
 const CURSORS: &str = "reading cursors";
-const LEASING: &str = "leasing a cursor";
 const MOVING: &str = "moving a cursor";
+const KEEPING: &str = "keeping what is done";
 const REMOVING: &str = "removing a cursor";
 
 /// How many entries get their positions in one transaction.
@@ -136,25 +137,6 @@ const PRUNE: &str = "
     )
     SELECT (SELECT max(position) FROM next), (SELECT count(*) FROM pruned)";
 
-/// Leases the cursor where it is, if it is free.
-const LEASE: &str = "
-    UPDATE tower_api_token.audit_cursor
-    SET holder = $2, until_millis = (extract(epoch FROM clock_timestamp()) * 1000)::int8 + $3
-    WHERE name = $1 AND (
-        holder = $2 OR until_millis <= (extract(epoch FROM clock_timestamp()) * 1000)::int8)
-    RETURNING position";
-
-const IS_THERE: &str = "SELECT FROM tower_api_token.audit_cursor WHERE name = $1";
-
-/// Nothing if another has made it meanwhile.
-const MAKE: &str = "
-    INSERT INTO tower_api_token.audit_cursor (name, holder, until_millis, position)
-    VALUES ($1, $2, (extract(epoch FROM clock_timestamp()) * 1000)::int8 + $3, $4)
-    ON CONFLICT DO NOTHING RETURNING position";
-
-/// The longest lease, in milliseconds: a hundred years.
-const LONGEST_LEASE: i64 = 100 * 365 * 86_400_000;
-
 #[async_trait]
 impl AuditLog for PostgresStore {
     async fn audit(
@@ -210,8 +192,7 @@ impl AuditLog for PostgresStore {
         holder: u64,
         time: Duration,
     ) -> Result<Option<AuditPosition>, StoreError> {
-        let millis = i64::try_from(time.as_millis()).unwrap_or(i64::MAX).min(LONGEST_LEASE);
-        let lease = Lease { name: name.to_owned(), holder: holder.cast_signed(), millis };
+        let lease = Lease::new(name, holder, time);
         let leased = |connection| lease.clone().take(connection);
         if let Some(position) = self.write(LEASING, LIMIT, leased).await? {
             return Ok(Some(position));
@@ -237,6 +218,30 @@ impl AuditLog for PostgresStore {
         let moved =
             |connection| async move { ask(connection, MOVING, MOVE, &[&name, &holder, &to]).await };
         Ok(!self.write(MOVING, LIMIT, moved).await?.is_empty())
+    }
+
+    async fn keep_done(
+        &self,
+        name: &str,
+        holder: u64,
+        done: &[AuditPosition],
+    ) -> Result<bool, StoreError> {
+        const KEEP: &str = "
+            UPDATE tower_api_token.audit_cursor SET done = $3
+            WHERE name = $1 AND holder = $2 RETURNING 1";
+        let (name, holder) = (name.to_owned(), holder.cast_signed());
+        let done: Vec<_> = done.iter().map(|done| signed(done.as_u64())).collect();
+        let keep = |connection| async move {
+            ask(connection, KEEPING, KEEP, &[&name, &holder, &done]).await
+        };
+        Ok(!self.write(KEEPING, LIMIT, keep).await?.is_empty())
+    }
+
+    async fn done(&self, name: &str) -> Result<Vec<AuditPosition>, StoreError> {
+        const DONE: &str = "SELECT done FROM tower_api_token.audit_cursor WHERE name = $1";
+        let rows = ask(self.connection(CURSORS).await?, CURSORS, DONE, &[&name]).await?;
+        let done = rows.first().map(|row| column::<Vec<i64>>(row, 0, CURSORS)).transpose()?;
+        Ok(done.unwrap_or_default().into_iter().map(position).collect())
     }
 
     async fn remove_cursor(&self, name: &str) -> Result<(), StoreError> {
@@ -337,36 +342,6 @@ async fn prune_next(
     Ok(last.map(|last| (last, pruned)))
 }
 
-/// What somebody asks for who wants to read on from a cursor.
-#[derive(Clone)]
-struct Lease {
-    name: String,
-    holder: i64,
-    millis: i64,
-}
-
-impl Lease {
-    async fn take(self, connection: PooledConnection) -> Result<Option<AuditPosition>, StoreError> {
-        let Self { name, holder, millis } = &self;
-        leased(&ask(connection, LEASING, LEASE, &[name, holder, millis]).await?)
-    }
-
-    async fn make(
-        self,
-        connection: PooledConnection,
-        end: AuditPosition,
-    ) -> Result<Option<AuditPosition>, StoreError> {
-        let Self { name, holder, millis } = &self;
-        let end = signed(end.as_u64());
-        leased(&ask(connection, LEASING, MAKE, &[name, holder, millis, &end]).await?)
-    }
-}
-
-fn leased(rows: &[Row]) -> Result<Option<AuditPosition>, StoreError> {
-    let leased = rows.first().map(|row| column(row, 0, LEASING));
-    Ok(leased.transpose()?.map(position))
-}
-
-fn position(stored: i64) -> AuditPosition {
+pub(super) fn position(stored: i64) -> AuditPosition {
     AuditPosition::from_u64(number(stored))
 }

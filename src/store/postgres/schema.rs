@@ -109,7 +109,8 @@ const LOG_AND_DUE: &str = r#"
         name text COLLATE "C" PRIMARY KEY,
         position bigint NOT NULL,
         holder bigint NOT NULL,
-        until_millis bigint NOT NULL
+        until_millis bigint NOT NULL,
+        done bigint[] NOT NULL DEFAULT '{}'
     );"#;
 
 pub(super) async fn migrate(mut connection: PooledConnection) -> Result<(), StoreError> {

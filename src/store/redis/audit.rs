@@ -4,12 +4,12 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use redis::Value;
+use redis::{Script, Value};
 
 use super::connection::{Server, call, text};
 use super::error::corrupt;
 use super::read::{ask, audit_entry, number};
-use super::scripts::audit::{AUDIT, END, LEASE, MOVE, PRUNE};
+use super::scripts::audit::{AUDIT, END, KEEP_DONE, LEASE, MOVE, PRUNE};
 use super::scripts::{CONFLICT, DONE};
 use super::write::{confirm_all, write_command, write_one};
 use crate::audit::AccountErased;
@@ -23,6 +23,7 @@ const CURSORS: &str = "reading cursors";
 pub(super) const PRUNING: &str = "pruning the audit log";
 pub(super) const LEASING: &str = "leasing a cursor";
 pub(super) const MOVING: &str = "moving a cursor";
+pub(super) const KEEPING: &str = "keeping what is done";
 pub(super) const REMOVING: &str = "removing a cursor";
 
 /// How many entries one script looks at, for each of which it asks for two keys.
@@ -169,15 +170,49 @@ pub(super) async fn move_cursor(
     holder: u64,
     to: AuditPosition,
 ) -> Result<bool, StoreError> {
-    let deployment = server.deployment(MOVING).await?;
-    let mut onward = call(&MOVE, 2);
-    onward.arg(&server.keys.marker).arg(&server.keys.cursors);
-    onward.arg(deployment).arg(name).arg(holder).arg(to.as_u64());
-    match text(&write_one(server, MOVING, &MOVE, onward).await?) {
+    let to = to.as_u64().to_string();
+    change_cursor(server, MOVING, &MOVE, name, holder, &to).await
+}
+
+pub(super) async fn keep_done(
+    server: &Server,
+    name: &str,
+    holder: u64,
+    done: &[AuditPosition],
+) -> Result<bool, StoreError> {
+    let done: Vec<_> = done.iter().map(|done| done.as_u64().to_string()).collect();
+    change_cursor(server, KEEPING, &KEEP_DONE, name, holder, &done.join(",")).await
+}
+
+/// Whether the holder has changed the cursor by this script.
+async fn change_cursor(
+    server: &Server,
+    doing: &'static str,
+    script: &Script,
+    name: &str,
+    holder: u64,
+    argument: &str,
+) -> Result<bool, StoreError> {
+    let deployment = server.deployment(doing).await?;
+    let mut change = call(script, 2);
+    change.arg(&server.keys.marker).arg(&server.keys.cursors);
+    change.arg(deployment).arg(name).arg(holder).arg(argument);
+    match text(&write_one(server, doing, script, change).await?) {
         Some(DONE) => Ok(true),
         Some(CONFLICT) => Ok(false),
-        _ => Err(corrupt(MOVING)),
+        _ => Err(corrupt(doing)),
     }
+}
+
+pub(super) async fn done(server: &Server, name: &str) -> Result<Vec<AuditPosition>, StoreError> {
+    let cursor = ask(server, CURSORS, server.keys.cursors.clone(), &["HMGET", name]).await?;
+    let cursor = match cursor.first() {
+        Some(Value::Nil) => return Ok(Vec::new()),
+        cursor => cursor.and_then(text).ok_or_else(|| corrupt(CURSORS))?,
+    };
+    let Some(done) = cursor.split(' ').nth(3) else { return Ok(Vec::new()) };
+    let done = done.split(',').map(|done| Some(AuditPosition::from_u64(done.parse().ok()?)));
+    done.collect::<Option<_>>().ok_or_else(|| corrupt(CURSORS))
 }
 
 pub(super) async fn remove_cursor(server: &Server, name: &str) -> Result<(), StoreError> {

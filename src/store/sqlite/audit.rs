@@ -21,6 +21,7 @@ use crate::user::UserId;
 
 const READING: &str = "reading the audit log";
 const PRUNING: &str = "pruning the audit log";
+const READING_DONE: &str = "reading what is done";
 
 /// How many entries are looked at in one transaction, so that a change need not wait
 /// long behind them, and how many are removed by one call, so that it ends in time.
@@ -63,6 +64,11 @@ const LEASE: &str = "
 
 const MOVE: &str =
     "UPDATE cursors SET position = max(position, ?3) WHERE name = ?1 AND holder = ?2";
+
+/// The positions one after the other, eight bytes each.
+const KEEP_DONE: &str = "UPDATE cursors SET done = ?3 WHERE name = ?1 AND holder = ?2";
+
+const DONE: &str = "SELECT done FROM cursors WHERE name = ?1";
 
 const REMOVE: &str = "DELETE FROM cursors WHERE name = ?1";
 
@@ -124,6 +130,26 @@ impl AuditLog for SqliteStore {
                 Ok(connection.prepare_cached(MOVE)?.execute((name, holder, to))? > 0)
             })
             .await
+    }
+
+    async fn keep_done(
+        &self,
+        name: &str,
+        holder: u64,
+        done: &[AuditPosition],
+    ) -> Result<bool, StoreError> {
+        let bytes: Vec<_> = done.iter().flat_map(|done| done.as_u64().to_be_bytes()).collect();
+        let (name, holder) = (name.to_owned(), holder.cast_signed());
+        self.writer
+            .change("keeping what is done", move |connection| {
+                Ok(connection.prepare_cached(KEEP_DONE)?.execute((name, holder, bytes))? > 0)
+            })
+            .await
+    }
+
+    async fn done(&self, name: &str) -> Result<Vec<AuditPosition>, StoreError> {
+        let name = name.to_owned();
+        self.read(READING_DONE, move |connection| done(connection, &name)).await
     }
 
     async fn remove_cursor(&self, name: &str) -> Result<(), StoreError> {
@@ -208,6 +234,17 @@ fn lease(
     let mut lease = connection.prepare_cached(LEASE)?;
     let leased = lease.query_row(parameters, |row| row.get(0)).optional()?;
     Ok(leased.map(position))
+}
+
+fn done(connection: &Connection, name: &str) -> Result<Vec<AuditPosition>, Failure> {
+    let mut done = connection.prepare_cached(DONE)?;
+    let kept: Option<Vec<u8>> = done.query_row([name], |row| row.get(0)).optional()?;
+    let kept = kept.unwrap_or_default();
+    let (positions, []) = kept.as_chunks() else {
+        return Err(StoreError::new(StoreErrorKind::Corrupt, READING_DONE).into());
+    };
+    let position = |bytes: &[u8; 8]| AuditPosition::from_u64(u64::from_be_bytes(*bytes));
+    Ok(positions.iter().map(position).collect())
 }
 
 const fn position(stored: i64) -> AuditPosition {

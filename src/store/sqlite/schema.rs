@@ -86,7 +86,8 @@ CREATE TABLE cursors (
     name     TEXT NOT NULL PRIMARY KEY,
     position INTEGER NOT NULL,
     holder   INTEGER NOT NULL,
-    until    INTEGER NOT NULL
+    until    INTEGER NOT NULL,
+    done     BLOB NOT NULL DEFAULT x''
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE changes (
@@ -263,6 +264,7 @@ CREATE TABLE cursors (
     name     TEXT NOT NULL PRIMARY KEY,
     position INTEGER NOT NULL,
     holder   INTEGER NOT NULL,
-    until    INTEGER NOT NULL
+    until    INTEGER NOT NULL,
+    done     BLOB NOT NULL DEFAULT x''
 ) STRICT, WITHOUT ROWID;
 ";

@@ -1,6 +1,7 @@
 //! A store that is sound but for one flaw of choice, to show that the
 //! conformance suite has teeth.
 
+mod dues;
 mod erasing;
 mod flaw;
 mod harness;

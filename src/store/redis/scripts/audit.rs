@@ -123,7 +123,8 @@ pub(in crate::store::redis) static PRUNE: LazyLock<Script> = writing!(
 /// Keys: marker, log, cursors. Arguments: deployment, name, holder, for how many
 /// milliseconds. Answers the position of the cursor, or nothing if another holds it.
 ///
-/// A cursor is its position, its holder and until when, with spaces between.
+/// A cursor is its position, its holder and until when, with spaces between; and behind
+/// another space, if there is any, what is done behind it, with commas between.
 pub(in crate::store::redis) static LEASE: LazyLock<Script> = writing!(
     end_of_log!(),
     "local refused = refusal({{'HSET', KEYS[3], '', ''}})
@@ -132,10 +133,10 @@ pub(in crate::store::redis) static LEASE: LazyLock<Script> = writing!(
     end
     local time = redis.call('TIME')
     local now = time[1] * 1000 + math.floor(time[2] / 1000)
-    local cursor, position = redis.call('HGET', KEYS[3], ARGV[2])
+    local cursor, position, done = redis.call('HGET', KEYS[3], ARGV[2]), nil, ''
     if cursor then
         local holder, till
-        position, holder, till = string.match(cursor, '^(%d+) (%d+) (%d+)$')
+        position, holder, till, done = string.match(cursor, '^(%d+) (%d+) (%d+)(.*)$')
         if holder ~= ARGV[3] and now < tonumber(till) then
             return false
         end
@@ -143,7 +144,7 @@ pub(in crate::store::redis) static LEASE: LazyLock<Script> = writing!(
         position = end_of_log()
     end
     local till = string.format('%.0f', now + tonumber(ARGV[4]))
-    redis.call('HSET', KEYS[3], ARGV[2], position .. ' ' .. ARGV[3] .. ' ' .. till)
+    redis.call('HSET', KEYS[3], ARGV[2], position .. ' ' .. ARGV[3] .. ' ' .. till .. done)
     return position"
 );
 
@@ -155,13 +156,30 @@ pub(in crate::store::redis) static MOVE: LazyLock<Script> = writing!(
         return refused
     end
     local cursor = redis.call('HGET', KEYS[2], ARGV[2]) or ''
-    local position, holder, till = string.match(cursor, '^(%d+) (%d+) (%d+)$')
+    local position, holder, rest = string.match(cursor, '^(%d+) (%d+) (.*)$')
     if holder ~= ARGV[3] then
         return 'conflict'
     end
     local to = ARGV[4]
     if #to > #position or #to == #position and to > position then
-        redis.call('HSET', KEYS[2], ARGV[2], to .. ' ' .. holder .. ' ' .. till)
+        redis.call('HSET', KEYS[2], ARGV[2], to .. ' ' .. holder .. ' ' .. rest)
     end
+    return 'done'"
+);
+
+/// Keys: marker, cursors. Arguments: deployment, name, holder, what is done. Answers as
+/// [`MOVE`] does.
+pub(in crate::store::redis) static KEEP_DONE: LazyLock<Script> = writing!(
+    "local refused = refusal({{'HSET', KEYS[2], '', ''}})
+    if refused then
+        return refused
+    end
+    local cursor = redis.call('HGET', KEYS[2], ARGV[2]) or ''
+    local position, holder, till = string.match(cursor, '^(%d+) (%d+) (%d+)')
+    if holder ~= ARGV[3] then
+        return 'conflict'
+    end
+    local done = ARGV[4] ~= '' and ' ' .. ARGV[4] or ''
+    redis.call('HSET', KEYS[2], ARGV[2], position .. ' ' .. holder .. ' ' .. till .. done)
     return 'done'"
 );

@@ -228,6 +228,24 @@ pub(crate) enum Flaw {
     CursorNamesTrimmed,
     /// A cursor cannot be removed.
     CursorStays,
+    /// Nothing is kept of what is done behind a cursor.
+    DoneNotKept,
+    /// What is done is added to what was kept before.
+    DoneAddsUp,
+    /// What is done is kept in one place for all cursors.
+    DoneShared,
+    /// Of what is done only a hundred entries are kept.
+    DoneCutShort,
+    /// Positions of what is done are kept as floats.
+    DoneAsFloats,
+    /// What is done is forgotten when another leases the cursor.
+    DoneForgottenByLease,
+    /// What is done is forgotten when the cursor moves.
+    DoneForgottenByMove,
+    /// What is done outlives its cursor.
+    DoneStays,
+    /// What is done is kept for whoever asks.
+    DoneKeptByAnybody,
 
     /// Entries are pruned that a cursor has not come past.
     PrunesPastCursors,
@@ -262,6 +280,8 @@ pub(crate) enum Flaw {
     DueOfConflicts,
     /// An account is put off whatever its revision is.
     PutOffAnyRevision,
+    /// Of many accounts only the first thousand are put off.
+    PutOffCutShort,
     /// An account cannot be put off for ever.
     PutOffNeedsTime,
     /// Putting an account off reaches the feed.

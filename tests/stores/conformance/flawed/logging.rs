@@ -1,15 +1,12 @@
-//! How a flawed store keeps its audit log and what is due.
+//! How a flawed store keeps its audit log.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tower_api_token::account::{Account, Revision};
 use tower_api_token::audit::AuditEntry;
 use tower_api_token::store::{
-    AuditCursor, AuditItem, AuditLog, AuditPosition, Due, DueAccounts, Erasure, FeedItem, Page,
-    PageSize, Replacement, StoreError,
+    AuditCursor, AuditItem, AuditLog, AuditPosition, Erasure, PageSize, Replacement, StoreError,
 };
 use tower_api_token::time::Timestamp;
 use tower_api_token::user::UserId;
@@ -26,8 +23,10 @@ pub(crate) struct Log {
     /// The greatest position that was given out.
     last: u64,
     cursors: BTreeMap<String, Cursor>,
-    due: BTreeMap<String, (UserId, Timestamp)>,
-    schedule: u64,
+    /// What is done behind each cursor.
+    done: BTreeMap<String, Vec<AuditPosition>>,
+    pub(super) due: BTreeMap<String, (UserId, Timestamp)>,
+    pub(super) schedule: u64,
 }
 
 #[derive(Clone, Copy)]
@@ -105,23 +104,6 @@ impl Flawed {
         if !self.has(Flaw::ErasureNotLogged) {
             log.push(self.flaw, AuditItem::Erased(erased));
         }
-    }
-
-    /// Keeps when the account of a change is due.
-    pub(crate) fn schedule(&self, state: &mut State, replacement: &Replacement) {
-        let in_a_batch = state.in_a_batch && self.has(Flaw::DueOfBatchesLost);
-        let keeps = replacement.due.is_none() && self.has(Flaw::DueForEver);
-        if !in_a_batch && !keeps {
-            set_due(state, replacement.account.user(), replacement.due);
-        }
-    }
-}
-
-fn set_due(state: &mut State, user: &UserId, due: Option<Timestamp>) {
-    let name = user.as_str().to_owned();
-    match due {
-        Some(at) => drop(state.log.due.insert(name, (user.clone(), at))),
-        None => drop(state.log.due.remove(&name)),
     }
 }
 
@@ -246,6 +228,7 @@ impl AuditLog for Flawed {
             return Ok(None);
         }
         let again = cursor.holder == holder && cursor.until > now;
+        let is_another = cursor.holder != holder;
         cursor.holder = holder;
         cursor.until = match self.flaw {
             Flaw::LeaseNotGivenBack => cursor.until.max(now + time),
@@ -253,7 +236,11 @@ impl AuditLog for Flawed {
             Flaw::LeaseForEver if time.is_zero() => now,
             _ => now + time,
         };
-        Ok(Some(AuditPosition::from_u64(cursor.position)))
+        let position = AuditPosition::from_u64(cursor.position);
+        if is_another && self.has(Flaw::DoneForgottenByLease) {
+            state.log.done.clear();
+        }
+        Ok(Some(position))
     }
 
     async fn move_cursor(
@@ -272,92 +259,64 @@ impl AuditLog for Flawed {
         }
         let back = self.has(Flaw::CursorGoesBack);
         cursor.position = if back { to.as_u64() } else { cursor.position.max(to.as_u64()) };
+        if self.has(Flaw::DoneForgottenByMove) {
+            state.log.done.clear();
+        }
         Ok(true)
+    }
+
+    async fn keep_done(
+        &self,
+        name: &str,
+        holder: u64,
+        done: &[AuditPosition],
+    ) -> Result<bool, StoreError> {
+        self.outage()?;
+        let (mut state, holder) = (self.place.state(), kept(self.flaw, holder));
+        let log = &mut state.log;
+        let cursor = log.cursors.get(&Log::key(self.flaw, name));
+        if cursor.is_none_or(|cursor| cursor.holder != holder) && !self.has(Flaw::DoneKeptByAnybody)
+        {
+            return Ok(false);
+        }
+        let kept = log.done.entry(self.done_key(name)).or_default();
+        if !self.has(Flaw::DoneAddsUp) {
+            kept.clear();
+        }
+        let length = match self.flaw {
+            Flaw::DoneNotKept => 0,
+            Flaw::DoneCutShort => 100,
+            _ => usize::MAX,
+        };
+        let position = |position: &AuditPosition| match self.flaw {
+            Flaw::DoneAsFloats => AuditPosition::from_u64(position.as_u64() as f64 as u64),
+            _ => *position,
+        };
+        kept.extend(done.iter().take(length).map(position));
+        Ok(true)
+    }
+
+    async fn done(&self, name: &str) -> Result<Vec<AuditPosition>, StoreError> {
+        self.outage()?;
+        let state = self.place.state();
+        Ok(state.log.done.get(&self.done_key(name)).cloned().unwrap_or_default())
     }
 
     async fn remove_cursor(&self, name: &str) -> Result<(), StoreError> {
         self.outage()?;
+        let mut state = self.place.state();
         if !self.has(Flaw::CursorStays) {
-            self.place.state().log.cursors.remove(&Log::key(self.flaw, name));
+            state.log.cursors.remove(&Log::key(self.flaw, name));
+        }
+        if !self.has(Flaw::DoneStays) {
+            state.log.done.remove(&self.done_key(name));
         }
         Ok(())
     }
 }
 
-#[async_trait]
-impl DueAccounts for Flawed {
-    async fn due(
-        &self,
-        until: Timestamp,
-        after: Option<&Due>,
-        size: PageSize,
-    ) -> Result<Page<Due, Due>, StoreError> {
-        self.outage()?;
-        let state = self.place.state();
-        let due = state.log.due.values().map(|(user, at)| Due::new(*at, user.clone()));
-        let comes = |due: &Due| match self.flaw {
-            Flaw::DueTooLate => due.at < until,
-            _ => due.at <= until,
-        };
-        let follows = |due: &Due| match self.flaw {
-            Flaw::DueRepeats => after.is_none_or(|after| due.at >= after.at),
-            Flaw::DueSkipsEqualTimes => after.is_none_or(|after| due.at > after.at),
-            Flaw::DueByUser => after.is_none_or(|after| due.user > after.user),
-            _ => after.is_none_or(|after| due > after),
-        };
-        let mut due: Vec<_> = due.filter(comes).filter(follows).collect();
-        if !self.has(Flaw::DueByUser) {
-            due.sort();
-        }
-        due.truncate(size.get() + 1);
-        Ok(Page::of_due(due, size))
-    }
-
-    async fn put_off(
-        &self,
-        user: &UserId,
-        revision: Revision,
-        due: Option<Timestamp>,
-    ) -> Result<(), StoreError> {
-        self.outage()?;
-        let mut state = self.place.state();
-        let name = self.key(user);
-        let account = state.accounts.get(&name).cloned();
-        let found = account.as_ref().map(|account| account.revision());
-        let fits = found == Some(revision) || self.has(Flaw::PutOffAnyRevision);
-        if !fits || (due.is_none() && self.has(Flaw::PutOffNeedsTime)) {
-            return Ok(());
-        }
-        set_due(&mut state, user, due);
-        match (self.flaw, account) {
-            (Flaw::PutOffReachesFeed, Some(account)) => {
-                let change = tower_api_token::store::Change::between(None, &account);
-                self.send(FeedItem::Change(change))
-            }
-            (Flaw::PutOffRaisesRevision, Some(account)) => {
-                let raised = Revision::from_u64(revision.as_u64() + 1);
-                let raised = Account::builder(user.clone()).revision(raised);
-                let parts = raised.methods(account.methods().clone()).next_token(1 << 20);
-                let parts = parts.primary(account.primary().unwrap().clone());
-                state.accounts.insert(name, Arc::new(parts.build().unwrap()));
-                Ok(())
-            }
-            _ => Ok(()),
-        }
-    }
-
-    async fn schedule(&self) -> Result<u64, StoreError> {
-        self.outage()?;
-        Ok(self.place.state().log.schedule)
-    }
-
-    async fn keep_schedule(&self, schedule: u64) -> Result<(), StoreError> {
-        self.outage()?;
-        let kept = match self.flaw {
-            Flaw::ScheduleAsFloat => schedule as f64 as u64,
-            _ => schedule,
-        };
-        self.place.state().log.schedule = kept;
-        Ok(())
+impl Flawed {
+    fn done_key(&self, name: &str) -> String {
+        if self.has(Flaw::DoneShared) { String::new() } else { Log::key(self.flaw, name) }
     }
 }
