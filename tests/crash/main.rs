@@ -7,16 +7,33 @@
 //! file. Either the operation has happened completely or not at all; if it was
 //! acknowledged, it has happened.
 //!
+//! [`delivery`] does the same to processes that deliver.
+//!
 //! A program of its own, so that no other test takes the time in which the kills
 //! must hit.
 
 mod child;
 mod client;
+#[cfg(all(feature = "postgres", feature = "redis", feature = "serde", feature = "webhook"))]
+mod delivery;
 mod operation;
+mod random;
 mod watch;
 
+#[cfg(all(feature = "postgres", feature = "redis", feature = "serde", feature = "webhook"))]
+#[expect(dead_code, reason = "shared with tests of one store")]
+#[path = "../support/postgres.rs"]
+mod postgres;
+#[cfg(all(feature = "postgres", feature = "redis", feature = "serde", feature = "webhook"))]
+#[expect(dead_code, reason = "shared with tests of one store")]
+#[path = "../support/redis.rs"]
+mod redis_server;
+#[cfg(all(feature = "postgres", feature = "redis", feature = "serde", feature = "webhook"))]
+#[path = "../support/server.rs"]
+mod server;
+
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tower_api_token::account::{Account, Revision};
@@ -26,6 +43,7 @@ use tower_api_token::user::UserId;
 use self::child::{Answer, Child};
 use self::client::Client;
 use self::operation::{Kind, Operation};
+use self::random::Random;
 use self::watch::Watch;
 
 /// Rounds for each kind of operation; 11 kinds make 308 kills.
@@ -46,11 +64,18 @@ struct Parent {
     file: std::path::PathBuf,
     /// How long an operation may go on before the kill.
     longest: Duration,
-    random: u64,
+    random: Random,
+}
+
+/// No test takes another's time.
+fn one_at_a_time() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[test]
 fn rotation_024_store_012_killed_at_any_point_the_file_is_legal_and_nothing_acknowledged_is_lost() {
+    let _alone = one_at_a_time();
     let directory = tempfile::tempdir().unwrap();
     let mut parent = Parent::start(&directory.path().join("tokens.sqlite"));
     parent.prepare("alice");
@@ -88,6 +113,7 @@ fn child_process() {
     if child::serve_if_told() {
         return;
     }
+    let _alone = one_at_a_time();
     // As a test of its own: the protocol works without a kill.
     let directory = tempfile::tempdir().unwrap();
     let mut parent = Parent::start(&directory.path().join("tokens.sqlite"));
@@ -103,7 +129,7 @@ impl Parent {
         runtime.block_on(store.migrate()).unwrap();
         let (child, file) = (Child::start(file), file.to_owned());
         let longest = Duration::from_millis(2);
-        Self { store, runtime, child, file, longest, random: 0x9e37_79b9_7f4a_7c15 }
+        Self { store, runtime, child, file, longest, random: Random::new(0x9e37_79b9_7f4a_7c15) }
     }
 
     fn account(&self, user: &str) -> Option<Arc<Account>> {
@@ -132,7 +158,7 @@ impl Parent {
         let before = self.revision(operation.user);
         let watch = Watch::start(&self.file);
         self.child.begin(operation);
-        let at_commit = self.random_part() < 0.1;
+        let at_commit = self.random.part() < 0.1;
         if at_commit {
             watch.until_committed()
         } else {
@@ -156,16 +182,8 @@ impl Parent {
     /// A random moment within an operation, rather late than early: the commit
     /// comes at its end.
     fn moment(&mut self) -> Duration {
-        let part = (0..4).map(|_| self.random_part()).fold(0.0, f64::max);
+        let part = (0..4).map(|_| self.random.part()).fold(0.0, f64::max);
         self.longest.mul_f64(part)
-    }
-
-    /// Between 0 and 1 (xorshift64*).
-    fn random_part(&mut self) -> f64 {
-        self.random ^= self.random >> 12;
-        self.random ^= self.random << 25;
-        self.random ^= self.random >> 27;
-        (self.random.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 40) as f64 / 16_777_216.0
     }
 
     /// All or nothing, and all of what was acknowledged.
