@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use super::{Inner, ManageError, TokenManager};
 use crate::account::{Account, Place, Slot};
-use crate::audit::AuditEntry;
+use crate::audit::{AuditEntry, Event};
 use crate::rotation::{Command, RotationError};
-use crate::store::StoreError;
+use crate::store::{PageSize, StoreError};
 use crate::time::Timestamp;
 use crate::token::{TokenId, is_b64token, sha256};
 use crate::usage::UsageRecorder;
-use crate::user::Actor;
+use crate::user::{Actor, UserId};
 
 /// The longest token that anybody presents.
 const LONGEST: usize = 512;
@@ -82,6 +82,9 @@ impl TokenManager {
     /// printable ASCII characters are kept, 512 at most, unless the token itself is
     /// among them.
     ///
+    /// Where it only tells, a report that repeats one of the user's last hundred entries
+    /// changes nothing.
+    ///
     /// Whether it is a token of this system, or was one that has ended.
     ///
     /// # Errors
@@ -99,7 +102,12 @@ impl TokenManager {
         if !is_in_use {
             return Ok(true);
         }
-        let mut commands = vec![Command::ReportLeak { id, found: shown(found, token) }];
+        let found = shown(found, token);
+        let is_told_alone = response == LeakResponse::Tell;
+        if is_told_alone && self.is_reported(account.user(), id, &found).await? {
+            return Ok(true);
+        }
+        let mut commands = vec![Command::ReportLeak { id, found }];
         commands.extend(match response {
             LeakResponse::Tell => None,
             LeakResponse::EndToken => Some(Command::EndToken { id }),
@@ -110,6 +118,21 @@ impl TokenManager {
             Ok(inner.changes(expected, &actor, &user, &commands, None, None).await?.entry)
         });
         unless_gone(reported.await).map(|_| true)
+    }
+
+    /// Whether the user was told of late that this token was found there: a scanner that
+    /// reports a place again says nothing new.
+    async fn is_reported(
+        &self,
+        user: &UserId,
+        id: TokenId,
+        found: &str,
+    ) -> Result<bool, StoreError> {
+        let latest = self.inner.store.history(user, None, PageSize::default()).await?;
+        Ok(latest.items.iter().any(|entry| match &entry.event {
+            Event::LeakReported { id: of, found: at } => *of == id && at == found,
+            _ => false,
+        }))
     }
 }
 

@@ -288,7 +288,9 @@ async fn a_leak_is_told_and_ended_as_the_policy_says(world: World) {
     };
     let (primary, backup) = world.dual().await;
     let (primary_text, backup_text) = (primary.token.expose_secret(), backup.token.expose_secret());
-    assert!(report(backup_text, LeakResponse::Tell).await);
+    for _ in 0..2 {
+        assert!(report(backup_text, LeakResponse::Tell).await, "again, which says nothing new");
+    }
     assert_eq!(world.auth(&backup.token, "GET").await, Ok(Slot::Backup));
     assert!(report(backup_text, LeakResponse::EndToken).await);
     assert_eq!(world.auth(&backup.token, "GET").await, Err(DenialKind::InvalidToken));
