@@ -21,6 +21,7 @@
 
 #[cfg(feature = "webhook")]
 mod webhook;
+mod window;
 mod worker;
 
 use std::error::Error;

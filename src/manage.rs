@@ -130,8 +130,6 @@ mod view;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-#[cfg(feature = "tokio")]
-use std::sync::atomic::Ordering;
 
 pub use self::builder::TokenManagerBuilder;
 pub use self::end::LeakResponse;
@@ -228,7 +226,7 @@ struct Inner {
     claims: Arc<Claims>,
     tasks: Tasks,
     /// Whether users get their notices from the store's log, so that none is given here.
-    notices_are_delivered: AtomicBool,
+    notices_are_delivered: Arc<AtomicBool>,
 }
 
 impl TokenManager {
@@ -325,13 +323,12 @@ impl TokenManager {
         &self.inner.policy
     }
 
-    /// Leaves notices to whoever delivers them from the store's log: the notifier, if
-    /// there is one.
+    /// The notifier, if there is one, and what says from when on notices are left to
+    /// whoever delivers them from the store's log.
     #[cfg(feature = "tokio")]
-    pub(crate) fn deliver_notices(&self) -> Option<Arc<dyn Notifier>> {
+    pub(crate) fn notices(&self) -> Option<(Arc<dyn Notifier>, Arc<AtomicBool>)> {
         let notifier = self.inner.notifier.clone()?;
-        self.inner.notices_are_delivered.store(true, Ordering::Relaxed);
-        Some(notifier)
+        Some((notifier, Arc::clone(&self.inner.notices_are_delivered)))
     }
 
     /// Lets the user perform exactly these methods from now on, with whichever

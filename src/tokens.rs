@@ -209,6 +209,10 @@ impl Tokens {
         if background.as_ref().is_some_and(runs) {
             return;
         }
+        if let Some(before) = background.take() {
+            // What is left of it ends in its own time.
+            let _ = before.stop.send(());
+        }
         let Shared { manager, usage, interval, .. } = &*self.shared;
         let (stop, stopped) = watch::channel(());
         let due = do_what_is_due(manager.downgrade(), usage.urgent_noted(), stopped.clone());
@@ -223,18 +227,21 @@ impl Tokens {
     /// What delivers to each receiver, users among them.
     fn workers(&self) -> impl Iterator<Item = Worker> {
         let Delivery { store, receivers, options } = &self.shared.delivery;
-        let notices = store.audit_log().and_then(|_| self.shared.manager.deliver_notices());
-        let notices = notices.map(|notifier| {
-            let notices: Arc<dyn Receiver> = Arc::new(Notices(notifier));
-            (NOTICES.to_owned(), notices)
+        let notices = store.audit_log().and_then(|_| self.shared.manager.notices());
+        let notices = notices.map(|(notifier, are_delivered)| {
+            let receiver: Arc<dyn Receiver> = Arc::new(Notices(notifier));
+            (NOTICES.to_owned(), receiver, are_delivered)
         });
+        let others = receivers.iter().cloned();
+        let others = others.map(|(name, receiver)| (name, receiver, Arc::default()));
         let holder = holder();
-        notices.into_iter().chain(receivers.iter().cloned()).map(move |(name, receiver)| Worker {
+        notices.into_iter().chain(others).map(move |(name, receiver, has_begun)| Worker {
             store: Arc::clone(store),
             name,
             receiver,
             holder,
             options: *options,
+            has_begun,
         })
     }
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 
 use super::tasks::Tasks;
 use super::{Confirmation, Inner, ManageError, NOTICES, TokenManager};
@@ -53,7 +53,7 @@ impl TokenManagerBuilder {
             sealer: None,
             claims: Arc::default(),
             tasks: Tasks::none(),
-            notices_are_delivered: AtomicBool::new(false),
+            notices_are_delivered: Arc::default(),
         };
         Self { inner, confirmation: Confirmation::default() }
     }

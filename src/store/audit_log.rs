@@ -53,7 +53,7 @@ impl AuditCursor {
     /// The longest name of a cursor, in bytes.
     pub const NAME_LENGTH: usize = 255;
 
-    /// How many entries behind a cursor can be kept as done.
+    /// How many positions behind a cursor can be kept.
     pub const MAX_DONE: usize = 500;
 
     /// The reader `name` has come to this position.
@@ -156,10 +156,8 @@ pub trait AuditLog: Send + Sync {
     /// Keeps with the cursor `name` which entries behind it are done already, in place of
     /// those that were kept before, if `holder` was the last to lease it: `false` if
     /// not, and nothing has changed. So one entry that cannot be done holds up no
-    /// others. At most [`MAX_DONE`](AuditCursor::MAX_DONE).
-    ///
-    /// They stay when another leases the cursor, and go when it is removed. Those that
-    /// it has come past may go, too.
+    /// others. `done` is the first and the last of each run of them, in order; at most
+    /// [`MAX_DONE`](AuditCursor::MAX_DONE) positions, which the store takes as they are.
     ///
     /// By default nothing is kept: what was done behind the cursor comes again when
     /// another takes it over.
