@@ -89,7 +89,7 @@ impl Place {
 
 impl Window {
     /// `done` is what [`to_keep`](Self::to_keep) gave last.
-    pub(super) fn new(cursor: AuditPosition, done: Vec<AuditPosition>) -> Self {
+    pub(super) fn new(cursor: AuditPosition, done: &[AuditPosition]) -> Self {
         Self {
             cursor,
             read_to: cursor,

@@ -98,7 +98,7 @@ impl Worker {
     ) -> Result<Interrupted, Interrupted> {
         let log = supported(self.store.audit_log(), "delivering the audit log")?;
         let mut lease = self.lease(log).await?;
-        let mut window = Window::new(lease.position, log.done(&self.name).await?);
+        let mut window = Window::new(lease.position, &log.done(&self.name).await?);
         loop {
             match self.go_on(log, &mut lease, &mut window).await {
                 Err(Interrupted::Failed(error)) => error.log(),
