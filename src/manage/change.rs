@@ -80,22 +80,26 @@ impl Inner {
         Err(ManageError::Contended)
     }
 
-    /// What the rules must know; last uses only where they are asked for.
+    /// What the rules must know; last uses only where they are asked for, and those that
+    /// this node has just seen where a token may end by them.
     pub(super) async fn facts(
         &self,
         account: &Account,
         command: &Command,
         now: Timestamp,
     ) -> Result<Facts<'_>, StoreError> {
-        let asks_for_uses = match *command {
+        let ends_unused =
+            account.has_expired(now) && account.live_tokens().any(TokenRecord::ends_unless_used);
+        let needs_latest = match *command {
             Command::DeleteBackup { even_if_in_use, .. }
-            | Command::RollBack { even_if_in_use, .. } => !even_if_in_use,
-            Command::AnnounceExpiry { .. } | Command::Resume => true,
-            _ => {
-                account.has_expired(now) && account.live_tokens().any(TokenRecord::ends_unless_used)
-            }
+            | Command::RollBack { even_if_in_use, .. } => !even_if_in_use || ends_unused,
+            Command::Resume => true,
+            _ => ends_unused,
         };
-        if asks_for_uses {
+        if needs_latest {
+            self.write_noted_uses().await?;
+        }
+        if needs_latest || matches!(command, Command::AnnounceExpiry { .. }) {
             return self.facts_with_uses(account, now).await;
         }
         let mut facts = Facts::new(now, &self.policy);
@@ -103,15 +107,20 @@ impl Inner {
         Ok(facts)
     }
 
-    /// The same, with the last uses.
+    /// Has the store keep the uses that this node has just seen.
+    pub(super) async fn write_noted_uses(&self) -> Result<(), StoreError> {
+        match &self.usage {
+            Some(recorder) => recorder.write_noted().await,
+            None => Ok(()),
+        }
+    }
+
+    /// The same, with the last uses that the store keeps.
     pub(super) async fn facts_with_uses(
         &self,
         account: &Account,
         now: Timestamp,
     ) -> Result<Facts<'_>, StoreError> {
-        if let Some(recorder) = &self.usage {
-            recorder.write_noted().await?;
-        }
         let usage = self.uses(account.user()).await?;
         Ok(Facts {
             primary_used: self.last_use(&usage, account.primary()),

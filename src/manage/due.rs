@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::{Inner, ManageError, TokenManager};
 use crate::account::Account;
 use crate::rotation::{self, Command, Facts, Policy};
-use crate::store::{Due, DueAccounts, Loaded, PageSize, StoreErrorKind};
+use crate::store::{Due, DueAccounts, Loaded, PageSize, StoreError, StoreErrorKind};
 use crate::time::Timestamp;
 use crate::user::Actor;
 
@@ -29,10 +29,11 @@ impl TokenManager {
     /// # Errors
     ///
     /// [`ManageError::Store`] if the store cannot be asked. An account that cannot be
-    /// read is left out, with an error in the log.
+    /// read or changed is left out until the next time, with an error in the log.
     pub async fn do_what_is_due(&self) -> Result<u64, ManageError> {
         let Some(accounts) = self.inner.store.due_accounts() else { return Ok(0) };
         self.lift_expiries().await;
+        self.inner.write_noted_uses().await?;
         self.follow_the_policy(accounts).await?;
         let (mut changes, mut after): (u64, Option<Due>) = (0, None);
         // What time it is by the store's clock the first account says.
@@ -40,18 +41,14 @@ impl TokenManager {
         loop {
             let page = accounts.due(until, after.as_ref(), PageSize::clamped(PAGE)).await?;
             for due in &page.items {
-                let loaded = match self.inner.store.load(&due.user).await {
-                    Err(error) if error.kind() == StoreErrorKind::Corrupt => {
-                        error.log();
-                        continue;
-                    }
-                    loaded => loaded?,
-                };
+                let loaded = self.inner.store.load(&due.user).await.map_err(Into::into);
+                let Some(loaded) = unless_alone(loaded)? else { continue };
                 until = loaded.now;
                 if due.at > until {
                     return Ok(changes);
                 }
-                changes += self.do_what_is_due_about(accounts, loaded).await?;
+                let done = self.do_what_is_due_about(accounts, loaded).await;
+                changes += unless_alone(done)?.unwrap_or_default();
             }
             after = page.next;
             if after.is_none() {
@@ -96,16 +93,34 @@ impl TokenManager {
     /// Goes through all accounts if the policy by which they are due is not this one:
     /// one that has come since, or has changed.
     async fn follow_the_policy(&self, accounts: &dyn DueAccounts) -> Result<(), ManageError> {
-        let Inner { store, policy, .. } = &*self.inner;
-        let schedule = schedule(policy);
+        let schedule = schedule(&self.inner.policy);
         if accounts.schedule().await? == schedule {
             return Ok(());
         }
+        match self.go_through(accounts).await {
+            Ok(()) => accounts.keep_schedule(schedule).await?,
+            Err(error) if error.kind() == StoreErrorKind::Corrupt => error.log(),
+            Err(error) => return Err(error.into()),
+        }
+        Ok(())
+    }
+
+    /// Lets each account be due as the policy says. It ends at one that cannot be read:
+    /// how to go on behind it, the store does not say.
+    async fn go_through(&self, accounts: &dyn DueAccounts) -> Result<(), StoreError> {
+        let Inner { store, policy, .. } = &*self.inner;
         let mut facts = Facts::new(Timestamp::default(), policy);
         facts.uses_are_kept = store.last_uses().is_some();
-        let mut after = None;
+        let (mut after, mut size) = (None, PageSize::MAX);
         loop {
-            let page = store.list(after.as_ref(), PageSize::MAX).await?;
+            let page = match store.list(after.as_ref(), size).await {
+                // Those before the one that cannot be read are gone through all the same.
+                Err(error) if error.kind() == StoreErrorKind::Corrupt && size.get() > 1 => {
+                    size = PageSize::clamped(size.get() / 2);
+                    continue;
+                }
+                page => page?,
+            };
             let due_at = |account: &Arc<Account>| {
                 let at = rotation::due_at(account, &facts);
                 (account.user().clone(), account.revision(), at)
@@ -113,7 +128,7 @@ impl TokenManager {
             accounts.put_off_many(&page.items.iter().map(due_at).collect::<Vec<_>>()).await?;
             after = page.next;
             if after.is_none() {
-                return Ok(accounts.keep_schedule(schedule).await?);
+                return Ok(());
             }
         }
     }
@@ -130,6 +145,17 @@ impl TokenManager {
                 _ => usage.told_of(&token),
             }
         }
+    }
+}
+
+/// What has failed for one account alone is told to the log: it holds up no other.
+fn unless_alone<T>(done: Result<T, ManageError>) -> Result<Option<T>, ManageError> {
+    match done {
+        Err(error) if error.is_of_one_account() => {
+            error.log();
+            Ok(None)
+        }
+        done => done.map(Some),
     }
 }
 

@@ -6,7 +6,7 @@ use super::change::ATTEMPTS;
 use super::generate::GENERATIONS;
 use crate::rotation::RotationError;
 use crate::sealing::SealerError;
-use crate::store::StoreError;
+use crate::store::{StoreError, StoreErrorKind};
 use crate::{ConfigError, ValueError, telemetry};
 
 /// Why the manager has not done what it was asked to.
@@ -64,6 +64,16 @@ impl ManageError {
         match self {
             Self::Refused(refusal) => Some(*refusal),
             _ => None,
+        }
+    }
+
+    /// Whether it says nothing about other accounts.
+    pub(super) fn is_of_one_account(&self) -> bool {
+        match self {
+            Self::Store(error) => {
+                matches!(error.kind(), StoreErrorKind::Conflict | StoreErrorKind::Corrupt)
+            }
+            _ => true,
         }
     }
 

@@ -69,8 +69,8 @@ impl TokenManager {
         let Some(first) = accounts.first() else { return Ok(Page { items: Vec::new(), next }) };
         // A page does not say what time it is by the store's clock.
         let now = self.inner.store.load(first.user()).await?.now;
-        if let (Some(_), Some(recorder)) = (filter.unused_for, &self.inner.usage) {
-            recorder.write_noted().await?;
+        if filter.unused_for.is_some() {
+            self.inner.write_noted_uses().await?;
         }
         let mut items = Vec::new();
         for account in &accounts {

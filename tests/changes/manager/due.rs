@@ -6,14 +6,15 @@ use std::time::Duration;
 use tower_api_token::account::{Lifetimes, Slot};
 use tower_api_token::audit::Event;
 use tower_api_token::denial::DenialKind;
-use tower_api_token::manage::{Guard, LeakResponse};
+use tower_api_token::manage::{Guard, LeakResponse, ManageError};
 use tower_api_token::method::MethodSet;
 use tower_api_token::rotation::{Policy, RotationError};
-use tower_api_token::store::{AccountStore, PageSize};
-use tower_api_token::token::{TokenId, TokenScheme};
-use tower_api_token::user::Actor;
+use tower_api_token::store::{AccountStore, PageSize, StoreErrorKind};
+use tower_api_token::token::{Token, TokenId, TokenScheme};
+use tower_api_token::user::{Actor, UserId};
 
-use crate::manager::world::{START, World, alice, bob, root};
+use crate::manager::store::{Call, Fault};
+use crate::manager::world::{START, World, alice, bob, is_waiting, root};
 
 on_every_store!(
     a_user_is_told_thirty_days_a_week_and_a_day_before_the_end,
@@ -22,6 +23,9 @@ on_every_store!(
     a_token_that_ends_is_retired_and_its_backup_takes_its_place,
     accounts_without_an_end_are_never_due,
     another_policy_goes_through_all_accounts_once,
+    an_account_that_cannot_be_read_holds_up_no_other,
+    an_account_that_cannot_be_changed_holds_up_no_other,
+    a_pass_writes_the_last_uses_once,
     a_token_that_nobody_uses_ends_after_its_user_was_told,
     a_use_at_the_last_moment_keeps_a_token,
     a_use_that_another_node_has_written_keeps_a_token,
@@ -149,6 +153,66 @@ async fn another_policy_goes_through_all_accounts_once(world: World) {
 
 async fn unused(world: World) -> World {
     with_policy(world, Policy::default().unused_lifetime(DAY * 90).unwrap()).await
+}
+
+/// The same for bob as for alice.
+async fn bob_too(world: &World) -> Token {
+    world.grant(bob(), &["GET"]).await;
+    world.manager.issue(&Actor::User, bob()).await.unwrap().token
+}
+
+async fn an_account_that_cannot_be_read_holds_up_no_other(world: World) {
+    world.active().await;
+    bob_too(&world).await;
+    let world = unused(world).await;
+    world.store.damage(bob());
+    world.pass(DAY * 60);
+    assert_eq!(pass(&world).await, 1, "alice comes first");
+    assert_eq!(notices(&world), [30]);
+    world.pass(DAY * 23);
+    assert_eq!(pass(&world).await, 1);
+    assert_eq!(notices(&world), [30, 7]);
+}
+
+async fn an_account_that_cannot_be_changed_holds_up_no_other(world: World) {
+    let world = unused(world).await;
+    world.active().await;
+    bob_too(&world).await;
+    world.pass(DAY * 60);
+    for _ in 0..64 {
+        world.store.plan(Call::Replace, Fault::Error(StoreErrorKind::Conflict));
+    }
+    assert_eq!(pass(&world).await, 1);
+    assert_eq!(world.account().await.primary().unwrap().expires_at, None, "others were faster");
+    assert_eq!(pass(&world).await, 1);
+    assert_eq!(notices(&world), [30, 30]);
+    world.pass(DAY * 23);
+    world.store.plan(Call::Replace, Fault::Error(StoreErrorKind::Refused));
+    let away = world.manager.do_what_is_due().await.unwrap_err();
+    assert!(matches!(away, ManageError::Store(error) if error.kind() == StoreErrorKind::Refused));
+    assert_eq!(notices(&world), [30, 30], "the store as a whole refuses");
+}
+
+async fn a_pass_writes_the_last_uses_once(world: World) {
+    let world = unused(world).await;
+    let issued = world.active().await;
+    let busy = bob_too(&world).await;
+    for number in 0..10 {
+        let user = UserId::new(format!("user-{number}")).unwrap();
+        world.grant(&user, &["GET"]).await;
+        world.manager.issue(&Actor::User, &user).await.unwrap();
+    }
+    world.pass(DAY * 60);
+    for token in [&issued.token, &busy] {
+        assert_eq!(world.auth(token, "GET").await, Ok(Slot::Primary));
+    }
+    world.store.take_calls(Call::RecordUsage);
+    let mut pass = Box::pin(pass(&world));
+    while is_waiting(&mut pass) {
+        assert_eq!(world.auth(&busy, "GET").await, Ok(Slot::Primary));
+    }
+    assert_eq!(world.store.take_calls(Call::RecordUsage), 1);
+    assert_eq!(notices(&world), [30; 10], "neither alice nor bob");
 }
 
 async fn a_token_that_nobody_uses_ends_after_its_user_was_told(world: World) {

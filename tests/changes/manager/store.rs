@@ -51,6 +51,7 @@ pub(crate) struct Faulty {
     calls: Mutex<Vec<Call>>,
     let_go: Semaphore,
     keeps_no_uses: AtomicBool,
+    damaged: Mutex<Option<UserId>>,
 }
 
 impl Faulty {
@@ -61,12 +62,23 @@ impl Faulty {
             calls: Mutex::default(),
             let_go: Semaphore::new(0),
             keeps_no_uses: AtomicBool::new(false),
+            damaged: Mutex::default(),
         }
     }
 
     /// From now on it is a store that keeps no last uses.
     pub(crate) fn keep_no_uses(&self) {
         self.keeps_no_uses.store(true, Ordering::SeqCst);
+    }
+
+    /// From now on this user's record cannot be read, nor a page that it is on.
+    pub(crate) fn damage(&self, user: &UserId) {
+        *self.damaged.lock().unwrap() = Some(user.clone());
+    }
+
+    fn can_be_read(&self, user: &UserId) -> Result<(), StoreError> {
+        let is_damaged = self.damaged.lock().unwrap().as_ref() == Some(user);
+        if is_damaged { Err(broken(StoreErrorKind::Corrupt)) } else { Ok(()) }
     }
 
     /// The next call of that kind without a fault yet gets this one.
@@ -141,6 +153,7 @@ impl TokenStore for Faulty {
 #[async_trait]
 impl AccountStore for Faulty {
     async fn load(&self, user: &UserId) -> Result<Loaded, StoreError> {
+        self.can_be_read(user)?;
         self.around(Call::Load, self.inner.load(user)).await
     }
 
@@ -160,7 +173,9 @@ impl AccountStore for Faulty {
         after: Option<&UserId>,
         size: PageSize,
     ) -> Result<Page<Arc<Account>>, StoreError> {
-        self.around(Call::List, self.inner.list(after, size)).await
+        let page = self.around(Call::List, self.inner.list(after, size)).await?;
+        page.items.iter().try_for_each(|account| self.can_be_read(account.user()))?;
+        Ok(page)
     }
 
     async fn history(
