@@ -20,7 +20,9 @@
 //! | `WARN` | `cache bypassed` | a cache stopped to be trusted; every request asks the store |
 //! | `INFO` | `cache trusted` | a cache is trusted, at the start and again |
 //! | `ERROR` | `store unusable` | the same, of a store that is not set up or refuses: somebody has to look |
-//! | `ERROR` | `unreadable record` | a request was answered 500 |
+//! | `ERROR` | `unreadable record` | a request was answered 500, or the account was left out of what is due |
+//! | `ERROR` | `a change that is due could not be made` | an account was left out; the next pass tries again |
+//! | `WARN` | `another process with the same store has another policy …` | they disagree about when a user is to be told of an end |
 //! | `WARN` | `tokens in use are not recognised: …` | a manager has started over a store with tokens that are refused |
 //! | `ERROR` | `sealer failed` | a request was answered 503, since a token could not be sealed or opened |
 //! | `ERROR` | `another node has another pepper of this version` | the key of one of them is wrong |

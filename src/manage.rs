@@ -123,6 +123,7 @@ mod held;
 mod import;
 mod problem;
 mod reveal;
+mod schedule;
 #[cfg_attr(not(feature = "tokio"), path = "manage/no_tasks.rs")]
 mod tasks;
 mod view;
@@ -140,6 +141,7 @@ pub use self::generate::{Confirmation, Delivery, GeneratedPrimary, IssuedToken};
 pub use self::held::HeldToken;
 pub use self::import::{ImportItem, ImportedToken};
 pub use self::problem::Problem;
+use self::schedule::Walk;
 use self::tasks::Tasks;
 pub use self::view::{AccountSummary, AccountView, PendingView, TokenView};
 use crate::account::Revision;
@@ -225,6 +227,7 @@ struct Inner {
     sealer: Option<Box<dyn Sealer>>,
     claims: Arc<Claims>,
     tasks: Tasks,
+    walk: Walk,
     /// Whether users get their notices from the store's log, so that none is given here.
     notices_are_delivered: Arc<AtomicBool>,
 }

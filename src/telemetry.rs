@@ -13,7 +13,7 @@ mod unmeasured;
 #[cfg(feature = "cache")]
 pub(crate) use self::log::cache_trust_changed;
 pub(crate) use self::log::{
-    Events, denied, host_panicked, notice_not_sent, pepper_differs, sealer_failed,
+    Events, denied, host_panicked, notice_not_sent, pepper_differs, policies_differ, sealer_failed,
     store_unavailable, store_unusable, tokens_unrecognised, unattended_change_failed,
     unreadable_record, uses_never_written,
 };

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use super::schedule::Walk;
 use super::tasks::Tasks;
 use super::{Confirmation, Inner, ManageError, NOTICES, TokenManager};
 use crate::ConfigError;
@@ -53,6 +54,7 @@ impl TokenManagerBuilder {
             sealer: None,
             claims: Arc::default(),
             tasks: Tasks::none(),
+            walk: Walk::default(),
             notices_are_delivered: Arc::default(),
         };
         Self { inner, confirmation: Confirmation::default() }

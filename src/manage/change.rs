@@ -73,6 +73,9 @@ impl Inner {
             for command in commands {
                 change.append(replacement(&change.account, None, actor, command, &facts)?);
             }
+            if self.is_due_by_another_policy().await {
+                change.due = Some(facts.now);
+            }
             if let Some(changed) = self.write(change, code).await? {
                 return Ok(changed);
             }

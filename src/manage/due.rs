@@ -2,12 +2,10 @@
 //! tokens end, and tokens that have ended are retired.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use super::{Inner, ManageError, TokenManager};
-use crate::account::Account;
-use crate::rotation::{self, Command, Facts, Policy};
-use crate::store::{Due, DueAccounts, Loaded, PageSize, StoreError, StoreErrorKind};
+use super::{ManageError, TokenManager};
+use crate::rotation::{self, Command};
+use crate::store::{Due, DueAccounts, Loaded, PageSize};
 use crate::time::Timestamp;
 use crate::user::Actor;
 
@@ -20,8 +18,10 @@ impl TokenManager {
     ///
     /// `Tokens::start` (feature `tokio`) calls it once a minute; who does not, calls it
     /// about as often. Any number of nodes may, at once too: each notice is kept by one
-    /// of them. Where a [`Policy`] other than the last has said
-    /// when accounts are due, all of them are gone through once.
+    /// of them. Where a [`Policy`](crate::rotation::Policy) other than the last has said
+    /// when accounts are due, all of them are gone through once. Where processes that
+    /// run at once have different ones, the log says so; each goes through all accounts
+    /// once an hour at most, and what is due is left to the one that did so last.
     ///
     /// It does nothing where the store cannot tell which accounts are
     /// [due](crate::store::DueAccounts).
@@ -29,12 +29,15 @@ impl TokenManager {
     /// # Errors
     ///
     /// [`ManageError::Store`] if the store cannot be asked. An account that cannot be
-    /// read or changed is left out until the next time, with an error in the log.
+    /// read or changed is left out until the next time, with an error in the log; those
+    /// behind one that cannot be read are due as the former policy says.
     pub async fn do_what_is_due(&self) -> Result<u64, ManageError> {
         let Some(accounts) = self.inner.store.due_accounts() else { return Ok(0) };
         self.lift_expiries().await;
         self.inner.write_noted_uses().await?;
-        self.follow_the_policy(accounts).await?;
+        if !self.inner.follow_the_policy(accounts).await? {
+            return Ok(0);
+        }
         let (mut changes, mut after): (u64, Option<Due>) = (0, None);
         // What time it is by the store's clock the first account says.
         let mut until = Timestamp::from_unix_millis(i64::MAX as u64);
@@ -90,49 +93,6 @@ impl TokenManager {
         Ok(changes)
     }
 
-    /// Goes through all accounts if the policy by which they are due is not this one:
-    /// one that has come since, or has changed.
-    async fn follow_the_policy(&self, accounts: &dyn DueAccounts) -> Result<(), ManageError> {
-        let schedule = schedule(&self.inner.policy);
-        if accounts.schedule().await? == schedule {
-            return Ok(());
-        }
-        match self.go_through(accounts).await {
-            Ok(()) => accounts.keep_schedule(schedule).await?,
-            Err(error) if error.kind() == StoreErrorKind::Corrupt => error.log(),
-            Err(error) => return Err(error.into()),
-        }
-        Ok(())
-    }
-
-    /// Lets each account be due as the policy says. It ends at one that cannot be read:
-    /// how to go on behind it, the store does not say.
-    async fn go_through(&self, accounts: &dyn DueAccounts) -> Result<(), StoreError> {
-        let Inner { store, policy, .. } = &*self.inner;
-        let mut facts = Facts::new(Timestamp::default(), policy);
-        facts.uses_are_kept = store.last_uses().is_some();
-        let (mut after, mut size) = (None, PageSize::MAX);
-        loop {
-            let page = match store.list(after.as_ref(), size).await {
-                // Those before the one that cannot be read are gone through all the same.
-                Err(error) if error.kind() == StoreErrorKind::Corrupt && size.get() > 1 => {
-                    size = PageSize::clamped(size.get() / 2);
-                    continue;
-                }
-                page => page?,
-            };
-            let due_at = |account: &Arc<Account>| {
-                let at = rotation::due_at(account, &facts);
-                (account.user().clone(), account.revision(), at)
-            };
-            accounts.put_off_many(&page.items.iter().map(due_at).collect::<Vec<_>>()).await?;
-            after = page.next;
-            if after.is_none() {
-                return Ok(());
-            }
-        }
-    }
-
     /// Keeps the tokens that were to end unless they are used, since they were. One for
     /// which that fails is tried again with the next.
     pub(crate) async fn lift_expiries(&self) {
@@ -163,14 +123,4 @@ fn unless_alone<T>(done: Result<T, ManageError>) -> Result<Option<T>, ManageErro
 /// it.
 pub(super) fn expiry() -> Actor {
     Actor::program("expiry").expect("the name breaks no rule")
-}
-
-/// A number that stands for what the policy says about when accounts are due; not 0,
-/// which stands for none.
-fn schedule(policy: &Policy) -> u64 {
-    let millis = |time: &Duration| time.as_millis().to_string();
-    let notices: Vec<_> = policy.notices.iter().map(millis).collect();
-    let unused = policy.unused_lifetime.as_ref().map(millis);
-    let text = format!("{} {}", unused.unwrap_or_default(), notices.join(","));
-    1 << 32 | u64::from(crc32fast::hash(text.as_bytes()))
 }

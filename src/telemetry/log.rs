@@ -100,6 +100,15 @@ pub(crate) fn unattended_change_failed(error: &dyn Error) {
     tracing::error!(target: TARGET, %error, "a change that is due could not be made");
 }
 
+/// Processes that use one store disagree about when accounts are due.
+pub(crate) fn policies_differ() {
+    tracing::warn!(
+        target: TARGET,
+        "another process with the same store has another policy of unused tokens or notices: \
+         give both the same"
+    );
+}
+
 /// An entry of the audit log could not be delivered for now.
 #[cfg(feature = "tokio")]
 pub(crate) fn delivery_failed(receiver: &str, position: u64, failures: u32, error: &dyn Error) {

@@ -277,11 +277,14 @@ impl<'a> Batch<'a> {
 
     /// Writes what was planned, tells of it, and says what became of each item.
     async fn write(self, results: &mut Results) -> Result<(), StoreError> {
-        let Self { inner, changes, items, tokens, of_users, .. } = self;
+        let Self { inner, mut changes, items, tokens, of_users, .. } = self;
         // They are many, and only the planning needs them.
         drop((tokens, of_users));
         if changes.is_empty() {
             return Ok(());
+        }
+        if inner.is_due_by_another_policy().await {
+            changes.iter_mut().for_each(|change| change.due = Some(change.entry.at));
         }
         let follows: Vec<_> = changes.iter().map(|change| inner.follows(change, None)).collect();
         let mut answers = match inner.store.replace_many(changes).await {

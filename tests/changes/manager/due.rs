@@ -1,12 +1,15 @@
 //! What is done about accounts that nobody asks for: notices before the end, the end
 //! itself, and tokens that nobody uses.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tower_api_token::account::{Lifetimes, Slot};
 use tower_api_token::audit::Event;
 use tower_api_token::denial::DenialKind;
-use tower_api_token::manage::{Guard, LeakResponse, ManageError};
+use tower_api_token::manage::{
+    Confirmation, Guard, ImportItem, ImportedToken, LeakResponse, ManageError, TokenManager,
+};
 use tower_api_token::method::MethodSet;
 use tower_api_token::rotation::{Policy, RotationError};
 use tower_api_token::store::{AccountStore, PageSize, StoreErrorKind};
@@ -26,6 +29,8 @@ on_every_store!(
     an_account_that_cannot_be_read_holds_up_no_other,
     an_account_that_cannot_be_changed_holds_up_no_other,
     a_pass_writes_the_last_uses_once,
+    what_another_policy_changes_is_due_as_the_host_says,
+    of_two_policies_neither_goes_through_all_accounts_again_and_again,
     a_token_that_nobody_uses_ends_after_its_user_was_told,
     a_use_at_the_last_moment_keeps_a_token,
     a_use_that_another_node_has_written_keeps_a_token,
@@ -38,6 +43,7 @@ on_every_store!(
 );
 
 const DAY: Duration = Duration::from_secs(86_400);
+const MINUTE: Duration = Duration::from_secs(60);
 
 fn id(number: u64) -> TokenId {
     TokenId::from_u64(number)
@@ -213,6 +219,50 @@ async fn a_pass_writes_the_last_uses_once(world: World) {
     }
     assert_eq!(world.store.take_calls(Call::RecordUsage), 1);
     assert_eq!(notices(&world), [30; 10], "neither alice nor bob");
+}
+
+async fn what_another_policy_changes_is_due_as_the_host_says(world: World) {
+    let world = unused(world).await;
+    world.active().await;
+    pass(&world).await;
+    let builder = TokenManager::builder(Arc::clone(&world.store));
+    let builder = builder.scheme(TokenScheme::default().accept_foreign_tokens(true));
+    let other = builder.confirmation(Confirmation::ByCaller).build().await.unwrap();
+    let methods = MethodSet::new(["PUT"]).unwrap();
+    other.grant(root(), alice(), methods.clone()).await.unwrap();
+    let token = ImportedToken::Sha256([7; 32]);
+    let mut item = ImportItem::new(bob().clone(), Slot::Primary, token);
+    item.methods = Some(methods);
+    assert!(other.import_many(root(), &[item]).await.unwrap()[0].is_ok());
+    assert_eq!(pass(&world).await, 0, "both are put off");
+    world.pass(DAY * 60);
+    assert_eq!(pass(&world).await, 2);
+    assert_eq!(notices(&world), [30, 30]);
+}
+
+async fn of_two_policies_neither_goes_through_all_accounts_again_and_again(world: World) {
+    let world = unused(world).await;
+    world.active().await;
+    let (one, store) = (world.manager.clone(), Arc::clone(&world.store));
+    let other = limited(world, 90).await;
+    assert_eq!(one.do_what_is_due().await.unwrap(), 0);
+    assert_eq!(store.take_calls(Call::List), 1);
+    let lists = async || {
+        pass(&other).await;
+        one.do_what_is_due().await.unwrap();
+        store.take_calls(Call::List)
+    };
+    assert_eq!(lists().await, 1, "the other's");
+    for _ in 1..60 {
+        other.pass(MINUTE);
+        assert_eq!(lists().await, 0);
+    }
+    other.pass(MINUTE);
+    assert_eq!(lists().await, 1, "by the hour");
+    let one_follows = store.due_accounts().unwrap().schedule().await.unwrap();
+    other.pass(MINUTE);
+    assert_eq!(lists().await, 1);
+    assert_ne!(store.due_accounts().unwrap().schedule().await.unwrap(), one_follows);
 }
 
 async fn a_token_that_nobody_uses_ends_after_its_user_was_told(world: World) {
