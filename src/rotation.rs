@@ -204,6 +204,17 @@ impl<'a> Facts<'a> {
             Slot::Backup => self.backup_used,
         }
     }
+
+    /// The same about the account as it has become: each use stays with its token,
+    /// whose slot may be another.
+    pub(crate) fn following(self, before: &Account, after: &Account) -> Self {
+        let used = |slot| {
+            let id = after.slot(slot)?.id;
+            let (slot, _) = before.slots().find(|(_, token)| token.id == id)?;
+            self.used(slot)
+        };
+        Self { primary_used: used(Slot::Primary), backup_used: used(Slot::Backup), ..self }
+    }
 }
 
 /// Why an account does not do what it was asked to. The account is unchanged.
@@ -325,6 +336,8 @@ pub fn apply(
         Command::LiftExpiry { .. } => Vec::new(),
         _ => change.retire_expired(),
     };
+    let facts = facts.following(account, &change.account);
+    change.facts = &facts;
     let event = match command {
         Command::Grant { methods, .. } if methods.is_empty() => change.revoke_access(),
         Command::Grant { methods, lifetimes } => change.grant(methods, lifetimes),

@@ -71,6 +71,7 @@ impl Inner {
             conflicted = Some(before.revision());
             let mut change = replacement(&before, loaded.revision(), actor, command, &facts)?;
             for command in commands {
+                let facts = facts.following(&before, &change.account);
                 change.append(replacement(&change.account, None, actor, command, &facts)?);
             }
             if self.is_due_by_another_policy().await {
@@ -91,8 +92,7 @@ impl Inner {
         command: &Command,
         now: Timestamp,
     ) -> Result<Facts<'_>, StoreError> {
-        let ends_unused =
-            account.has_expired(now) && account.live_tokens().any(TokenRecord::ends_unless_used);
+        let ends_unused = may_end_unused(account, now);
         let needs_latest = match *command {
             Command::DeleteBackup { even_if_in_use, .. }
             | Command::RollBack { even_if_in_use, .. } => !even_if_in_use || ends_unused,
@@ -185,6 +185,11 @@ impl Inner {
     }
 }
 
+/// Whether it depends on last uses what the next change retires.
+pub(super) fn may_end_unused(account: &Account, now: Timestamp) -> bool {
+    account.has_expired(now) && account.live_tokens().any(TokenRecord::ends_unless_used)
+}
+
 /// The change of `before` by `command`, ready to be written where the account has
 /// the revision `expected`.
 pub(super) fn replacement(
@@ -195,7 +200,7 @@ pub(super) fn replacement(
     facts: &Facts<'_>,
 ) -> Result<Replacement, RotationError> {
     let transition = rotation::apply(before, command, facts)?;
-    let due = rotation::due_at(&transition.account, facts);
+    let due = rotation::due_at(&transition.account, &facts.following(before, &transition.account));
     let user = before.user();
     let expired = transition.expired.len();
     let mut entries: Vec<_> = transition

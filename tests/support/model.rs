@@ -183,11 +183,16 @@ fn guard(holds: bool, refusal: &'static str) -> Outcome {
 
 impl User {
     /// What the rules make of it; a refusal changes nothing.
-    pub(crate) fn act(&mut self, act: &Act, world: World) -> Outcome {
+    pub(crate) fn act(&mut self, act: &Act, mut world: World) -> Outcome {
         let mut next = self.clone();
         // Whatever is told of a use late, the token was used in time.
         if !matches!(act, Act::Lift { .. }) {
             next.expire(world);
+            let backup = self.backup.as_ref().map(|token| token.id);
+            if backup.is_some() && next.primary.as_ref().map(|token| token.id) == backup {
+                // It has brought its use along.
+                world.primary_used = world.backup_used.take();
+            }
         }
         if *act == Act::RetireExpired {
             guard(next.changes > self.changes, "AlreadyDone")?;

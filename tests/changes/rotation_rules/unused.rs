@@ -159,3 +159,20 @@ fn an_idle_primary_gives_way_to_its_backup() {
     assert_eq!(world.apply(Command::RetireExpired), Ok(event));
     assert_eq!(world.tokens(), [Some(1), None, None]);
 }
+
+#[test]
+fn the_use_of_a_primary_that_has_ended_is_none_of_the_backup_that_takes_its_place() {
+    let mut world = unused();
+    world.policy = world.policy.token_lifetime(DAY * 20).unwrap();
+    world.generate().unwrap();
+    world.confirm(2).unwrap();
+    world.policy = unused().policy;
+    world.primary_used = Some(START + DAY * 15);
+    world.wait(DAY * 16);
+    world.expect(Command::Suspend);
+    world.wait(DAY * 30);
+    world.expect(Command::Resume);
+    assert_eq!(world.tokens(), [Some(1), None, None]);
+    world.primary_used = None;
+    assert_eq!(due(&world), Some(world.now + DAY * 14), "unused for 16 days before");
+}
