@@ -66,8 +66,8 @@ impl TokenManager {
     }
 
     /// Resumes the user's access: the tokens work again that have not ended meanwhile.
-    /// Nothing else lifts a suspension, not even to revoke the access and to grant it
-    /// anew.
+    /// To revoke the access and to grant it anew does not lift a suspension; to
+    /// [erase](Self::erase) the account does, and to grant access anew after that.
     ///
     /// # Errors
     ///

@@ -188,7 +188,9 @@ impl Policy {
 
     /// How long before its end a user is told that a token is going to end, each time
     /// once. Those for which a token's life is too short are left out. None: users
-    /// are not told. Default: 30 days, 7 days and 1 day.
+    /// are not told, except that a token which nobody uses is going to end: then at half
+    /// of the [`unused_lifetime`](Self::unused_lifetime). Default: 30 days, 7 days and
+    /// 1 day.
     ///
     /// # Errors
     ///
