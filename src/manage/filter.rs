@@ -74,7 +74,7 @@ impl TokenManager {
         }
         let mut items = Vec::new();
         for account in &accounts {
-            let summary = self.inner.summarized(account, now);
+            let summary = self.inner.summarized(account, now).await?;
             if filter.selects(&summary, now) && self.is_unused(filter, account, now).await? {
                 items.push(summary);
             }

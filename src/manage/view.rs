@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use super::change::may_end_unused;
 use super::{AccountFilter, Inner, ManageError, TokenManager};
 use crate::account::{Account, LastUse, Lifetimes, Pending, Revision, TokenRecord};
 use crate::audit::{AuditEntry, Event};
@@ -56,7 +57,8 @@ impl TokenManager {
     /// [`ManageError::Store`] if it could not be read.
     pub async fn summary(&self, user: &UserId) -> Result<Option<AccountSummary>, ManageError> {
         let loaded = self.inner.store.load(user).await?;
-        Ok(loaded.account.map(|account| self.inner.summarized(&account, loaded.now)))
+        let Some(account) = loaded.account else { return Ok(None) };
+        Ok(Some(self.inner.summarized(&account, loaded.now).await?))
     }
 
     /// The accounts after that of user `after` in the byte order of user ids,
@@ -142,10 +144,7 @@ impl TokenManager {
         let usage = self.inner.uses(user).await?;
         let absent = Account::absent(user.clone());
         let account = account.as_deref().unwrap_or(&absent);
-        let mut facts = Facts::new(now, &self.inner.policy);
-        facts.uses_are_kept = self.inner.store.last_uses().is_some();
-        facts.primary_used = last_use(&usage, account.primary());
-        facts.backup_used = last_use(&usage, account.backup());
+        let facts = self.inner.facts_by(&usage, account, now);
         Ok(rotation::apply(account, command, &facts)?.event)
     }
 }
@@ -187,7 +186,7 @@ impl Inner {
     /// The account as its owner may see it at that time.
     fn seen(&self, account: &Account, usage: &[LastUse], now: Timestamp) -> AccountView {
         let token = |token: &TokenRecord| self.seen_token(token, usage, now);
-        let (rest, expired) = self.without_expired(account, now);
+        let (rest, expired) = self.without_expired(account, usage, now);
         let backup = rest.backup().map(|backup| backup.id);
         AccountView {
             user: account.user().clone(),
@@ -207,20 +206,42 @@ impl Inner {
     fn without_expired<'a>(
         &self,
         account: &'a Account,
+        usage: &[LastUse],
         now: Timestamp,
     ) -> (Cow<'a, Account>, impl Iterator<Item = TokenId> + use<>) {
-        let facts = Facts::new(now, &self.policy);
-        let (rest, events) = rotation::retire_expired(account, &facts);
-        (rest, events.into_iter().filter_map(|event| event.token()))
+        let (rest, events) = rotation::retire_expired(account, &self.facts_by(usage, account, now));
+        let expired = events.into_iter().filter_map(|event| match event {
+            Event::TokenExpired { id, .. } => Some(id),
+            _ => None,
+        });
+        (rest, expired)
     }
 
-    pub(super) fn summarized(&self, account: &Account, now: Timestamp) -> AccountSummary {
-        let (rest, expired) = self.without_expired(account, now);
+    /// What the rules know, with those uses.
+    fn facts_by(&self, usage: &[LastUse], account: &Account, now: Timestamp) -> Facts<'_> {
+        Facts {
+            primary_used: last_use(usage, account.primary()),
+            backup_used: last_use(usage, account.backup()),
+            uses_are_kept: self.store.last_uses().is_some(),
+            ..Facts::new(now, &self.policy)
+        }
+    }
+
+    pub(super) async fn summarized(
+        &self,
+        account: &Account,
+        now: Timestamp,
+    ) -> Result<AccountSummary, StoreError> {
+        let usage = match may_end_unused(account, now) {
+            true => self.uses(account.user()).await?,
+            false => Vec::new(),
+        };
+        let (rest, expired) = self.without_expired(account, &usage, now);
         let (late, waiting) = match rest.pending() {
             Some(pending) if pending.is_expired(now) => (Some(pending), None),
             waiting => (None, waiting),
         };
-        AccountSummary {
+        Ok(AccountSummary {
             user: account.user().clone(),
             methods: account.methods().clone(),
             primary: rest.primary().map(|token| token.id),
@@ -231,7 +252,7 @@ impl Inner {
             suspended_since: account.suspended_since(),
             pepper_versions: rest.pepper_versions_in_use().collect(),
             revision: account.revision(),
-        }
+        })
     }
 
     fn seen_token(&self, token: &TokenRecord, usage: &[LastUse], now: Timestamp) -> TokenView {

@@ -27,6 +27,7 @@ mod many;
 mod nightly;
 mod notifiers;
 mod panics;
+mod passes;
 mod peppers;
 mod procedure;
 mod races;

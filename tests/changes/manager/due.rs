@@ -1,23 +1,19 @@
 //! What is done about accounts that nobody asks for: notices before the end, the end
 //! itself, and tokens that nobody uses.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use tower_api_token::account::{Lifetimes, Slot};
 use tower_api_token::audit::Event;
 use tower_api_token::denial::DenialKind;
-use tower_api_token::manage::{
-    Confirmation, Guard, ImportItem, ImportedToken, LeakResponse, ManageError, TokenManager,
-};
+use tower_api_token::manage::{Guard, LeakResponse};
 use tower_api_token::method::MethodSet;
 use tower_api_token::rotation::{Policy, RotationError};
-use tower_api_token::store::{AccountStore, PageSize, StoreErrorKind};
-use tower_api_token::token::{Token, TokenId, TokenScheme};
-use tower_api_token::user::{Actor, UserId};
+use tower_api_token::store::{AccountStore, PageSize};
+use tower_api_token::token::{TokenId, TokenScheme};
+use tower_api_token::user::Actor;
 
-use crate::manager::store::{Call, Fault};
-use crate::manager::world::{START, World, alice, bob, is_waiting, root};
+use crate::manager::world::{START, World, alice, bob, root};
 
 on_every_store!(
     a_user_is_told_thirty_days_a_week_and_a_day_before_the_end,
@@ -26,11 +22,6 @@ on_every_store!(
     a_token_that_ends_is_retired_and_its_backup_takes_its_place,
     accounts_without_an_end_are_never_due,
     another_policy_goes_through_all_accounts_once,
-    an_account_that_cannot_be_read_holds_up_no_other,
-    an_account_that_cannot_be_changed_holds_up_no_other,
-    a_pass_writes_the_last_uses_once,
-    what_another_policy_changes_is_due_as_the_host_says,
-    of_two_policies_neither_goes_through_all_accounts_again_and_again,
     a_token_that_nobody_uses_ends_after_its_user_was_told,
     a_use_at_the_last_moment_keeps_a_token,
     a_use_that_another_node_has_written_keeps_a_token,
@@ -42,23 +33,22 @@ on_every_store!(
     garbage_costs_the_store_nothing_and_ends_nothing,
 );
 
-const DAY: Duration = Duration::from_secs(86_400);
-const MINUTE: Duration = Duration::from_secs(60);
+pub(super) const DAY: Duration = Duration::from_secs(86_400);
 
 fn id(number: u64) -> TokenId {
     TokenId::from_u64(number)
 }
 
-async fn with_policy(world: World, policy: Policy) -> World {
+pub(super) async fn with_policy(world: World, policy: Policy) -> World {
     world.again(TokenScheme::default(), |builder| builder.policy(policy)).await
 }
 
-async fn limited(world: World, days: u32) -> World {
+pub(super) async fn limited(world: World, days: u32) -> World {
     with_policy(world, Policy::default().token_lifetime(DAY * days).unwrap()).await
 }
 
 /// What alice was told of ends: the days that were left, in order.
-fn notices(world: &World) -> Vec<u64> {
+pub(super) fn notices(world: &World) -> Vec<u64> {
     let notices = world.post.notices.lock().unwrap();
     let days = notices.iter().filter_map(|entry| match entry.event {
         Event::ExpiryAnnounced { notice, .. } => Some(notice.as_secs() / 86_400),
@@ -67,7 +57,7 @@ fn notices(world: &World) -> Vec<u64> {
     days.collect()
 }
 
-async fn pass(world: &World) -> u64 {
+pub(super) async fn pass(world: &World) -> u64 {
     world.manager.do_what_is_due().await.unwrap()
 }
 
@@ -157,112 +147,8 @@ async fn another_policy_goes_through_all_accounts_once(world: World) {
     assert_eq!(notices(&world), [60]);
 }
 
-async fn unused(world: World) -> World {
+pub(super) async fn unused(world: World) -> World {
     with_policy(world, Policy::default().unused_lifetime(DAY * 90).unwrap()).await
-}
-
-/// The same for bob as for alice.
-async fn bob_too(world: &World) -> Token {
-    world.grant(bob(), &["GET"]).await;
-    world.manager.issue(&Actor::User, bob()).await.unwrap().token
-}
-
-async fn an_account_that_cannot_be_read_holds_up_no_other(world: World) {
-    world.active().await;
-    bob_too(&world).await;
-    let world = unused(world).await;
-    world.store.damage(bob());
-    world.pass(DAY * 60);
-    assert_eq!(pass(&world).await, 1, "alice comes first");
-    assert_eq!(notices(&world), [30]);
-    world.pass(DAY * 23);
-    assert_eq!(pass(&world).await, 1);
-    assert_eq!(notices(&world), [30, 7]);
-}
-
-async fn an_account_that_cannot_be_changed_holds_up_no_other(world: World) {
-    let world = unused(world).await;
-    world.active().await;
-    bob_too(&world).await;
-    world.pass(DAY * 60);
-    for _ in 0..64 {
-        world.store.plan(Call::Replace, Fault::Error(StoreErrorKind::Conflict));
-    }
-    assert_eq!(pass(&world).await, 1);
-    assert_eq!(world.account().await.primary().unwrap().expires_at, None, "others were faster");
-    assert_eq!(pass(&world).await, 1);
-    assert_eq!(notices(&world), [30, 30]);
-    world.pass(DAY * 23);
-    world.store.plan(Call::Replace, Fault::Error(StoreErrorKind::Refused));
-    let away = world.manager.do_what_is_due().await.unwrap_err();
-    assert!(matches!(away, ManageError::Store(error) if error.kind() == StoreErrorKind::Refused));
-    assert_eq!(notices(&world), [30, 30], "the store as a whole refuses");
-}
-
-async fn a_pass_writes_the_last_uses_once(world: World) {
-    let world = unused(world).await;
-    let issued = world.active().await;
-    let busy = bob_too(&world).await;
-    for number in 0..10 {
-        let user = UserId::new(format!("user-{number}")).unwrap();
-        world.grant(&user, &["GET"]).await;
-        world.manager.issue(&Actor::User, &user).await.unwrap();
-    }
-    world.pass(DAY * 60);
-    for token in [&issued.token, &busy] {
-        assert_eq!(world.auth(token, "GET").await, Ok(Slot::Primary));
-    }
-    world.store.take_calls(Call::RecordUsage);
-    let mut pass = Box::pin(pass(&world));
-    while is_waiting(&mut pass) {
-        assert_eq!(world.auth(&busy, "GET").await, Ok(Slot::Primary));
-    }
-    assert_eq!(world.store.take_calls(Call::RecordUsage), 1);
-    assert_eq!(notices(&world), [30; 10], "neither alice nor bob");
-}
-
-async fn what_another_policy_changes_is_due_as_the_host_says(world: World) {
-    let world = unused(world).await;
-    world.active().await;
-    pass(&world).await;
-    let builder = TokenManager::builder(Arc::clone(&world.store));
-    let builder = builder.scheme(TokenScheme::default().accept_foreign_tokens(true));
-    let other = builder.confirmation(Confirmation::ByCaller).build().await.unwrap();
-    let methods = MethodSet::new(["PUT"]).unwrap();
-    other.grant(root(), alice(), methods.clone()).await.unwrap();
-    let token = ImportedToken::Sha256([7; 32]);
-    let mut item = ImportItem::new(bob().clone(), Slot::Primary, token);
-    item.methods = Some(methods);
-    assert!(other.import_many(root(), &[item]).await.unwrap()[0].is_ok());
-    assert_eq!(pass(&world).await, 0, "both are put off");
-    world.pass(DAY * 60);
-    assert_eq!(pass(&world).await, 2);
-    assert_eq!(notices(&world), [30, 30]);
-}
-
-async fn of_two_policies_neither_goes_through_all_accounts_again_and_again(world: World) {
-    let world = unused(world).await;
-    world.active().await;
-    let (one, store) = (world.manager.clone(), Arc::clone(&world.store));
-    let other = limited(world, 90).await;
-    assert_eq!(one.do_what_is_due().await.unwrap(), 0);
-    assert_eq!(store.take_calls(Call::List), 1);
-    let lists = async || {
-        pass(&other).await;
-        one.do_what_is_due().await.unwrap();
-        store.take_calls(Call::List)
-    };
-    assert_eq!(lists().await, 1, "the other's");
-    for _ in 1..60 {
-        other.pass(MINUTE);
-        assert_eq!(lists().await, 0);
-    }
-    other.pass(MINUTE);
-    assert_eq!(lists().await, 1, "by the hour");
-    let one_follows = store.due_accounts().unwrap().schedule().await.unwrap();
-    other.pass(MINUTE);
-    assert_eq!(lists().await, 1);
-    assert_ne!(store.due_accounts().unwrap().schedule().await.unwrap(), one_follows);
 }
 
 async fn a_token_that_nobody_uses_ends_after_its_user_was_told(world: World) {
