@@ -189,7 +189,7 @@ impl Tokens {
     ///   have ended are retired; see [`TokenManager::do_what_is_due`]. A token that was
     ///   to end unless it is used is kept as soon as it is used.
     /// * With the feature `metrics` users are counted whose tokens end soon or who have a
-    ///   backup: once an hour, over the whole list, with a pause after each page.
+    ///   backup: every ten minutes, over the whole list, with a pause after each page.
     /// * Where the store keeps an audit log, notices are delivered from it to the
     ///   notifier, and what they want to the [receivers](TokensBuilder::deliver_to): at
     ///   least once, also across the end of this process. This alone ends when every

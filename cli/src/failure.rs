@@ -73,6 +73,11 @@ pub(crate) enum Failure {
     NoSuchUser,
     #[error("there is no such receiver: `receiver list` shows those that there are")]
     NoSuchReceiver,
+    #[error(
+        "this receiver is being delivered to: stop every `serve` that does, or take the receiver \
+         out of its settings, and wait 15 seconds"
+    )]
+    ReceiverInUse,
     #[error("nothing was done: there is no terminal to ask on, so agree to it by {0}")]
     NotAgreed(&'static str),
     #[error("nothing was done: the answer was not yes")]
@@ -152,6 +157,7 @@ impl Failure {
             Self::Open(_) | Self::Start(_) => USAGE,
             Self::Manage(error) => of_change(error),
             Self::NoSuchUser | Self::NoSuchReceiver => NOT_FOUND,
+            Self::ReceiverInUse => REFUSED,
             Self::NotAgreed(_) => USAGE,
             Self::Declined => INTERRUPTED,
             Self::Format | Self::Columns(_) | Self::Input { .. } => USAGE,

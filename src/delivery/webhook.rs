@@ -35,7 +35,7 @@ use crate::time::Timestamp;
 /// ```
 ///
 /// `data` is the [`AuditEntry`](crate::audit::AuditEntry) in the form of the feature
-/// `serde`; `type` is the [name](crate::audit::Event::name) of its event, or
+/// `serde`, and its `position` in the log; `type` is the [name](crate::audit::Event::name) of its event, or
 /// `account_erased`. It holds no secret. The signature is that of
 /// [Standard Webhooks](https://www.standardwebhooks.com), for which there are libraries
 /// in many languages; `webhook-id` is the same when a message is sent again.
@@ -133,7 +133,7 @@ impl Receiver for Webhook {
     }
 
     async fn receive(&self, at: AuditPosition, item: &AuditItem) -> Result<(), DeliveryError> {
-        let message = Signed::new(id(at, item), Timestamp::now(), body(item), &self.secrets);
+        let message = Signed::new(id(at, item), Timestamp::now(), body(at, item), &self.secrets);
         let status = connection::post(&self.uri, self.private_addresses, &self.tls, message).await;
         match status.map_err(DeliveryError::later)? {
             status if status.is_success() => Ok(()),
@@ -152,14 +152,13 @@ fn id(at: AuditPosition, item: &AuditItem) -> String {
     format!("{}-{}", at.as_u64(), happened.unix_millis())
 }
 
-fn body(item: &AuditItem) -> String {
-    let document = match item {
-        AuditItem::Entry(entry) => {
-            json!({"type": entry.event.name(), "timestamp": entry.at, "data": entry})
-        }
+fn body(at: AuditPosition, item: &AuditItem) -> String {
+    let (kind, happened, mut data) = match item {
+        AuditItem::Entry(entry) => (entry.event.name(), entry.at, json!(entry)),
         AuditItem::Erased(AccountErased { at, actor, .. }) => {
-            json!({"type": AccountErased::NAME, "timestamp": at, "data": {"at": at, "actor": actor}})
+            (AccountErased::NAME, *at, json!({"at": at, "actor": actor}))
         }
     };
-    document.to_string()
+    data["position"] = json!(at.as_u64());
+    json!({"type": kind, "timestamp": happened, "data": data}).to_string()
 }

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::{ConfirmationMessage, LinkBase, Notifier, NotifyError};
-use crate::audit::AuditEntry;
+use crate::audit::{AuditEntry, Event};
 use crate::token::{RandomSource, SystemRandom};
 
 /// Writes each message to a file of its own in one directory: mail for a
@@ -119,6 +119,14 @@ impl Notifier for DirectoryNotifier {
         let mut lines =
             vec![("user", encoded(&entry.user)), ("event", encoded(&entry.event.name()))];
         lines.extend(entry.event.token().map(|id| ("token", encoded(&id))));
+        match &entry.event {
+            Event::ExpiryAnnounced { expires_at, unless_used, .. } => lines.extend([
+                ("expires_at", encoded(expires_at)),
+                ("unless_used", encoded(unless_used)),
+            ]),
+            Event::LeakReported { found, .. } => lines.push(("found", encoded(found))),
+            _ => {}
+        }
         lines.extend([("actor", encoded(&entry.actor)), ("at", encoded(&entry.at))]);
         let name = file_name("notice", entry.at.unix_millis())?;
         self.write(&name, &lines).map_err(NotifyError::new)

@@ -76,10 +76,19 @@ impl Fields {
         Ok(AccountFilter {
             expiring_within: self.length("expiring_within")?,
             unused_for: self.length("unused_for")?,
-            on_backup: self.ticked("on_backup"),
+            on_backup: self.flag("on_backup")?,
             pepper: self.number("pepper")?.map(PepperVersion::from_u16),
-            suspended: self.ticked("suspended"),
+            suspended: self.flag("suspended")?,
         })
+    }
+
+    /// Whether something shall hold; it need not if the field is not there.
+    fn flag(&self, name: &str) -> Result<bool, Problem> {
+        match self.given(name)? {
+            None | Some("no" | "false") => Ok(false),
+            Some("yes" | "true") => Ok(true),
+            Some(_) => Err(Problem::bad_request(format!("The field {name} must be yes or no."))),
+        }
     }
 
     /// A length of time; an empty field is none.
@@ -109,18 +118,29 @@ pub(super) fn code(text: &str) -> Result<ConfirmationCode, Problem> {
     ConfirmationCode::parse(text.trim()).ok_or(Problem::UNKNOWN_CODE)
 }
 
-/// Whether a text holds something of the form of a generated token or a code: a
-/// short prefix, and behind `_` exactly as many letters and digits. Names such
-/// as `user_` and the digits of a UUID or of a digest are longer or shorter.
+/// Whether a text holds something of the form of a generated token, a code or the secret
+/// of a webhook, or of what is left of one that was not copied as a whole: a short prefix,
+/// and behind `_` so many letters and digits. Names such as `user_` and the digits of a
+/// UUID or of a digest are longer or shorter.
 fn looks_secret(text: &str) -> bool {
     let mut words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
-    words.any(|word| {
-        word.split_once('_').is_some_and(|(prefix, rest)| {
-            let random = rest.bytes().all(|byte| byte.is_ascii_alphanumeric());
-            let length = if prefix == "tac" { 32 } else { 42 };
-            (1..=8).contains(&prefix.len()) && rest.len() == length && random
+    text.contains("whsec_")
+        || words.any(|word| match word.split_once('_') {
+            Some((prefix, rest)) => {
+                let (least, whole) = if prefix == "tac" { (20, 32) } else { (33, 42) };
+                let is_part = (least..whole).contains(&rest.len()) && is_mixed(rest);
+                let random = rest.bytes().all(|byte| byte.is_ascii_alphanumeric());
+                (1..=8).contains(&prefix.len()) && random && (rest.len() == whole || is_part)
+            }
+            None => (36..=42).contains(&word.len()) && is_mixed(word),
         })
-    })
+}
+
+/// Whether there are digits, capitals and small letters in it, as in what is random and
+/// in no digest.
+fn is_mixed(word: &str) -> bool {
+    let has = |is: fn(&u8) -> bool| word.as_bytes().iter().any(is);
+    has(u8::is_ascii_digit) && has(u8::is_ascii_uppercase) && has(u8::is_ascii_lowercase)
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Fields {
@@ -185,12 +205,17 @@ mod tests {
         for secret in [format!("tat_{random}"), format!(" x tac_{}.", &random[..32])] {
             assert!(looks_secret(&secret), "{secret}");
         }
+        for part in [&format!("tat_{}", &random[..36]), &format!("tat_{}", &random[1..]), random] {
+            assert!(looks_secret(part), "{part}");
+        }
+        assert!(looks_secret("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"));
         for name in ["alice", "alice_smith", "a_b_c", "build_agent_in_the_north_eastern_region_1"] {
             assert!(!looks_secret(name), "{name}");
         }
         for digits in [32, 40, 64] {
             assert!(!looks_secret(&format!("user_{}", "0".repeat(digits))), "{digits}");
         }
+        assert!(!looks_secret("user_2NNEqL2nrIRdJ194ndJqAHwEfxC"), "of an identity provider");
         assert!(!looks_secret(&format!("prefix_longer_than_eight_{random}")));
     }
 }

@@ -17,8 +17,8 @@
 //! | `tower_api_token_deliveries_total` | counter | `receiver`, `outcome` | attempts at delivering an entry of the audit log |
 //! | `tower_api_token_delivery_waiting` | gauge | `receiver` | entries that were read and wait for a receiver |
 //! | `tower_api_token_delivery_age_seconds` | gauge | `receiver` | seconds that the oldest of them waits |
-//! | `tower_api_token_users_ending` | gauge | `within` | users of whom the first token to end does so within that time |
-//! | `tower_api_token_users_on_backup` | gauge | | users who have a backup |
+//! | `tower_api_token_users_ending` | gauge | `within` | users of whom the first token to end does so within that time; counted every ten minutes |
+//! | `tower_api_token_users_on_backup` | gauge | | users who have a backup; counted every ten minutes |
 //!
 //! # Labels
 //!
@@ -49,7 +49,7 @@
 //! [flush of last uses](crate::usage::UsageRecorder::flush) calls; a host
 //! without a `UsageRecorder`, or one that wants figures of this very moment
 //! when they are read, calls it itself. A cache tells its own four times per
-//! staleness bound. Users are counted once an hour by every node that
+//! staleness bound. Users are counted every ten minutes by every node that
 //! [`Tokens::start`](crate::Tokens::start) was called on, with the same result on each.
 //! All else goes to the recorder at once.
 //!

@@ -12,23 +12,23 @@ use crate::time::Timestamp;
 
 /// How often users are counted, and the pause after each page of them, so that a store
 /// with many is not asked for all at once.
-const INTERVAL: Duration = Duration::from_secs(3_600);
+const INTERVAL: Duration = Duration::from_secs(600);
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// The times within which a token ends, in days and as they are measured by.
 const WITHIN: [(u64, &str); 3] = [(1, "1d"), (7, "7d"), (30, "30d")];
 
-/// Counts users once an hour until it is stopped, or the manager is dropped by all
+/// Counts users every ten minutes until it is stopped, or the manager is dropped by all
 /// others.
 pub(super) async fn count_users(
     manager: impl Fn() -> Option<TokenManager> + Send + Sync,
     mut stopped: watch::Receiver<()>,
 ) {
-    let mut hours = interval(INTERVAL);
-    hours.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut due = interval(INTERVAL);
+    due.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         let counts = async {
-            hours.tick().await;
+            due.tick().await;
             UserCounts::of(&manager).await
         };
         let counts = tokio::select! {

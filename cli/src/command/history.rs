@@ -39,10 +39,10 @@ pub(crate) struct HistoryArguments {
     #[arg(long)]
     all: bool,
     /// Only what stands behind this position.
-    #[arg(long, value_name = "POSITION", requires = "all")]
+    #[arg(long, value_name = "POSITION", conflicts_with = "user")]
     since: Option<u64>,
     /// Go on with what happens from now on, until the program is stopped.
-    #[arg(long, requires = "all")]
+    #[arg(long, conflicts_with_all = ["user", "limit"])]
     follow: bool,
 }
 

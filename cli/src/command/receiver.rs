@@ -1,5 +1,7 @@
 //! `receiver list | remove`.
 
+use std::time::Duration;
+
 use clap::Subcommand;
 use serde_json::{Value, json};
 use tower_api_token::notify::visible;
@@ -20,7 +22,9 @@ pub(crate) enum ReceiverCommand {
     List,
     /// Forget how far a receiver has come, so that nothing is kept for it.
     ///
-    /// One that is still delivered to begins anew, with what happens from then on.
+    /// Take it out of the settings, or stop every `serve`, before: one that is being
+    /// delivered to is not removed. If it is delivered to again it begins anew, with
+    /// what happens from then on.
     #[command(after_help = "Example:\n  tower-api-token receiver remove webhook")]
     Remove {
         /// The receiver.
@@ -37,11 +41,21 @@ pub(crate) async fn run(command: ReceiverCommand, world: &World) -> Result<(), F
             if !cursors.iter().any(|cursor| cursor.name == name) {
                 return Err(Failure::NoSuchReceiver);
             }
+            // Who leases it for no time changes nothing, and is refused while another has it.
+            if log.lease_cursor(&name, nobody(), Duration::ZERO).await?.is_none() {
+                return Err(Failure::ReceiverInUse);
+            }
             log.remove_cursor(&name).await?;
             let text = format_args!("{}: forgotten", visible(&name));
             world.output.done(text, &json!({ "receiver": name, "removed": true }))
         }
     }
+}
+
+/// A number that no process that delivers has chosen.
+fn nobody() -> u64 {
+    let time = std::time::UNIX_EPOCH.elapsed().unwrap_or_default();
+    (time.as_nanos() as u64) << 22 | u64::from(std::process::id())
 }
 
 /// The store's audit log.

@@ -1,6 +1,6 @@
 //! The sections that `serve` reads: what listens where, and how it decides.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use http::HeaderName;
 use http::header::AUTHORIZATION;
@@ -359,14 +359,22 @@ impl SecretFiles {
         std::iter::once(&self.file).chain(former).cloned().collect()
     }
 
-    /// The secrets that are accepted. There is no former one where its file does
-    /// not exist.
+    /// The secrets that are accepted.
     pub(crate) fn read(&self) -> Result<Vec<Zeroizing<String>>, SecretError> {
-        let mut secrets = vec![secret::of_gateway(self.setting, &self.file)?];
+        self.read_by(secret::of_gateway)
+    }
+
+    /// What the files hold, read by the setting's name and the path. There is no former
+    /// secret where its file does not exist.
+    pub(super) fn read_by<T, E>(
+        &self,
+        read: impl Fn(&'static str, &Path) -> Result<T, E>,
+    ) -> Result<Vec<T>, E> {
+        let mut secrets = vec![read(self.setting, &self.file)?];
         if let Some((setting, path)) = &self.former
             && !path.try_exists().is_ok_and(|exists| !exists)
         {
-            secrets.push(secret::of_gateway(setting, path)?);
+            secrets.push(read(setting, path)?);
         }
         Ok(secrets)
     }

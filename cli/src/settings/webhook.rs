@@ -9,7 +9,7 @@ use tower_api_token::delivery::{Webhook, WebhookSecret};
 use tower_api_token::store::AuditItem;
 
 use super::{SecretFiles, SettingsError};
-use crate::certificates;
+use crate::{certificates, secret};
 
 const URL: &str = "webhook.url";
 const SECRET: &str = "webhook.secret-file";
@@ -43,9 +43,10 @@ impl WebhookSettings {
     pub(crate) fn webhook(&self) -> Result<Webhook, SettingsError> {
         let needed = || SettingsError::Incomplete { key: "webhook", with: "`url`" };
         let (url, secrets) = self.url.as_ref().zip(self.secrets()?).ok_or_else(needed)?;
-        let secrets = secrets.read()?;
-        let secrets = secrets.iter().map(|text| WebhookSecret::new(text)).collect::<Result<_, _>>();
-        let secrets: Vec<_> = secrets.map_err(|error| SettingsError::bad(SECRET, error))?;
+        let secrets = secrets.read_by(|setting, path| {
+            let secret = WebhookSecret::new(&secret::password(setting, path)?);
+            secret.map_err(|error| SettingsError::bad(setting, error))
+        })?;
         let (first, former) = secrets.split_first().ok_or_else(needed)?;
         let webhook = address(url, first.clone())?;
         let webhook = former.iter().cloned().fold(webhook, Webhook::also_signed_with);

@@ -225,6 +225,10 @@ fn another_system_is_told_and_users_are_found_as_the_page_says() {
     let [url, file] = ["https://siem.example.com/hooks/tokens", "/etc/tower-api-token/"];
     assert!(settings.contains(url) && settings.contains(file), "{settings}");
     place.write("config.toml", &settings.replace(file, ""));
+    let message = of("Tell another system", "json").concat();
+    let message: serde_json::Value = serde_json::from_str(&message).unwrap();
+    assert_eq!(message["type"], message["data"]["event"]);
+    assert_eq!(message["timestamp"], message["data"]["at"]);
     let server = Serving::start(&place, &["--config", "config.toml"]);
     server.logged("forward-auth");
     server.stop();
@@ -336,7 +340,7 @@ fn a_store_is_upgraded_as_the_page_says_and_its_backup_can_be_restored() {
 fn every_block_of_the_page_is_of_a_kind_that_is_run() {
     for block in blocks() {
         assert!(
-            matches!(&*block.kind, "sh" | "sh postgres" | "toml"),
+            matches!(&*block.kind, "sh" | "sh postgres" | "toml" | "json"),
             "{}: {}",
             block.section,
             block.kind

@@ -133,6 +133,10 @@ fn a_secret_of_another_form_is_refused_before_anything_is_served() {
     let refused = place.run(&["serve", "--config", "config.toml", "--ext-authz", "127.0.0.1:0"]);
     let refused = refused.exited(2).says("webhook.secret-file").says("whsec_");
     assert!(!refused.err.contains("too-short"), "{refused:?}");
+    place.write("secret", SECRET);
+    place.write("former", "whsec_AAAA\n");
+    let refused = place.run(&["serve", "--config", "config.toml", "--ext-authz", "127.0.0.1:0"]);
+    refused.exited(2).says("webhook.former-secret-file").says("24 to 64");
 }
 
 #[test]
@@ -142,6 +146,7 @@ fn a_receiver_that_is_gone_is_removed() {
     settings(&place, address, "");
     let server = serve(&place);
     begun(&place);
+    place.run(&["receiver", "remove", "webhook"]).exited(3).says("is being delivered to");
     server.stop();
     let listed = place.run(&["receiver", "list"]).succeeded().out;
     assert_eq!(listed, "RECEIVER  POSITION  END OF THE LOG\nwebhook   0         0\n");

@@ -25,7 +25,9 @@ use super::signature::Signed;
 /// Why a message could not be sent. Says nothing of the address's path.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum PostError {
-    #[error("the host has no address that messages may be sent to")]
+    #[error(
+        "the host has no address that messages may be sent to: those of a private network must be allowed"
+    )]
     NoAddress,
     #[error("the host could not be reached")]
     Connection(#[source] io::Error),

@@ -47,13 +47,13 @@ use crate::store::PageSize;
             Query,
             description = "No token in a slot was used for this time, such as 90d",
         ),
-        ("on_backup" = Option<String>, Query, description = "`yes`: there is a backup"),
+        ("on_backup" = Option<String>, Query, description = "`yes`: there is a backup; `no` by default"),
         (
             "pepper" = Option<u16>,
             Query,
             description = "A token was made under this version of the pepper; 0 for none",
         ),
-        ("suspended" = Option<String>, Query, description = "`yes`: access is suspended"),
+        ("suspended" = Option<String>, Query, description = "`yes`: access is suspended; `no` by default"),
     ),
     responses(
         (status = 200, description = "A page of accounts", body = Accounts),

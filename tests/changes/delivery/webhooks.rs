@@ -93,6 +93,7 @@ async fn a_message_is_signed_so_that_the_reference_library_takes_it() {
     assert_eq!(message["type"], "access_granted");
     assert_eq!(message["data"]["user"], "alice");
     assert_eq!(message["data"]["at"], message["timestamp"]);
+    assert_eq!(message["data"]["position"], 1);
     assert_eq!(header(&headers, "content-type"), "application/json");
     for known in [SECRET, FORMER] {
         assert!(verify_by_reference(known, &headers, &body));
