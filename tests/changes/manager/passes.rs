@@ -141,7 +141,7 @@ async fn a_token_is_shown_as_live_that_was_used_before_it_would_end(world: World
         let view = world.manager.view(alice()).await.unwrap();
         let summary = world.manager.summary(alice()).await.unwrap().unwrap();
         let list = world.manager.list(None, PageSize::MAX).await.unwrap().items;
-        assert_eq!(list, [summary.clone()]);
+        assert_eq!(list, std::slice::from_ref(&summary));
         let expired: Vec<_> = view.expired.iter().map(|token| token.id).collect();
         assert_eq!((summary.expired, summary.primary), (expired, view.primary.map(|it| it.id)));
         summary.primary
