@@ -46,9 +46,9 @@ pub(crate) struct RestoreArguments {
 #[derive(Args, Debug)]
 #[group(required = true, multiple = false)]
 struct How {
-    /// End each token whose end these files tell of, and take away each method
-    /// and access that they tell was taken away. They hold the lines of the
-    /// audit file, or of `history --json`.
+    /// End each token whose end these files tell of, take away each method and
+    /// access that they tell was taken away, shorten lifetimes and suspend as
+    /// they tell. They hold the lines of the audit file, or of `history --json`.
     #[arg(long, value_name = "FILE", num_args = 1..)]
     audit: Vec<PathBuf>,
     /// End every token of every user.
@@ -86,7 +86,7 @@ pub(crate) async fn run(
         _ => carry_out(&plan, World::of(&settings, common, output).await?).await?,
     };
     output.done(
-        format!("restored; {changed} users have fewer tokens or methods than in the backup"),
+        format!("restored; {changed} users have less than in the backup"),
         &json!({ "restored": true, "users_changed": changed }),
     )
 }

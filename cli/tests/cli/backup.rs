@@ -153,7 +153,7 @@ fn restore_takes_away_what_the_audit_tells_was_taken_away_and_nothing_else() {
     }
     put_back(&place);
     let ran = audited(&place, &["restore", "--audit", "audit.jsonl"]).succeeded();
-    ran.says("7 users have fewer tokens or methods");
+    ran.says("7 users have less than in the backup");
     let ids = |user: &str| {
         let view = shown(&place, user);
         [&view["primary"]["id"], &view["backup"]["id"], &view["pending"]["id"]].map(Value::as_u64)
@@ -177,6 +177,79 @@ fn restore_takes_away_what_the_audit_tells_was_taken_away_and_nothing_else() {
     // It is a store as any other now, and its audit says the same once more.
     place.run(&["check"]).succeeded();
     audited(&place, &["restore", "--accept-revived"]).succeeded().says("0 users");
+}
+
+/// Also of a user whose access was revoked after that, and who may get it anew.
+#[test]
+fn who_was_suspended_since_the_backup_is_suspended_by_the_restore() {
+    let place = Place::new();
+    let mut tokens = Vec::new();
+    for user in ["mallory", "back", "gone", "twice"] {
+        tokens.push(place.user_with_token(user, &["GET", "POST"]));
+    }
+    place.run(&["backup", "backup.db"]).succeeded();
+    let after: &[&[&str]] = &[
+        &["user", "suspend", "mallory"],
+        &["user", "suspend", "back"],
+        &["user", "resume", "back"],
+        &["user", "suspend", "gone"],
+        &["user", "revoke", "gone"],
+        &["user", "suspend", "twice"],
+        &["user", "resume", "twice"],
+        &["user", "grant", "twice", "GET"],
+        &["user", "suspend", "twice"],
+    ];
+    for arguments in after {
+        audited(&place, arguments).succeeded();
+    }
+    put_back(&place);
+    let ran = audited(&place, &["restore", "--audit", "audit.jsonl"]).succeeded();
+    ran.says("3 users have less than in the backup");
+    let suspended = |user: &str| !shown(&place, user)["suspended_since"].is_null();
+    for (user, is_suspended) in
+        [("mallory", true), ("back", false), ("gone", true), ("twice", true)]
+    {
+        assert_eq!(suspended(user), is_suspended, "{user}");
+    }
+    assert_eq!(shown(&place, "gone")["methods"], json!([]));
+    assert_eq!(shown(&place, "twice")["methods"], json!(["GET"]));
+    let server = Serving::start(&place, &[]);
+    let statuses: Vec<_> =
+        tokens.iter().map(|token| server.ask(Some(token), "GET").status).collect();
+    assert_eq!(statuses, [403, 200, 401, 403]);
+}
+
+#[test]
+fn tokens_live_no_longer_after_a_restore_than_was_granted_since_the_backup() {
+    let place = Place::new();
+    for user in ["shorter", "longer", "both"] {
+        place.user_with_token(user, &["GET", "POST"]);
+    }
+    audited(&place, &["user", "grant", "longer", "GET", "--token-lifetime", "1h"]).succeeded();
+    place.run(&["backup", "backup.db"]).succeeded();
+    let after: &[&[&str]] = &[
+        &["user", "grant", "shorter", "GET", "POST", "--token-lifetime", "2h"],
+        &["user", "grant", "shorter", "GET", "POST", "--token-lifetime", "1d"],
+        &["user", "grant", "longer", "GET", "--token-lifetime", "1d"],
+        &["user", "grant", "both", "GET", "--token-lifetime", "3h", "--backup-lifetime", "1m"],
+    ];
+    for arguments in after {
+        audited(&place, arguments).succeeded();
+    }
+    put_back(&place);
+    // The policy may have become stricter meanwhile.
+    let mut restore = place.command(&["restore", "--audit", "audit.jsonl"]);
+    let restore = restore.env("TOWER_API_TOKEN_POLICY_TOKEN_LIFETIME", "150m");
+    finish(restore, "").succeeded().says("2 users have less than in the backup");
+    let granted = |user: &str| {
+        let view = shown(&place, user);
+        [&view["token_lifetime"], &view["backup_lifetime"]].map(Value::as_u64)
+    };
+    assert_eq!(granted("shorter"), [Some(7_200), None]);
+    assert_eq!(granted("longer"), [Some(3_600), None]);
+    assert_eq!(granted("both"), [Some(9_000), Some(60)]);
+    assert_eq!(shown(&place, "both")["methods"], json!(["GET"]));
+    assert!(!shown(&place, "shorter")["primary"]["expires_at"].is_null());
 }
 
 /// Rotates the token of alice under this setting, and makes a backup; then the

@@ -4,10 +4,11 @@ use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde_json::Value;
-use tower_api_token::account::Account;
-use tower_api_token::audit::AccountErased;
+use tower_api_token::account::{Account, Lifetimes};
+use tower_api_token::audit::{AccountErased, Event};
 use tower_api_token::method::MethodSet;
 use tower_api_token::token::TokenId;
 
@@ -26,6 +27,9 @@ struct Line {
     ended: Ended,
     /// What was granted from then on.
     methods: Option<MethodSet>,
+    lifetimes: Lifetimes,
+    /// Whether the access was suspended by it, or resumed.
+    suspended: Option<bool>,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -39,6 +43,16 @@ pub(super) struct ToTake {
     pub(super) ended: HashSet<TokenId>,
     /// The methods that are left; `None` if nothing is told of them.
     pub(super) methods: Option<MethodSet>,
+    /// The shortest that were granted.
+    pub(super) lifetimes: Lifetimes,
+    /// Whether the access is to be suspended.
+    pub(super) suspended: bool,
+}
+
+/// Of each the shorter one, where there are two.
+pub(super) fn shortest(one: Lifetimes, other: Lifetimes) -> Lifetimes {
+    let shorter = |one: Option<_>, other| one.into_iter().chain(other).min();
+    Lifetimes { token: shorter(one.token, other.token), backup: shorter(one.backup, other.backup) }
 }
 
 impl Told {
@@ -93,7 +107,8 @@ impl Told {
     /// where revisions are missing.
     ///
     /// A token ends by any line that is not older than it: where a restore broke
-    /// off, its own changes have given out the revisions of the lines anew. Methods
+    /// off, its own changes have given out the revisions of the lines anew. So the access
+    /// is suspended by the last of all lines that tells of that. Methods and lifetimes
     /// are taken by the lines after the account's revision, since an earlier grant
     /// may have been widened since.
     pub(super) fn of(&self, account: &Account) -> Option<ToTake> {
@@ -102,7 +117,12 @@ impl Told {
         let tokens = live.chain(account.pending().map(|pending| &pending.token));
         let tokens: Vec<_> =
             tokens.map(|token| (token.id, token.active_since.to_string())).collect();
-        let mut take = ToTake { ended: HashSet::new(), methods: None };
+        let mut take = ToTake {
+            ended: HashSet::new(),
+            methods: None,
+            lifetimes: Lifetimes::default(),
+            suspended: account.suspended_since().is_none() && is_suspended_by(lines),
+        };
         for line in lines {
             let later = line.revision > account.revision().as_u64();
             // Ids are given out again in a store that was restored before: a token
@@ -119,14 +139,21 @@ impl Told {
                 let left = take.methods.as_ref().unwrap_or(account.methods());
                 let both = left.iter().filter(|method| granted.allows(method));
                 take.methods = Some(MethodSet::new(both).unwrap_or_default());
+                take.lifetimes = shortest(take.lifetimes, line.lifetimes);
             }
         }
         if !self.missing(account).is_empty() {
             take.ended.extend(tokens.iter().map(|(id, _)| *id));
         }
-        let nothing = take.ended.is_empty() && take.methods.is_none();
+        let nothing = take.ended.is_empty() && take.methods.is_none() && !take.suspended;
         (!nothing).then_some(take)
     }
+}
+
+/// Whether the last line that tells of a suspension tells of its beginning.
+fn is_suspended_by(lines: &[Line]) -> bool {
+    let told = lines.iter().filter_map(|line| Some((line.revision, &line.at, line.suspended?)));
+    told.max().is_some_and(|(.., suspended)| suspended)
 }
 
 const TIME: &str = "2026-01-01T00:00:00.000Z";
@@ -159,7 +186,25 @@ fn understood(line: &[u8]) -> Result<Option<(String, Line)>, String> {
             Some(MethodSet::new(&names).map_err(|error| error.to_string())?)
         }
     };
-    Ok(Some((user, Line { revision, at, ended, methods })))
+    let lifetimes = Lifetimes {
+        token: lifetime(&value, "token_lifetime")?,
+        backup: lifetime(&value, "backup_lifetime")?,
+    };
+    let event = value["event"].as_str().unwrap_or_default();
+    let suspended = [(Event::AccessSuspended, true), (Event::AccessResumed, false)];
+    let suspended = suspended.iter().find(|(told, _)| told.name() == event);
+    let suspended = suspended.map(|(_, suspended)| *suspended);
+    Ok(Some((user, Line { revision, at, ended, methods, lifetimes, suspended })))
+}
+
+fn lifetime(line: &Value, name: &str) -> Result<Option<Duration>, String> {
+    match &line[name] {
+        Value::Null => Ok(None),
+        seconds => match seconds.as_u64() {
+            Some(seconds) => Ok(Some(Duration::from_secs(seconds))),
+            None => Err(format!("`{name}` must be a number of seconds")),
+        },
+    }
 }
 
 #[cfg(test)]
@@ -174,7 +219,8 @@ mod tests {
     fn a_line_tells_which_tokens_ended_and_which_methods_are_left() {
         let (at, revision) = (TIME.to_owned(), 7);
         let one = line(r#","event":"backup_deleted","token":2,"ended":[2]"#);
-        let expected = Line { revision, at, ended: Ended::These(vec![2]), methods: None };
+        let (ended, lifetimes) = (Ended::These(vec![2]), Lifetimes::default());
+        let expected = Line { revision, at, ended, methods: None, lifetimes, suspended: None };
         assert_eq!(understood(one.as_bytes()).unwrap(), Some(("alice".to_owned(), expected)));
         let all = line(r#","event":"access_revoked","ended":"all","methods":[]"#);
         let (_, all) = understood(all.as_bytes()).unwrap().unwrap();
@@ -199,6 +245,7 @@ mod tests {
             (line(r#","ended":["1"]"#), "`ended`"),
             (line(r#","methods":"GET""#), "sequence"),
             (line(r#","methods":["get"]"#), "capitals"),
+            (line(r#","token_lifetime":"1d""#), "`token_lifetime`"),
         ] {
             let problem = understood(line.as_bytes()).unwrap_err();
             assert!(problem.contains(named), "{line}: {problem}");
