@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+use percent_encoding::percent_decode;
+
 use super::{Inner, ManageError, TokenManager};
 use crate::account::{Account, Place, Slot};
 use crate::audit::{AuditEntry, Event};
@@ -18,6 +20,9 @@ const LONGEST: usize = 512;
 
 /// How much is kept of where a token was found, in bytes.
 const FOUND_LENGTH: usize = 512;
+
+/// How often a token in an address is encoded, one in another.
+const ENCODED_AT_MOST: usize = 3;
 
 /// What is done about a token that was found where it is not secret.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -150,13 +155,23 @@ fn unless_gone(
 }
 
 /// Where a token was found, in characters that hide nothing; a text that holds the
-/// token is kept from everybody.
+/// token, percent-encoded perhaps, is kept from everybody.
 fn shown(found: &str, token: &str) -> String {
-    if found.contains(token) {
-        return "a place whose address holds the token".to_owned();
+    let mut shown = printable(found.bytes());
+    let mut text = shown.clone();
+    for _ in 0..=ENCODED_AT_MOST {
+        if text.contains(token) {
+            return "a place whose address holds the token".to_owned();
+        }
+        text = printable(percent_decode(text.as_bytes()));
     }
-    let printable = found.chars().filter(|character| matches!(character, ' '..='~'));
-    printable.take(FOUND_LENGTH).collect()
+    shown.truncate(FOUND_LENGTH);
+    shown
+}
+
+/// What of a text is printable ASCII.
+fn printable(text: impl IntoIterator<Item = u8>) -> String {
+    text.into_iter().filter(|byte| matches!(byte, b' '..=b'~')).map(char::from).collect()
 }
 
 /// A token of this system, in use or ended.
@@ -222,6 +237,18 @@ mod tests {
     fn where_a_token_was_found_is_told_without_the_token() {
         assert_eq!(shown("commit https://example.com/a", "tat_x"), "commit https://example.com/a");
         assert!(!shown("https://example.com/?q=tat_x", "tat_x").contains("tat_x"));
+        for hidden in [
+            "https://example.com/?q=ta\u{200b}t_x",
+            "?q=tat\u{e9}_x",
+            "?q=tat%5fx",
+            "?q=%74at_x",
+            "?q=tat%255Fx",
+            "?q=tat_%E2%80%8Bx",
+            "%zz%?q=tat%5\u{200b}fx",
+        ] {
+            assert_eq!(shown(hidden, "tat_x"), shown("tat_x", "tat_x"), "{hidden}");
+        }
+        assert_eq!(shown("100%, %zz and %2", "tat_x"), "100%, %zz and %2");
         assert_eq!(shown("a\u{202e}b\n\"c", "tat_x"), "ab\"c");
         assert_eq!(shown(&"a".repeat(2_000), "tat_x").len(), FOUND_LENGTH);
     }
