@@ -1,9 +1,10 @@
 //! One message over one connection, to an address that was looked at.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HOST, USER_AGENT};
@@ -14,6 +15,7 @@ use hyper::client::conn::http1;
 use hyper::rt::{Read, Write};
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpStream, lookup_host};
+use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::ServerName;
@@ -21,6 +23,10 @@ use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
 use super::address;
 use super::signature::Signed;
+
+/// How long one address may take to accept a connection, so that the next gets its turn
+/// within the time for one message.
+const CONNECTING: Duration = Duration::from_secs(5);
 
 /// Why a message could not be sent. Says nothing of the address's path.
 #[derive(Debug, thiserror::Error)]
@@ -62,11 +68,9 @@ pub(super) async fn post(
     let host = uri.host().unwrap_or_default();
     let is_secure = uri.scheme() == Some(&Scheme::HTTPS);
     let port = uri.port_u16().unwrap_or(if is_secure { 443 } else { 80 });
-    let stream = connect(host, port, |address| {
-        let is_local = !is_secure && address.ip().is_loopback();
-        private_addresses || is_local || address::is_public(address.ip())
-    })
-    .await?;
+    let mut addresses = resolved(host, port).await?;
+    addresses.retain(|address| is_allowed(address.ip(), is_secure, private_addresses));
+    let stream = connect(&addresses).await?;
     let request = request(uri, message)?;
     if !is_secure {
         return exchange(TokioIo::new(stream), request).await;
@@ -79,22 +83,28 @@ pub(super) async fn post(
     exchange(TokioIo::new(stream), request).await
 }
 
-/// Connects to the first address of the host that may be and answers. What was looked at
-/// is what is connected to: a name that resolves otherwise later changes nothing.
-async fn connect(
-    host: &str,
-    port: u16,
-    is_allowed: impl Fn(&SocketAddr) -> bool,
-) -> Result<TcpStream, PostError> {
-    let addresses: Vec<_> = match address::literal(host) {
-        Some(ip) => vec![SocketAddr::new(ip, port)],
-        None => lookup_host((host, port)).await.map_err(PostError::Connection)?.collect(),
-    };
+async fn resolved(host: &str, port: u16) -> Result<Vec<SocketAddr>, PostError> {
+    match address::literal(host) {
+        Some(ip) => Ok(vec![SocketAddr::new(ip, port)]),
+        None => Ok(lookup_host((host, port)).await.map_err(PostError::Connection)?.collect()),
+    }
+}
+
+/// Whether a message may go there. Without encryption only to this machine itself,
+/// whatever its name resolves to.
+fn is_allowed(address: IpAddr, is_secure: bool, private_addresses: bool) -> bool {
+    if is_secure { private_addresses || address::is_public(address) } else { address.is_loopback() }
+}
+
+/// Connects to the first address that answers. What was looked at is what is connected
+/// to: a name that resolves otherwise later changes nothing.
+async fn connect(addresses: &[SocketAddr]) -> Result<TcpStream, PostError> {
     let mut failure = PostError::NoAddress;
-    for address in addresses.into_iter().filter(|address| is_allowed(address)) {
-        match TcpStream::connect(address).await {
-            Ok(stream) => return Ok(stream),
-            Err(error) => failure = PostError::Connection(error),
+    for address in addresses {
+        match timeout(CONNECTING, TcpStream::connect(address)).await {
+            Ok(Ok(stream)) => return Ok(stream),
+            Ok(Err(error)) => failure = PostError::Connection(error),
+            Err(elapsed) => failure = PostError::Connection(elapsed.into()),
         }
     }
     Err(failure)
@@ -131,4 +141,51 @@ async fn exchange(
         ended = connection => ended?,
     }
     answered.await
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::{TcpListener, TcpSocket};
+
+    use super::*;
+
+    #[test]
+    fn a_message_that_is_not_encrypted_stays_on_this_machine() {
+        let public = IpAddr::from([93, 184, 215, 14]);
+        let (private, own) = (IpAddr::from([10, 0, 0, 1]), IpAddr::from([127, 0, 0, 1]));
+        for (address, is_secure, allow_private, expected) in [
+            (own, false, false, true),
+            (public, false, false, false),
+            (public, false, true, false),
+            (private, false, true, false),
+            (public, true, false, true),
+            (private, true, false, false),
+            (private, true, true, true),
+        ] {
+            let is_allowed = is_allowed(address, is_secure, allow_private);
+            assert_eq!(is_allowed, expected, "{address} {is_secure} {allow_private}");
+        }
+    }
+
+    /// A listener that takes no more connections, and refuses none.
+    #[tokio::test(start_paused = true)]
+    async fn an_address_that_does_not_answer_leaves_the_next_its_turn() {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+        let silent = socket.listen(1).unwrap();
+        let silent = silent.local_addr().map(|address| (address, silent)).unwrap();
+        let mut waiting = Vec::new();
+        while let Ok(stream) = timeout(CONNECTING, TcpStream::connect(silent.0)).await {
+            waiting.push(stream.unwrap());
+            assert!(waiting.len() < 100);
+        }
+        let other = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
+        let other = (other.local_addr().unwrap(), other);
+        let begun = tokio::time::Instant::now();
+        let stream = connect(&[silent.0, other.0]).await.unwrap();
+        assert_eq!(stream.peer_addr().unwrap(), other.0);
+        assert!(begun.elapsed() < 2 * CONNECTING);
+        let Err(PostError::Connection(error)) = connect(&[silent.0]).await else { panic!() };
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+    }
 }
