@@ -145,20 +145,14 @@ impl Receiver for Webhook {
 /// The same for the same entry, and another for another, also where a store that was
 /// restored gives a position to another entry.
 fn id(at: AuditPosition, item: &AuditItem) -> String {
-    let happened = match item {
-        AuditItem::Entry(entry) => entry.at,
-        AuditItem::Erased(erased) => erased.at,
-    };
-    format!("{}-{}", at.as_u64(), happened.unix_millis())
+    format!("{}-{}", at.as_u64(), item.at().unix_millis())
 }
 
 fn body(at: AuditPosition, item: &AuditItem) -> String {
-    let (kind, happened, mut data) = match item {
-        AuditItem::Entry(entry) => (entry.event.name(), entry.at, json!(entry)),
-        AuditItem::Erased(AccountErased { at, actor, .. }) => {
-            (AccountErased::NAME, *at, json!({"at": at, "actor": actor}))
-        }
+    let mut data = match item {
+        AuditItem::Entry(entry) => json!(entry),
+        AuditItem::Erased(AccountErased { at, actor, .. }) => json!({"at": at, "actor": actor}),
     };
     data["position"] = json!(at.as_u64());
-    json!({"type": kind, "timestamp": happened, "data": data}).to_string()
+    json!({"type": item.name(), "timestamp": item.at(), "data": data}).to_string()
 }

@@ -208,11 +208,7 @@ impl Window {
 
     /// How long the oldest of them waits.
     pub(super) fn age(&self) -> Option<Duration> {
-        let oldest = self.places.front().map(|place| match &*place.item {
-            AuditItem::Entry(entry) => entry.at,
-            AuditItem::Erased(erased) => erased.at,
-        });
-        oldest.map(|at| Timestamp::now().since(at))
+        self.places.front().map(|place| Timestamp::now().since(place.item.at()))
     }
 
     /// Waits until an attempt has ended or another is due, or it is time to look at

@@ -49,10 +49,10 @@ pub(super) fn routes(portal: &Shared) -> Router<Arc<Shared>> {
         .route(&at("/admin/user"), get(admin::user))
         .route(&at("/admin/methods"), post(admin::grant))
         .route(&at("/admin/revoke"), get(admin::ask_revoke).post(admin::revoke))
-        .route(&at("/admin/suspend"), get(admin::ask_suspend).post(admin::suspend))
-        .route(&at("/admin/resume"), get(admin::ask_resume).post(admin::resume))
+        .route(&at("/admin/suspend"), admin::Change::Suspend.page())
+        .route(&at("/admin/resume"), admin::Change::Resume.page())
         .route(&at("/admin/audit"), get(audit::show).post(audit::find))
-        .route(&at("/admin/erase"), get(admin::ask_erase).post(admin::erase))
+        .route(&at("/admin/erase"), admin::Change::Erase.page())
         .route(&at("/{*rest}"), any(async || Problem::NOT_FOUND))
         .method_not_allowed_fallback(async || Problem::METHOD)
 }

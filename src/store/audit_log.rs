@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::{PageSize, StoreError};
-use crate::audit::{AccountErased, AuditEntry};
+use crate::audit::{AccountErased, AuditEntry, Event};
 use crate::time::Timestamp;
 
 /// A place in the log of one store, behind one of its entries.
@@ -37,6 +37,31 @@ pub enum AuditItem {
     Entry(AuditEntry),
     /// An account was erased, and its entries with it.
     Erased(AccountErased),
+}
+
+impl AuditItem {
+    /// The [name](Self::name) of everything that can be in a log.
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        Event::NAMES.into_iter().chain([AccountErased::NAME])
+    }
+
+    /// The event's [name](Event::name), or `account_erased`.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Entry(entry) => entry.event.name(),
+            Self::Erased(_) => AccountErased::NAME,
+        }
+    }
+
+    /// When it happened, by the store's clock.
+    #[must_use]
+    pub const fn at(&self) -> Timestamp {
+        match self {
+            Self::Entry(entry) => entry.at,
+            Self::Erased(erased) => erased.at,
+        }
+    }
 }
 
 /// How far a reader of the log has come, as the store keeps it.

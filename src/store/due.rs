@@ -48,8 +48,18 @@ pub trait DueAccounts: Send + Sync {
         size: PageSize,
     ) -> Result<Page<Due, Due>, StoreError>;
 
-    /// Lets the user's account be due at another time, or not at all, if it still has
-    /// this revision. The account is not changed by that.
+    /// Lets accounts be due at another time, or not at all: each that still has this
+    /// revision. The accounts are not changed by that.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if it could not be written; a part of it may have been.
+    async fn put_off_many(
+        &self,
+        accounts: &[(UserId, Revision, Option<Timestamp>)],
+    ) -> Result<(), StoreError>;
+
+    /// As [`put_off_many`](Self::put_off_many), of one account.
     ///
     /// # Errors
     ///
@@ -59,22 +69,8 @@ pub trait DueAccounts: Send + Sync {
         user: &UserId,
         revision: Revision,
         due: Option<Timestamp>,
-    ) -> Result<(), StoreError>;
-
-    /// [Puts off](Self::put_off) many accounts. By default one after the other; a
-    /// store whose transactions are costly puts off many of them in one.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError`] if it could not be written; a part of it may have been.
-    async fn put_off_many(
-        &self,
-        accounts: &[(UserId, Revision, Option<Timestamp>)],
     ) -> Result<(), StoreError> {
-        for (user, revision, due) in accounts {
-            self.put_off(user, *revision, *due).await?;
-        }
-        Ok(())
+        self.put_off_many(&[(user.clone(), revision, due)]).await
     }
 
     /// The number that was kept last by [`keep_schedule`](Self::keep_schedule); 0 if

@@ -379,16 +379,16 @@ impl DueAccounts for MemoryStore {
         Ok(Page::of_due(due, size))
     }
 
-    async fn put_off(
+    async fn put_off_many(
         &self,
-        user: &UserId,
-        revision: Revision,
-        due: Option<Timestamp>,
+        accounts: &[(UserId, Revision, Option<Timestamp>)],
     ) -> Result<(), StoreError> {
-        let state = self.accounts.state();
-        let account = self.accounts.of(&state, user);
-        if account.is_some_and(|account| account.revision() == revision) {
-            self.log().set_due(user, due);
+        for (user, revision, due) in accounts {
+            let state = self.accounts.state();
+            let account = self.accounts.of(&state, user);
+            if account.is_some_and(|account| account.revision() == *revision) {
+                self.log().set_due(user, *due);
+            }
         }
         Ok(())
     }

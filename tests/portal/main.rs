@@ -4,6 +4,8 @@ mod browser;
 mod smtp;
 mod web;
 
+#[path = "../support/bare.rs"]
+mod bare;
 #[path = "../support/build.rs"]
 mod build;
 #[path = "../support/generated.rs"]

@@ -15,6 +15,9 @@ mod store_model;
 #[cfg(feature = "cache")]
 mod timeout;
 
+#[cfg(feature = "cache")]
+#[path = "../support/bare.rs"]
+mod bare;
 #[expect(dead_code, reason = "shared with tests that act in more ways")]
 #[path = "../support/model.rs"]
 mod model;

@@ -36,7 +36,7 @@ enum LeakResponseName {
 }
 
 /// What the library has by default.
-const AT_ONCE: NonZeroU32 = NonZeroU32::new(30).unwrap();
+const AT_ONCE: NonZeroU32 = NonZeroU32::new(30).expect("30 is not 0");
 const INTERVAL: Time = Time(Duration::from_secs(1));
 
 impl HolderSettings {

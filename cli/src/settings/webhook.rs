@@ -4,7 +4,6 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 use tower_api_token::ConfigError;
-use tower_api_token::audit::{AccountErased, Event};
 use tower_api_token::delivery::{Webhook, WebhookSecret};
 use tower_api_token::store::AuditItem;
 
@@ -53,7 +52,7 @@ impl WebhookSettings {
         let events = self.events.clone();
         let mut webhook = webhook
             .allow_private_addresses(self.allow_private_addresses)
-            .only(move |item| events.is_empty() || events.iter().any(|name| name == name_of(item)));
+            .only(move |item| events.is_empty() || events.iter().any(|name| name == item.name()));
         if let Some(path) = &self.ca_file {
             webhook = webhook.trust(certificates::trusted(CA, path)?);
         }
@@ -84,9 +83,9 @@ impl WebhookSettings {
     }
 
     fn check_events(&self) -> Result<(), SettingsError> {
-        let is_event = |name: &&String| !names().any(|known| known == name.as_str());
+        let is_event = |name: &&String| !AuditItem::names().any(|known| known == name.as_str());
         let Some(unknown) = self.events.iter().find(is_event) else { return Ok(()) };
-        let known = names().collect::<Vec<_>>().join(", ");
+        let known = AuditItem::names().collect::<Vec<_>>().join(", ");
         Err(SettingsError::bad(EVENTS, format!("there is no event {unknown:?}, but {known}")))
     }
 
@@ -98,15 +97,4 @@ impl WebhookSettings {
 
 fn address(url: &str, secret: WebhookSecret) -> Result<Webhook, SettingsError> {
     Webhook::new(url, secret).map_err(|error: ConfigError| SettingsError::bad(URL, error))
-}
-
-fn names() -> impl Iterator<Item = &'static str> {
-    Event::NAMES.into_iter().chain([AccountErased::NAME])
-}
-
-fn name_of(item: &AuditItem) -> &'static str {
-    match item {
-        AuditItem::Entry(entry) => entry.event.name(),
-        _ => AccountErased::NAME,
-    }
 }

@@ -89,7 +89,7 @@ impl LogEntry {
                 revision: Some(entry.revision.as_u64()),
                 at: Time(entry.at),
                 actor: entry.actor.to_string(),
-                event: entry.event.name(),
+                event: item.name(),
                 token: entry.event.token().map(TokenId::as_u64),
             },
             AuditItem::Erased(AccountErased { at, actor }) => Self {
@@ -98,7 +98,7 @@ impl LogEntry {
                 revision: None,
                 at: Time(*at),
                 actor: actor.to_string(),
-                event: AccountErased::NAME,
+                event: item.name(),
                 token: None,
             },
         }

@@ -12,9 +12,7 @@ use axum::response::{IntoResponse, Response};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 pub(super) use self::account::{grant, user};
-pub(super) use self::ask::{
-    ask_erase, ask_resume, ask_revoke, ask_suspend, erase, resume, revoke, suspend,
-};
+pub(super) use self::ask::{Change, ask_revoke, revoke};
 use self::filter::Filter;
 use super::saved;
 use crate::manage::{AccountSummary, AccountView, Problem};

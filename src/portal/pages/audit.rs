@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use super::admin::{encoded, link_to};
 use super::saved;
 use crate::account::Revision;
-use crate::audit::{AccountErased, AuditEntry, Event};
+use crate::audit::AuditEntry;
 use crate::manage::Problem;
 use crate::portal::Shared;
 use crate::portal::fields::{Fields, Sent, user_id};
@@ -70,7 +70,7 @@ pub(super) async fn show(
     let entry = |item: &AuditItem| Entry::of(&portal, item, now);
     let page = Log {
         layout: Layout::of(&portal, &admin.0, "Audit log", "admin"),
-        events: event_names().map(|name| (name, words(name))).collect(),
+        events: AuditItem::names().map(|name| (name, words(name))).collect(),
         is_full: entries.len() == SHOWN,
         entries: entries.iter().filter_map(entry).collect(),
         next: next.map(|next| link(Some(next))),
@@ -89,10 +89,6 @@ pub(super) async fn find(
     let typed = sent.fields.text("user")?.unwrap_or_default().trim();
     let filter = Filter::of(&sent.fields, typed)?;
     Ok(saved(&portal, &format!("/admin/audit{}", filter.query(None))).into_response())
-}
-
-fn event_names() -> impl Iterator<Item = &'static str> {
-    Event::NAMES.into_iter().chain([AccountErased::NAME])
 }
 
 /// The name of an event for people.
@@ -121,7 +117,7 @@ impl Entry {
 impl Filter {
     fn of(fields: &Fields, user: &str) -> Result<Self, Problem> {
         let event = fields.given("event")?;
-        let event = event.map(|event| event_names().find(|name| *name == event));
+        let event = event.map(|event| AuditItem::names().find(|name| *name == event));
         let since = fields.given("since")?.map(str::to_owned);
         if event == Some(None) {
             return Err(Problem::bad_request("There is no such event."));
@@ -148,13 +144,13 @@ impl Filter {
     }
 
     fn takes(&self, item: &AuditItem) -> bool {
-        self.event.is_none_or(|event| event == name_of(item)) && self.is_recent(item)
+        self.event.is_none_or(|event| event == item.name()) && self.is_recent(item)
     }
 
     /// Whether it is of that day or later. A time is written so that the order of texts
     /// is that of times.
     fn is_recent(&self, item: &AuditItem) -> bool {
-        self.since.as_ref().is_none_or(|since| time_of(item).to_string() >= *since)
+        self.since.as_ref().is_none_or(|since| item.at().to_string() >= *since)
     }
 
     /// What the filter takes of the entries before `before`, the latest first.
@@ -248,20 +244,6 @@ async fn between(
     }
     items.reverse();
     Ok(items)
-}
-
-fn name_of(item: &AuditItem) -> &'static str {
-    match item {
-        AuditItem::Entry(entry) => entry.event.name(),
-        AuditItem::Erased(_) => AccountErased::NAME,
-    }
-}
-
-fn time_of(item: &AuditItem) -> Timestamp {
-    match item {
-        AuditItem::Entry(entry) => entry.at,
-        AuditItem::Erased(erased) => erased.at,
-    }
 }
 
 /// Whether a text is a day as `<input type="date">` sends it.

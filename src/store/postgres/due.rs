@@ -49,15 +49,6 @@ impl DueAccounts for PostgresStore {
         Ok(Page::of_due(rows.iter().map(due).collect::<Result<_, _>>()?, size))
     }
 
-    async fn put_off(
-        &self,
-        user: &UserId,
-        revision: Revision,
-        due: Option<Timestamp>,
-    ) -> Result<(), StoreError> {
-        self.put_off_many(&[(user.clone(), revision, due)]).await
-    }
-
     async fn put_off_many(
         &self,
         accounts: &[(UserId, Revision, Option<Timestamp>)],

@@ -47,15 +47,6 @@ impl DueAccounts for RedisStore {
         Ok(Page::of_due(due.collect::<Result<_, _>>()?, size))
     }
 
-    async fn put_off(
-        &self,
-        user: &UserId,
-        revision: Revision,
-        due: Option<Timestamp>,
-    ) -> Result<(), StoreError> {
-        self.put_off_many(&[(user.clone(), revision, due)]).await
-    }
-
     async fn put_off_many(
         &self,
         accounts: &[(UserId, Revision, Option<Timestamp>)],

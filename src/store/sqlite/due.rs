@@ -42,15 +42,6 @@ impl DueAccounts for SqliteStore {
             .await
     }
 
-    async fn put_off(
-        &self,
-        user: &UserId,
-        revision: Revision,
-        due: Option<Timestamp>,
-    ) -> Result<(), StoreError> {
-        self.put_off_many(&[(user.clone(), revision, due)]).await
-    }
-
     async fn put_off_many(
         &self,
         accounts: &[(UserId, Revision, Option<Timestamp>)],

@@ -3,56 +3,12 @@
 
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use tower_api_token::TokenManager;
-use tower_api_token::account::{Account, Revision};
-use tower_api_token::audit::AuditEntry;
 use tower_api_token::manage::Confirmation;
 use tower_api_token::portal::Portal;
-use tower_api_token::store::{
-    AccountStore, Loaded, MemoryStore, Page, PageSize, Replacement, StoreError, TokenStore,
-};
-use tower_api_token::token::TokenDigest;
-use tower_api_token::user::UserId;
 
+use crate::bare::Bare;
 use crate::web::world::{ROOT, World};
-
-struct Bare(Arc<MemoryStore>);
-
-#[async_trait]
-impl TokenStore for Bare {
-    async fn find(&self, digest: &TokenDigest) -> Result<Option<Arc<Account>>, StoreError> {
-        self.0.find(digest).await
-    }
-}
-
-#[async_trait]
-impl AccountStore for Bare {
-    async fn load(&self, user: &UserId) -> Result<Loaded, StoreError> {
-        self.0.load(user).await
-    }
-
-    async fn replace(&self, replacement: Replacement) -> Result<(), StoreError> {
-        self.0.replace(replacement).await
-    }
-
-    async fn list(
-        &self,
-        after: Option<&UserId>,
-        size: PageSize,
-    ) -> Result<Page<Arc<Account>>, StoreError> {
-        self.0.list(after, size).await
-    }
-
-    async fn history(
-        &self,
-        user: &UserId,
-        before: Option<Revision>,
-        size: PageSize,
-    ) -> Result<Page<AuditEntry, Revision>, StoreError> {
-        self.0.history(user, before, size).await
-    }
-}
 
 async fn world() -> World {
     let mut world = World::new().await;

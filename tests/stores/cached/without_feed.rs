@@ -2,59 +2,14 @@
 
 use std::sync::Arc;
 
-use async_trait::async_trait;
-use tower_api_token::account::{Account, Revision};
-use tower_api_token::audit::AuditEntry;
-use tower_api_token::store::{
-    AccountStore, CachedStore, Loaded, MemoryStore, Page, PageSize, Replacement, StoreError,
-    TokenStore,
-};
-use tower_api_token::token::TokenDigest;
-use tower_api_token::user::UserId;
+use tower_api_token::store::{AccountStore, CachedStore, TokenStore};
 
 use super::sample::{change, digest, holder, rotated};
 use super::world::{BOUND, TERM, World};
+use crate::bare::Bare;
 
 const NEW: u64 = 2;
 const OLD: u64 = 1;
-
-/// A host's own store: it has no feed.
-struct Quiet(Arc<MemoryStore>);
-
-#[async_trait]
-impl TokenStore for Quiet {
-    async fn find(&self, digest: &TokenDigest) -> Result<Option<Arc<Account>>, StoreError> {
-        self.0.find(digest).await
-    }
-}
-
-#[async_trait]
-impl AccountStore for Quiet {
-    async fn load(&self, user: &UserId) -> Result<Loaded, StoreError> {
-        self.0.load(user).await
-    }
-
-    async fn replace(&self, replacement: Replacement) -> Result<(), StoreError> {
-        self.0.replace(replacement).await
-    }
-
-    async fn list(
-        &self,
-        after: Option<&UserId>,
-        size: PageSize,
-    ) -> Result<Page<Arc<Account>>, StoreError> {
-        self.0.list(after, size).await
-    }
-
-    async fn history(
-        &self,
-        user: &UserId,
-        before: Option<Revision>,
-        size: PageSize,
-    ) -> Result<Page<AuditEntry, Revision>, StoreError> {
-        self.0.history(user, before, size).await
-    }
-}
 
 fn world() -> World {
     let world = World::default();
@@ -103,7 +58,7 @@ async fn a_token_made_past_the_cache_is_accepted_after_the_bound_at_the_latest()
 #[tokio::test(start_paused = true)]
 async fn what_is_changed_through_the_cache_takes_effect_at_once() {
     let world = world();
-    let cache = CachedStore::start(Quiet(Arc::clone(&world.store)), world.options()).unwrap();
+    let cache = CachedStore::start(Bare(Arc::clone(&world.store)), world.options()).unwrap();
     assert!(cache.is_trusted() && cache.feed().is_none());
     assert!(is_known(&cache, OLD).await && !is_known(&cache, 3).await);
     cache.replace(change(holder("alice", 2, 3))).await.unwrap();

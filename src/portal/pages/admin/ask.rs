@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodRouter, get};
 
 use super::{encoded, link_to, named, view};
 use crate::account::Revision;
@@ -15,7 +16,7 @@ use crate::portal::pages::edit::shown_in;
 use crate::portal::pages::plan::{Ask, NOT_AGREED, Plan};
 use crate::portal::pages::saved;
 use crate::portal::session::{Administrator, PortalUser};
-use crate::user::UserId;
+use crate::user::{Actor, UserId};
 
 pub(in crate::portal::pages) async fn ask_revoke(
     State(portal): State<Arc<Shared>>,
@@ -39,110 +40,76 @@ pub(in crate::portal::pages) async fn revoke(
     Ok(saved_of(&portal, &user))
 }
 
-pub(in crate::portal::pages) async fn ask_suspend(
-    State(portal): State<Arc<Shared>>,
-    admin: Administrator,
-    fields: Fields,
-) -> Result<Response, Problem> {
-    let user = named(&fields)?;
-    let revision = revision_of(&portal, &user).await?;
-    suspension(&portal, &admin.0, &user, revision, None).await
+/// A change of the account that was shown, which is made once somebody has agreed.
+#[derive(Clone, Copy)]
+pub(in crate::portal::pages) enum Change {
+    Suspend,
+    Resume,
+    Erase,
 }
 
-pub(in crate::portal::pages) async fn suspend(
-    State(portal): State<Arc<Shared>>,
-    admin: Administrator,
-    sent: Sent,
-) -> Result<Response, Problem> {
-    let (user, shown) = (named(&sent.fields)?, revision_in(&sent.fields)?);
-    if !sent.fields.ticked("agree") {
-        return suspension(&portal, &sent.user, &user, shown, Some(NOT_AGREED)).await;
+impl Change {
+    /// The page that asks, and what its form does.
+    pub(in crate::portal::pages) fn page(self) -> MethodRouter<Arc<Shared>> {
+        let ask = move |State(portal): State<Arc<Shared>>, admin: Administrator, fields: Fields| async move {
+            let user = named(&fields)?;
+            let revision = revision_of(&portal, &user).await?;
+            self.ask(&portal, &admin.0, &user, revision, None).await
+        };
+        let make = move |State(portal): State<Arc<Shared>>, admin: Administrator, sent: Sent| async move {
+            let (user, shown) = (named(&sent.fields)?, revision_in(&sent.fields)?);
+            if !sent.fields.ticked("agree") {
+                return self.ask(&portal, &sent.user, &user, shown, Some(NOT_AGREED)).await;
+            }
+            self.make(&portal, &admin.actor(), &user, shown).await
+        };
+        get(ask).post(make)
     }
-    portal.suspend(&admin.actor(), &user, shown).await?;
-    Ok(saved_of(&portal, &user))
-}
 
-pub(in crate::portal::pages) async fn ask_resume(
-    State(portal): State<Arc<Shared>>,
-    admin: Administrator,
-    fields: Fields,
-) -> Result<Response, Problem> {
-    let user = named(&fields)?;
-    let revision = revision_of(&portal, &user).await?;
-    resumption(&portal, &admin.0, &user, revision, None).await
-}
-
-pub(in crate::portal::pages) async fn resume(
-    State(portal): State<Arc<Shared>>,
-    admin: Administrator,
-    sent: Sent,
-) -> Result<Response, Problem> {
-    let (user, shown) = (named(&sent.fields)?, revision_in(&sent.fields)?);
-    if !sent.fields.ticked("agree") {
-        return resumption(&portal, &sent.user, &user, shown, Some(NOT_AGREED)).await;
+    const fn path(self) -> &'static str {
+        match self {
+            Self::Suspend => "/admin/suspend",
+            Self::Resume => "/admin/resume",
+            Self::Erase => "/admin/erase",
+        }
     }
-    portal.resume(&admin.actor(), &user, shown).await?;
-    Ok(saved_of(&portal, &user))
-}
 
-pub(in crate::portal::pages) async fn ask_erase(
-    State(portal): State<Arc<Shared>>,
-    admin: Administrator,
-    fields: Fields,
-) -> Result<Response, Problem> {
-    let user = named(&fields)?;
-    let revision = revision_of(&portal, &user).await?;
-    erasure(&portal, &admin.0, &user, revision, None).await
-}
-
-pub(in crate::portal::pages) async fn erase(
-    State(portal): State<Arc<Shared>>,
-    admin: Administrator,
-    sent: Sent,
-) -> Result<Response, Problem> {
-    let (user, shown) = (named(&sent.fields)?, revision_in(&sent.fields)?);
-    if !sent.fields.ticked("agree") {
-        return erasure(&portal, &sent.user, &user, shown, Some(NOT_AGREED)).await;
+    /// Says what will happen, and asks whether it shall.
+    async fn ask(
+        self,
+        portal: &Shared,
+        admin: &PortalUser,
+        user: &UserId,
+        shown: Revision,
+        problem: Option<&'static str>,
+    ) -> Result<Response, Problem> {
+        let plan = match self {
+            Self::Suspend => Plan::suspend(&portal.manager.view(user).await?),
+            Self::Resume => Plan::resume(user, view(portal, user).await?.as_ref()),
+            Self::Erase => Plan::erase(user, view(portal, user).await?.as_ref()),
+        };
+        let plan = plan.with("user", user.as_str()).with("revision", shown.as_u64().to_string());
+        Ok(asked(portal, admin, user, plan, self.path(), problem))
     }
-    portal.erase(&admin.actor(), &user, shown).await?;
-    // Where the administrator goes on names nobody who is gone.
-    Ok(saved(&portal, "/admin").into_response())
-}
 
-/// Asks whether a user's access shall be suspended.
-async fn suspension(
-    portal: &Shared,
-    admin: &PortalUser,
-    user: &UserId,
-    shown: Revision,
-    problem: Option<&'static str>,
-) -> Result<Response, Problem> {
-    let plan = Plan::suspend(&portal.manager.view(user).await?);
-    Ok(asked(portal, admin, user, at(plan, user, shown), "/admin/suspend", problem))
-}
-
-/// Asks whether a user's access shall be resumed.
-async fn resumption(
-    portal: &Shared,
-    admin: &PortalUser,
-    user: &UserId,
-    shown: Revision,
-    problem: Option<&'static str>,
-) -> Result<Response, Problem> {
-    let plan = Plan::resume(user, view(portal, user).await?.as_ref());
-    Ok(asked(portal, admin, user, at(plan, user, shown), "/admin/resume", problem))
-}
-
-/// Asks whether a user shall be erased.
-async fn erasure(
-    portal: &Shared,
-    admin: &PortalUser,
-    user: &UserId,
-    shown: Revision,
-    problem: Option<&'static str>,
-) -> Result<Response, Problem> {
-    let plan = Plan::erase(user, view(portal, user).await?.as_ref());
-    Ok(asked(portal, admin, user, at(plan, user, shown), "/admin/erase", problem))
+    async fn make(
+        self,
+        portal: &Shared,
+        actor: &Actor,
+        user: &UserId,
+        shown: Revision,
+    ) -> Result<Response, Problem> {
+        match self {
+            Self::Suspend => portal.suspend(actor, user, shown).await?,
+            Self::Resume => portal.resume(actor, user, shown).await?,
+            Self::Erase => {
+                portal.erase(actor, user, shown).await?;
+                // Where the administrator goes on names nobody who is gone.
+                return Ok(saved(portal, "/admin").into_response());
+            }
+        }
+        Ok(saved_of(portal, user))
+    }
 }
 
 /// Asks whether a user's access shall end.
@@ -191,11 +158,6 @@ fn asked(
     let layout = Layout::of(portal, admin, "Administration", "admin");
     let (save, cancel) = (layout.to(save), link_to(portal, user));
     Ask { layout, plan, save, cancel, problem }.response()
-}
-
-/// The plan for the account that was shown.
-fn at(plan: Plan, user: &UserId, shown: Revision) -> Plan {
-    plan.with("user", user.as_str()).with("revision", shown.as_u64().to_string())
 }
 
 async fn revision_of(portal: &Shared, user: &UserId) -> Result<Revision, Problem> {
