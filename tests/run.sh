@@ -40,6 +40,7 @@ need valgrind command -v valgrind
 need_server postgresql ls /usr/lib/postgresql/*/bin/postgres
 need_server redis-server command -v redis-server
 need openssl command -v openssl
+need systemd command -v systemd-socket-activate
 need chromium command -v chromium
 need chromium-driver command -v chromedriver
 need npm command -v npm

@@ -4,6 +4,7 @@ mod backup;
 mod check;
 mod completions;
 mod export;
+mod health;
 mod history;
 mod import;
 mod list;
@@ -42,6 +43,7 @@ pub(crate) enum Command {
     Import(import::ImportArguments),
     Export(export::ExportArguments),
     Check(check::CheckArguments),
+    Health(health::HealthArguments),
     Serve(serve::ServeArguments),
     Migrate(migrate::MigrateArguments),
     Backup(backup::BackupArguments),
@@ -65,6 +67,7 @@ pub(crate) fn run(arguments: Arguments, output: &Output) -> Result<(), Failure> 
         let command = match command {
             Command::Migrate(_) => return migrate::run(&common, *output).await,
             Command::Check(_) => return check::run(&common, *output).await,
+            Command::Health(arguments) => return health::run(&arguments, &common, *output).await,
             Command::Backup(arguments) => return backup::run(&arguments, &common, *output).await,
             Command::Restore(arguments) => return restore::run(&arguments, &common, *output).await,
             command => command,

@@ -119,6 +119,13 @@ pub(crate) enum Failure {
     LinesRefused(u64),
     #[error("{} failed", counted(*.0 as u64, "of these checks has", "of these checks have"))]
     CheckFailed(usize),
+    #[error(
+        "this is no address to ask: say http://HOST:PORT/PATH, such as \
+         http://127.0.0.1:9181/ready, or unix:SOCKET"
+    )]
+    HealthUrl,
+    #[error("{target} is not healthy: {problem}")]
+    Unhealthy { target: String, problem: String },
     #[error("the token waits for its confirmation, but {0}")]
     NotSent(String),
     #[error("the token waits for its confirmation, but {0}")]
@@ -158,7 +165,7 @@ impl Failure {
             Self::Manage(error) => of_change(error),
             Self::NoSuchUser | Self::NoSuchReceiver => NOT_FOUND,
             Self::ReceiverInUse => REFUSED,
-            Self::NotAgreed(_) => USAGE,
+            Self::NotAgreed(_) | Self::HealthUrl => USAGE,
             Self::Declined => INTERRUPTED,
             Self::Format | Self::Columns(_) | Self::Input { .. } => USAGE,
             Self::AuditLine { .. } | Self::AuditIncomplete(_) | Self::NoBackup(_) => USAGE,
@@ -180,6 +187,7 @@ impl Failure {
             Self::Store(_)
             | Self::ReportLost { .. }
             | Self::SecretLost { .. }
+            | Self::Unhealthy { .. }
             | Self::NotSent(_)
             | Self::CannotBeSent(_)
             | Self::Directory { .. }

@@ -1,19 +1,25 @@
 //! The server: listeners, what answers on each, and an orderly end.
 
 mod body;
+mod clients;
 mod connection;
 mod connections;
 mod endpoint;
-mod guard;
+pub(crate) mod guard;
+mod health;
 mod holder;
 mod hosts;
+mod inherited;
 mod io;
 mod listener;
 mod messages;
 mod operations;
 mod portal;
 pub(crate) mod progress;
+mod readiness;
 mod reload;
+mod seldom;
+mod service_manager;
 mod stop;
 mod tasks;
 mod tls;
@@ -25,15 +31,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Notify;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
 use tower_api_token::authenticate::Authenticator;
 use tower_api_token::manage::Confirmation;
 use tower_api_token::store::{AccountStore, CachedStore, StoreError, WithMetrics};
 use tower_api_token::{ConfigError, Tokens};
 
-use self::listener::Listener;
+pub(crate) use self::inherited::Inherited;
+use self::listener::{HTTP, Listener};
 use self::messages::{Hook, Messages};
 use self::progress::Limits;
+use self::readiness::Readiness;
 use self::reload::Reloads;
 use self::stop::{Signals, Stop};
 use self::tasks::Tasks;
@@ -64,11 +72,23 @@ pub(crate) enum ServeError {
     #[error(
         "{name} would listen on {address}, where others could try tokens: listen on a loopback \
          address or unix:PATH, or give it `secret-file`, whose content the gateway sends as \
-         X-Gateway-Secret"
+         X-Gateway-Secret, or `client-ca-file`, by which the gateway's certificate is verified, or \
+         say `access = \"network\"` where a NetworkPolicy, a mesh or a network of its own decides \
+         who reaches it"
     )]
     Public { name: &'static str, address: ListenAddress },
     #[error("{name} cannot listen on {address}: {source}")]
     Bind { name: &'static str, address: ListenAddress, source: IoError },
+    #[error(
+        "the service manager hands over what is no socket to listen on (TCP, or a Unix socket of \
+         streams): {0}"
+    )]
+    Inherited(#[source] IoError),
+    #[error(
+        "the service manager hands over a socket on {address}, which no `listen` names: whoever \
+         connected to it would wait for good"
+    )]
+    NotTaken { address: ListenAddress },
     #[error("{setting}: the file {} cannot be used: {problem}", .path.display())]
     Tls { setting: &'static str, path: PathBuf, problem: String },
     #[error("requests.realm: {0}")]
@@ -98,9 +118,16 @@ pub(crate) enum ServeError {
     CutOff,
 }
 
+/// What the start of listeners takes from: files that are read, and sockets that
+/// were handed over.
+struct Start {
+    reloads: Reloads,
+    inherited: Inherited,
+}
+
 /// What every listener shares.
 pub(crate) struct Site {
-    store: Arc<dyn AccountStore>,
+    readiness: Arc<Readiness>,
     tokens: Tokens,
     authenticator: Authenticator,
 }
@@ -108,7 +135,11 @@ pub(crate) struct Site {
 impl Site {
     /// The manager behind the portal is there without one, too: it refuses to
     /// start where tokens that are in use could not be recognised.
-    async fn open(settings: &Arc<Settings>, reloads: &mut Reloads) -> Result<Self, Failure> {
+    async fn open(
+        settings: &Arc<Settings>,
+        leaving: &Stop,
+        reloads: &mut Reloads,
+    ) -> Result<Self, Failure> {
         let scheme = settings.tokens.scheme()?;
         let behind = Opened::open(settings).await?.accounts(settings, SERVER_PATIENCE);
         let behind = WithMetrics::new(behind);
@@ -128,7 +159,7 @@ impl Site {
         };
         let tokens = match Messages::of(settings, reloads)? {
             Some(notifier) => tokens.notifier(notifier),
-            None if settings.portal.listen.is_some() && !settings.portal.show_codes => {
+            None if settings.portal.listener()?.is_some() && !settings.portal.show_codes => {
                 return Err(ServeError::NoNotifier.into());
             }
             None => tokens.confirmation(Confirmation::ByCaller),
@@ -138,21 +169,23 @@ impl Site {
             .authenticator()
             .sources(settings.requests.sources()?)
             .allow_preflight(settings.requests.allow_preflight);
-        Ok(Self { store, tokens, authenticator })
+        let readiness = Arc::new(Readiness::new(store, leaving));
+        Ok(Self { readiness, tokens, authenticator })
     }
 }
 
 /// Serves until a signal comes or a part of it fails, and then ends in order;
 /// at a second signal, at once.
-pub(crate) async fn run(settings: &Arc<Settings>) -> Result<(), Failure> {
+pub(crate) async fn run(settings: &Arc<Settings>, inherited: Inherited) -> Result<(), Failure> {
     let mut signals = Signals::listen().map_err(ServeError::Signals)?;
     let reload = signals.reload();
     log::of_server(&settings.log).map_err(ServeError::Log)?;
     let mut server = tokio::select! {
         // A store that does not answer must not hold up the end.
         () = signals.end() => return Ok(()),
-        started = Server::start(settings, reload) => started?,
+        started = Server::start(settings, reload, inherited) => started?,
     };
+    service_manager::ready();
     let failure = tokio::select! {
         () = signals.end() => None,
         failure = server.failure() => Some(failure),
@@ -160,10 +193,13 @@ pub(crate) async fn run(settings: &Arc<Settings>) -> Result<(), Failure> {
     if let Some(failure) = &failure {
         tracing::error!(error = %failure, "a part of the server has failed, which ends it");
     }
-    let grace = settings.shutdown_grace.map_or(GRACE, |Time(time)| time);
+    let Time(grace) = settings.shutdown_grace.unwrap_or(Time(GRACE));
+    let Time(delay) = settings.shutdown_delay.unwrap_or(Time::ZERO);
+    // What has failed already is no reason to wait.
+    let delay = if failure.is_some() { Duration::ZERO } else { delay };
     let ended = tokio::select! {
         () = signals.end() => Err(ServeError::CutOff),
-        ended = server.end(grace) => ended,
+        ended = server.end(delay, grace) => ended,
     };
     failure.map_or(Ok(()), Err).and(ended)?;
     Ok(())
@@ -176,7 +212,8 @@ struct Server {
     /// What operators ask, and what reads files anew.
     operations: Tasks,
     tokens: Tokens,
-    /// Ends the public listeners, and then the rest.
+    /// Sends nobody here any more, ends the public listeners, and then the rest.
+    leaving: Stop,
     stop: Stop,
     ending: Stop,
 }
@@ -184,31 +221,41 @@ struct Server {
 impl Server {
     /// Binds every listener before it serves on any: a port that is taken must
     /// not leave half a server.
-    async fn start(settings: &Arc<Settings>, reload: Arc<Notify>) -> Result<Self, Failure> {
-        let limit = connections::limit(settings.listeners());
+    async fn start(
+        settings: &Arc<Settings>,
+        reload: Arc<Notify>,
+        inherited: Inherited,
+    ) -> Result<Self, Failure> {
+        let limit = connections::limit(settings.listeners()?);
         let metrics = operations::record()?;
-        let mut reloads = Reloads::default();
-        let site = Site::open(settings, &mut reloads).await?;
-        let (stop, ending) = (Stop::new(), Stop::new());
-        let public = endpoint::listeners(settings, &site, limit, &stop, &mut reloads).await?;
+        let mut start = Start { reloads: Reloads::default(), inherited };
+        let (leaving, stop, ending) = (Stop::new(), Stop::new(), Stop::new());
+        let site = Site::open(settings, &leaving, &mut start.reloads).await?;
+        let public = endpoint::listeners(settings, &site, limit, &stop, &mut start).await?;
         if public.is_empty() {
             return Err(ServeError::Nothing.into());
         }
         let mut operations = Tasks::default();
-        if let Some(address) = &settings.operations.listen {
-            let listener = Listener::bind("operations", address, None).await?;
-            let answers = operations::Operations::new(metrics, Arc::clone(&site.store), &stop);
+        if let Some(config) = settings.operations.listener()? {
+            let listener = Listener::bind(&config, HTTP, &mut start).await?;
+            let answers = operations::Operations::new(metrics, Arc::clone(&site.readiness));
             let (answers, limits) = (operations::service(answers), Limits::of(settings));
             let served = listener.serve(answers, limits, limit, ending.clone());
             operations.spawn("operations", served);
         }
+        start.inherited.all_taken()?;
         let until = ending.clone();
         operations.spawn("the task that reads files anew", async move {
-            reloads.run(reload, until).await;
+            start.reloads.run(reload, until).await;
+            Ok(())
+        });
+        let until = ending.clone();
+        operations.spawn("the task that tells the watchdog", async move {
+            service_manager::watchdog(until).await;
             Ok(())
         });
         site.tokens.start();
-        Ok(Self { public, operations, tokens: site.tokens, stop, ending })
+        Ok(Self { public, operations, tokens: site.tokens, leaving, stop, ending })
     }
 
     /// Waits until a part of it ends that should not.
@@ -219,9 +266,15 @@ impl Server {
         }
     }
 
-    /// Ends in order: no new connections, running requests are answered, last uses
-    /// are written, changes are told of.
-    async fn end(&mut self, grace: Duration) -> Result<(), ServeError> {
+    /// Ends in order: nobody is sent here any more, no new connections, running
+    /// requests are answered, last uses are written, changes are told of.
+    async fn end(&mut self, delay: Duration, grace: Duration) -> Result<(), ServeError> {
+        service_manager::stopping();
+        self.leaving.now();
+        if !delay.is_zero() {
+            tracing::info!(delay_s = delay.as_secs_f64(), "no longer ready, and still serving");
+            sleep(delay).await;
+        }
         tracing::info!(grace_s = grace.as_secs_f64(), "stopping");
         // Whoever comes later has what is left of it.
         let deadline = Instant::now() + grace;

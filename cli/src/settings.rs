@@ -13,6 +13,7 @@ mod host;
 mod keys;
 mod kind;
 mod layers;
+mod listener;
 mod notify;
 mod origin;
 mod policy;
@@ -34,13 +35,17 @@ pub(crate) use self::host::HostName;
 pub(crate) use self::keys::{DefaultValue, KEYS, Key};
 pub(crate) use self::kind::Kind;
 pub(crate) use self::layers::Layers;
+use self::listener::ListenerSettings;
+pub(crate) use self::listener::{
+    Access, ClientFiles, ListenerConfig, SecretFiles, SocketOptions, TlsFiles,
+};
 pub(crate) use self::notify::{Messenger, NotifySettings};
 pub(crate) use self::origin::Origins;
 pub(crate) use self::policy::PolicySettings;
 pub(crate) use self::portal::PortalSettings;
 pub(crate) use self::serve::{
     CacheSettings, ExtAuthzSettings, ForwardAuthSettings, LogFormat, LogSettings,
-    OperationsSettings, RequestSettings, SecretFiles, TlsFiles,
+    OperationsSettings, RequestSettings,
 };
 pub(crate) use self::time::Time;
 pub(crate) use self::tokens::TokenSettings;
@@ -80,6 +85,7 @@ pub(crate) struct Settings {
     pub(crate) webhook: WebhookSettings,
     pub(crate) audit: AuditSettings,
     pub(crate) log: LogSettings,
+    pub(crate) shutdown_delay: Option<Time>,
     pub(crate) shutdown_grace: Option<Time>,
     pub(crate) head_timeout: Option<Time>,
     /// Where each of them was set.

@@ -15,13 +15,16 @@ use tower_api_token::token::{PepperVersion, TokenScheme};
 use crate::arguments::Common;
 use crate::failure::Failure;
 use crate::output::{Output, table};
-use crate::settings::{SettingsError, TokenSettings};
+use crate::serve::ServeError;
+use crate::serve::guard::open;
+use crate::settings::{Access, ListenerConfig, SettingsError, TokenSettings};
 use crate::store::{COMMAND_PATIENCE, Database, Opened, StoreAddress};
 use crate::text::counted;
 use crate::world;
 
 /// Check that the store can be trusted: that it opens, has its tables, keeps
-/// what it is given, recognises the tokens in use, and tells of changes.
+/// what it is given, recognises the tokens in use, and tells of changes; and
+/// who may ask the listeners of `serve`, where that is not bounded here.
 ///
 /// It writes one heartbeat and changes nothing else.
 #[derive(Args, Debug)]
@@ -31,7 +34,40 @@ pub(crate) struct CheckArguments {}
 /// One thing that was looked at.
 struct Finding {
     what: &'static str,
-    said: Result<String, String>,
+    verdict: Verdict,
+    detail: String,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    Fine,
+    /// Fine if it is meant so.
+    Warning,
+    Wrong,
+}
+
+impl Finding {
+    fn of(what: &'static str, said: Result<String, String>) -> Self {
+        let (verdict, detail) = match said {
+            Ok(detail) => (Verdict::Fine, detail),
+            Err(detail) => (Verdict::Wrong, detail),
+        };
+        Self { what, verdict, detail }
+    }
+
+    /// Who may ask that listener, unless it is bounded.
+    fn of_access(listener: &ListenerConfig) -> Option<Self> {
+        let ListenerConfig { name, address, .. } = listener;
+        let (verdict, detail) = match listener.access {
+            Access::Bounded => return None,
+            Access::Network => (Verdict::Warning, format!("{name}: {}", open(address))),
+            Access::Unbounded => {
+                let refusal = ServeError::Public { name, address: address.clone() };
+                (Verdict::Wrong, refusal.to_string())
+            }
+        };
+        Some(Self { what: "access", verdict, detail })
+    }
 }
 
 pub(crate) async fn run(common: &Common, output: Output) -> Result<(), Failure> {
@@ -39,31 +75,32 @@ pub(crate) async fn run(common: &Common, output: Output) -> Result<(), Failure> 
     let located = |error: SettingsError| error.located(&settings.origins);
     let scheme = settings.tokens.scheme().map_err(located)?;
     let address = StoreAddress::of(&settings).map_err(located)?;
-    let mut findings = Vec::new();
+    let listeners = settings.guarded().map_err(located)?;
+    let mut findings: Vec<_> = listeners.iter().flatten().filter_map(Finding::of_access).collect();
     match Opened::open_small(&settings).await.map_err(Failure::from) {
         Err(failure) if failure.exit_code() == crate::failure::USAGE => {
             return Err(failure.located(&settings.origins));
         }
-        Err(failure) => findings.push(Finding { what: "store", said: Err(failure.advised()) }),
+        Err(failure) => findings.push(Finding::of("store", Err(failure.advised()))),
         Ok(opened) => {
-            findings.push(Finding { what: "store", said: Ok(address.to_string()) });
+            findings.push(Finding::of("store", Ok(address.to_string())));
             let store = opened.accounts(&settings, COMMAND_PATIENCE);
             let tokens = recognised(&store, &scheme).await;
             let reads = tokens.is_ok();
-            findings.push(Finding { what: "tokens", said: tokens });
+            findings.push(Finding::of("tokens", tokens));
             if let Some(said) = peppers(&store, &settings.tokens, &scheme).await {
-                findings.push(Finding { what: "peppers", said });
+                findings.push(Finding::of("peppers", said));
             }
-            findings.push(Finding { what: "durability", said: durability(&opened).await });
+            findings.push(Finding::of("durability", durability(&opened).await));
             // Without its tables a store has no feed, and has said so.
             if reads {
-                findings.push(Finding { what: "feed", said: echo(&store).await });
+                findings.push(Finding::of("feed", echo(&store).await));
             }
         }
     }
     let reported = report(&findings, output);
     // Whoever reads no further must not take it for fine.
-    match findings.iter().filter(|finding| finding.said.is_err()).count() {
+    match findings.iter().filter(|finding| finding.verdict == Verdict::Wrong).count() {
         0 => reported,
         wrong => Err(Failure::CheckFailed(wrong)),
     }
@@ -72,15 +109,22 @@ pub(crate) async fn run(common: &Common, output: Output) -> Result<(), Failure> 
 fn report(findings: &[Finding], output: Output) -> Result<(), Failure> {
     if output.is_json() {
         let value = |finding: &Finding| {
-            let (Ok(said) | Err(said)) = &finding.said;
-            json!({ "check": finding.what, "ok": finding.said.is_ok(), "detail": said })
+            let ok = finding.verdict != Verdict::Wrong;
+            let mut value = json!({ "check": finding.what, "ok": ok, "detail": finding.detail });
+            if finding.verdict == Verdict::Warning {
+                value["warning"] = true.into();
+            }
+            value
         };
         return findings.iter().try_for_each(|finding| output.value("", &value(finding)));
     }
     let row = |finding: &Finding| {
-        let (Ok(said) | Err(said), ok) = (&finding.said, finding.said.is_ok());
-        let verdict = if ok { "ok" } else { "WRONG" };
-        vec![finding.what.to_owned(), verdict.to_owned(), visible(said).to_string()]
+        let verdict = match finding.verdict {
+            Verdict::Fine => "ok",
+            Verdict::Warning => "WARNING",
+            Verdict::Wrong => "WRONG",
+        };
+        vec![finding.what.to_owned(), verdict.to_owned(), visible(&finding.detail).to_string()]
     };
     let rows: Vec<_> = findings.iter().map(row).collect();
     output.value(&table(&["CHECK", "", "DETAIL"], &rows), &Value::Null)

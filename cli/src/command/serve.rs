@@ -6,7 +6,7 @@ use clap::Args;
 
 use crate::arguments::Common;
 use crate::failure::Failure;
-use crate::serve;
+use crate::serve::{self, Inherited};
 use crate::settings::Layers;
 
 /// Answer a gateway for every request whether it may pass.
@@ -14,6 +14,9 @@ use crate::settings::Layers;
 /// SIGTERM and SIGINT stop it in order: no new connections, running requests
 /// are answered, last uses are written. A second one stops it at once.
 /// SIGHUP makes it read its files of secrets and certificates anew.
+///
+/// Under systemd it takes Type=notify, WatchdogSec= and sockets: one is used
+/// where `listen` names its address.
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  \
     tower-api-token serve --listen 127.0.0.1:9180 --profile original-method \\\n      \
@@ -49,9 +52,11 @@ pub(crate) fn run(arguments: ServeArguments, common: &Common) -> Result<(), Fail
         }
     }
     let settings = Arc::new(layers.settings()?);
+    // While this is the only thread: the environment is changed.
+    let inherited = Inherited::from_environment()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(Failure::Runtime)?;
-    let served = runtime.block_on(serve::run(&settings));
+    let served = runtime.block_on(serve::run(&settings, inherited));
     // Connections that outlived the grace period end here.
     runtime.shutdown_background();
     served.map_err(|failure| failure.located(&settings.origins))

@@ -11,14 +11,15 @@ use hyper::body::Incoming;
 use hyper::service::Service;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
-use tokio_rustls::TlsAcceptor;
+use tokio::time::timeout;
 
 use super::body::{RequestBody, ResponseBody};
 use super::connections::Connection;
 use super::io::{Stream, Watched};
 use super::listener::Answers;
-use super::progress::{Overdue, Phase, Progress};
+use super::progress::{LINGER, Overdue, Phase, Progress};
 use super::stop::Stop;
+use super::tls::Acceptor;
 
 /// How many headers a request may have, and how many bytes its head: more than
 /// nginx, HAProxy and Envoy let through. All connections may have half of one.
@@ -29,7 +30,7 @@ const MOST_HEAD_BYTES: u32 = 128 * 1_024;
 pub(super) async fn serve<B>(
     connection: Connection,
     stream: Box<dyn Stream>,
-    tls: Option<TlsAcceptor>,
+    tls: Option<Acceptor>,
     service: impl Answers<B>,
     stop: Stop,
 ) where
@@ -56,6 +57,12 @@ pub(super) async fn serve<B>(
         },
         () = stop.wait() => {}
     }
+    // Before the first head a connection is told to end by cutting it off.
+    tokio::select! {
+        biased;
+        ended = served.as_mut() => return ended.unwrap_or_else(broken),
+        () = progress.begun() => {}
+    }
     served.as_mut().graceful_shutdown();
     tokio::select! {
         ended = served => ended.unwrap_or_else(broken),
@@ -66,22 +73,19 @@ pub(super) async fn serve<B>(
 /// The stream after its handshake, if it needs one.
 async fn secured(
     stream: Box<dyn Stream>,
-    tls: Option<TlsAcceptor>,
+    tls: Option<Acceptor>,
     progress: &Progress,
     stop: &Stop,
 ) -> Option<Box<dyn Stream>> {
     let Some(tls) = tls else { return Some(stream) };
+    let mut secured = pin!(tls.accept(stream));
     tokio::select! {
-        secured = tls.accept(stream) => match secured {
-            Ok(stream) => Some(Box::new(stream)),
-            Err(error) => {
-                tracing::debug!(%error, "no TLS");
-                None
-            }
-        },
-        _ = progress.overdue() => None,
-        () = stop.wait() => None,
+        secured = secured.as_mut() => return secured,
+        _ = progress.overdue() => return None,
+        () = stop.wait() => {}
     }
+    // A request behind it is under way.
+    timeout(LINGER, secured).await.ok().flatten()
 }
 
 /// A service that notes what it is answering.

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::pin::Pin;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -12,13 +13,12 @@ use tower_service::Service;
 
 use super::body::{Bodiless, RequestBody, discard};
 use super::guard::Guard;
-use super::listener::Listener;
+use super::health::GrpcHealth;
+use super::listener::{GRPC, HTTP, Listener};
 use super::progress::Limits;
-use super::reload::Reloads;
 use super::stop::Stop;
 use super::tasks::Tasks;
-use super::tls::Tls;
-use super::{ServeError, Site, holder, portal};
+use super::{ServeError, Site, Start, health, holder, portal};
 use crate::failure::Failure;
 use crate::settings::Settings;
 
@@ -28,12 +28,12 @@ pub(super) async fn listeners(
     site: &Site,
     limit: u32,
     stop: &Stop,
-    reloads: &mut Reloads,
+    start: &mut Start,
 ) -> Result<Tasks, Failure> {
-    let forward_auth = forward_auth(settings, site, reloads).await?;
-    let ext_authz = ext_authz(settings, site, reloads).await?;
-    let portal = portal::listener(settings, &site.tokens.manager(), reloads).await?;
-    let holder = holder::listener(settings, site.tokens.manager(), reloads).await?;
+    let forward_auth = forward_auth(settings, site, start).await?;
+    let ext_authz = ext_authz(settings, site, start).await?;
+    let portal = portal::listener(settings, &site.tokens.manager(), start).await?;
+    let holder = holder::listener(settings, site.tokens.manager(), start).await?;
     let limits = Limits::of(settings);
     let mut serving = Tasks::default();
     if let Some((listener, service)) = forward_auth {
@@ -56,37 +56,35 @@ pub(super) async fn listeners(
 async fn forward_auth(
     settings: &Settings,
     site: &Site,
-    reloads: &mut Reloads,
+    start: &mut Start,
 ) -> Result<Option<(Listener, Guarded<Bodiless>)>, Failure> {
     let of = &settings.forward_auth;
-    let Some(address) = &of.listen else { return Ok(None) };
-    let guard = Guard::of("forward-auth", address, of.secrets()?, reloads)?;
+    let Some(config) = of.listener()? else { return Ok(None) };
+    let guard = Guard::of(&config, &mut start.reloads)?;
     let service = ForwardAuth::with_authenticator(site.authenticator.clone(), of.profile()?);
     let mut service = service.identity_headers(of.identity_headers()?);
     if let Some(realm) = &settings.requests.realm {
         service = service.realm(realm).map_err(ServeError::Realm)?;
     }
-    let tls = Tls::of(of.tls()?, &[b"h2", b"http/1.1"], reloads)?;
-    let listener = Listener::bind("forward-auth", address, tls).await?;
+    let listener = Listener::bind(&config, HTTP, start).await?;
     Ok(Some((listener, Guarded { guard, service: Bodiless(service) })))
 }
 
 async fn ext_authz(
     settings: &Settings,
     site: &Site,
-    reloads: &mut Reloads,
-) -> Result<Option<(Listener, Guarded<ExtAuthz>)>, Failure> {
-    let of = &settings.ext_authz;
-    let Some(address) = &of.listen else { return Ok(None) };
-    let guard = Guard::of("ext-authz", address, of.secrets()?, reloads)?;
+    start: &mut Start,
+) -> Result<Option<(Listener, OverGrpc)>, Failure> {
+    let Some(config) = settings.ext_authz.listener()? else { return Ok(None) };
+    let guard = Guard::of(&config, &mut start.reloads)?;
     let service = ExtAuthz::with_authenticator(site.authenticator.clone());
     let mut service = service.identity_headers(settings.forward_auth.identity_headers()?);
     if let Some(realm) = &settings.requests.realm {
         service = service.realm(realm).map_err(ServeError::Realm)?;
     }
-    let tls = Tls::of(of.tls()?, &[b"h2"], reloads)?;
-    let listener = Listener::bind("ext-authz", address, tls).await?;
-    Ok(Some((listener, Guarded { guard, service })))
+    let listener = Listener::bind(&config, GRPC, start).await?;
+    let health = health::service(Arc::clone(&site.readiness));
+    Ok(Some((listener, OverGrpc { health, checks: Guarded { guard, service } })))
 }
 
 /// A protocol in which a gateway asks.
@@ -147,5 +145,25 @@ where
         }
         // Both services are always ready.
         Box::pin(self.service.clone().call(request))
+    }
+}
+
+/// What is asked over gRPC: for health by anybody, and for requests by gateways.
+#[derive(Clone)]
+struct OverGrpc {
+    health: GrpcHealth,
+    checks: Guarded<ExtAuthz>,
+}
+
+impl hyper::service::Service<Request<RequestBody>> for OverGrpc {
+    type Response = Response<tonic::body::Body>;
+    type Error = Infallible;
+    type Future = Answer<tonic::body::Body>;
+
+    fn call(&self, request: Request<RequestBody>) -> Self::Future {
+        if health::is_asked(request.uri().path()) {
+            return self.health.clone().call(request);
+        }
+        hyper::service::Service::call(&self.checks, request)
     }
 }

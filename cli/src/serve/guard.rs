@@ -1,8 +1,8 @@
-//! Who may ask an endpoint at all: on a private listener everybody who reaches
-//! it, and else who knows the secret that it shares with the gateway.
+//! Who may ask an endpoint at all: whoever reaches its listener, where that is
+//! bounded or said to be enough, and who knows the secret that it shares with the
+//! gateway, where there is one. Client certificates are judged before, in `tls.rs`.
 
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{
@@ -14,8 +14,9 @@ use zeroize::Zeroizing;
 
 use super::ServeError;
 use super::reload::{Current, Reloads};
+use super::seldom::Seldom;
 use crate::failure::Failure;
-use crate::settings::{ListenAddress, SecretFiles};
+use crate::settings::{Access, ListenAddress, ListenerConfig};
 
 /// The header with the secret.
 const SECRET: HeaderName = HeaderName::from_static("x-gateway-secret");
@@ -36,7 +37,7 @@ pub(super) struct Guard {
     name: &'static str,
     /// Two while one replaces the other.
     secrets: Option<Current<Vec<Zeroizing<String>>>>,
-    logged: Arc<Mutex<Option<Instant>>>,
+    log: Seldom,
 }
 
 /// Why a gateway is not let in.
@@ -59,21 +60,23 @@ impl Fault {
 
 impl Guard {
     /// The guard of a listener.
-    pub(super) fn of(
-        name: &'static str,
-        address: &ListenAddress,
-        files: Option<SecretFiles>,
-        reloads: &mut Reloads,
-    ) -> Result<Self, Failure> {
-        let secrets = match files {
+    pub(super) fn of(config: &ListenerConfig, reloads: &mut Reloads) -> Result<Self, Failure> {
+        let (name, address) = (config.name, &config.address);
+        match config.access {
+            Access::Bounded => {}
+            Access::Network => tracing::warn!("{name}: {}", open(address)),
+            Access::Unbounded => {
+                return Err(ServeError::Public { name, address: address.clone() }.into());
+            }
+        }
+        let secrets = match config.secrets.clone() {
             Some(files) => {
                 let (setting, paths) = (files.setting, files.paths());
                 Some(reloads.read(setting, paths, move || Ok(files.read()?))?)
             }
-            None if address.is_private() => None,
-            None => return Err(ServeError::Public { name, address: address.clone() }.into()),
+            None => None,
         };
-        Ok(Self { name, secrets, logged: Arc::default() })
+        Ok(Self { name, secrets, log: Seldom::every(LOG_INTERVAL) })
     }
 
     /// Takes the secret out of the headers, and says what to answer to a request
@@ -81,7 +84,10 @@ impl Guard {
     /// what is wrong with the secret.
     pub(super) fn refusal<B>(&self, request: &mut Request<B>) -> Option<Response<Bytes>> {
         let fault = self.fault(request.headers_mut())?;
-        self.log(fault);
+        if self.log.is_time() {
+            let (listener, fault) = (self.name, fault.text());
+            tracing::error!(listener, fault, "the gateway is not recognised: requests get 503");
+        }
         Some(unavailable(request.method()))
     }
 
@@ -102,16 +108,14 @@ impl Guard {
         headers.remove(SECRET);
         fault
     }
+}
 
-    /// Logs the fault unless one was logged a moment ago.
-    fn log(&self, fault: Fault) {
-        let mut logged = self.logged.lock().unwrap_or_else(PoisonError::into_inner);
-        if logged.is_none_or(|logged| logged.elapsed() >= LOG_INTERVAL) {
-            *logged = Some(Instant::now());
-            let (listener, fault) = (self.name, fault.text());
-            tracing::error!(listener, fault, "the gateway is not recognised: requests get 503");
-        }
-    }
+/// What is told of a listener whose settings say `access = "network"`.
+pub(crate) fn open(address: &ListenAddress) -> String {
+    format!(
+        "`access = \"network\"`: whoever reaches {address} may ask there. A NetworkPolicy, a mesh or \
+         a network of its own has to decide who does"
+    )
 }
 
 /// The answer to a request whose gateway is not let in.
@@ -137,7 +141,7 @@ mod tests {
         let secrets = ["0123456789abcdef", "fedcba9876543210"];
         let secrets = secrets.map(|secret| Zeroizing::new(secret.to_owned())).to_vec();
         let secrets = Some(Current::new(secrets));
-        Guard { name: "forward-auth", secrets, logged: Arc::default() }
+        Guard { name: "forward-auth", secrets, log: Seldom::every(LOG_INTERVAL) }
     }
 
     fn headers(secrets: &[&str]) -> HeaderMap {

@@ -14,11 +14,10 @@ use tower_api_token::TokenManager;
 use tower_api_token::holder::{HolderFuture, HolderService, LeakReports, PublicKeys};
 use tower_service::Service;
 
-use super::ServeError;
 use super::body::RequestBody;
-use super::listener::Listener;
+use super::listener::{HTTP, Listener};
 use super::reload::Reloads;
-use super::tls::Tls;
+use super::{ServeError, Start};
 use crate::failure::Failure;
 use crate::settings::{HolderSettings, Settings, SettingsError};
 
@@ -27,23 +26,22 @@ const KEYS: &str = "holder.leak-keys-file";
 pub(super) async fn listener(
     settings: &Settings,
     manager: TokenManager,
-    reloads: &mut Reloads,
+    start: &mut Start,
 ) -> Result<Option<(Listener, Holder)>, Failure> {
     let of = &settings.holder;
-    let Some(address) = &of.listen else { return Ok(None) };
+    let Some(config) = of.listener()? else { return Ok(None) };
     let (at_once, interval) = of.rate_limit();
     let header = of.address_header()?;
     let mut service = HolderService::new(manager)
         .rate_limit(at_once, interval)
         .address_of(move |request| address_of(request, header.as_ref()));
-    if let Some(reports) = leak_reports(of, reloads)? {
+    if let Some(reports) = leak_reports(of, &mut start.reloads)? {
         service = service.leak_reports(reports);
     }
     if let Some(realm) = &settings.requests.realm {
         service = service.realm(realm).map_err(ServeError::Realm)?;
     }
-    let tls = Tls::of(of.tls()?, &[b"h2", b"http/1.1"], reloads)?;
-    let listener = Listener::bind("holder", address, tls).await?;
+    let listener = Listener::bind(&config, HTTP, start).await?;
     Ok(Some((listener, Holder { service, peer: None })))
 }
 

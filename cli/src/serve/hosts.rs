@@ -4,12 +4,13 @@
 //! name answered to, the page of a stranger whose name was made to lead here
 //! could read and do what a user may.
 
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
 
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HOST, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
 
+use super::seldom::Seldom;
 use crate::settings::{HostName, ListenAddress, SettingsError};
 
 /// How often a refusal is logged.
@@ -63,7 +64,7 @@ pub(super) struct Hosts {
     names: Arc<[HostName]>,
     /// Only this machine reaches it.
     private: bool,
-    logged: Arc<Mutex<Option<Instant>>>,
+    log: Seldom,
 }
 
 impl Hosts {
@@ -85,13 +86,15 @@ impl Hosts {
             );
             return Err(SettingsError::bad("portal.hosts", problem));
         }
-        Ok(Self { names: names.into(), private, logged: Arc::default() })
+        Ok(Self { names: names.into(), private, log: Seldom::every(LOG_INTERVAL) })
     }
 
     /// What to answer to a request by another name.
     pub(super) fn refusal<B>(&self, request: &Request<B>) -> Option<Response<&'static str>> {
         let fault = self.fault(request)?;
-        self.log(fault);
+        if self.log.is_time() {
+            tracing::warn!("a request to the portal was refused: {}", fault.text());
+        }
         // Over HTTP/2 a body in the answer to HEAD would break the stream.
         let body = if request.method() == Method::HEAD { "" } else { fault.answer() };
         let mut response = Response::new(body);
@@ -113,15 +116,6 @@ impl Hosts {
 
     fn is_own(&self, host: &HostName) -> bool {
         self.names.contains(host) || (self.private && host.is_loopback())
-    }
-
-    /// Logs the refusal unless one was logged a moment ago.
-    fn log(&self, fault: Fault) {
-        let mut logged = self.logged.lock().unwrap_or_else(PoisonError::into_inner);
-        if logged.is_none_or(|logged| logged.elapsed() >= LOG_INTERVAL) {
-            *logged = Some(Instant::now());
-            tracing::warn!("a request to the portal was refused: {}", fault.text());
-        }
     }
 }
 

@@ -16,16 +16,22 @@ use tokio::time::sleep;
 
 use super::body::RequestBody;
 use super::connections::Connections;
+use super::inherited::Inherited;
 use super::io::Stream;
 use super::progress::Limits;
 use super::stop::Stop;
 use super::tls::Tls;
-use super::{ServeError, connection, unix};
-use crate::settings::ListenAddress;
+use super::{ServeError, Start, connection, unix};
+use crate::failure::Failure;
+use crate::settings::{ListenAddress, ListenerConfig};
 
 /// How long to rest when no connection can be accepted, for want of descriptors
 /// or of memory.
 const REST: Duration = Duration::from_millis(100);
+
+/// The protocols on offer over TLS.
+pub(super) const HTTP: &[&[u8]] = &[b"h2", b"http/1.1"];
+pub(super) const GRPC: &[&[u8]] = &[b"h2"];
 
 /// What serves a listener's requests.
 pub(super) trait Answers<B>:
@@ -66,18 +72,46 @@ enum Socket {
     Unix(unix::Socket),
 }
 
+impl Socket {
+    async fn bind(address: &ListenAddress, owner: unix::Owner) -> io::Result<Self> {
+        match address {
+            ListenAddress::Tcp(address) => TcpListener::bind(address).await.map(Self::Tcp),
+            ListenAddress::Unix(path) => unix::Socket::bind(path, owner).await.map(Self::Unix),
+        }
+    }
+
+    fn inherited(address: &ListenAddress, from: &mut Inherited) -> io::Result<Option<Self>> {
+        match address {
+            ListenAddress::Tcp(address) => {
+                let socket = from.tcp(*address).map(TcpListener::from_std);
+                Ok(socket.transpose()?.map(Self::Tcp))
+            }
+            ListenAddress::Unix(path) => {
+                let socket = from.unix(path).map(unix::Socket::inherited);
+                Ok(socket.transpose()?.map(Self::Unix))
+            }
+        }
+    }
+}
+
 impl Listener {
+    /// Binds what the settings say, or takes the socket that was handed over; over
+    /// TLS, if they say so, with these protocols on offer.
     pub(super) async fn bind(
-        name: &'static str,
-        address: &ListenAddress,
-        tls: Option<Tls>,
-    ) -> Result<Self, ServeError> {
-        let bound = match address {
-            ListenAddress::Tcp(address) => TcpListener::bind(address).await.map(Socket::Tcp),
-            ListenAddress::Unix(path) => unix::Socket::bind(path).await.map(Socket::Unix),
-        };
+        config: &ListenerConfig,
+        protocols: &'static [&'static [u8]],
+        from: &mut Start,
+    ) -> Result<Self, Failure> {
+        let tls = Tls::of(config, protocols, &mut from.reloads)?;
+        let (name, address) = (config.name, &config.address);
         let failed = |source| ServeError::Bind { name, address: address.clone(), source };
-        let socket = bound.map_err(failed)?;
+        let socket = match Socket::inherited(address, &mut from.inherited).map_err(failed)? {
+            Some(socket) => socket,
+            None => {
+                let owner = unix::Owner::of(&config.socket)?;
+                Socket::bind(address, owner).await.map_err(failed)?
+            }
+        };
         let shown = match &socket {
             Socket::Tcp(socket) => socket.local_addr().map_err(failed)?.to_string(),
             Socket::Unix(..) => address.to_string(),

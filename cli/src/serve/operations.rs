@@ -12,13 +12,11 @@ use http_body::Body as _;
 use http_body_util::Full;
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 use tower_api_token::metrics as measure;
-use tower_api_token::store::AccountStore;
-use tower_api_token::user::UserId;
 
 use super::ServeError;
 use super::body::RequestBody;
 use super::listener::Answers;
-use super::stop::Stop;
+use super::readiness::Readiness;
 
 /// How often old samples are thrown away.
 const UPKEEP: Duration = Duration::from_secs(5);
@@ -58,20 +56,12 @@ pub(super) fn record() -> Result<PrometheusHandle, ServeError> {
 /// Answers operators.
 pub(super) struct Operations {
     metrics: PrometheusHandle,
-    store: Arc<dyn AccountStore>,
-    /// Nobody needs to have this account; the store is asked for it.
-    probe: Option<UserId>,
-    stop: Stop,
+    readiness: Arc<Readiness>,
 }
 
 impl Operations {
-    pub(super) fn new(
-        metrics: PrometheusHandle,
-        store: Arc<dyn AccountStore>,
-        stop: &Stop,
-    ) -> Self {
-        let probe = UserId::new("tower-api-token readiness probe").ok();
-        Self { metrics, store, probe, stop: stop.clone() }
+    pub(super) fn new(metrics: PrometheusHandle, readiness: Arc<Readiness>) -> Self {
+        Self { metrics, readiness }
     }
 
     async fn answer(&self, request: &Request<RequestBody>) -> Response<Full<Bytes>> {
@@ -82,7 +72,10 @@ impl Operations {
         }
         match request.uri().path() {
             "/health" => text(StatusCode::OK, "alive\n"),
-            "/ready" => self.readiness().await,
+            "/ready" => match self.readiness.ask().await {
+                Ok(()) => text(StatusCode::OK, "ready\n"),
+                Err(problem) => text(StatusCode::SERVICE_UNAVAILABLE, format!("{problem}\n")),
+            },
             "/metrics" => {
                 let mut response = {
                     // What requests have counted up to now.
@@ -94,20 +87,6 @@ impl Operations {
                 response
             }
             _ => text(StatusCode::NOT_FOUND, "/health, /ready or /metrics\n"),
-        }
-    }
-
-    async fn readiness(&self) -> Response<Full<Bytes>> {
-        if self.stop.is_now() {
-            return text(StatusCode::SERVICE_UNAVAILABLE, "stopping\n");
-        }
-        let Some(probe) = &self.probe else {
-            return text(StatusCode::INTERNAL_SERVER_ERROR, "no probe\n");
-        };
-        match self.store.load(probe).await {
-            Ok(_) => text(StatusCode::OK, "ready\n"),
-            // The log has the rest.
-            Err(error) => text(StatusCode::SERVICE_UNAVAILABLE, format!("{error}\n")),
         }
     }
 }

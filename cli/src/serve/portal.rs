@@ -15,12 +15,11 @@ use tower_api_token::portal::{Portal, PortalUser};
 use tower_api_token::user::UserId;
 use tower_service::Service;
 
+use super::Start;
 use super::body::RequestBody;
 use super::guard::Guard;
 use super::hosts::Hosts;
-use super::listener::Listener;
-use super::reload::Reloads;
-use super::tls::Tls;
+use super::listener::{HTTP, Listener};
 use crate::failure::Failure;
 use crate::secret;
 use crate::settings::{PortalSettings, Settings, SettingsError};
@@ -28,18 +27,17 @@ use crate::settings::{PortalSettings, Settings, SettingsError};
 pub(super) async fn listener(
     settings: &Settings,
     manager: &TokenManager,
-    reloads: &mut Reloads,
+    start: &mut Start,
 ) -> Result<Option<(Listener, SignedIn)>, Failure> {
     let of = &settings.portal;
-    let Some(address) = &of.listen else { return Ok(None) };
-    let guard = Guard::of("portal", address, of.secrets()?, reloads)?;
+    let Some(config) = of.listener()? else { return Ok(None) };
+    let guard = Guard::of(&config, &mut start.reloads)?;
     let names = of.hosts()?.into_iter().chain(settings.notify.link_host()?).collect();
-    let hosts = Hosts::of(names, address)?;
+    let hosts = Hosts::of(names, &config.address)?;
     let header = of.user_header()?;
     let administrators = of.administrators()?;
     let router = portal(of, manager.clone())?.into_router();
-    let tls = Tls::of(of.tls()?, &[b"h2", b"http/1.1"], reloads)?;
-    let listener = Listener::bind("portal", address, tls).await?;
+    let listener = Listener::bind(&config, HTTP, start).await?;
     let believed = Believed { header, administrators };
     Ok(Some((listener, SignedIn { guard, hosts, believed: Arc::new(believed), router })))
 }

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use http::Version;
 use tokio::sync::Notify;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 pub(super) use self::limits::Limits;
 use self::request::Request;
@@ -20,7 +20,7 @@ pub(super) use self::request::{Answering, Responding};
 
 /// How long a connection that ends in order may take when nothing is answered
 /// on it: for a peer to hear of it, and to finish a head that is under way.
-const LINGER: Duration = Duration::from_millis(500);
+pub(super) const LINGER: Duration = Duration::from_millis(500);
 
 /// How long a peer may leave the rest of a body or a response before its
 /// connection may have to make room: what is under way has mostly come by then.
@@ -44,6 +44,8 @@ pub(super) enum Phase {
 pub(super) struct Progress {
     limits: Limits,
     state: Mutex<State>,
+    /// The first head is there.
+    begun: Notify,
     /// Nothing is being answered any more.
     at_rest: Notify,
     evicted: Notify,
@@ -95,7 +97,8 @@ impl Progress {
         let responding = BTreeMap::new();
         let (http2, body, ahead) = (false, None, None);
         let state = State { phase, since, responding, next: 0, http2, body, ahead };
-        Self { limits, state: Mutex::new(state), at_rest: Notify::new(), evicted: Notify::new() }
+        let (begun, at_rest, evicted) = (Notify::new(), Notify::new(), Notify::new());
+        Self { limits, state: Mutex::new(state), begun, at_rest, evicted }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -136,6 +139,7 @@ impl Progress {
         state.responding.insert(number, Request::new());
         state.phase = Phase::Responding;
         drop(state);
+        self.begun.notify_waiters();
         Responding::new(self, number)
     }
 
@@ -216,6 +220,16 @@ impl Progress {
             }
         })
         .await
+    }
+
+    /// Waits until the first head is there, if that comes in a moment: a request that
+    /// is under way when the server is told to stop is answered like any other.
+    pub(super) async fn begun(&self) {
+        let mut begun = pin!(self.begun.notified());
+        begun.as_mut().enable();
+        if self.state().phase == Phase::FirstHead {
+            drop(timeout(LINGER, begun).await);
+        }
     }
 
     /// Waits until a connection that was told to end may be cut off: nothing is
@@ -303,6 +317,24 @@ mod tests {
         }
         let (why, after) = overdue_after(&progress).await;
         assert_eq!((why, after.as_secs()), (Overdue::In(Phase::Responding), 10));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_first_head_that_is_under_way_at_the_end_has_a_moment_to_come() {
+        let progress = progress();
+        let from = Instant::now();
+        progress.begun().await;
+        assert_eq!(from.elapsed(), LINGER, "it has not come");
+        let waiting = tokio::spawn({
+            let progress = Arc::clone(&progress);
+            async move { progress.begun().await }
+        });
+        tokio::task::yield_now().await;
+        let from = Instant::now();
+        let _responding = progress.responding(Version::HTTP_11, Some(0));
+        waiting.await.expect("it has come");
+        progress.begun().await;
+        assert_eq!(from.elapsed(), Duration::ZERO);
     }
 
     #[tokio::test(start_paused = true)]

@@ -16,6 +16,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 use zeroize::Zeroizing;
 
+use super::service_manager;
 use super::stop::Stop;
 use crate::failure::Failure;
 
@@ -93,6 +94,9 @@ impl Reloads {
                 () = asked.notified() => true,
                 () = sleep(INTERVAL) => false,
             };
+            if asked {
+                service_manager::reloading();
+            }
             // A file may be slow to come, on a file system that is far away.
             let looked = spawn_blocking(move || self.look(asked));
             let looked = tokio::select! {
@@ -102,6 +106,7 @@ impl Reloads {
             self = looked.unwrap_or_else(|error| resume_unwind(error.into_panic()));
             if asked {
                 tracing::info!("files of secrets and certificates were looked at anew");
+                service_manager::ready();
             }
         }
     }

@@ -6,13 +6,19 @@
 
 use std::fs::{File, Metadata, Permissions, TryLockError};
 use std::io;
-use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt, lchown};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use nix::unistd::{Group, User};
 use rustix::fs::OFlags;
-use tokio::net::{UnixListener, UnixStream};
+use tokio::net::{UnixListener, UnixSocket, UnixStream};
 use tokio::time::sleep;
+
+use crate::settings::{SettingsError, SocketOptions};
+
+/// How many connections may wait until they are accepted.
+const BACKLOG: u32 = 1_024;
 
 /// How often to try for the lock, how many times before a file is made, and how
 /// many times before one is removed. Whoever holds it is soon done.
@@ -20,10 +26,10 @@ const TRY_AGAIN: Duration = Duration::from_millis(10);
 const TRIES: u32 = 1_000;
 const TRIES_AT_THE_END: u32 = 50;
 
-/// A listener, and the file that goes with it.
+/// A listener, and the file that goes with it, unless it is another's.
 pub(super) struct Socket {
     // Before the listener, which keeps the number of its inode from use.
-    _file: SocketFile,
+    _file: Option<SocketFile>,
     listener: UnixListener,
 }
 
@@ -31,20 +37,23 @@ impl Socket {
     /// Listens at that path, in place of what a process left behind that was
     /// killed; never of a socket that answers, is of another kind or has no
     /// room just now, nor of any other file.
-    pub(super) async fn bind(path: &Path) -> io::Result<Self> {
+    pub(super) async fn bind(path: &Path, owner: Owner) -> io::Result<Self> {
         let _lock = Lock::wait(path).await?;
         let is_socket = path.symlink_metadata().is_ok_and(|found| found.file_type().is_socket());
         if is_socket && is_dead(path).await {
             std::fs::remove_file(path)?;
         }
-        let listener = UnixListener::bind(path)?;
-        // For a gateway in the owner's group, and nobody else.
-        let found = std::fs::set_permissions(path, Permissions::from_mode(0o660))
-            .and_then(|()| path.symlink_metadata());
-        match found {
-            Ok(found) => {
-                let file = SocketFile { path: path.to_owned(), identity: identity(&found) };
-                Ok(Self { _file: file, listener })
+        let socket = UnixSocket::new_stream()?;
+        socket.bind(path)?;
+        // Before it listens nobody can connect, whatever the permissions are.
+        let listening = owner.take(path).and_then(|()| {
+            let identity = identity(&path.symlink_metadata()?);
+            Ok((identity, socket.listen(BACKLOG)?))
+        });
+        match listening {
+            Ok((identity, listener)) => {
+                let file = SocketFile { path: path.to_owned(), identity };
+                Ok(Self { _file: Some(file), listener })
             }
             Err(error) => {
                 drop(std::fs::remove_file(path));
@@ -53,8 +62,65 @@ impl Socket {
         }
     }
 
+    /// One that was handed over; its file stays where whoever made it has put it.
+    pub(super) fn inherited(socket: std::os::unix::net::UnixListener) -> io::Result<Self> {
+        Ok(Self { _file: None, listener: UnixListener::from_std(socket)? })
+    }
+
     pub(super) async fn accept(&self) -> io::Result<UnixStream> {
         Ok(self.listener.accept().await?.0)
+    }
+}
+
+/// Whose the file of a socket is to be, and its permissions.
+pub(super) struct Owner {
+    user: Option<u32>,
+    group: Option<u32>,
+    mode: u32,
+}
+
+impl Owner {
+    /// The user and the group that the settings name or number.
+    pub(super) fn of(options: &SocketOptions) -> Result<Self, SettingsError> {
+        let user = |name: &str| Ok(User::from_name(name)?.map(|user| user.uid.as_raw()));
+        let group = |name: &str| Ok(Group::from_name(name)?.map(|group| group.gid.as_raw()));
+        let user = options.owner.as_ref().map(|(key, name)| number(key, name, user)).transpose()?;
+        let group =
+            options.group.as_ref().map(|(key, name)| number(key, name, group)).transpose()?;
+        Ok(Self { user, group, mode: options.mode })
+    }
+
+    fn take(&self, path: &Path) -> io::Result<()> {
+        if self.user.is_some() || self.group.is_some() {
+            lchown(path, self.user, self.group).map_err(|error| {
+                let problem = format!(
+                    "its owner or group cannot be set: {error}. Root alone gives a file away, and \
+                     others to their own groups"
+                );
+                io::Error::new(error.kind(), problem)
+            })?;
+        }
+        std::fs::set_permissions(path, Permissions::from_mode(self.mode))
+    }
+}
+
+/// The number that is written, or that of the name.
+fn number(
+    key: &'static str,
+    name: &str,
+    look_up: impl Fn(&str) -> io::Result<Option<u32>>,
+) -> Result<u32, SettingsError> {
+    if let Ok(number) = name.parse() {
+        return Ok(number);
+    }
+    match look_up(name) {
+        Ok(Some(number)) => Ok(number),
+        Ok(None) => {
+            Err(SettingsError::bad(key, format!("this machine knows nobody called {name:?}")))
+        }
+        Err(error) => {
+            Err(SettingsError::bad(key, format!("{name:?} cannot be looked up: {error}")))
+        }
     }
 }
 

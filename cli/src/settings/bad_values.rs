@@ -35,6 +35,11 @@ fn bad_texts(key: &str, kind: Kind) -> (&'static [&'static str], &'static str) {
         "cache.staleness-bound" => (&["1ms", "2m"], "at"),
         key if key.ends_with(".listen") => (&["localhost:80", "127.0.0.1", "unix:"], "127.0.0.1:"),
         "forward-auth.profile" => (&["nginx"], "`original-method`"),
+        key if key.ends_with(".access") => (&["open", "Network"], "`network`"),
+        key if key.ends_with(".socket-mode") => (&["rw", "66", "1777", "0999"], "octal"),
+        key if key.ends_with(".client-names") => {
+            (&["a b", "10.0.0.1", "*.example.com", "spiffe://a b"], "gateway.example.com")
+        }
         key if key.ends_with("-header") => (&["a b", "X-Gateway-Secret"], "header"),
         "holder.request-interval" => (&["1", "soon"], time),
         "holder.leak-response" => (&["end", "EndAll"], "`end-token`"),
@@ -55,7 +60,7 @@ fn bad_texts(key: &str, kind: Kind) -> (&'static [&'static str], &'static str) {
         "log.filter" => (&["info=info=info", "a=loud"], "such as info"),
         "log.format" => (&["xml"], "`json`"),
         "head-timeout" => (&["30", "0s"], "s"),
-        "shutdown-grace" => (&["10", "-1s", "1.5s"], time),
+        "shutdown-delay" | "shutdown-grace" => (&["10", "-1s", "1.5s"], time),
         _ => match kind {
             Kind::Number => (&["-1", "one", "1.5", "99999999999999999999"], "number"),
             Kind::Flag => (&["yes", "1", "TRUE"], "true or false"),
@@ -89,6 +94,21 @@ fn companions(key: &str) -> &'static [(&'static str, &'static str)] {
         "forward-auth.former-secret-file" => &[("forward-auth.secret-file", "secret")],
         "ext-authz.former-secret-file" => &[("ext-authz.secret-file", "secret")],
         "portal.former-secret-file" => &[("portal.secret-file", "secret")],
+        "forward-auth.client-ca-file" | "forward-auth.client-names" => &[
+            ("forward-auth.client-ca-file", "ca"),
+            ("forward-auth.tls-certificate", "c"),
+            ("forward-auth.tls-key", "k"),
+        ],
+        "ext-authz.client-ca-file" | "ext-authz.client-names" => &[
+            ("ext-authz.client-ca-file", "ca"),
+            ("ext-authz.tls-certificate", "c"),
+            ("ext-authz.tls-key", "k"),
+        ],
+        "portal.client-ca-file" | "portal.client-names" => &[
+            ("portal.client-ca-file", "ca"),
+            ("portal.tls-certificate", "c"),
+            ("portal.tls-key", "k"),
+        ],
         "webhook.url" => &[("webhook.secret-file", "secret")],
         "webhook.secret-file" => &[("webhook.url", "https://a.example/")],
         key if key.starts_with("webhook.") => {
@@ -264,6 +284,20 @@ async fn settings_that_cannot_go_together_are_refused_by_the_name_of_one() {
         (&[("forward-auth.tls-certificate", "c")], "FORWARD_AUTH_TLS_CERTIFICATE"),
         (&[("ext-authz.tls-key", "k")], "EXT_AUTHZ_TLS_KEY"),
         (&[("portal.tls-certificate", "c")], "PORTAL_TLS_CERTIFICATE"),
+        (&[("forward-auth.access", "network"), ("forward-auth.secret-file", "s")], "AUTH_ACCESS"),
+        (
+            &[
+                ("portal.access", "network"),
+                ("portal.client-ca-file", "ca"),
+                ("portal.tls-certificate", "c"),
+                ("portal.tls-key", "k"),
+            ],
+            "PORTAL_ACCESS",
+        ),
+        (&[("ext-authz.client-ca-file", "ca")], "EXT_AUTHZ_CLIENT_CA_FILE"),
+        (&[("ext-authz.client-names", "a.example")], "EXT_AUTHZ_CLIENT_NAMES"),
+        (&[("portal.listen", "127.0.0.1:0"), ("portal.socket-mode", "0600")], "SOCKET_MODE"),
+        (&[("holder.listen", "127.0.0.1:0"), ("holder.socket-group", "api")], "SOCKET_GROUP"),
         (&[("forward-auth.slot-header", "X-Auth-User")], "SLOT_HEADER"),
         (&[("forward-auth.slot-header", "X-Accel-Redirect")], "SLOT_HEADER"),
         (&[("tokens.pepper-version", "1")], "PEPPER_VERSION"),
@@ -334,6 +368,8 @@ fn every_key_has_a_variable_and_a_place() {
             (Kind::List, _) => "a, b",
             (Kind::Text, key) if key.ends_with("listen") => "127.0.0.1:0",
             (Kind::Text, key) if key.ends_with("profile") => "original-method",
+            (Kind::Text, key) if key.ends_with(".access") => "network",
+            (Kind::Text, key) if key.ends_with(".socket-mode") => "0600",
             (Kind::Text, "log.format") => "json",
             (Kind::Text, "holder.leak-response") => "tell",
             (Kind::Text, "store") => "sqlite:t.db",

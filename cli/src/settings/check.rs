@@ -13,7 +13,8 @@ impl Settings {
         self.requests.check()?;
         self.cache.check()?;
         self.forward_auth.check()?;
-        self.ext_authz.check()?;
+        self.ext_authz.listener()?;
+        self.operations.listener()?;
         self.portal.check()?;
         self.holder.check()?;
         self.notify.check()?;

@@ -9,20 +9,19 @@ use serde::Deserialize;
 use tower_api_token::manage::LeakResponse;
 
 use super::serve::header_name;
-use super::{ListenAddress, SettingsError, Time, TlsFiles};
+use super::{ListenerConfig, ListenerSettings, SettingsError, Time};
 
 /// The section `[holder]`.
 #[derive(Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+#[serde(default, rename_all = "kebab-case")]
 pub(crate) struct HolderSettings {
-    pub(crate) listen: Option<ListenAddress>,
+    #[serde(flatten)]
+    listener: ListenerSettings,
     address_header: Option<String>,
     requests_at_once: Option<NonZeroU32>,
     request_interval: Option<Time>,
     pub(crate) leak_keys_file: Option<PathBuf>,
     leak_response: LeakResponseName,
-    tls_certificate: Option<PathBuf>,
-    tls_key: Option<PathBuf>,
 }
 
 /// What is done about a leaked token, as it is written.
@@ -60,16 +59,12 @@ impl HolderSettings {
         }
     }
 
-    pub(crate) fn tls(&self) -> Result<Option<TlsFiles>, SettingsError> {
-        TlsFiles::of(
-            ["holder.tls-certificate", "holder.tls-key"],
-            &self.tls_certificate,
-            &self.tls_key,
-        )
+    pub(crate) fn listener(&self) -> Result<Option<ListenerConfig>, SettingsError> {
+        self.listener.config("holder")
     }
 
     pub(super) fn check(&self) -> Result<(), SettingsError> {
         self.address_header()?;
-        self.tls().map(drop)
+        self.listener().map(drop)
     }
 }

@@ -224,7 +224,7 @@ pub(crate) const KEYS: &[Key] = &[
         "forward-auth.secret-file",
         Kind::Text,
         Nothing,
-        "File with the secret that the gateway sends as `X-Gateway-Secret`: one line of 16 to 4096 bytes of visible ASCII. Needed unless only this machine can reach the address.",
+        "File with the secret that the gateway sends as `X-Gateway-Secret`: one line of 16 to 4096 bytes of visible ASCII. Needed where others than this machine reach the address, or `client-ca-file`, or `access`.",
     ),
     key(
         "forward-auth.former-secret-file",
@@ -251,6 +251,42 @@ pub(crate) const KEYS: &[Key] = &[
         "File with the certificates (PEM) for TLS; with `tls-key`.",
     ),
     key("forward-auth.tls-key", Kind::Text, Nothing, "File with their key."),
+    key(
+        "forward-auth.access",
+        Kind::Text,
+        Nothing,
+        "`network`: whoever reaches the listener may ask, which a NetworkPolicy, a mesh or a network of its own has to bound. In place of the secret and client certificates.",
+    ),
+    key(
+        "forward-auth.client-ca-file",
+        Kind::Text,
+        Nothing,
+        "File with the certificates (PEM) of those who vouch for gateways: without a certificate of theirs no connection comes about. With `tls-certificate`.",
+    ),
+    key(
+        "forward-auth.client-names",
+        Kind::List,
+        Words("any"),
+        "Names of gateways, one of which the certificate has to have: hosts as `gateway.example.com`, or URIs as `spiffe://example.com/gateway`.",
+    ),
+    key(
+        "forward-auth.socket-owner",
+        Kind::Text,
+        Words("the user of `serve`"),
+        "User, by name or number, whose the file of a Unix socket is.",
+    ),
+    key(
+        "forward-auth.socket-group",
+        Kind::Text,
+        Words("the group of `serve`"),
+        "Group of that file.",
+    ),
+    key(
+        "forward-auth.socket-mode",
+        Kind::Text,
+        Value("0660"),
+        "Permissions of that file: who may write to it may ask.",
+    ),
     key("ext-authz.listen", Kind::Text, Nothing, "Address for Envoy over gRPC."),
     key(
         "ext-authz.secret-file",
@@ -261,12 +297,41 @@ pub(crate) const KEYS: &[Key] = &[
     key("ext-authz.former-secret-file", Kind::Text, Nothing, "As in `[forward-auth]`."),
     key("ext-authz.tls-certificate", Kind::Text, Nothing, "As in `[forward-auth]`."),
     key("ext-authz.tls-key", Kind::Text, Nothing, "As in `[forward-auth]`."),
+    key("ext-authz.access", Kind::Text, Nothing, "As in `[forward-auth]`."),
+    key("ext-authz.client-ca-file", Kind::Text, Nothing, "As in `[forward-auth]`."),
+    key("ext-authz.client-names", Kind::List, Words("any"), "As in `[forward-auth]`."),
+    key(
+        "ext-authz.socket-owner",
+        Kind::Text,
+        Words("the user of `serve`"),
+        "As in `[forward-auth]`.",
+    ),
+    key(
+        "ext-authz.socket-group",
+        Kind::Text,
+        Words("the group of `serve`"),
+        "As in `[forward-auth]`.",
+    ),
+    key("ext-authz.socket-mode", Kind::Text, Value("0660"), "As in `[forward-auth]`."),
     key(
         "operations.listen",
         Kind::Text,
         Nothing,
         "Address of `/health`, `/ready` and `/metrics` (Prometheus).",
     ),
+    key(
+        "operations.socket-owner",
+        Kind::Text,
+        Words("the user of `serve`"),
+        "As in `[forward-auth]`.",
+    ),
+    key(
+        "operations.socket-group",
+        Kind::Text,
+        Words("the group of `serve`"),
+        "As in `[forward-auth]`.",
+    ),
+    key("operations.socket-mode", Kind::Text, Value("0660"), "As in `[forward-auth]`."),
     key("portal.listen", Kind::Text, Nothing, "Address of the pages."),
     key(
         "portal.user-header",
@@ -301,6 +366,17 @@ pub(crate) const KEYS: &[Key] = &[
     ),
     key("portal.tls-certificate", Kind::Text, Nothing, "As in `[forward-auth]`."),
     key("portal.tls-key", Kind::Text, Nothing, "As in `[forward-auth]`."),
+    key("portal.access", Kind::Text, Nothing, "As in `[forward-auth]`."),
+    key("portal.client-ca-file", Kind::Text, Nothing, "As in `[forward-auth]`."),
+    key("portal.client-names", Kind::List, Words("any"), "As in `[forward-auth]`."),
+    key("portal.socket-owner", Kind::Text, Words("the user of `serve`"), "As in `[forward-auth]`."),
+    key(
+        "portal.socket-group",
+        Kind::Text,
+        Words("the group of `serve`"),
+        "As in `[forward-auth]`.",
+    ),
+    key("portal.socket-mode", Kind::Text, Value("0660"), "As in `[forward-auth]`."),
     key(
         "holder.listen",
         Kind::Text,
@@ -339,6 +415,14 @@ pub(crate) const KEYS: &[Key] = &[
     ),
     key("holder.tls-certificate", Kind::Text, Nothing, "As in `[forward-auth]`."),
     key("holder.tls-key", Kind::Text, Nothing, "As in `[forward-auth]`."),
+    key("holder.socket-owner", Kind::Text, Words("the user of `serve`"), "As in `[forward-auth]`."),
+    key(
+        "holder.socket-group",
+        Kind::Text,
+        Words("the group of `serve`"),
+        "As in `[forward-auth]`.",
+    ),
+    key("holder.socket-mode", Kind::Text, Value("0660"), "As in `[forward-auth]`."),
     key(
         "notify.directory",
         Kind::Text,
@@ -439,10 +523,16 @@ pub(crate) const KEYS: &[Key] = &[
     ),
     key("log.format", Kind::Text, Value("text"), "`text` or `json`."),
     key(
+        "shutdown-delay",
+        Kind::Text,
+        Value("0s"),
+        "How long `serve` still serves after it is told to stop, while `/ready` and `grpc.health.v1` say so already: as long as whoever sends requests needs to notice.",
+    ),
+    key(
         "shutdown-grace",
         Kind::Text,
         Value("10s"),
-        "How long requests that run may take after `serve` is told to stop.",
+        "How long requests that run may take after that.",
     ),
     key(
         "head-timeout",
@@ -524,6 +614,7 @@ mod tests {
         };
         assert_eq!(headers(&written), headers(&none));
         assert_eq!(format!("{:?}", written.log.format), format!("{:?}", none.log.format));
+        assert_eq!(written.shutdown_delay, Some(Time::ZERO));
         assert_eq!(written.shutdown_grace, Some(Time(crate::serve::GRACE)));
         assert_eq!(written.head_timeout, Some(Time(crate::serve::progress::limits::HEAD)));
         let redis = format!("{:?}", RedisOptions::new(Client::open("redis://localhost").unwrap()));

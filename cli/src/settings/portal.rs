@@ -10,17 +10,16 @@ use tower_api_token::user::UserId;
 
 use super::check::one_line;
 use super::serve::header_name;
-use super::{HostName, ListenAddress, SecretFiles, SettingsError, TlsFiles};
+use super::{HostName, ListenerConfig, ListenerSettings, SettingsError};
 
 /// The section `[portal]`.
 #[derive(Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+#[serde(default, rename_all = "kebab-case")]
 pub(crate) struct PortalSettings {
-    pub(crate) listen: Option<ListenAddress>,
+    #[serde(flatten)]
+    listener: ListenerSettings,
     user_header: Option<String>,
     administrators: Vec<String>,
-    secret_file: Option<PathBuf>,
-    former_secret_file: Option<PathBuf>,
     hosts: Vec<String>,
     path: Option<String>,
     title: Option<String>,
@@ -29,8 +28,6 @@ pub(crate) struct PortalSettings {
     pub(crate) form_key_file: Option<PathBuf>,
     /// Whoever generates a token is shown its code, too: nothing is sent.
     pub(crate) show_codes: bool,
-    tls_certificate: Option<PathBuf>,
-    tls_key: Option<PathBuf>,
 }
 
 impl PortalSettings {
@@ -56,20 +53,8 @@ impl PortalSettings {
         self.hosts.iter().map(|host| HostName::parse(host).ok_or_else(bad)).collect()
     }
 
-    pub(crate) fn secrets(&self) -> Result<Option<SecretFiles>, SettingsError> {
-        SecretFiles::of(
-            ["portal.secret-file", "portal.former-secret-file"],
-            &self.secret_file,
-            &self.former_secret_file,
-        )
-    }
-
-    pub(crate) fn tls(&self) -> Result<Option<TlsFiles>, SettingsError> {
-        TlsFiles::of(
-            ["portal.tls-certificate", "portal.tls-key"],
-            &self.tls_certificate,
-            &self.tls_key,
-        )
+    pub(crate) fn listener(&self) -> Result<Option<ListenerConfig>, SettingsError> {
+        self.listener.config("portal")
     }
 
     /// What can be told before there is a portal.
@@ -79,9 +64,8 @@ impl PortalSettings {
         }
         self.administrators()?;
         self.hosts()?;
-        self.secrets()?;
         one_line("portal.title", self.title.as_ref())?;
-        self.tls().map(drop)
+        self.listener().map(drop)
     }
 
     /// The pages, but for the key of their forms.

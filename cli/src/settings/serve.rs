@@ -1,7 +1,5 @@
 //! The sections that `serve` reads: what listens where, and how it decides.
 
-use std::path::{Path, PathBuf};
-
 use http::HeaderName;
 use http::header::AUTHORIZATION;
 use serde::Deserialize;
@@ -10,10 +8,8 @@ use tower_api_token::credentials::CredentialSource;
 use tower_api_token::forward_auth::{ForwardAuth, IdentityHeaders, Profile};
 use tower_api_token::store::{CacheOptions, MemoryStore};
 use tracing_subscriber::EnvFilter;
-use zeroize::Zeroizing;
 
-use super::{ListenAddress, Settings, SettingsError, Time};
-use crate::secret::{self, SecretError};
+use super::{ListenerConfig, ListenerSettings, SettingsError, Time};
 
 /// The section `[requests]`: where a request may carry its token, and whether
 /// a CORS preflight passes without one.
@@ -122,16 +118,13 @@ enum ProfileName {
 
 /// The section `[forward-auth]`.
 #[derive(Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+#[serde(default, rename_all = "kebab-case")]
 pub(crate) struct ForwardAuthSettings {
-    pub(crate) listen: Option<ListenAddress>,
+    #[serde(flatten)]
+    listener: ListenerSettings,
     profile: Option<ProfileName>,
-    secret_file: Option<PathBuf>,
-    former_secret_file: Option<PathBuf>,
     user_header: Option<String>,
     slot_header: Option<String>,
-    tls_certificate: Option<PathBuf>,
-    tls_key: Option<PathBuf>,
 }
 
 impl ForwardAuthSettings {
@@ -151,25 +144,12 @@ impl ForwardAuthSettings {
         }
     }
 
-    pub(crate) fn secrets(&self) -> Result<Option<SecretFiles>, SettingsError> {
-        SecretFiles::of(
-            ["forward-auth.secret-file", "forward-auth.former-secret-file"],
-            &self.secret_file,
-            &self.former_secret_file,
-        )
-    }
-
-    pub(crate) fn tls(&self) -> Result<Option<TlsFiles>, SettingsError> {
-        TlsFiles::of(
-            ["forward-auth.tls-certificate", "forward-auth.tls-key"],
-            &self.tls_certificate,
-            &self.tls_key,
-        )
+    pub(crate) fn listener(&self) -> Result<Option<ListenerConfig>, SettingsError> {
+        self.listener.config("forward-auth")
     }
 
     pub(super) fn check(&self) -> Result<(), SettingsError> {
-        self.secrets()?;
-        self.tls()?;
+        self.listener()?;
         self.identity_headers().map(drop)
     }
 
@@ -216,56 +196,29 @@ pub(super) fn header_name(key: &'static str, text: &str) -> Result<HeaderName, S
 
 /// The section `[ext-authz]`.
 #[derive(Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+#[serde(default, rename_all = "kebab-case")]
 pub(crate) struct ExtAuthzSettings {
-    pub(crate) listen: Option<ListenAddress>,
-    secret_file: Option<PathBuf>,
-    former_secret_file: Option<PathBuf>,
-    tls_certificate: Option<PathBuf>,
-    tls_key: Option<PathBuf>,
+    #[serde(flatten)]
+    listener: ListenerSettings,
 }
 
 impl ExtAuthzSettings {
-    pub(crate) fn secrets(&self) -> Result<Option<SecretFiles>, SettingsError> {
-        SecretFiles::of(
-            ["ext-authz.secret-file", "ext-authz.former-secret-file"],
-            &self.secret_file,
-            &self.former_secret_file,
-        )
-    }
-
-    pub(super) fn check(&self) -> Result<(), SettingsError> {
-        self.secrets()?;
-        self.tls().map(drop)
-    }
-
-    pub(crate) fn tls(&self) -> Result<Option<TlsFiles>, SettingsError> {
-        TlsFiles::of(
-            ["ext-authz.tls-certificate", "ext-authz.tls-key"],
-            &self.tls_certificate,
-            &self.tls_key,
-        )
+    pub(crate) fn listener(&self) -> Result<Option<ListenerConfig>, SettingsError> {
+        self.listener.config("ext-authz")
     }
 }
 
 /// The section `[operations]`: health, readiness and metrics.
 #[derive(Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+#[serde(default, rename_all = "kebab-case")]
 pub(crate) struct OperationsSettings {
-    pub(crate) listen: Option<ListenAddress>,
+    #[serde(flatten)]
+    listener: ListenerSettings,
 }
 
-impl Settings {
-    /// How many listeners there are.
-    pub(crate) fn listeners(&self) -> usize {
-        let listen = [
-            &self.forward_auth.listen,
-            &self.ext_authz.listen,
-            &self.portal.listen,
-            &self.holder.listen,
-            &self.operations.listen,
-        ];
-        listen.into_iter().flatten().count()
+impl OperationsSettings {
+    pub(crate) fn listener(&self) -> Result<Option<ListenerConfig>, SettingsError> {
+        self.listener.config("operations")
     }
 }
 
@@ -297,85 +250,4 @@ pub(crate) enum LogFormat {
     #[default]
     Text,
     Json,
-}
-
-/// A certificate and its key, which come together.
-#[derive(Clone, Debug)]
-pub(crate) struct TlsFiles {
-    pub(crate) certificate_setting: &'static str,
-    pub(crate) certificate: PathBuf,
-    pub(crate) key_setting: &'static str,
-    pub(crate) key: PathBuf,
-}
-
-impl TlsFiles {
-    /// The files that these two keys name.
-    pub(crate) fn of(
-        [certificate_setting, key_setting]: [&'static str; 2],
-        certificate: &Option<PathBuf>,
-        key: &Option<PathBuf>,
-    ) -> Result<Option<Self>, SettingsError> {
-        let needs = |key, with| Err(SettingsError::Incomplete { key, with });
-        match (certificate.clone(), key.clone()) {
-            (None, None) => Ok(None),
-            (Some(certificate), Some(key)) => {
-                Ok(Some(Self { certificate_setting, certificate, key_setting, key }))
-            }
-            (Some(_), None) => needs(certificate_setting, "`tls-key`"),
-            (None, Some(_)) => needs(key_setting, "`tls-certificate`"),
-        }
-    }
-}
-
-/// The file with the secret that a listener shares with its gateway, and one
-/// with the secret that it replaces.
-#[derive(Clone, Debug)]
-pub(crate) struct SecretFiles {
-    pub(crate) setting: &'static str,
-    file: PathBuf,
-    former: Option<(&'static str, PathBuf)>,
-}
-
-impl SecretFiles {
-    pub(super) fn of(
-        [setting, former_setting]: [&'static str; 2],
-        file: &Option<PathBuf>,
-        former: &Option<PathBuf>,
-    ) -> Result<Option<Self>, SettingsError> {
-        match (file.clone(), former.clone()) {
-            (None, None) => Ok(None),
-            (Some(file), former) => {
-                let former = former.map(|former| (former_setting, former));
-                Ok(Some(Self { setting, file, former }))
-            }
-            (None, Some(_)) => {
-                Err(SettingsError::Incomplete { key: former_setting, with: "`secret-file`" })
-            }
-        }
-    }
-
-    pub(crate) fn paths(&self) -> Vec<PathBuf> {
-        let former = self.former.iter().map(|(_, path)| path);
-        std::iter::once(&self.file).chain(former).cloned().collect()
-    }
-
-    /// The secrets that are accepted.
-    pub(crate) fn read(&self) -> Result<Vec<Zeroizing<String>>, SecretError> {
-        self.read_by(secret::of_gateway)
-    }
-
-    /// What the files hold, read by the setting's name and the path. There is no former
-    /// secret where its file does not exist.
-    pub(super) fn read_by<T, E>(
-        &self,
-        read: impl Fn(&'static str, &Path) -> Result<T, E>,
-    ) -> Result<Vec<T>, E> {
-        let mut secrets = vec![read(self.setting, &self.file)?];
-        if let Some((setting, path)) = &self.former
-            && !path.try_exists().is_ok_and(|exists| !exists)
-        {
-            secrets.push(read(setting, path)?);
-        }
-        Ok(secrets)
-    }
 }

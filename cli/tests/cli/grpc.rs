@@ -141,3 +141,24 @@ fn forward_060_envoy_needs_the_secret_where_others_reach_the_listener() {
     assert_eq!(status, "200");
     assert!(CheckResponse::decode(&answer[5..]).unwrap().allowed.is_some());
 }
+
+#[test]
+fn two_secrets_overlap_over_grpc_while_one_replaces_the_other() {
+    let place = Place::new();
+    let token = place.user_with_token("alice", &["GET"]);
+    place.write("secret", "the second secret of the gateway");
+    place.write("former", "the first secret of the gateway");
+    let mut command = place.command(&["serve", "--ext-authz", "127.0.0.1:0"]);
+    command.env("TOWER_API_TOKEN_EXT_AUTHZ_SECRET_FILE", "secret");
+    command.env("TOWER_API_TOKEN_EXT_AUTHZ_FORMER_SECRET_FILE", "former");
+    let server = Serving::run(command);
+    let passes = |secret: &str| {
+        let metadata = format!("x-gateway-secret: {secret}");
+        let (status, answer) = ask(&place, &server, &token, "GET", &[&metadata]);
+        assert_eq!(status, "200");
+        CheckResponse::decode(&answer[5..]).expect("a message").allowed.is_some()
+    };
+    assert!(passes("the first secret of the gateway"));
+    assert!(passes("the second secret of the gateway"));
+    assert!(!passes("a third secret of the gateway"));
+}

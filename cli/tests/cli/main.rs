@@ -9,6 +9,7 @@ mod redis;
 #[path = "../../../tests/support/server.rs"]
 mod server;
 
+mod access;
 mod arguments;
 mod backup;
 mod check;
@@ -17,6 +18,7 @@ mod connections;
 mod endpoint;
 mod expiry;
 mod grpc;
+mod health;
 mod holder;
 mod http2;
 mod import;
@@ -37,6 +39,7 @@ mod sharing;
 mod signals;
 mod sockets;
 mod store_kinds;
+mod systemd;
 mod terminal;
 mod tls;
 mod transcript;

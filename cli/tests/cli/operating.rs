@@ -335,12 +335,44 @@ fn a_store_is_upgraded_as_the_page_says_and_its_backup_can_be_restored() {
     answered(&place);
 }
 
+#[test]
+fn the_units_of_the_page_are_those_that_systemd_takes_and_go_together() {
+    let place = Place::new();
+    let [socket, service] =
+        ["ini socket", "ini service"].map(|kind| of("Restart without a gap", kind).concat());
+    let program = env!("CARGO_BIN_EXE_tower-api-token");
+    let command = service.split("ExecStart=").nth(1).and_then(|rest| rest.lines().next());
+    let command = command.expect("a command").replace("/usr/bin/tower-api-token", program);
+    let listen = socket.split("ListenStream=").nth(1).and_then(|rest| rest.lines().next());
+    assert!(command.contains(&format!("--listen {}", listen.expect("an address"))), "{command}");
+    place.write("tower-api-token.socket", &socket);
+    place.write("tower-api-token.service", &service.replace("/usr/bin/tower-api-token", program));
+    let mut verify = Command::new("systemd-analyze");
+    verify.args(["verify", "--man=no", "./tower-api-token.service", "./tower-api-token.socket"]);
+    let verified = finish(verify.current_dir(place.directory()), "").succeeded();
+    assert!(!verified.err.contains("tower-api-token."), "{verified:?}");
+    // The command itself, on a port of its own.
+    let arguments: Vec<_> = command.split(' ').skip(1).collect();
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let own = free.to_string();
+    let arguments: Vec<_> = arguments
+        .iter()
+        .map(|argument| if Some(*argument) == listen { own.as_str() } else { *argument })
+        .collect();
+    let server = Serving::run(place.command(&arguments));
+    server.logged("forward-auth listening");
+    server.stop();
+}
+
 /// Blocks of other kinds would be run by nobody.
 #[test]
 fn every_block_of_the_page_is_of_a_kind_that_is_run() {
     for block in blocks() {
         assert!(
-            matches!(&*block.kind, "sh" | "sh postgres" | "toml" | "json"),
+            matches!(
+                &*block.kind,
+                "sh" | "sh postgres" | "toml" | "json" | "ini socket" | "ini service"
+            ),
             "{}: {}",
             block.section,
             block.kind
@@ -351,6 +383,7 @@ fn every_block_of_the_page_is_of_a_kind_that_is_run() {
             "Restore",
             "Erase a user",
             "Pause a user",
+            "Restart without a gap",
             "Read everything that happens",
             "Tell another system",
             "Find users",

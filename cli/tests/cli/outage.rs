@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
+use crate::health::{NOT_SERVING, SERVING, over_grpc};
 use crate::postgres::Server;
 use crate::program::Place;
 use crate::serving::Serving;
@@ -29,11 +30,13 @@ async fn readiness_and_requests_say_503_while_the_store_is_down_and_recover() {
     let place = Place::in_database(&server, &database);
     place.run(&["migrate"]).succeeded();
     let token = place.user_with_token("alice", &["GET"]);
-    let serving = Serving::start(&place, &[]);
+    let serving = Serving::start(&place, &["--ext-authz", "127.0.0.1:0"]);
     assert_eq!(serving.ask(Some(&token), "GET").status, 200);
     assert_eq!(serving.operations("/ready").status, 200);
+    assert_eq!(over_grpc(&place, &serving), SERVING);
     server.kill();
     until("ready", || serving.operations("/ready").status, 503);
+    assert_eq!(over_grpc(&place, &serving), NOT_SERVING);
     // What the cache holds is good for the promised time only.
     until("asked", || serving.ask(Some(&token), "GET").status, 503);
     let denied = serving.ask(Some(&token), "GET");

@@ -56,7 +56,7 @@ fn a_second_signal_ends_it_at_once() {
 }
 
 /// The process's descriptor that listens on that address.
-fn listening(server: &Serving, address: &str) -> OwnedFd {
+pub(crate) fn listening(server: &Serving, address: &str) -> OwnedFd {
     let pid = Pid::from_raw(server.id()).expect("a process");
     let process = pidfd_open(pid, PidfdFlags::empty()).expect("it is there");
     let found = (3..200).find_map(|number| {
