@@ -60,7 +60,7 @@ impl Finding {
         let ListenerConfig { name, address, .. } = listener;
         let (verdict, detail) = match listener.access {
             Access::Bounded => return None,
-            Access::Network => (Verdict::Warning, format!("{name}: {}", open(address))),
+            Access::Network => (Verdict::Warning, open(listener)),
             Access::Unbounded => {
                 let refusal = ServeError::Public { name, address: address.clone() };
                 (Verdict::Wrong, refusal.to_string())

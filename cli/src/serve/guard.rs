@@ -16,7 +16,7 @@ use super::ServeError;
 use super::reload::{Current, Reloads};
 use super::seldom::Seldom;
 use crate::failure::Failure;
-use crate::settings::{Access, ListenAddress, ListenerConfig};
+use crate::settings::{Access, ListenerConfig};
 
 /// The header with the secret.
 const SECRET: HeaderName = HeaderName::from_static("x-gateway-secret");
@@ -64,7 +64,7 @@ impl Guard {
         let (name, address) = (config.name, &config.address);
         match config.access {
             Access::Bounded => {}
-            Access::Network => tracing::warn!("{name}: {}", open(address)),
+            Access::Network => tracing::warn!("{}", open(config)),
             Access::Unbounded => {
                 return Err(ServeError::Public { name, address: address.clone() }.into());
             }
@@ -111,9 +111,14 @@ impl Guard {
 }
 
 /// What is told of a listener whose settings say `access = "network"`.
-pub(crate) fn open(address: &ListenAddress) -> String {
+pub(crate) fn open(config: &ListenerConfig) -> String {
+    let ListenerConfig { name, address, .. } = config;
+    let may = match *name {
+        "portal" => "is whom `user-header` says there",
+        _ => "may ask there",
+    };
     format!(
-        "`access = \"network\"`: whoever reaches {address} may ask there. A NetworkPolicy, a mesh or \
+        "{name}: `access = \"network\"`: whoever reaches {address} {may}. A NetworkPolicy, a mesh or \
          a network of its own has to decide who does"
     )
 }

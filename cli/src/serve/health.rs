@@ -26,7 +26,7 @@ pub(super) fn is_asked(path: &str) -> bool {
     rest.is_some_and(|rest| rest.starts_with('/'))
 }
 
-/// Answers as `/ready` does, each time anew.
+/// Answers as `/ready` does.
 pub(super) struct Answers(Arc<Readiness>);
 
 #[tonic::async_trait]

@@ -2,24 +2,33 @@
 //! tell.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use tokio::sync::Mutex;
+use tokio::time::Instant;
 use tower_api_token::store::AccountStore;
 use tower_api_token::user::UserId;
 
 use super::stop::Stop;
+
+/// For how long the store's answer holds. Nobody needs a secret to ask, so it must
+/// not be the store's work.
+const HOLDS: Duration = Duration::from_secs(1);
 
 /// Whether requests shall be sent here.
 pub(super) struct Readiness {
     store: Arc<dyn AccountStore>,
     /// Nobody needs to have this account; the store is asked for it.
     probe: Option<UserId>,
+    /// What the store has said last, and when.
+    last: Mutex<Option<(Instant, Result<(), String>)>>,
     leaving: Stop,
 }
 
 impl Readiness {
     pub(super) fn new(store: Arc<dyn AccountStore>, leaving: &Stop) -> Self {
         let probe = UserId::new("tower-api-token readiness probe").ok();
-        Self { store, probe, leaving: leaving.clone() }
+        Self { store, probe, last: Mutex::default(), leaving: leaving.clone() }
     }
 
     /// Why they shall not, if they shall not.
@@ -27,6 +36,19 @@ impl Readiness {
         if self.leaving.is_now() {
             return Err("stopping".to_owned());
         }
+        // Whoever asks meanwhile waits for the same answer.
+        let mut last = self.last.lock().await;
+        if let Some((at, said)) = &*last
+            && at.elapsed() < HOLDS
+        {
+            return said.clone();
+        }
+        let said = self.ask_store().await;
+        *last = Some((Instant::now(), said.clone()));
+        said
+    }
+
+    async fn ask_store(&self) -> Result<(), String> {
         let probe = self.probe.as_ref().ok_or("no probe")?;
         // The log has the rest.
         self.store.load(probe).await.map(drop).map_err(|error| error.to_string())

@@ -58,7 +58,8 @@ fn whoever_reaches_a_listener_may_ask_where_the_settings_say_so_and_that_is_warn
         let listen = "listen = \"0.0.0.0:0\"\naccess = \"network\"\n";
         let server = Serving::run(serve(&place, &format!("[{section}]\n{listen}{more}")));
         let address = from_here(&server, section);
-        let warning = server.logged("whoever reaches 0.0.0.0:0 may ask there");
+        let may = if section == "portal" { "is whom `user-header` says" } else { "may ask" };
+        let warning = server.logged(&format!("whoever reaches 0.0.0.0:0 {may} there"));
         assert!(warning.contains("WARN") && warning.contains(section), "{warning}");
         let headers = [
             ("x-original-method", "GET".to_owned()),
@@ -191,7 +192,7 @@ fn only_a_certificate_of_the_right_authority_comes_through_on_each_listener() {
         }
         let line = server.logged("the gateway is not recognised by its certificate");
         assert!(line.contains("ERROR") && line.contains(section), "{line}");
-        assert!(!server.stop().contains("may ask there"), "{section}");
+        assert!(!server.stop().contains("whoever reaches"), "{section}");
     }
 }
 

@@ -1,12 +1,13 @@
 //! Whether a server is ready: over gRPC, while it stops, and asked by the program.
 
+use std::net::TcpStream;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
 use crate::program::{Place, finish};
-use crate::serving::Serving;
+use crate::serving::{Serving, exchange};
 
 /// The statuses of `grpc.health.v1`.
 pub(crate) const SERVING: u8 = 1;
@@ -94,6 +95,45 @@ fn a_server_that_is_told_to_stop_is_not_ready_and_still_serves_for_the_delay() {
     assert!(told.elapsed() < DELAY, "{:?}", told.elapsed());
     assert_eq!(server.ended(), Some(0), "{}", server.log());
     assert!(told.elapsed() >= DELAY, "{:?}", told.elapsed());
+}
+
+/// Nobody needs a secret to ask.
+#[test]
+fn however_often_it_is_asked_for_readiness_the_store_is_asked_once_a_second() {
+    const TIMES: usize = 60;
+    let place = Place::new();
+    let server = Serving::start(&place, &["--ext-authz", "127.0.0.1:0"]);
+    let loads = || {
+        let metrics = server.operations("/metrics").body;
+        let is_count = |line: &&str| {
+            line.starts_with("tower_api_token_store_seconds_count") && line.contains("\"load\"")
+        };
+        let counts = metrics.lines().filter(is_count);
+        counts.filter_map(|line| line.rsplit(' ').next()?.parse::<usize>().ok()).sum::<usize>()
+    };
+    let (before, began) = (loads(), Instant::now());
+    for _ in 0..TIMES {
+        assert_eq!(server.operations("/ready").status, 200);
+    }
+    assert_eq!(over_grpc(&place, &server), SERVING);
+    let (asked, seconds) = (loads() - before, began.elapsed().as_secs() as usize);
+    assert!(0 < asked && asked <= seconds + 2, "{asked} in {seconds} s");
+}
+
+#[test]
+fn what_has_only_just_connected_when_the_signal_comes_is_answered() {
+    let place = Place::new();
+    let token = place.user_with_token("alice", &["GET"]);
+    let mut server = Serving::start(&place, &[]);
+    let stream = TcpStream::connect(server.address("forward-auth")).unwrap();
+    // Accepted after the other.
+    assert_eq!(server.ask(Some(&token), "GET").status, 200);
+    server.signal(Signal::TERM);
+    server.logged("stopping");
+    let headers =
+        [("x-original-method", "GET".to_owned()), ("authorization", format!("Bearer {token}"))];
+    assert_eq!(exchange(stream, "GET", "/", &headers, "").status, 200);
+    assert_eq!(server.ended(), Some(0), "{}", server.log());
 }
 
 #[test]
