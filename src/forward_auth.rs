@@ -16,7 +16,7 @@
 //! |---|---|
 //! | live token, method granted | 200, no body, the [`IdentityHeaders`] |
 //! | no, unknown or ended token | 401 with a challenge |
-//! | malformed or repeated credential | 400; under [`Profile::OriginalMethod`] 401 |
+//! | malformed or repeated credential | 400; under [`Profile::OriginalMethod`] and [`Profile::MethodHeader`] 401 |
 //! | live token, method not granted or in doubt | 403 |
 //! | store down or slow | 503 with `Retry-After` |
 //! | stored record unreadable | 500 |
@@ -29,7 +29,9 @@
 //! # What the gateway must do
 //!
 //! * Name the client's method in the one way that the [`Profile`] reads, over
-//!   whatever the client sent under that name.
+//!   whatever the client sent under that name. A setting that gives the
+//!   gateway's own request another method must stay off under
+//!   [`Profile::OwnRequestLine`].
 //! * Remove the identity headers from what the client sent, also where they are
 //!   written with underscores or dots, and set them to what this service said.
 //! * Put `Api-Token-Slot` and `Api-Token-Expires`, which tell the client of its
@@ -107,8 +109,8 @@ impl ForwardAuth {
     /// own [check](Authenticator::also_require) and
     /// [`client_of`](Authenticator::client_of) are given the gateway's request:
     /// its path is the service's own, and the client's stands in a header if
-    /// the gateway is set to name it there (`X-Original-URI`, or
-    /// `X-Forwarded-Uri`). A check of it lists what is allowed, and refuses a
+    /// the gateway is set to name it there (`X-Original-URI`,
+    /// `X-Forwarded-Uri`, or `Path`). A check of it lists what is allowed, and refuses a
     /// request without that header.
     ///
     /// ```

@@ -123,7 +123,7 @@ const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'=');
 
 /// Names that mean something else to a gateway or to HTTP.
-const RESERVED: [&str; 18] = [
+const RESERVED: [&str; 19] = [
     "authorization",
     "cache-control",
     "connection",
@@ -134,6 +134,7 @@ const RESERVED: [&str; 18] = [
     "host",
     "keep-alive",
     "location",
+    "method",
     "set-cookie",
     "te",
     "trailer",
@@ -246,7 +247,9 @@ mod tests {
             IdentityHeaders::new(HeaderName::from_static(user), HeaderName::from_static(slot))
         };
         assert_eq!(new("x-a", "x-a").unwrap_err(), ConfigError::SameIdentityHeaders);
-        for bad in ["content-length", "x-accel-redirect", "x-envoy-x", "x-original-method"] {
+        for bad in
+            ["content-length", "x-accel-redirect", "x-envoy-x", "x-original-method", "method"]
+        {
             assert_eq!(new(bad, "x-a").unwrap_err(), ConfigError::IdentityHeaderReserved);
             assert_eq!(new("x-a", bad).unwrap_err(), ConfigError::IdentityHeaderReserved);
         }

@@ -26,8 +26,8 @@ pub(crate) struct ServeArguments {
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<String>,
     /// How the gateway names its client's method: original-method (nginx,
-    /// HAProxy, Apache), forwarded-method (Caddy, Traefik), own-request-line
-    /// (Envoy over HTTP). There is no default.
+    /// HAProxy, Apache), forwarded-method (Caddy, Traefik), method-header (NGINX
+    /// Gateway Fabric), own-request-line (Envoy over HTTP). There is no default.
     #[arg(long, value_name = "PROFILE")]
     profile: Option<String>,
     /// Where Envoy asks over gRPC.

@@ -261,6 +261,7 @@ async fn settings_that_cannot_go_together_are_refused_by_the_name_of_one() {
         (&[("requests.sources", "bearer,header:X-Gateway-Secret")], "REQUESTS_SOURCES"),
         (&[("requests.sources", "header:X-HTTP-Method-Override")], "REQUESTS_SOURCES"),
         (&[("requests.sources", "header:X-Original-Method")], "REQUESTS_SOURCES"),
+        (&[("requests.sources", "header:Method")], "REQUESTS_SOURCES"),
         (&[("requests.sources", "header:Host")], "REQUESTS_SOURCES"),
         (
             &[

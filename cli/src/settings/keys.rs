@@ -218,7 +218,7 @@ pub(crate) const KEYS: &[Key] = &[
         "forward-auth.profile",
         Kind::Text,
         Nothing,
-        "`original-method` (nginx, HAProxy, Apache), `forwarded-method` (Caddy, Traefik) or `own-request-line` (Envoy). Needed with `listen`.",
+        "`original-method` (nginx, HAProxy, Apache), `forwarded-method` (Caddy, Traefik), `method-header` (NGINX Gateway Fabric) or `own-request-line` (Envoy). Needed with `listen`.",
     ),
     key(
         "forward-auth.secret-file",

@@ -113,6 +113,7 @@ impl CacheSettings {
 enum ProfileName {
     OriginalMethod,
     ForwardedMethod,
+    MethodHeader,
     OwnRequestLine,
 }
 
@@ -134,12 +135,13 @@ impl ForwardAuthSettings {
         match self.profile {
             Some(ProfileName::OriginalMethod) => Ok(Profile::OriginalMethod),
             Some(ProfileName::ForwardedMethod) => Ok(Profile::ForwardedMethod),
+            Some(ProfileName::MethodHeader) => Ok(Profile::MethodHeader),
             Some(ProfileName::OwnRequestLine) => Ok(Profile::OwnRequestLine),
             None => Err(SettingsError::bad(
                 "forward-auth.profile",
                 "say by --profile how the gateway names its client's method: original-method \
-                 (nginx, HAProxy, Apache), forwarded-method (Caddy, Traefik) or own-request-line \
-                 (Envoy over HTTP)",
+                 (nginx, HAProxy, Apache), forwarded-method (Caddy, Traefik), method-header (NGINX \
+                 Gateway Fabric) or own-request-line (Envoy over HTTP)",
             )),
         }
     }

@@ -10,7 +10,7 @@ use crate::scene::Scene;
 
 const IDENTITY: [&str; 2] = ["x-auth-user", "x-auth-slot"];
 const NOTICES: [&str; 2] = ["api-token-slot", "api-token-expires"];
-const METHODS: [&str; 2] = ["x-original-method", "x-forwarded-method"];
+const METHODS: [&str; 3] = ["x-original-method", "x-forwarded-method", "method"];
 const OVERRIDES: [&str; 3] = ["x-http-method-override", "x-http-method", "x-method-override"];
 
 /// The name with every mixture of hyphens, underscores and dots.
@@ -161,6 +161,16 @@ pub(crate) async fn a_forged_method_never_wins(gateway: Gateway) {
             let answer = scene.ask("DELETE", ALICE, &[(&name, forged)]).await;
             scene.denied(&answer, &[400, 403]);
         }
+        for doubled in [["GET", "GET"], ["GET", "DELETE"], ["DELETE", "GET"]] {
+            let lines = doubled.map(|forged| (name.as_str(), forged));
+            scene.denied(&scene.ask("DELETE", ALICE, &lines).await, &[400, 403]);
+        }
+    }
+    for name in METHODS {
+        // Nor does it stand in the way of whoever may use the method.
+        let forged = [(name, "GET")];
+        let reached = scene.passed(&scene.ask("DELETE", CAROL, &forged).await);
+        assert_eq!((reached.method.as_str(), reached.read_as(name)), ("DELETE", vec![""; 0]));
     }
     for query in ["method=GET", "X-Original-Method=GET&X-Forwarded-Method=GET", "_method=GET"] {
         let mut request = request("DELETE", &[("authorization", &format!("Bearer {ALICE}"))]);

@@ -81,7 +81,7 @@ pub(crate) async fn nothing_but_a_true_preflight_passes_without_a_token(gateway:
         }
     }
     // The method is what the gateway says.
-    for name in ["x-original-method", "x-forwarded-method"] {
+    for name in ["x-original-method", "x-forwarded-method", "method"] {
         let lines = [ORIGIN, ASKED, (name, "OPTIONS")];
         scene.denied(&scene.send(request("DELETE", &lines)).await, &[401]);
     }

@@ -58,6 +58,7 @@ impl Program {
                 let profile = match profile {
                     Profile::OriginalMethod => "original-method",
                     Profile::ForwardedMethod => "forwarded-method",
+                    Profile::MethodHeader => "method-header",
                     _ => "own-request-line",
                 };
                 (vec!["serve", "--listen", "127.0.0.1:0", "--profile", profile], "FORWARD_AUTH")

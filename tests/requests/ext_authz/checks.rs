@@ -102,13 +102,15 @@ async fn the_token_may_stay_if_the_host_says_so() {
 
 #[tokio::test]
 async fn a_method_comes_from_the_attributes_alone() {
-    for name in ["x-original-method", "x-forwarded-method", ":method"] {
+    for name in ["x-original-method", "x-forwarded-method", "method", ":method"] {
         denies(&answer(&service(), &check("POST", &[LIVE, (name, "GET")])).await, 7, 403);
         grants(
             &answer(&service(), &check("GET", &[LIVE, (name, "POST")])).await,
             "alice",
             "primary",
         );
+        let twice = [LIVE, (name, "GET"), (name, "GET")];
+        denies(&answer(&service(), &check("POST", &twice)).await, 7, 403);
     }
     for method in ["", "get", "purge", "GET, GET", "GE T", "G\u{c9}T", "TRACE", "CONNECT"] {
         denies(&answer(&service(), &check(method, &[LIVE])).await, 7, 403);

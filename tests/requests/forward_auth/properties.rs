@@ -18,6 +18,8 @@ fn name() -> impl Strategy<Value = &'static str> {
         "x-original-method",
         "x-forwarded-method",
         "x-forwarded-method",
+        "method",
+        "method",
         "x_original_method",
         "x.forwarded-method",
         "x-http-method-override",
@@ -66,10 +68,11 @@ proptest! {
         let source = match profile {
             Profile::OriginalMethod => Some("x-original-method"),
             Profile::ForwardedMethod => Some("x-forwarded-method"),
+            Profile::MethodHeader => Some("method"),
             _ => None,
         };
         prop_assert!(source.is_none_or(|source| said(source) == 1));
-        let naming = ["x-original-method", "x-forwarded-method"];
+        let naming = ["x-original-method", "x-forwarded-method", "method"];
         let method = source.map_or(own.as_bytes(), |source| {
             stated.iter().find(|(_, name, _)| *name == source).unwrap().2.as_bytes()
         });
@@ -77,6 +80,9 @@ proptest! {
         for (read_as, _, value) in &stated {
             let contradicts = naming.contains(&read_as.as_str()) && value.as_bytes() != method;
             prop_assert!(!contradicts, "{:?}", stated);
+        }
+        for name in naming {
+            prop_assert!(stated.iter().filter(|line| line.0 == name).count() < 2, "{:?}", stated);
         }
     }
 }

@@ -14,8 +14,12 @@ use tower_api_token::token::{Token, TokenHint, TokenId, TokenScheme};
 use tower_api_token::user::UserId;
 
 /// The profiles, all of them.
-pub(crate) const PROFILES: [Profile; 3] =
-    [Profile::OriginalMethod, Profile::ForwardedMethod, Profile::OwnRequestLine];
+pub(crate) const PROFILES: [Profile; 4] = [
+    Profile::OriginalMethod,
+    Profile::ForwardedMethod,
+    Profile::MethodHeader,
+    Profile::OwnRequestLine,
+];
 
 /// alice may GET (and PURGE), and has two tokens; bob may do nothing; carol may
 /// do everything that is standard.
@@ -67,6 +71,7 @@ pub(crate) fn stating(profile: Profile, method: &str) -> http::request::Builder 
     match profile {
         Profile::OriginalMethod => Request::builder().header("x-original-method", method),
         Profile::ForwardedMethod => Request::builder().header("x-forwarded-method", method),
+        Profile::MethodHeader => Request::builder().header("method", method),
         _ => Request::builder().method(method),
     }
 }
