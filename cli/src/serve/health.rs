@@ -26,7 +26,7 @@ pub(super) fn is_asked(path: &str) -> bool {
     rest.is_some_and(|rest| rest.starts_with('/'))
 }
 
-/// Answers as `/ready` does.
+/// Answers as `/ready` does, at most a second later.
 pub(super) struct Answers(Arc<Readiness>);
 
 #[tonic::async_trait]
@@ -39,7 +39,7 @@ impl Health for Answers {
         if !["", ExtAuthz::NAME].contains(&request.get_ref().service.as_str()) {
             return Err(Status::not_found("there is no such service"));
         }
-        let status = match self.0.ask().await {
+        let status = match self.0.recent().await {
             Ok(()) => ServingStatus::Serving,
             Err(_) => ServingStatus::NotServing,
         };

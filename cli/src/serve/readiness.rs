@@ -11,8 +11,7 @@ use tower_api_token::user::UserId;
 
 use super::stop::Stop;
 
-/// For how long the store's answer holds. Nobody needs a secret to ask, so it must
-/// not be the store's work.
+/// How old an answer may be that is recent.
 const HOLDS: Duration = Duration::from_secs(1);
 
 /// Whether requests shall be sent here.
@@ -20,7 +19,7 @@ pub(super) struct Readiness {
     store: Arc<dyn AccountStore>,
     /// Nobody needs to have this account; the store is asked for it.
     probe: Option<UserId>,
-    /// What the store has said last, and when.
+    /// What was said last, and when.
     last: Mutex<Option<(Instant, Result<(), String>)>>,
     leaving: Stop,
 }
@@ -36,21 +35,22 @@ impl Readiness {
         if self.leaving.is_now() {
             return Err("stopping".to_owned());
         }
-        // Whoever asks meanwhile waits for the same answer.
-        let mut last = self.last.lock().await;
-        if let Some((at, said)) = &*last
-            && at.elapsed() < HOLDS
-        {
-            return said.clone();
-        }
-        let said = self.ask_store().await;
-        *last = Some((Instant::now(), said.clone()));
-        said
-    }
-
-    async fn ask_store(&self) -> Result<(), String> {
         let probe = self.probe.as_ref().ok_or("no probe")?;
         // The log has the rest.
         self.store.load(probe).await.map(drop).map_err(|error| error.to_string())
+    }
+
+    /// The same, of a moment ago: whoever reaches a gateway's listener may ask there
+    /// without a secret, and must not make the store work by it.
+    pub(super) async fn recent(&self) -> Result<(), String> {
+        // Whoever asks meanwhile waits for the same answer.
+        let mut last = self.last.lock().await;
+        let recent = last.as_ref().filter(|(at, _)| at.elapsed() < HOLDS && !self.leaving.is_now());
+        if let Some((_, said)) = recent {
+            return said.clone();
+        }
+        let said = self.ask().await;
+        *last = Some((Instant::now(), said.clone()));
+        said
     }
 }

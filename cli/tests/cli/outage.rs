@@ -36,7 +36,7 @@ async fn readiness_and_requests_say_503_while_the_store_is_down_and_recover() {
     assert_eq!(over_grpc(&place, &serving), SERVING);
     server.kill();
     until("ready", || serving.operations("/ready").status, 503);
-    assert_eq!(over_grpc(&place, &serving), NOT_SERVING);
+    until("over gRPC", || over_grpc(&place, &serving).into(), NOT_SERVING.into());
     // What the cache holds is good for the promised time only.
     until("asked", || serving.ask(Some(&token), "GET").status, 503);
     let denied = serving.ask(Some(&token), "GET");
