@@ -44,6 +44,7 @@ need systemd command -v systemd-socket-activate
 need chromium command -v chromium
 need chromium-driver command -v chromedriver
 need npm command -v npm
+need_server prometheus command -v promtool
 
 bash tests/install_gateways.sh
 

@@ -55,8 +55,8 @@
 //!
 //! Every counter is there from the start, at 0, so that its first rise shows:
 //! [`describe`] and each [`report`] see to it. Those of a store are there if a
-//! [`WithMetrics`](crate::store::WithMetrics) is, those of a cache if one has
-//! started.
+//! [`WithMetrics`](crate::store::WithMetrics) is, those of a cache or of
+//! deliveries if one has started.
 //!
 //! A histogram has the ranges that the recorder was given for its name. With
 //! Prometheus give it some: what it makes without them cannot be added up over
@@ -109,6 +109,10 @@ const DELIVERY_AGE: &str = "tower_api_token_delivery_age_seconds";
 const USERS_ENDING: &str = "tower_api_token_users_ending";
 #[cfg(feature = "tokio")]
 const USERS_ON_BACKUP: &str = "tower_api_token_users_on_backup";
+
+/// How an attempt at a delivery ends.
+#[cfg(feature = "tokio")]
+const DELIVERY_OUTCOMES: [&str; 3] = ["delivered", "failed", "given_up"];
 
 /// The methods of a store, by which its calls are told apart.
 const OPERATIONS: [&str; 29] = [
@@ -202,12 +206,18 @@ pub(crate) fn flushed(tokens: usize, written: bool) {
 /// An attempt at delivering an entry of the audit log has ended so.
 #[cfg(feature = "tokio")]
 pub(crate) fn delivered(receiver: &str, outcome: &'static str) {
-    counter!(DELIVERIES, "receiver" => receiver.to_owned(), "outcome" => outcome).increment(1);
+    deliveries(receiver, outcome).increment(1);
+}
+
+#[cfg(feature = "tokio")]
+fn deliveries(receiver: &str, outcome: &'static str) -> Counter {
+    counter!(DELIVERIES, "receiver" => receiver.to_owned(), "outcome" => outcome)
 }
 
 /// So many entries that were read wait for a receiver, the oldest for so long.
 #[cfg(feature = "tokio")]
 pub(crate) fn delivery_stands(receiver: &str, waiting: usize, oldest: Option<Duration>) {
+    DELIVERY_OUTCOMES.into_iter().for_each(|outcome| deliveries(receiver, outcome).increment(0));
     let receiver = receiver.to_owned();
     gauge!(DELIVERY_WAITING, "receiver" => receiver.clone()).set(waiting as f64);
     gauge!(DELIVERY_AGE, "receiver" => receiver).set(oldest.unwrap_or_default().as_secs_f64());

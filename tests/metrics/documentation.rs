@@ -73,7 +73,7 @@ fn emitted_labels(page: &str, name: &str) -> String {
 }
 
 /// Causes each measurement once at least.
-async fn everything() {
+pub(crate) async fn everything() {
     let world = World::new().await;
     let token = world.user("alice").await;
     assert_eq!(send(&world.layer(), "GET", &bearer(&token)).await, StatusCode::OK);

@@ -17,6 +17,7 @@ mod cache;
 mod decisions;
 mod documentation;
 mod flush;
+mod monitoring;
 mod recorded;
 mod store;
 mod world;
