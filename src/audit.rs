@@ -9,6 +9,12 @@
 //! Log records go through [`tracing`] with the target `tower_api_token`. None of them
 //! holds a token, a code, a digest or a header's value.
 //!
+//! A request is decided on within the span `decision`, whose fields `trace_id` and
+//! `parent_id` come from its `traceparent` (W3C Trace Context) if it is valid and not
+//! repeated. It is of the level `DEBUG`; where a store has to be asked of a request with a
+//! `traceparent` it is of the level `INFO` if nobody wants the other. Where nobody wants
+//! either the header is not looked for.
+//!
 //! | level | message | when |
 //! |---|---|---|
 //! | `INFO` | the event's [name](Event::name) | an account has changed |

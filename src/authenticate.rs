@@ -23,7 +23,7 @@ use crate::account::{Account, Slot, TokenRecord};
 use crate::credentials::{Carrier, KeptOverrides, Overrides};
 use crate::denial::{Denial, DenialKind, Reason, RequestFault};
 use crate::method::MethodSet;
-use crate::telemetry::{denied, passed};
+use crate::telemetry::{Trace, denied, passed};
 use crate::time::Timestamp;
 use crate::token::{TokenDigest, TokenForm, is_b64token, sha256};
 
@@ -111,13 +111,31 @@ impl Authenticator {
     ///
     /// [`Denial`] says why the request must not pass.
     pub async fn authenticate(&self, request: &mut Parts) -> Result<Option<Identity>, Denial> {
-        let decision = match self.begin(Some(&request.method), None, &mut request.headers) {
-            Step::Decided(decision) => decision,
-            Step::Ask(question) => self.ask(*question).await,
-        };
+        let (decision, trace) = self.decide(Some(&request.method), &mut request.headers).await;
+        let _deciding = trace.enter();
         let pass = decision.and_then(|pass| self.finish(pass, request)).map_err(|denial| *denial);
         let pass = pass.inspect(|pass| passed(pass.slot())).inspect_err(denied)?;
         Ok(pass.identity)
+    }
+
+    /// Decides on everything that does not need the whole request, and gives the trace
+    /// that the rest belongs to.
+    pub(crate) async fn decide(
+        &self,
+        sent: Option<&Method>,
+        headers: &mut HeaderMap,
+    ) -> (Decision, Trace) {
+        let trace = Trace::of(headers);
+        let deciding = trace.enter();
+        let step = self.begin(sent, None, headers);
+        drop(deciding);
+        match step {
+            Step::Decided(decision) => (decision, trace),
+            Step::Ask(question) => {
+                let trace = trace.while_asking(headers);
+                (trace.around(self.ask(*question)).await, trace)
+            }
+        }
     }
 
     /// Decides as far as that is possible without waiting. `sent` is the client's

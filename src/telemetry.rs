@@ -1,12 +1,14 @@
-//! The only place that emits: audit events, log records and (with the feature
-//! `metrics`) measurements. What the log says is listed in
+//! The only place that emits: audit events, log records, spans and (with the
+//! feature `metrics`) measurements. What the log says is listed in
 //! [`audit`](crate::audit), what is measured in `metrics`.
 //!
-//! No log record holds a token, a code, a digest or a header's value.
+//! No log record and no span holds a token, a code, a digest or a header's value, but
+//! for the two identifiers of a valid `traceparent`.
 
 mod log;
 #[cfg(feature = "metrics")]
 pub mod metrics;
+mod trace;
 #[cfg(not(feature = "metrics"))]
 mod unmeasured;
 
@@ -32,5 +34,6 @@ use self::metrics as meter;
 pub(crate) use self::metrics::users_counted;
 #[cfg(feature = "metrics")]
 pub(crate) use self::metrics::{store_answered, store_measured};
+pub(crate) use self::trace::Trace;
 #[cfg(not(feature = "metrics"))]
 use self::unmeasured as meter;

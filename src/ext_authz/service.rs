@@ -18,7 +18,7 @@ use tower_service::Service;
 use super::message::{CheckRequest, HeaderLine, HttpRequest};
 use super::verdict::{CheckCodec, Verdict};
 use super::{ExtAuthz, Settings};
-use crate::authenticate::{EXPIRES, SLOT, Step};
+use crate::authenticate::{EXPIRES, SLOT};
 use crate::denial::{Denial, RequestFault};
 use crate::forward_auth::profile::is_clear;
 use crate::telemetry::denied;
@@ -98,10 +98,8 @@ impl Settings {
     async fn decide(&self, mut request: Described) -> Verdict {
         let authenticator = &self.gate.authenticator;
         let method = request.is_clear.then_some(&request.head.method);
-        let decision = match authenticator.begin(method, None, &mut request.head.headers) {
-            Step::Decided(decision) => decision,
-            Step::Ask(question) => authenticator.ask(*question).await,
-        };
+        let (decision, trace) = authenticator.decide(method, &mut request.head.headers).await;
+        let _deciding = trace.enter();
         match self.gate.finish(decision, &mut request.head) {
             Ok(admission) => {
                 let mut remove = self.remove();

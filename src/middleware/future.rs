@@ -14,6 +14,7 @@ use super::ResponseBody;
 use super::respond::After;
 use super::service::Settings;
 use crate::authenticate::{Decision, Question};
+use crate::telemetry::Trace;
 
 pin_project! {
     /// The future of a response of [`TokenAuth`](crate::middleware::TokenAuth).
@@ -47,6 +48,7 @@ pin_project! {
 /// has its type erased, so that no bound is put on the request's body.
 struct Waiting<S, B> {
     decision: Pin<Box<dyn Future<Output = Decision> + Send>>,
+    trace: Trace,
     settings: Arc<Settings>,
     service: S,
     request: Request<B>,
@@ -67,12 +69,14 @@ impl<S: Service<Request<B>>, B> ResponseFuture<S, B> {
     pub(super) fn asking(
         settings: Arc<Settings>,
         question: Question,
+        trace: Trace,
         service: S,
         request: Request<B>,
     ) -> Self {
         let asking = Arc::clone(&settings);
-        let decision = Box::pin(async move { asking.authenticator.ask(question).await });
-        let waiting = Waiting { decision, settings, service, request };
+        let asked = async move { asking.authenticator.ask(question).await };
+        let decision = Box::pin(trace.around(asked));
+        let waiting = Waiting { decision, trace, settings, service, request };
         Self { state: State::Asking { waiting: Some(Box::new(waiting)) } }
     }
 }
@@ -86,9 +90,15 @@ impl<F, S, B> State<F, S, B> {
 impl<S: Service<Request<B>>, B> Waiting<S, B> {
     /// The next state, by the store's answer.
     fn conclude(self, decision: Decision) -> State<S::Future, S, B> {
-        let Self { settings, mut service, mut request, .. } = self;
+        let Self { trace, settings, mut service, mut request, .. } = self;
+        let deciding = trace.enter();
         match settings.admit(decision, &mut request) {
-            Ok(after) => State::Running { future: service.call(request), after },
+            Ok(after) => {
+                // The inner service's records are not the decision's.
+                drop(deciding);
+                drop(trace);
+                State::Running { future: service.call(request), after }
+            }
             Err(denial) => {
                 // It may hold a permit.
                 drop(service);

@@ -16,7 +16,7 @@ use super::{ResponseBody, TokenAuthLayer};
 use crate::authenticate::Identity;
 use crate::authenticate::{Authenticator, Decision, Step, as_sent};
 use crate::denial::{Denial, DenialKind, Reason};
-use crate::telemetry::passed;
+use crate::telemetry::{Trace, passed};
 
 /// A service whose requests must carry an API token; made by
 /// [`TokenAuthLayer`].
@@ -76,12 +76,19 @@ where
     #[inline]
     fn call(&mut self, mut request: Request<B>) -> ResponseFuture<S, B> {
         let settings = &self.settings;
+        let trace = Trace::of(request.headers());
+        let deciding = trace.enter();
         let sent = request.method().clone();
         let counts_as = settings.counts_as(&mut request);
         let headers = request.headers_mut();
         match settings.authenticator.begin(Some(&sent), counts_as.as_ref(), headers) {
             Step::Decided(decision) => match settings.admit(decision, &mut request) {
-                Ok(after) => ResponseFuture::running(self.inner.call(request), after),
+                Ok(after) => {
+                    // The inner service's records are not the decision's.
+                    drop(deciding);
+                    drop(trace);
+                    ResponseFuture::running(self.inner.call(request), after)
+                }
                 Err(denial) => {
                     // The service that was polled ready may hold a permit.
                     drop(self.take_ready());
@@ -89,8 +96,10 @@ where
                 }
             },
             Step::Ask(question) => {
+                drop(deciding);
+                let trace = trace.while_asking(request.headers());
                 let settings = Arc::clone(settings);
-                ResponseFuture::asking(settings, *question, self.take_ready(), request)
+                ResponseFuture::asking(settings, *question, trace, self.take_ready(), request)
             }
         }
     }

@@ -11,8 +11,8 @@ use crate::audit::{AccountErased, AuditEntry, Event, EventSink};
 use crate::denial::Denial;
 use crate::token::{PepperVersion, TokenId, TokenPrefix};
 
-/// The target of every log record of this crate.
-const TARGET: &str = "tower_api_token";
+/// The target of every log record and span of this crate.
+pub(super) const TARGET: &str = "tower_api_token";
 
 /// Where audit events go: always to the log, and to the host's sink if there is
 /// one.

@@ -1,4 +1,4 @@
 //! Envoy's external authorisation service: what a check is answered.
 
 mod checks;
-mod envoy;
+pub(crate) mod envoy;

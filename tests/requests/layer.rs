@@ -15,5 +15,5 @@ mod readiness;
 mod reasons;
 mod responses;
 mod same_body;
-mod support;
+pub(crate) mod support;
 mod uniform;

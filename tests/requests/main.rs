@@ -11,6 +11,7 @@ mod layer;
 mod no_panic;
 #[cfg(feature = "tokio")]
 mod tokens;
+mod traces;
 #[cfg(feature = "tokio")]
 mod usage;
 

@@ -39,8 +39,18 @@ async fn readiness_and_requests_say_503_while_the_store_is_down_and_recover() {
     until("over gRPC", || over_grpc(&place, &serving).into(), NOT_SERVING.into());
     // What the cache holds is good for the promised time only.
     until("asked", || serving.ask(Some(&token), "GET").status, 503);
-    let denied = serving.ask(Some(&token), "GET");
+    let traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    let denied = serving.ask_with(&[
+        ("x-original-method", "GET".to_owned()),
+        ("authorization", format!("Bearer {token}")),
+        ("traceparent", traceparent.to_owned()),
+    ]);
     assert_eq!(denied.status, 503);
+    // At `info`, too: this is what a trace is looked for by.
+    let span = "decision{trace_id=\"4bf92f3577b34da6a3ce929d0e0e4736\" \
+                parent_id=\"00f067aa0ba902b7\"}";
+    let said = serving.logged("trace_id");
+    assert!(said.contains(span) && said.contains("store unavailable"), "{said}");
     assert!(denied.header("retry-after").is_some() && denied.header("x-auth-user").is_none());
     assert_eq!(serving.operations("/health").status, 200, "it lives");
     place.run(&["user", "list"]).exited(6);

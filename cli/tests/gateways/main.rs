@@ -15,6 +15,7 @@ mod notices;
 mod preflights;
 mod scene;
 mod secret;
+mod traces;
 
 macro_rules! clauses {
     ($gateway:expr; $($file:ident: $($clause:ident)*;)*) => {$($(
@@ -30,7 +31,7 @@ macro_rules! gateways {
     ($($module:ident: $gateway:expr;)*) => {$(
         mod $module {
             use super::gateway::*;
-            use super::{contract, inputs, notices, preflights, secret};
+            use super::{contract, inputs, notices, preflights, secret, traces};
 
             clauses! { $gateway;
                 contract:
@@ -65,6 +66,8 @@ macro_rules! gateways {
                 nothing_but_a_true_preflight_passes_without_a_token;
                 secret:
                 a_gateway_without_the_secret_is_an_outage_and_never_a_denial;
+                traces:
+                the_endpoint_is_told_the_trace_of_the_client;
             }
         }
     )*};

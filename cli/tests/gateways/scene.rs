@@ -23,8 +23,15 @@ impl Scene {
 
     /// With an endpoint that lets CORS preflights pass.
     pub(crate) async fn set_for_preflights(gateway: Gateway) -> Self {
-        let allow = |authenticator: Authenticator| authenticator.allow_preflight(true);
-        Self::before(Endpoint::deciding(gateway.asks, allow).await, gateway).await
+        Self::deciding(gateway, |authenticator| authenticator.allow_preflight(true)).await
+    }
+
+    /// With an endpoint whose authenticator is set so.
+    pub(crate) async fn deciding(
+        gateway: Gateway,
+        set: impl FnOnce(Authenticator) -> Authenticator,
+    ) -> Self {
+        Self::before(Endpoint::deciding(gateway.asks, set).await, gateway).await
     }
 
     async fn before(endpoint: Endpoint, gateway: Gateway) -> Self {

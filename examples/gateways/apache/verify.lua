@@ -30,6 +30,7 @@ function verify(r)
     local asked = {
         ["authorization"] = r.headers_in["Authorization"],
         ["user-agent"] = r.headers_in["User-Agent"],
+        ["traceparent"] = r.headers_in["Traceparent"],
         -- Of a CORS preflight.
         ["origin"] = r.headers_in["Origin"],
         ["access-control-request-method"] = r.headers_in["Access-Control-Request-Method"],

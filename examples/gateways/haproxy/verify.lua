@@ -39,6 +39,7 @@ core.register_action("verify", { "http-req" }, function(txn)
     local asked = {
         ["authorization"] = lines(headers, "authorization"),
         ["user-agent"] = lines(headers, "user-agent"),
+        ["traceparent"] = lines(headers, "traceparent"),
         -- Of a CORS preflight.
         ["origin"] = lines(headers, "origin"),
         ["access-control-request-method"] = lines(headers, "access-control-request-method"),
