@@ -171,6 +171,9 @@ pub enum ConfigError {
     /// An address that a portal leads to cannot be linked to, or not be redirected to.
     #[error("an address must begin with /, https:// or http://, and fit where it is used")]
     PortalAddress,
+    /// A portal's logo is no image of a kind that it serves.
+    #[error("a logo must be an image: SVG, PNG, JPEG or WebP")]
+    PortalLogo,
     /// A portal's form key is too short to keep anybody from finding it.
     #[error("a form key must have at least 32 bytes")]
     FormKeyTooShort,

@@ -102,10 +102,11 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::get;
+use bytes::Bytes;
 use http::HeaderValue;
 
 use self::form_key::FormKey;
-use self::layout::Assets;
+use self::layout::{Asset, Assets};
 use self::limit::Limits;
 pub use self::session::PortalUser;
 use crate::ConfigError;
@@ -187,6 +188,43 @@ impl Portal {
         self
     }
 
+    /// A stylesheet of the host's, which every page loads behind the portal's own. Default:
+    /// none.
+    ///
+    /// The colours are custom properties: `--accent`, `--accent-strong` and `--on-accent`
+    /// are those of links and buttons, in a light and in a dark scheme. The portal serves
+    /// it, and the pages load nothing from elsewhere: no `@import`, no font, no image. Look
+    /// whether your colours have enough contrast in both schemes.
+    ///
+    /// ```
+    /// # use tower_api_token::portal::Portal;
+    /// # fn style(portal: Portal) -> Portal {
+    /// portal.stylesheet(
+    ///     ":root { --accent: #5b2a86; --accent-strong: #43205f; }
+    ///      @media (prefers-color-scheme: dark) {
+    ///          :root { --accent: #c9a7e8; --accent-strong: #dfc8f3; }
+    ///      }",
+    /// )
+    /// # }
+    /// ```
+    pub fn stylesheet(mut self, text: impl Into<String>) -> Self {
+        self.0.assets.host_style = Some(Asset::stylesheet(text.into()));
+        self
+    }
+
+    /// The image beside the title, 28 pixels high, and in the tabs of browsers: SVG, PNG,
+    /// JPEG or WebP. Default: a key.
+    ///
+    /// The portal serves it to everybody, and no script in it runs.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::PortalLogo`] if it is none of these.
+    pub fn logo(mut self, image: impl Into<Bytes>) -> Result<Self, ConfigError> {
+        self.0.assets.icon = Asset::logo(image.into()).ok_or(ConfigError::PortalLogo)?;
+        Ok(self)
+    }
+
     /// Where the pages' link back to the host leads. Default: there is none.
     ///
     /// # Errors
@@ -252,15 +290,11 @@ fn checked(address: &str) -> Result<String, ConfigError> {
 
 /// The same for everybody, so for those who have not signed in, too.
 fn assets(portal: &Shared) -> Router<Arc<Shared>> {
-    let assets = &portal.assets;
-    [&assets.style, &assets.script, &assets.icon].into_iter().fold(
-        Router::new(),
-        |router, asset| {
-            let served = asset.clone();
-            let path = format!("{}{}", portal.path, asset.path);
-            router.route(&path, get(async move || served.response()))
-        },
-    )
+    portal.assets.all().fold(Router::new(), |router, asset| {
+        let served = asset.clone();
+        let path = format!("{}{}", portal.path, asset.path);
+        router.route(&path, get(async move || served.response()))
+    })
 }
 
 impl fmt::Debug for Portal {

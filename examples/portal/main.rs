@@ -9,6 +9,7 @@
 //! (who has none) and root (who administers it). Mail is written to files, or
 //! sent to the server of `--smtp 127.0.0.1:2525`. `--sealing-key FILE` (32 random
 //! bytes) keeps tokens under that key, so that the profile can show them again.
+//! `--logo FILE` and `--stylesheet FILE` are how the pages look.
 
 mod mail;
 mod session;
@@ -58,6 +59,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     first_access(&manager).await?;
     let pages =
         Portal::new(manager).at(TOKENS)?.title("Fruit API").home("/")?.sign_in("/sign-in")?;
+    let pages = options.look(pages)?;
 
     // The request side: every route of the API is behind the layer.
     let api = Router::new()
@@ -102,13 +104,20 @@ struct Options {
     listen: String,
     smtp: Option<SocketAddr>,
     sealing_key: Option<PathBuf>,
+    logo: Option<PathBuf>,
+    stylesheet: Option<PathBuf>,
 }
 
 impl Options {
     fn from_arguments() -> Result<Self, Box<dyn Error>> {
-        let directory = "target/portal".into();
-        let listen = "127.0.0.1:8080".to_owned();
-        let mut options = Self { directory, listen, smtp: None, sealing_key: None };
+        let mut options = Self {
+            directory: "target/portal".into(),
+            listen: "127.0.0.1:8080".to_owned(),
+            smtp: None,
+            sealing_key: None,
+            logo: None,
+            stylesheet: None,
+        };
         let mut arguments = std::env::args().skip(1);
         while let Some(name) = arguments.next() {
             let value = arguments.next().ok_or(format!("{name} needs a value"))?;
@@ -117,13 +126,27 @@ impl Options {
                 "--listen" => options.listen = value,
                 "--smtp" => options.smtp = Some(value.parse()?),
                 "--sealing-key" => options.sealing_key = Some(value.into()),
+                "--logo" => options.logo = Some(value.into()),
+                "--stylesheet" => options.stylesheet = Some(value.into()),
                 _ => {
-                    let known = "--directory, --listen, --smtp, --sealing-key";
+                    let known =
+                        "--directory, --listen, --smtp, --sealing-key, --logo, --stylesheet";
                     return Err(format!("unknown option {name}: {known}").into());
                 }
             }
         }
         Ok(options)
+    }
+
+    /// The pages with the files of their host.
+    fn look(&self, mut pages: Portal) -> Result<Portal, Box<dyn Error>> {
+        if let Some(file) = &self.logo {
+            pages = pages.logo(std::fs::read(file)?)?;
+        }
+        if let Some(file) = &self.stylesheet {
+            pages = pages.stylesheet(std::fs::read_to_string(file)?);
+        }
+        Ok(pages)
     }
 }
 

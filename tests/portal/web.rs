@@ -5,6 +5,7 @@ mod admin;
 mod api;
 mod audit;
 mod bare;
+mod branding;
 mod cases;
 mod cors;
 mod described;

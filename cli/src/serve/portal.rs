@@ -43,7 +43,7 @@ pub(super) async fn listener(
 }
 
 fn portal(of: &PortalSettings, manager: TokenManager) -> Result<Portal, Failure> {
-    let mut portal = of.pages(manager)?;
+    let mut portal = of.look(of.pages(manager)?)?;
     if let Some(path) = &of.form_key_file {
         let setting = "portal.form-key-file";
         let key = secret::of_file(setting, path).map_err(SettingsError::from)?;

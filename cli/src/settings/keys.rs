@@ -350,6 +350,18 @@ pub(crate) const KEYS: &[Key] = &[
     ),
     key("portal.path", Kind::Text, Value("/tokens"), "Path of the pages."),
     key("portal.title", Kind::Text, Value("API tokens"), "Title of the pages."),
+    key(
+        "portal.logo-file",
+        Kind::Text,
+        Words("a key"),
+        "File with the image beside the title: SVG, PNG, JPEG or WebP, at most 1 MiB.",
+    ),
+    key(
+        "portal.stylesheet-file",
+        Kind::Text,
+        Nothing,
+        "File with a stylesheet that the pages load behind their own, at most 1 MiB.",
+    ),
     key("portal.home", Kind::Text, Nothing, "Address that the title leads to."),
     key("portal.sign-in", Kind::Text, Nothing, "Address where people sign in."),
     key(

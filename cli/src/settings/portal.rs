@@ -1,6 +1,8 @@
 //! The section `[portal]`: pages for users whom a reverse proxy has signed in.
 
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
 
 use http::HeaderName;
 use serde::Deserialize;
@@ -23,6 +25,8 @@ pub(crate) struct PortalSettings {
     hosts: Vec<String>,
     path: Option<String>,
     title: Option<String>,
+    logo_file: Option<PathBuf>,
+    stylesheet_file: Option<PathBuf>,
     home: Option<String>,
     sign_in: Option<String>,
     pub(crate) form_key_file: Option<PathBuf>,
@@ -68,7 +72,23 @@ impl PortalSettings {
         self.listener().map(drop)
     }
 
-    /// The pages, but for the key of their forms.
+    /// The pages as a host wants them to look, from its files.
+    pub(crate) fn look(&self, mut portal: Portal) -> Result<Portal, SettingsError> {
+        if let Some(path) = &self.logo_file {
+            let key = "portal.logo-file";
+            let bad = |error| SettingsError::bad(key, format!("the file {}: {error}", path.display()));
+            portal = portal.logo(content(key, path)?).map_err(bad)?;
+        }
+        if let Some(path) = &self.stylesheet_file {
+            let key = "portal.stylesheet-file";
+            let problem = || format!("the file {} is not UTF-8", path.display());
+            let text = String::from_utf8(content(key, path)?);
+            portal = portal.stylesheet(text.map_err(|_| SettingsError::bad(key, problem()))?);
+        }
+        Ok(portal)
+    }
+
+    /// The pages, but for the key of their forms and what is in files.
     pub(crate) fn pages(&self, manager: TokenManager) -> Result<Portal, SettingsError> {
         let mut portal = Portal::new(manager);
         if let Some(path) = &self.path {
@@ -88,4 +108,22 @@ impl PortalSettings {
         }
         Ok(portal)
     }
+}
+
+/// The greatest file that the pages refer to.
+const FILE_LIMIT: u64 = 1_024 * 1_024;
+
+/// What is in the file that `key` names.
+fn content(key: &'static str, path: &Path) -> Result<Vec<u8>, SettingsError> {
+    let bad = |problem: String| {
+        SettingsError::bad(key, format!("the file {}: {problem}", path.display()))
+    };
+    let file = File::open(path).map_err(|error| bad(error.to_string()))?;
+    let mut content = Vec::new();
+    let read = file.take(FILE_LIMIT + 1).read_to_end(&mut content);
+    read.map_err(|error| bad(error.to_string()))?;
+    if content.len() as u64 > FILE_LIMIT {
+        return Err(bad("it must have at most 1 MiB".to_owned()));
+    }
+    Ok(content)
 }

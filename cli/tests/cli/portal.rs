@@ -156,6 +156,37 @@ fn a_name_that_is_not_utf_8_signs_nobody_in_and_the_log_says_why() {
 }
 
 #[test]
+fn the_pages_have_the_title_the_logo_and_the_stylesheet_of_the_settings() {
+    let place = Place::new();
+    place.user_with_token("alice", &["GET"]);
+    let logo = "<svg xmlns=\"http://www.w3.org/2000/svg\"/>";
+    place.write("logo.svg", logo);
+    place.write("own.css", ":root { --accent: #5b2a86; }");
+    let look = "title = \"Fruit\"\nlogo-file = \"logo.svg\"\nstylesheet-file = \"own.css\"\n";
+    let server = Serving::run(serve(&place, &format!("{CONFIGURATION}{look}")));
+    let profile = call(&server, &["alice"], "GET", "/tokens", "").body;
+    assert!(profile.contains("<span>Fruit</span>"), "{profile}");
+    for (start, content) in [("logo", logo), ("host", ":root { --accent: #5b2a86; }")] {
+        let rest = profile.split_once(&format!("/tokens/assets/{start}-")).expect("its address").1;
+        let path = format!("/tokens/assets/{start}-{}", rest.split('"').next().unwrap());
+        let file = call(&server, &[], "GET", &path, "");
+        assert_eq!((file.status, &*file.body), (200, content));
+    }
+    let refused = |line: &str| {
+        let text = format!("{CONFIGURATION}{line}\n");
+        finish(&mut serve(&place, &text), "").exited(2)
+    };
+    place.write("page.html", "<html></html>");
+    let large = " ".repeat(1_024 * 1_024 + 1);
+    place.write("large.css", &large);
+    refused("logo-file = \"page.html\"").says("portal.logo-file").says("SVG, PNG, JPEG or WebP");
+    refused("logo-file = \"none.svg\"").says("portal.logo-file").says("none.svg");
+    refused("stylesheet-file = \"large.css\"").says("portal.stylesheet-file").says("1 MiB");
+    std::fs::write(place.path("latin.css"), b"/* \xe9 */").unwrap();
+    refused("stylesheet-file = \"latin.css\"").says("UTF-8");
+}
+
+#[test]
 fn the_portal_may_be_at_the_root() {
     let place = Place::new();
     place.user_with_token("alice", &["GET"]);

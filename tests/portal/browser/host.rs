@@ -36,6 +36,18 @@ impl Host {
         Self::run(mail, &["--smtp", &address, "--sealing-key", path])
     }
 
+    /// The example with a logo and a stylesheet of its own.
+    pub(crate) fn that_looks_so(logo: &str, stylesheet: &str) -> Self {
+        let files = tempfile::tempdir().expect("a directory");
+        let [logo, stylesheet] =
+            [("logo.svg", logo), ("own.css", stylesheet)].map(|(name, text)| {
+                let path = files.path().join(name);
+                std::fs::write(&path, text).expect("it is written");
+                path.to_str().expect("text").to_owned()
+            });
+        Self::run(MailServer::start(), &["--logo", &logo, "--stylesheet", &stylesheet])
+    }
+
     /// The example without a mail server; the one that is there is not used.
     pub(crate) fn with_files() -> Self {
         Self::run(MailServer::start(), &[])

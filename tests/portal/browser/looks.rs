@@ -155,6 +155,38 @@ async fn a_kept_token_is_shown_again_on_an_accessible_page() {
     alice.leave().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pages_with_the_logo_and_the_colours_of_their_host_are_accessible() {
+    let logo = "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"320\" height=\"80\">\
+                <script>top.document.title = 'run'</script>\
+                <rect width=\"320\" height=\"80\" style=\"fill: #5b2a86\"/></svg>";
+    let colours = ":root { --accent: #5b2a86; --accent-strong: #43205f; } \
+                   @media (prefers-color-scheme: dark) { \
+                     :root { --accent: #c9a7e8; --accent-strong: #dfc8f3; } }";
+    let host = Host::that_looks_so(logo, colours);
+    let alice = Person::signed_in(&host, "alice", Scripts::On).await;
+    look(&alice.browser, "branded_profile").await;
+    alice.browser.look(1_180, false, "light").await;
+    let seen = "const logo = document.querySelector('.brand img'); \
+                return [logo.naturalWidth, logo.clientWidth, logo.clientHeight, \
+                        getComputedStyle(document.querySelector('nav a')).color]";
+    let seen = alice.browser.client.execute(seen, Vec::new()).await.expect("values");
+    assert_eq!(seen, serde_json::json!([320, 112, 28, "rgb(91, 42, 134)"]));
+    alice.open("/tokens/edit/generate").await;
+    look(&alice.browser, "branded_generate").await;
+
+    // By its own address it is an image, too, whose script does not run.
+    alice.open("/tokens").await;
+    let logo = "return document.querySelector('.brand img').src";
+    let logo = alice.browser.client.execute(logo, Vec::new()).await.expect("an address");
+    alice.follow(logo.as_str().expect("an address")).await;
+    let run = "return [document.documentElement.localName, \
+                       getComputedStyle(document.querySelector('rect')).fill, document.title]";
+    let run = alice.browser.client.execute(run, Vec::new()).await.expect("values");
+    assert_eq!(run, serde_json::json!(["svg", "rgb(91, 42, 134)", ""]));
+    alice.leave().await;
+}
+
 /// Photographs the page as it is, and has axe look at it.
 async fn look(browser: &Browser, name: &str) {
     for (width, is_phone, form) in [DESKTOP, PHONE] {
