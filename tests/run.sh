@@ -60,6 +60,10 @@ fi
 if [ ! -e target/axe/node_modules/axe-core/axe.min.js ]; then
   npm install --silent --no-audit --no-fund --ignore-scripts --prefix target/axe axe-core@4.14.1
 fi
+# The provider that people sign in at, in the tests of the single sign-on.
+if [ ! -e target/oidc/node_modules/oidc-provider/package.json ]; then
+  npm install --silent --no-audit --no-fund --ignore-scripts --prefix target/oidc oidc-provider@9.13.3
+fi
 PATH="$PWD/$venv/bin:$PATH"
 export PATH
 

@@ -8,6 +8,7 @@ mod check;
 mod environment;
 mod error;
 mod file;
+mod groups;
 mod holder;
 mod host;
 mod keys;
@@ -30,6 +31,7 @@ use serde::Deserialize;
 
 pub(crate) use self::address::ListenAddress;
 pub(crate) use self::error::SettingsError;
+pub(crate) use self::groups::AdministratorGroups;
 pub(crate) use self::holder::HolderSettings;
 pub(crate) use self::host::HostName;
 pub(crate) use self::keys::{DefaultValue, KEYS, Key};

@@ -22,7 +22,7 @@ use super::hosts::Hosts;
 use super::listener::{HTTP, Listener};
 use crate::failure::Failure;
 use crate::secret;
-use crate::settings::{PortalSettings, Settings, SettingsError};
+use crate::settings::{AdministratorGroups, PortalSettings, Settings, SettingsError};
 
 pub(super) async fn listener(
     settings: &Settings,
@@ -35,10 +35,10 @@ pub(super) async fn listener(
     let names = of.hosts()?.into_iter().chain(settings.notify.link_host()?).collect();
     let hosts = Hosts::of(names, &config.address)?;
     let header = of.user_header()?;
-    let administrators = of.administrators()?;
+    let (administrators, groups) = (of.administrators()?, of.administrator_groups()?);
     let router = portal(of, manager.clone())?.into_router();
     let listener = Listener::bind(&config, HTTP, start).await?;
-    let believed = Believed { header, administrators };
+    let believed = Believed { header, administrators, groups };
     Ok(Some((listener, SignedIn { guard, hosts, believed: Arc::new(believed), router })))
 }
 
@@ -58,6 +58,7 @@ fn portal(of: &PortalSettings, manager: TokenManager) -> Result<Portal, Failure>
 struct Believed {
     header: HeaderName,
     administrators: Vec<UserId>,
+    groups: Option<AdministratorGroups>,
 }
 
 impl Believed {
@@ -75,11 +76,27 @@ impl Believed {
                 return None;
             }
         };
-        if self.administrators.contains(&user) {
+        if self.administrators.contains(&user) || self.is_in_a_group(request.headers()) {
             Some(PortalUser::administrator(user))
         } else {
             Some(PortalUser::new(user))
         }
+    }
+}
+
+impl Believed {
+    /// Whether the proxy says that the user is in a group of administrators.
+    fn is_in_a_group(&self, headers: &HeaderMap) -> bool {
+        self.groups.as_ref().is_some_and(|groups| {
+            groups.are_named(headers).unwrap_or_else(|problem| {
+                let header = groups.header().as_str();
+                tracing::warn!(
+                    header,
+                    "nobody is an administrator by the portal's groups header: {problem}"
+                );
+                false
+            })
+        })
     }
 }
 

@@ -46,6 +46,8 @@ fn bad_texts(key: &str, kind: Kind) -> (&'static [&'static str], &'static str) {
         "portal.path" => (&["tokens", "/a//b", "/a b"], "segments"),
         "portal.home" | "portal.sign-in" => (&["example.com", "javascript:x"], "https://"),
         "portal.administrators" => (&["root,a\nb"], "control"),
+        "portal.administrator-groups" => (&["admins,a\nb", "a|b"], "groups-separator"),
+        "portal.groups-separator" => (&[", ", "a", "||"], "one character"),
         "portal.hosts" => (&["a b", "https://a.example", "a.example:443"], "tokens.example.com"),
         "portal.title" | "notify.service" => (&["a\nb"], "one line"),
         "notify.link-base" => (&["http://a.example/", "a.example"], "https"),
@@ -109,6 +111,10 @@ fn companions(key: &str) -> &'static [(&'static str, &'static str)] {
             ("portal.tls-certificate", "c"),
             ("portal.tls-key", "k"),
         ],
+        "portal.groups-header" => &[("portal.administrator-groups", "admins")],
+        "portal.administrator-groups" => {
+            &[("portal.groups-separator", "|"), ("portal.groups-header", "X-Groups")]
+        }
         "webhook.url" => &[("webhook.secret-file", "secret")],
         "webhook.secret-file" => &[("webhook.url", "https://a.example/")],
         key if key.starts_with("webhook.") => {
@@ -299,6 +305,16 @@ async fn settings_that_cannot_go_together_are_refused_by_the_name_of_one() {
         (&[("ext-authz.client-names", "a.example")], "EXT_AUTHZ_CLIENT_NAMES"),
         (&[("portal.listen", "127.0.0.1:0"), ("portal.socket-mode", "0600")], "SOCKET_MODE"),
         (&[("holder.listen", "127.0.0.1:0"), ("holder.socket-group", "api")], "SOCKET_GROUP"),
+        (&[("portal.administrator-groups", "admins")], "ADMINISTRATOR_GROUPS"),
+        (&[("portal.groups-header", "X-Groups")], "GROUPS_HEADER"),
+        (
+            &[
+                ("portal.user-header", "X-User"),
+                ("portal.administrator-groups", "admins"),
+                ("portal.groups-header", "x-user"),
+            ],
+            "GROUPS_HEADER",
+        ),
         (&[("forward-auth.slot-header", "X-Auth-User")], "SLOT_HEADER"),
         (&[("forward-auth.slot-header", "X-Accel-Redirect")], "SLOT_HEADER"),
         (&[("tokens.pepper-version", "1")], "PEPPER_VERSION"),
@@ -367,6 +383,7 @@ fn every_key_has_a_variable_and_a_place() {
             (Kind::List, "policy.expiry-notices") => "30d, 1d",
             (Kind::List, "webhook.events") => "token_ended, leak_reported",
             (Kind::List, _) => "a, b",
+            (Kind::Text, "portal.groups-separator") => ";",
             (Kind::Text, key) if key.ends_with("listen") => "127.0.0.1:0",
             (Kind::Text, key) if key.ends_with("profile") => "original-method",
             (Kind::Text, key) if key.ends_with(".access") => "network",

@@ -340,6 +340,24 @@ pub(crate) const KEYS: &[Key] = &[
         "Header by which the reverse proxy says who is signed in. Needed with `listen`.",
     ),
     key("portal.administrators", Kind::List, Nothing, "Users who administer others."),
+    key(
+        "portal.groups-header",
+        Kind::Text,
+        Nothing,
+        "Header by which the reverse proxy names the groups of whoever is signed in; with `administrator-groups`.",
+    ),
+    key(
+        "portal.administrator-groups",
+        Kind::List,
+        Nothing,
+        "Groups whose members administer others, too.",
+    ),
+    key(
+        "portal.groups-separator",
+        Kind::Text,
+        Value(","),
+        "The one character between two groups in that header.",
+    ),
     key("portal.secret-file", Kind::Text, Nothing, "As in `[forward-auth]`."),
     key("portal.former-secret-file", Kind::Text, Nothing, "As in `[forward-auth]`."),
     key(

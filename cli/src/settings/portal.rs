@@ -11,6 +11,7 @@ use tower_api_token::portal::Portal;
 use tower_api_token::user::UserId;
 
 use super::check::one_line;
+use super::groups::AdministratorGroups;
 use super::serve::header_name;
 use super::{HostName, ListenerConfig, ListenerSettings, SettingsError};
 
@@ -22,6 +23,9 @@ pub(crate) struct PortalSettings {
     listener: ListenerSettings,
     user_header: Option<String>,
     administrators: Vec<String>,
+    groups_header: Option<String>,
+    administrator_groups: Vec<String>,
+    groups_separator: Option<String>,
     hosts: Vec<String>,
     path: Option<String>,
     title: Option<String>,
@@ -50,6 +54,20 @@ impl PortalSettings {
         self.administrators.iter().map(|name| UserId::new(name).map_err(bad)).collect()
     }
 
+    /// The groups whose members are administrators, too.
+    pub(crate) fn administrator_groups(
+        &self,
+    ) -> Result<Option<AdministratorGroups>, SettingsError> {
+        let (header, separator) = (self.groups_header.as_deref(), self.groups_separator.as_deref());
+        let groups = AdministratorGroups::of(header, &self.administrator_groups, separator)?;
+        let is_user = |name: &HeaderName| self.user_header().is_ok_and(|user| user == *name);
+        if groups.as_ref().is_some_and(|groups| is_user(groups.header())) {
+            let problem = "it is the header of the user: name the one with their groups";
+            return Err(SettingsError::bad("portal.groups-header", problem));
+        }
+        Ok(groups)
+    }
+
     /// The names by which browsers reach it, beside that of the mailed links.
     pub(crate) fn hosts(&self) -> Result<Vec<HostName>, SettingsError> {
         let problem = "a host is a name such as tokens.example.com, or an address, without a port";
@@ -67,6 +85,7 @@ impl PortalSettings {
             header_name("portal.user-header", name)?;
         }
         self.administrators()?;
+        self.administrator_groups()?;
         self.hosts()?;
         one_line("portal.title", self.title.as_ref())?;
         self.listener().map(drop)
@@ -76,7 +95,8 @@ impl PortalSettings {
     pub(crate) fn look(&self, mut portal: Portal) -> Result<Portal, SettingsError> {
         if let Some(path) = &self.logo_file {
             let key = "portal.logo-file";
-            let bad = |error| SettingsError::bad(key, format!("the file {}: {error}", path.display()));
+            let bad =
+                |error| SettingsError::bad(key, format!("the file {}: {error}", path.display()));
             portal = portal.logo(content(key, path)?).map_err(bad)?;
         }
         if let Some(path) = &self.stylesheet_file {

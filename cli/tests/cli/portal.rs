@@ -50,6 +50,41 @@ fn whom_the_proxy_names_is_signed_in_and_nobody_else() {
 }
 
 #[test]
+fn a_member_of_a_group_that_the_proxy_names_is_an_administrator() {
+    let place = Place::new();
+    place.user_with_token("alice", &["GET"]);
+    let groups = "groups-header = \"Remote-Groups\"\nadministrator-groups = [\"admins\"]\n";
+    let server = Serving::run(serve(&place, &format!("{CONFIGURATION}{groups}")));
+    let ask = |headers: &[(&str, &str)]| {
+        let headers: Vec<_> =
+            headers.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
+        request(&server.address("portal"), "GET", "/tokens/api/admin/users", &headers, "").status
+    };
+    let alice = ("x-remote-user", "alice");
+    for members in ["admins", "users,admins", "users, admins"] {
+        assert_eq!(ask(&[alice, ("remote-groups", members)]), 200, "{members}");
+    }
+    for others in ["", "users", "Admins", "administrators", "admins|users"] {
+        assert_eq!(ask(&[alice, ("remote-groups", others)]), 403, "{others}");
+    }
+    assert_eq!(ask(&[alice]), 403);
+    assert_eq!(ask(&[("x-remote-user", "root")]), 200, "by name, still");
+    // Other spellings are other headers.
+    for other in ["remote_groups", "x-remote-groups", "groups"] {
+        assert_eq!(ask(&[alice, (other, "admins")]), 403, "{other}");
+    }
+    assert_eq!(ask(&[("remote-groups", "admins")]), 401, "a group is nobody");
+    let twice = [alice, ("remote-groups", "users"), ("remote-groups", "admins")];
+    assert_eq!(ask(&twice), 403, "one of them may be the client's");
+    let said = server.logged("groups header");
+    assert!(said.contains("WARN") && said.contains("remote-groups"), "{said}");
+    let refused = |text: &str| finish(&mut serve(&place, text), "").exited(2);
+    refused(&format!("{CONFIGURATION}groups-header = \"Remote-Groups\"\n"))
+        .says("administrator-groups");
+    refused(&format!("{CONFIGURATION}administrator-groups = [\"admins\"]\n")).says("groups-header");
+}
+
+#[test]
 fn a_user_generates_and_confirms_by_json_while_a_gateway_asks() {
     let place = Place::new();
     let first = place.user_with_token("alice", &["GET"]);

@@ -169,9 +169,9 @@ async fn pages_with_the_logo_and_the_colours_of_their_host_are_accessible() {
     alice.browser.look(1_180, false, "light").await;
     let seen = "const logo = document.querySelector('.brand img'); \
                 return [logo.naturalWidth, logo.clientWidth, logo.clientHeight, \
-                        getComputedStyle(document.querySelector('nav a')).color]";
+                        getComputedStyle(document.body).getPropertyValue('--accent').trim()]";
     let seen = alice.browser.client.execute(seen, Vec::new()).await.expect("values");
-    assert_eq!(seen, serde_json::json!([320, 112, 28, "rgb(91, 42, 134)"]));
+    assert_eq!(seen, serde_json::json!([320, 112, 28, "#5b2a86"]));
     alice.open("/tokens/edit/generate").await;
     look(&alice.browser, "branded_generate").await;
 
