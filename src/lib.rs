@@ -1,9 +1,14 @@
-#![doc = include_str!("../README.md")]
+#![cfg_attr(all(feature = "axum", feature = "tokio"), doc = include_str!("../README.md"))]
+#![cfg_attr(
+    not(all(feature = "axum", feature = "tokio")),
+    doc = "API tokens for tower services; shown whole with all features."
+)]
 //!
 //! # Where things are
 //!
 //! | module | what |
 //! |---|---|
+//! | [`guide`] | how things are done, a page for each |
 //! | [`Tokens`] | one configuration for all of it |
 //! | [`middleware`] | [`TokenAuthLayer`]: when a request passes |
 //! | [`manage`] | [`TokenManager`]: grants, rotation, views |
@@ -36,6 +41,7 @@ mod error;
 pub mod ext_authz;
 #[cfg(feature = "forward-auth")]
 pub mod forward_auth;
+pub mod guide;
 #[cfg(feature = "holder")]
 pub mod holder;
 #[cfg(any(feature = "holder", feature = "portal"))]

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Each top module of `src` with the modules that it may import: rows above it.
-const ARROWS: [(&str, &str); 30] = [
+const ARROWS: [(&str, &str); 31] = [
     // The vocabulary.
     ("error", ""),
     ("time", ""),
@@ -51,6 +51,8 @@ const ARROWS: [(&str, &str); 30] = [
         "audit authenticate delivery error manage middleware notify rotation sealing store telemetry time \
          token usage",
     ),
+    // Pages of documentation.
+    ("guide", ""),
     ("lib", "authenticate error manage middleware telemetry tokens"),
 ];
 

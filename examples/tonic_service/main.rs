@@ -4,9 +4,9 @@
 //! cargo run --example tonic_service --features tokio
 //! ```
 //!
-//! Every gRPC call is a POST, so that is the method to grant; which calls a user
-//! may make is the host's own check. The token goes into the call's metadata:
-//! `authorization: Bearer <token>`.
+//! Every gRPC call is a POST, so the host says which method a call counts as; which
+//! calls a user may make beyond that is its own check. The token goes into the call's
+//! metadata: `authorization: Bearer <token>`. Health needs none.
 
 mod greeter;
 
@@ -16,10 +16,12 @@ use std::future::{Ready, ready};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use http::Method;
 use http::request::Parts;
 use tokio::net::TcpListener;
 use tonic::body::Body;
 use tonic::server::{Grpc, NamedService, UnaryService};
+use tonic::service::LayerExt;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 use tonic::{Request, Response, Status};
@@ -39,13 +41,18 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let builder = Tokens::builder(MemoryStore::new()).confirmation(Confirmation::ByCaller);
     let tokens = builder.build().await?;
     let token = first_token(&tokens.manager()).await?;
-    let layer = tokens.layer().grpc(true).also_require(may_call);
+    let layer = tokens.layer().grpc(true).counts_as(method_of).also_require(may_call);
     tokens.start();
+
+    // Around one service: whoever asks for the server's health needs no token.
+    let (health, health_service) = tonic_health::server::health_reporter();
+    health.set_serving::<Greeter>().await;
 
     let listener = TcpListener::bind(address()?).await?;
     println!("listening on {}", listener.local_addr()?);
     println!("authorization: Bearer {}", token.expose_secret());
-    let server = Server::builder().layer(layer).add_service(Greeter);
+    let server = Server::builder().add_service(health_service);
+    let server = server.add_service(layer.named_layer(Greeter));
     Ok(server.serve_with_incoming(TcpIncoming::from(listener)).await?)
 }
 
@@ -56,6 +63,11 @@ fn address() -> Result<String, Box<dyn Error>> {
         (Some("--listen"), Some(address)) => Ok(address),
         _ => Err("usage: tonic_service [--listen ADDRESS]".into()),
     }
+}
+
+/// What only reads counts as GET; everything else needs POST.
+fn method_of(call: &Parts) -> Option<Method> {
+    (call.uri.path() == GREET).then_some(Method::GET)
 }
 
 /// A list of what is allowed: a call that nobody has thought of is refused.
@@ -70,7 +82,7 @@ fn may_call(identity: &Identity, call: &Parts) -> bool {
 /// What a host's administration does, here once at the start.
 async fn first_token(manager: &TokenManager) -> Result<Token, Box<dyn Error>> {
     let (root, alice) = (Actor::administrator("root")?, UserId::new("alice")?);
-    manager.grant(&root, &alice, MethodSet::new(["POST"])?).await?;
+    manager.grant(&root, &alice, MethodSet::new(["GET", "POST"])?).await?;
     Ok(manager.issue(&root, &alice).await?.token)
 }
 

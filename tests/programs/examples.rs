@@ -9,6 +9,9 @@ use tonic::codegen::http::uri::PathAndQuery;
 use tonic::metadata::MetadataValue;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Status};
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
 use tonic_prost::ProstCodec;
 
 #[path = "../../examples/tonic_service/greeter.rs"]
@@ -110,6 +113,10 @@ async fn tonic_service_answers_calls_and_denies_them_as_grpc() {
     assert_eq!(code(FORGET, &authorization).await, Code::PermissionDenied);
     let nobodys = "/example.Greeter/Nothing";
     assert_eq!(code(nobodys, &authorization).await, Code::PermissionDenied);
+    let mut health = HealthClient::new(channel.clone());
+    let served = HealthCheckRequest { service: "example.Greeter".to_owned() };
+    let served = health.check(served).await.expect("health needs no token").into_inner();
+    assert_eq!(served.status(), ServingStatus::Serving);
     // The connection has survived every denial.
     assert!(call(&channel, GREET, &authorization).await.is_ok());
 }

@@ -3,7 +3,9 @@
 
 mod adversarial;
 mod examples;
+mod guide_axum;
 mod quickstart;
+mod readme;
 mod reverse_proxy;
 mod two_nodes;
 

@@ -1,6 +1,7 @@
 //! What keeps accounts on a real server, PostgreSQL or Redis, and stores that
 //! earlier versions have written.
 
+mod guide;
 mod postgres_store;
 mod redis_store;
 mod upgrade;

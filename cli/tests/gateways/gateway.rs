@@ -139,7 +139,7 @@ impl Gateway {
     }
 
     /// A copy of its configuration with other ports in it.
-    fn configuration(self, addresses: [SocketAddr; 3]) -> TempDir {
+    pub(crate) fn configuration(self, addresses: [SocketAddr; 3]) -> TempDir {
         let folder = tempfile::tempdir().unwrap();
         let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/gateways");
         let edits = self.copy(&examples.join(self.folder), folder.path(), addresses);
@@ -196,7 +196,7 @@ fn missing(name: &str) -> ! {
 
 /// An address that nobody is given by chance before the gateway listens there:
 /// below the ports of outgoing connections, and tried once in this process.
-fn free_address() -> SocketAddr {
+pub(crate) fn free_address() -> SocketAddr {
     static TRIED: AtomicU16 = AtomicU16::new(0);
     let start = std::process::id() % 100 * 100;
     loop {

@@ -13,6 +13,7 @@ mod kubernetes;
 mod manifests;
 mod notices;
 mod preflights;
+mod readme;
 mod scene;
 mod secret;
 mod traces;

@@ -1,4 +1,4 @@
-//! The nightly job of `examples/rotate`, which README shows, run twice a day for a
+//! The nightly job of `examples/rotate`, which the guide shows, run twice a day for a
 //! week, while a program makes a request every hour.
 
 use std::future::poll_fn;
@@ -315,12 +315,12 @@ async fn tokens_of_two_robots_are_kept_aside_in_files_of_their_own() {
     }
 }
 
-/// README cannot drift from what is tested here.
+/// The guide takes the job from the file that is tested here.
 #[test]
-fn the_readme_shows_the_job_that_is_tested() {
-    let (readme, job) =
-        (include_str!("../../../README.md"), include_str!("../../../examples/rotate/nightly.rs"));
-    assert!(readme.contains(&format!("```rust\n{job}```\n")), "README shows another job");
+fn the_guide_shows_the_job_that_is_tested() {
+    let guide = include_str!("../../../src/guide.rs");
+    let page = guide.split("\n    rotation,\n").nth(1).unwrap().split("\n);").next().unwrap();
+    assert!(page.contains("include_str!(\"../examples/rotate/nightly.rs\")"), "{page}");
 }
 
 #[cfg(feature = "sqlite")]
