@@ -46,7 +46,8 @@ pub(crate) async fn run(command: ReceiverCommand, world: &World) -> Result<(), F
                 return Err(Failure::ReceiverInUse);
             }
             log.remove_cursor(&name).await?;
-            let text = format_args!("{}: forgotten", visible(&name));
+            let shown = visible(&name);
+            let text = format_args!("{shown}: forgotten");
             world.output.done(text, &json!({ "receiver": name, "removed": true }))
         }
     }
