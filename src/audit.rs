@@ -26,7 +26,7 @@
 //! | `WARN` | `cache bypassed` | a cache stopped to be trusted; every request asks the store |
 //! | `INFO` | `cache trusted` | a cache is trusted, at the start and again |
 //! | `ERROR` | `store unusable` | the same, of a store that is not set up or refuses: somebody has to look |
-//! | `ERROR` | `unreadable record` | a request was answered 500, or the account was left out of what is due |
+//! | `ERROR` | `unreadable record` | a request was answered 500, or an account was left out of what is due, or an entry of the audit log passed over |
 //! | `ERROR` | `a change that is due could not be made` | an account was left out; the next pass tries again |
 //! | `WARN` | `another process with the same store has another policy …` | they disagree about when a user is to be told of an end |
 //! | `WARN` | `tokens in use are not recognised: …` | a manager has started over a store with tokens that are refused |
@@ -56,7 +56,9 @@
 //! store answers [`StoreErrorKind::Corrupt`](crate::store::StoreErrorKind::Corrupt)
 //! as the built-in ones do: the entry stays as it is, and a newer version reads
 //! it. Do not leave the entry out, since a history with a gap looks whole, and do
-//! not write another in its place. Requests are not concerned, since they read no
+//! not write another in its place. The log of all accounts goes on:
+//! [`Unreadable`](crate::store::AuditItem::Unreadable) stands there for the entry.
+//! Requests are not concerned, since they read no
 //! history, and neither are changes, except one whose outcome is in doubt.
 
 mod event;

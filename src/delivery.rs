@@ -55,6 +55,11 @@ use crate::store::{AuditItem, AuditPosition};
 #[async_trait]
 pub trait Receiver: Send + Sync + 'static {
     /// Whether it wants to be told of this at all. By default everything.
+    ///
+    /// Neither this nor [`receive`](Self::receive) is asked about an entry that
+    /// [cannot be read](AuditItem::Unreadable): it is tried again for an hour, so that
+    /// a node that can read it has time to take its place, and those of its user wait
+    /// as long.
     fn wants(&self, item: &AuditItem) -> bool {
         let _ = item;
         true

@@ -318,7 +318,10 @@ const fn means(kind: StoreErrorKind) -> (u8, Option<&'static str>) {
     match kind {
         StoreErrorKind::Corrupt => (
             UNREADABLE,
-            Some("the store is damaged, and nothing here can mend it: restore it from a backup"),
+            Some(
+                "a later version has written it: use the program of that version; or the store \
+                 is damaged, and nothing here can mend it: restore it from a backup",
+            ),
         ),
         StoreErrorKind::NotSetUp => (UNREADABLE, Some("to make it: tower-api-token migrate")),
         StoreErrorKind::NewerSchema => (

@@ -152,6 +152,7 @@ fn body(at: AuditPosition, item: &AuditItem) -> String {
     let mut data = match item {
         AuditItem::Entry(entry) => json!(entry),
         AuditItem::Erased(AccountErased { at, actor, .. }) => json!({"at": at, "actor": actor}),
+        AuditItem::Unreadable { user, at } => json!({"at": at, "user": user}),
     };
     data["position"] = json!(at.as_u64());
     json!({"type": item.name(), "timestamp": item.at(), "data": data}).to_string()

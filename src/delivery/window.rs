@@ -33,7 +33,8 @@ const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 
 /// After so many attempts, and so long, a message is given up if others were taken
-/// meanwhile: it is then not the receiver that is away.
+/// meanwhile: it is then not the receiver that is away. So is an entry that cannot be
+/// read.
 const ATTEMPTS: u32 = 20;
 const PATIENCE: Duration = Duration::from_secs(3_600);
 
@@ -75,13 +76,6 @@ enum State {
 }
 
 impl Place {
-    fn user(&self) -> Option<&UserId> {
-        match &*self.item {
-            AuditItem::Entry(entry) => Some(&entry.user),
-            AuditItem::Erased(_) => None,
-        }
-    }
-
     fn is_due(&self, now: Instant) -> bool {
         matches!(self.state, State::WaitsUntil(at) if at <= now)
     }
@@ -162,10 +156,7 @@ impl Window {
                 return;
             }
             let item = Arc::clone(&place.item);
-            let is_next = match &*item {
-                AuditItem::Entry(entry) => users.insert(entry.user.clone()),
-                AuditItem::Erased(_) => true,
-            };
+            let is_next = item.user().is_none_or(|user| users.insert(user.clone()));
             if is_next && place.is_due(now) {
                 place.state = State::Running;
                 place.first.get_or_insert((now, self.taken));
@@ -259,7 +250,8 @@ impl Window {
             return;
         };
         let place = &mut self.places[index];
-        let user = place.user().cloned();
+        let user = place.item.user().cloned();
+        let is_readable = is_readable(&place.item);
         match outcome {
             Ok(()) => {
                 self.taken += 1;
@@ -271,7 +263,8 @@ impl Window {
                 let (begun, before) = place.first.unwrap_or((Instant::now(), self.taken));
                 let is_tried = place.failures >= ATTEMPTS && begun.elapsed() >= PATIENCE;
                 let is_unreachable = user.as_ref().is_some_and(|it| self.unreachable.contains(it));
-                let is_given_up = self.taken > before && is_tried || is_unreachable;
+                let is_alone = self.taken > before || !is_readable;
+                let is_given_up = is_alone && is_tried || is_unreachable;
                 if !(error.is_final || is_given_up) {
                     telemetry::delivery_failed(receiver, position.as_u64(), place.failures, &error);
                     place.state = State::WaitsUntil(Instant::now() + pause(place.failures));
@@ -287,8 +280,16 @@ impl Window {
     }
 }
 
+/// What cannot be read another node may be able to, so it is not passed over at once.
+const fn is_readable(item: &AuditItem) -> bool {
+    !matches!(item, AuditItem::Unreadable { .. })
+}
+
 /// Whether the receiver wants it; one that panics is asked whether it takes it.
 fn wants(receiver: &dyn Receiver, item: &AuditItem) -> bool {
+    if !is_readable(item) {
+        return true;
+    }
     catch_unwind(AssertUnwindSafe(|| receiver.wants(item))).unwrap_or_else(|_| {
         telemetry::host_panicked("receiver");
         true
@@ -308,6 +309,9 @@ async fn attempt(
     position: AuditPosition,
     item: &AuditItem,
 ) -> Result<(), DeliveryError> {
+    if !is_readable(item) {
+        return Err(DeliveryError::later("this version cannot read the entry"));
+    }
     let mut receive = None;
     let guarded = std::future::poll_fn(|context| {
         let poll = AssertUnwindSafe(|| {
@@ -326,10 +330,39 @@ async fn attempt(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::audit::AccountErased;
+    use crate::user::Actor;
 
     #[test]
     fn the_pause_doubles_up_to_five_minutes() {
         let pauses = [1, 2, 3, 9, 10, 33, u32::MAX].map(|failures| pause(failures).as_secs());
         assert_eq!(pauses, [1, 2, 4, 256, 300, 300, 300]);
+    }
+
+    /// So many attempts after so long a time, while nothing else is taken.
+    async fn is_given_up(item: AuditItem, attempts: u32, time: Duration) -> bool {
+        let mut window = Window::new(AuditPosition::START, &[]);
+        let position = AuditPosition::from_u64(1);
+        let item = Arc::new(item);
+        let state = State::Running;
+        let first = Some((Instant::now(), 0));
+        let before = AuditPosition::START;
+        window.places.push_back(Place { position, before, item, state, failures: 0, first });
+        tokio::time::advance(time).await;
+        for _ in 0..attempts {
+            window.ended(position, Err(DeliveryError::later("not now")), "test");
+        }
+        window.places.is_empty()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_cannot_be_read_is_given_up_after_an_hour_whoever_is_told_otherwise() {
+        let at = Timestamp::from_unix_millis(1);
+        let unreadable = AuditItem::Unreadable { user: None, at };
+        let erased = AuditItem::Erased(AccountErased { at, actor: Actor::User });
+        assert!(!is_given_up(unreadable.clone(), ATTEMPTS - 1, PATIENCE).await);
+        assert!(!is_given_up(unreadable.clone(), ATTEMPTS, PATIENCE / 2).await);
+        assert!(is_given_up(unreadable, ATTEMPTS, PATIENCE).await);
+        assert!(!is_given_up(erased, ATTEMPTS, PATIENCE).await, "its receiver may be away");
     }
 }

@@ -140,6 +140,12 @@ impl Happened {
         let (at, by) = (Moment::new(erased.at, now), called(&erased.actor, "the user"));
         Self { at, what: "A user was erased".to_owned(), by }
     }
+
+    /// An entry of which nothing but the time is known.
+    pub(super) fn unreadable(at: Timestamp, now: Timestamp) -> Self {
+        let what = "An entry that this version cannot read".to_owned();
+        Self { at: Moment::new(at, now), what, by: "unknown".to_owned() }
+    }
 }
 
 fn called(actor: &Actor, user: &str) -> String {

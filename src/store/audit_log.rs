@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use super::{PageSize, StoreError};
 use crate::audit::{AccountErased, AuditEntry, Event};
 use crate::time::Timestamp;
+use crate::user::UserId;
 
 /// A place in the log of one store, behind one of its entries.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -37,20 +38,57 @@ pub enum AuditItem {
     Entry(AuditEntry),
     /// An account was erased, and its entries with it.
     Erased(AccountErased),
+    /// An entry that this version cannot read: a newer one has written it, or it is
+    /// damaged. It stays as it is.
+    Unreadable {
+        /// Whose it is, if that can be read.
+        user: Option<UserId>,
+        /// When it happened, by the store's clock; 1970 if that cannot be read either.
+        at: Timestamp,
+    },
+}
+
+/// What the log has for an entry that cannot be read, which holds up none behind it.
+/// The program's log says why.
+#[cfg(any(feature = "postgres", feature = "redis", feature = "sqlite"))]
+pub(super) fn or_unreadable(
+    item: Result<AuditItem, StoreError>,
+    user: Option<&str>,
+    at: Option<Timestamp>,
+) -> Result<AuditItem, StoreError> {
+    match item {
+        Err(error) if error.kind() == super::StoreErrorKind::Corrupt => {
+            error.log();
+            let user = user.and_then(|user| UserId::new(user).ok());
+            Ok(AuditItem::Unreadable { user, at: at.unwrap_or_default() })
+        }
+        item => item,
+    }
 }
 
 impl AuditItem {
-    /// The [name](Self::name) of everything that can be in a log.
+    /// The [name](Self::name) of everything that can be in a log and be read.
     pub fn names() -> impl Iterator<Item = &'static str> {
         Event::NAMES.into_iter().chain([AccountErased::NAME])
     }
 
-    /// The event's [name](Event::name), or `account_erased`.
+    /// The event's [name](Event::name), `account_erased` or `unreadable`.
     #[must_use]
     pub const fn name(&self) -> &'static str {
         match self {
             Self::Entry(entry) => entry.event.name(),
             Self::Erased(_) => AccountErased::NAME,
+            Self::Unreadable { .. } => "unreadable",
+        }
+    }
+
+    /// Whose entry it is; `None` of an account that was erased.
+    #[must_use]
+    pub const fn user(&self) -> Option<&UserId> {
+        match self {
+            Self::Entry(entry) => Some(&entry.user),
+            Self::Erased(_) => None,
+            Self::Unreadable { user, .. } => user.as_ref(),
         }
     }
 
@@ -60,6 +98,7 @@ impl AuditItem {
         match self {
             Self::Entry(entry) => entry.at,
             Self::Erased(erased) => erased.at,
+            Self::Unreadable { at, .. } => *at,
         }
     }
 }
@@ -106,6 +145,8 @@ pub(super) const KEPT_AT_LEAST: Duration = Duration::from_secs(3_600);
 /// * Where an account was erased its entries are gone, and one
 ///   [`Erased`](AuditItem::Erased) stands at the end that the log had then. It names
 ///   nobody.
+/// * An entry that cannot be read comes at its position as
+///   [`Unreadable`](AuditItem::Unreadable), and those behind it as ever.
 /// * A position stays good for as long as the store: entries that are pruned, or gone
 ///   with their account, leave gaps.
 #[async_trait]

@@ -47,31 +47,33 @@ pub(super) async fn write_last_uses(
 /// Does what is due once a minute, and at once what must not wait, until it is stopped
 /// or the manager is dropped by all others.
 pub(super) async fn do_what_is_due(
-    manager: impl Fn() -> Option<TokenManager> + Send,
+    manager: impl Fn() -> Option<TokenManager> + Send + Sync,
     urgent: Arc<Notify>,
     mut stopped: watch::Receiver<()>,
 ) {
+    tokio::select! {
+        biased;
+        Ok(()) = stopped.changed() => {}
+        () = lift_at_once(&manager, &urgent) => {}
+        () = pass_each_minute(&manager) => {}
+    }
+}
+
+/// A token that was to end unless it is used does not wait for a pass, nor behind one.
+async fn lift_at_once(manager: &(impl Fn() -> Option<TokenManager> + Sync), urgent: &Notify) {
+    loop {
+        urgent.notified().await;
+        let Some(manager) = manager() else { return };
+        manager.lift_expiries().await;
+    }
+}
+
+async fn pass_each_minute(manager: &(impl Fn() -> Option<TokenManager> + Sync)) {
     let mut minutes = interval(DUE_INTERVAL);
     minutes.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        let work = async {
-            let is_urgent = tokio::select! {
-                () = urgent.notified() => true,
-                _ = minutes.tick() => false,
-            };
-            let manager = manager()?;
-            match is_urgent {
-                true => manager.lift_expiries().await,
-                false => {
-                    manager.do_what_is_due().await.map(drop).unwrap_or_else(|error| error.log())
-                }
-            }
-            Some(())
-        };
-        tokio::select! {
-            biased;
-            Ok(()) = stopped.changed() => return,
-            done = work => if done.is_none() { return },
-        }
+        minutes.tick().await;
+        let Some(manager) = manager() else { return };
+        manager.do_what_is_due().await.map(drop).unwrap_or_else(|error| error.log());
     }
 }

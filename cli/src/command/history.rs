@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clap::Args;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::time::sleep;
 use tower_api_token::account::Revision;
 use tower_api_token::audit::AuditEntry;
@@ -93,6 +93,14 @@ fn logged(position: AuditPosition, item: &AuditItem) -> (String, Value) {
             let actor = visible(&erased.actor);
             let text = format!("{position} {} A user was erased, by {actor}\n", erased.at);
             (text, show::erased_value(erased))
+        }
+        AuditItem::Unreadable { user, at } => {
+            let whose = user.as_ref().map(|user| format!(" {}:", visible(user)));
+            let text = format!(
+                "{position} {at}{} An entry that this version cannot read\n",
+                whose.unwrap_or_default()
+            );
+            (text, json!({"at": at, "user": user, "event": item.name()}))
         }
         // A version that knows more has written it.
         _ => (format!("{position}\n"), Value::Null),

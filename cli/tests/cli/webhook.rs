@@ -175,3 +175,22 @@ fn old_entries_are_pruned_and_the_last_of_each_user_stays() {
     place.run(&["prune"]).exited(2).says("--older-than");
     place.run(&["prune", "--older-than", "soon"]).exited(2).says("such as 7d");
 }
+
+#[test]
+fn an_entry_of_a_later_version_stands_in_the_log_as_such() {
+    let place = Place::new();
+    for user in ["alice", "bob"] {
+        place.run(&["user", "grant", user, "GET"]).succeeded();
+    }
+    let connection = rusqlite::Connection::open(place.path("tokens.db")).unwrap();
+    let later = r#"UPDATE history SET event = '{"event":"of_a_later_version"}' WHERE position = 1"#;
+    assert_eq!(connection.execute(later, []).unwrap(), 1);
+    let log =
+        place.run(&["history", "--all", "--json"]).succeeded().says("unreadable record").json();
+    assert_eq!((&log[0]["user"], &log[0]["event"]), (&json!("alice"), &json!("unreadable")));
+    assert_eq!((&log[1]["user"], &log[1]["event"]), (&json!("bob"), &json!("access_granted")));
+    let log = place.run(&["history", "--all"]).succeeded().out;
+    let first = log.lines().next().unwrap();
+    assert!(first.ends_with(" alice: An entry that this version cannot read"), "{first}");
+    place.run(&["history", "alice"]).exited(7).says("a later version has written it");
+}

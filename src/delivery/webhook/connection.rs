@@ -137,8 +137,9 @@ async fn exchange(
     });
     tokio::select! {
         status = &mut answered => return status,
-        // A host may end the connection with its answer.
-        ended = connection => ended?,
+        // A host may end the connection with its answer. How it ended is of no concern
+        // if the answer has come.
+        _ = connection => {}
     }
     answered.await
 }

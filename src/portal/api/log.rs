@@ -9,7 +9,6 @@ use utoipa::ToSchema;
 
 use super::answer::Time;
 use super::description::{OfLooking, Problem as Described};
-use crate::audit::AccountErased;
 use crate::manage::Problem;
 use crate::portal::Shared;
 use crate::portal::fields::Fields;
@@ -27,7 +26,7 @@ pub(super) struct Log {
 }
 
 /// Something that has happened to an account, or that one was erased: then it names
-/// nobody.
+/// nobody. Of an entry that this version cannot read, `event` is `unreadable`.
 #[derive(Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct LogEntry {
@@ -37,7 +36,9 @@ struct LogEntry {
     #[schema(required)]
     revision: Option<u64>,
     at: Time,
-    actor: String,
+    /// None of an entry that cannot be read.
+    #[schema(required)]
+    actor: Option<String>,
     event: &'static str,
     #[schema(required)]
     token: Option<u64>,
@@ -81,26 +82,20 @@ pub(super) async fn audit(
 
 impl LogEntry {
     fn of((position, item): &(AuditPosition, AuditItem)) -> Self {
-        let position = position.as_u64();
-        match item {
-            AuditItem::Entry(entry) => Self {
-                position,
-                user: Some(entry.user.to_string()),
-                revision: Some(entry.revision.as_u64()),
-                at: Time(entry.at),
-                actor: entry.actor.to_string(),
-                event: item.name(),
-                token: entry.event.token().map(TokenId::as_u64),
-            },
-            AuditItem::Erased(AccountErased { at, actor }) => Self {
-                position,
-                user: None,
-                revision: None,
-                at: Time(*at),
-                actor: actor.to_string(),
-                event: item.name(),
-                token: None,
-            },
+        let entry = if let AuditItem::Entry(entry) = item { Some(entry) } else { None };
+        let actor = match item {
+            AuditItem::Entry(entry) => Some(&entry.actor),
+            AuditItem::Erased(erased) => Some(&erased.actor),
+            AuditItem::Unreadable { .. } => None,
+        };
+        Self {
+            position: position.as_u64(),
+            user: item.user().map(ToString::to_string),
+            revision: entry.map(|entry| entry.revision.as_u64()),
+            at: Time(item.at()),
+            actor: actor.map(ToString::to_string),
+            event: item.name(),
+            token: entry.and_then(|entry| entry.event.token()).map(TokenId::as_u64),
         }
     }
 }

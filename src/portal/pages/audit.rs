@@ -72,7 +72,7 @@ pub(super) async fn show(
         layout: Layout::of(&portal, &admin.0, "Audit log", "admin"),
         events: AuditItem::names().map(|name| (name, words(name))).collect(),
         is_full: entries.len() == SHOWN,
-        entries: entries.iter().filter_map(entry).collect(),
+        entries: entries.iter().map(entry).collect(),
         next: next.map(|next| link(Some(next))),
         latest: before.map(|_| link(None)),
         filter: &filter,
@@ -101,16 +101,14 @@ fn words(name: &str) -> String {
 }
 
 impl Entry {
-    fn of(portal: &Shared, item: &AuditItem, now: Timestamp) -> Option<Self> {
-        match item {
-            AuditItem::Entry(entry) => Some(Self {
-                happened: Happened::new(entry, now, "the user"),
-                user: Some((entry.user.clone(), link_to(portal, &entry.user))),
-            }),
-            AuditItem::Erased(erased) => {
-                Some(Self { happened: Happened::erased(erased, now), user: None })
-            }
-        }
+    fn of(portal: &Shared, item: &AuditItem, now: Timestamp) -> Self {
+        let happened = match item {
+            AuditItem::Entry(entry) => Happened::new(entry, now, "the user"),
+            AuditItem::Erased(erased) => Happened::erased(erased, now),
+            AuditItem::Unreadable { at, .. } => Happened::unreadable(*at, now),
+        };
+        let user = item.user().map(|user| (user.clone(), link_to(portal, user)));
+        Self { happened, user }
     }
 }
 

@@ -109,7 +109,7 @@ async fn has_come<S: AccountStore>(
 fn revision_of(item: &AuditItem) -> Option<(&str, u64)> {
     match item {
         AuditItem::Entry(entry) => Some((entry.user.as_str(), entry.revision.as_u64())),
-        AuditItem::Erased(_) => None,
+        AuditItem::Erased(_) | AuditItem::Unreadable { .. } => None,
     }
 }
 
@@ -312,7 +312,7 @@ async fn agrees_with_the_histories<S: AccountStore>(subject: &Subject<S>, log: &
 fn of_each_user(log: &[Logged]) -> BTreeMap<UserId, Vec<AuditEntry>> {
     by_user(log.iter().filter_map(|(_, item)| match item {
         AuditItem::Entry(entry) => Some(entry.clone()),
-        AuditItem::Erased(_) => None,
+        AuditItem::Erased(_) | AuditItem::Unreadable { .. } => None,
     }))
 }
 

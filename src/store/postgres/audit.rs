@@ -20,7 +20,7 @@ use super::schema::unfinished;
 use super::write::ATTEMPTS;
 use super::{BATCH_LIMIT, LIMIT, PostgresStore};
 use crate::audit::AccountErased;
-use crate::store::audit_log::KEPT_AT_LEAST;
+use crate::store::audit_log::{KEPT_AT_LEAST, or_unreadable};
 use crate::store::record::decode_actor;
 use crate::store::{
     AuditCursor, AuditItem, AuditLog, AuditPosition, PageSize, StoreError, StoreErrorKind,
@@ -112,19 +112,21 @@ const END: &str = "
     WHERE name = 'audit position'";
 
 /// An entry stays behind one of its account that stays, and the last of an account
-/// does. An erased account has none.
+/// does. An erased account has none. It ends at the cursor that is least far, and where
+/// all that come next are too young.
 const PRUNE: &str = "
     WITH clock AS (
         SELECT least($2, (extract(epoch FROM clock_timestamp()) * 1000)::int8 - $3) AS before
     ), next AS (
         SELECT user_id, revision, at_millis, position FROM tower_api_token.history
-        WHERE position > $1 ORDER BY position LIMIT $4
+        WHERE position > $1 AND position <= (
+            SELECT coalesce(min(position), 9223372036854775807)
+            FROM tower_api_token.audit_cursor)
+        ORDER BY position LIMIT $4
     ), pruned AS (
         DELETE FROM tower_api_token.history AS entry USING next, clock
         WHERE entry.user_id = next.user_id AND entry.revision = next.revision
             AND next.at_millis < clock.before
-            AND next.position <= (
-                SELECT coalesce(min(position), next.position) FROM tower_api_token.audit_cursor)
             AND (next.user_id = '' OR (
                 EXISTS (
                     SELECT FROM tower_api_token.history AS later
@@ -135,7 +137,9 @@ const PRUNE: &str = "
                         AND earlier.at_millis >= clock.before)))
         RETURNING entry.position
     )
-    SELECT (SELECT max(position) FROM next), (SELECT count(*) FROM pruned)";
+    SELECT
+        (SELECT max(position) FROM next HAVING min(at_millis) < (SELECT before FROM clock)),
+        (SELECT count(*) FROM pruned)";
 
 #[async_trait]
 impl AuditLog for PostgresStore {
@@ -301,7 +305,9 @@ async fn page(
     for row in &rows {
         page.more = column(row, 6, READING)?;
         if let Some(position) = column(row, 4, READING)? {
-            page.items.push((self::position(position), item(row)?));
+            let (user, at) = (column(row, 5, READING).ok(), column(row, 1, READING).ok());
+            let item = or_unreadable(item(row), user, at.map(time))?;
+            page.items.push((self::position(position), item));
         }
     }
     Ok(page)
@@ -327,7 +333,7 @@ async fn end(connection: PooledConnection) -> Result<(AuditPosition, bool), Stor
 }
 
 /// Removes what can go of the entries that come next, and answers with the last of
-/// them and how many have gone; `None` if none comes.
+/// them and how many have gone; `None` if none comes that is old enough.
 async fn prune_next(
     connection: PooledConnection,
     after: i64,

@@ -13,6 +13,7 @@ use super::scripts::audit::{AUDIT, END, KEEP_DONE, LEASE, MOVE, PRUNE};
 use super::scripts::{CONFLICT, DONE};
 use super::write::{confirm_all, write_command, write_one};
 use crate::audit::AccountErased;
+use crate::store::audit_log::or_unreadable;
 use crate::store::record::decode_actor;
 use crate::store::{AuditCursor, AuditItem, AuditPosition, PageSize, StoreError};
 use crate::time::Timestamp;
@@ -75,16 +76,32 @@ async fn piece(
 
 fn item(item: &Value) -> Result<(AuditPosition, AuditItem), StoreError> {
     let Value::Array(parts) = item else { return Err(corrupt(READING)) };
-    let (id, item) = match &parts[..] {
-        [id, Value::Array(erased)] => (id, AuditItem::Erased(account_erased(erased)?)),
-        [id, user, entry] => {
+    let [id, parts @ ..] = &parts[..] else { return Err(corrupt(READING)) };
+    let position = position(id).ok_or_else(|| corrupt(READING))?;
+    let user = if let [user, _] = parts { text(user) } else { None };
+    Ok((position, or_unreadable(known(parts), user, at(parts))?))
+}
+
+fn known(parts: &[Value]) -> Result<AuditItem, StoreError> {
+    match parts {
+        [Value::Array(erased)] => account_erased(erased).map(AuditItem::Erased),
+        [user, entry] => {
             let user = text(user).and_then(|user| UserId::new(user).ok());
             let user = user.ok_or_else(|| corrupt(READING))?;
-            (id, AuditItem::Entry(audit_entry(&user, entry)?))
+            audit_entry(&user, entry).map(AuditItem::Entry)
         }
-        _ => return Err(corrupt(READING)),
+        _ => Err(corrupt(READING)),
+    }
+}
+
+/// The time, which is the first of the fields in either form.
+fn at(parts: &[Value]) -> Option<Timestamp> {
+    let Some(Value::Array(last)) = parts.last() else { return None };
+    let fields = match last.last() {
+        Some(Value::Array(fields)) => fields,
+        _ => last,
     };
-    Ok((position(id).ok_or_else(|| corrupt(READING))?, item))
+    fields.get(1).and_then(number).map(Timestamp::from_unix_millis)
 }
 
 fn account_erased(fields: &[Value]) -> Result<AccountErased, StoreError> {

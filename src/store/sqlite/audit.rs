@@ -11,7 +11,7 @@ use super::error::Failure;
 use super::read::{entry, number};
 use super::write::ordered_time;
 use crate::audit::AccountErased;
-use crate::store::audit_log::KEPT_AT_LEAST;
+use crate::store::audit_log::{KEPT_AT_LEAST, or_unreadable};
 use crate::store::record::decode_actor;
 use crate::store::{
     AuditCursor, AuditItem, AuditLog, AuditPosition, PageSize, StoreError, StoreErrorKind,
@@ -36,9 +36,11 @@ const LOG: &str = "
 /// Also of entries that are gone.
 const END: &str = "SELECT seq FROM sqlite_sequence WHERE name = 'history'";
 
+/// None if all of them are too young.
 const LAST_OF_NEXT: &str = "
     SELECT max(position) FROM (
-        SELECT position FROM history WHERE position > ?1 ORDER BY position LIMIT ?2)";
+        SELECT position, at FROM history WHERE position > ?1 ORDER BY position LIMIT ?2)
+    HAVING min(at) < ?3";
 
 const READ_BY_ALL: &str = "SELECT min(position) FROM cursors";
 
@@ -173,9 +175,16 @@ fn page(
     items.collect()
 }
 
-/// The entry, or where it is of no account, that one was erased.
 fn item(row: &Row<'_>) -> Result<(AuditPosition, AuditItem), Failure> {
-    let item = match row.get_ref(5)?.as_str_or_null()? {
+    let read = known(row).map_err(|failure| failure.store_error(READING));
+    let user = row.get_ref(5)?.as_str().ok();
+    let at = number(row, 1).ok().map(Timestamp::from_unix_millis);
+    Ok((position(row.get(4)?), or_unreadable(read, user, at)?))
+}
+
+/// The entry, or where it is of no account, that one was erased.
+fn known(row: &Row<'_>) -> Result<AuditItem, Failure> {
+    Ok(match row.get_ref(5)?.as_str_or_null()? {
         Some(user) => {
             let corrupt = StoreError::new(StoreErrorKind::Corrupt, READING);
             let user = UserId::new(user).map_err(|cause| corrupt.with_source(cause))?;
@@ -185,8 +194,7 @@ fn item(row: &Row<'_>) -> Result<(AuditPosition, AuditItem), Failure> {
             at: Timestamp::from_unix_millis(number(row, 1)?),
             actor: decode_actor(row.get_ref(2)?.as_str()?)?,
         }),
-    };
-    Ok((position(row.get(4)?), item))
+    })
 }
 
 fn end(connection: &Connection) -> Result<i64, Failure> {
@@ -195,22 +203,24 @@ fn end(connection: &Connection) -> Result<i64, Failure> {
 }
 
 /// Removes what can go of the entries that come next, and answers with the last of
-/// them and how many have gone; `None` if none comes.
+/// them and how many have gone; `None` if none comes that is old enough.
 fn prune_next(
     connection: &Connection,
     after: i64,
     before: Timestamp,
 ) -> Result<Option<(i64, u64)>, Failure> {
-    let last_of_next = (after, PRUNED_AT_ONCE);
-    let last: Option<i64> =
-        connection.prepare_cached(LAST_OF_NEXT)?.query_row(last_of_next, |row| row.get(0))?;
+    let before = ordered_time(before);
+    let last: Option<i64> = connection
+        .prepare_cached(LAST_OF_NEXT)?
+        .query_row((after, PRUNED_AT_ONCE, before), |row| row.get(0))
+        .optional()?;
     let read: Option<i64> =
         connection.prepare_cached(READ_BY_ALL)?.query_row([], |row| row.get(0))?;
     let Some(last) = last.filter(|_| read.is_none_or(|read| after < read)) else {
         return Ok(None);
     };
     let up_to = read.map_or(last, |read| last.min(read));
-    let pruned = connection.prepare_cached(PRUNE)?.execute((after, up_to, ordered_time(before)))?;
+    let pruned = connection.prepare_cached(PRUNE)?.execute((after, up_to, before))?;
     Ok(Some((last, pruned as u64)))
 }
 

@@ -49,7 +49,7 @@ impl SqliteOptions {
         Self {
             busy_timeout: Duration::from_secs(5),
             poll_interval: Duration::from_millis(5),
-            readers: threads.clamp(2, 16),
+            readers: (2 * threads).clamp(4, 16),
             mmap_size: 1 << 30,
             max_size: None,
             clock: Arc::new(SystemClock),
@@ -74,9 +74,9 @@ impl SqliteOptions {
         self
     }
 
-    /// How many connections read at the same time. Default: one for each
-    /// processor, at least 2 and at most 16; from 1 to
-    /// [`MAX_READERS`](Self::MAX_READERS).
+    /// How many connections read at the same time. Default: two for each
+    /// processor, so that look-ups find one while others read long pages, at least 4
+    /// and at most 16; from 1 to [`MAX_READERS`](Self::MAX_READERS).
     pub const fn readers(mut self, count: usize) -> Self {
         self.readers = count;
         self

@@ -120,8 +120,9 @@ async fn everything_but_success_is_tried_again_under_the_same_id() {
     assert!(ids.iter().all(|id| *id == ids[0]), "{ids:?}");
 }
 
-/// Answers each message and ends the connection at once; counts the messages.
-async fn hasty_server() -> (SocketAddr, Arc<AtomicUsize>) {
+/// Answers each message and ends the connection at once, in order or by a reset; counts
+/// the messages.
+async fn hasty_server(reset: bool) -> (SocketAddr, Arc<AtomicUsize>) {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let (address, count) = (listener.local_addr().unwrap(), Arc::new(AtomicUsize::new(0)));
     let counted = Arc::clone(&count);
@@ -133,6 +134,9 @@ async fn hasty_server() -> (SocketAddr, Arc<AtomicUsize>) {
             }
             counted.fetch_add(1, Ordering::SeqCst);
             stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").await.unwrap();
+            if reset {
+                stream.set_zero_linger().unwrap();
+            }
         }
     });
     (address, count)
@@ -150,14 +154,16 @@ fn is_whole(message: &[u8]) -> bool {
 async fn an_answer_counts_although_the_connection_ends_with_it() {
     const CHANGES: usize = 50;
 
-    let (address, count) = hasty_server().await;
-    let store = Arc::new(MemoryStore::new());
-    let webhook = Webhook::new(&format!("http://{address}/hook"), secret(SECRET)).unwrap();
-    let tokens = started(&store, webhook).await;
-    change(&tokens.manager(), "alice", CHANGES).await;
-    eventually("every message", || count.load(Ordering::SeqCst) >= CHANGES).await;
-    tokens.close().await.unwrap();
-    assert_eq!(count.load(Ordering::SeqCst), CHANGES);
+    for reset in [false, true] {
+        let (address, count) = hasty_server(reset).await;
+        let store = Arc::new(MemoryStore::new());
+        let webhook = Webhook::new(&format!("http://{address}/hook"), secret(SECRET)).unwrap();
+        let tokens = started(&store, webhook).await;
+        change(&tokens.manager(), "alice", CHANGES).await;
+        eventually("every message", || count.load(Ordering::SeqCst) >= CHANGES).await;
+        tokens.close().await.unwrap();
+        assert_eq!(count.load(Ordering::SeqCst), CHANGES, "by a reset: {reset}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -4,7 +4,12 @@ use std::time::Duration;
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
+use tower_api_token::TokenManager;
+use tower_api_token::manage::Confirmation;
 use tower_api_token::method::MethodSet;
+use tower_api_token::portal::Portal;
+#[cfg(feature = "sqlite")]
+use tower_api_token::store::SqliteStore;
 use tower_api_token::user::Actor;
 
 use crate::generated;
@@ -204,4 +209,35 @@ async fn a_program_reads_the_log_in_order_and_goes_on_where_it_was() {
     assert_eq!(page, json!({ "entries": [], "next": next }));
     let refused = world.get(ALICE, "/tokens/api/admin/audit").await;
     assert_eq!(refused.problem(), "not_administrator");
+}
+
+/// As one that a newer version has written.
+#[cfg(feature = "sqlite")]
+#[tokio::test]
+async fn an_entry_that_cannot_be_read_stands_there_as_such() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("tokens.db");
+    let store = SqliteStore::open(&path).unwrap();
+    store.migrate().await.unwrap();
+    let builder = TokenManager::builder(store).confirmation(Confirmation::ByCaller);
+    let mut world = World::new().await;
+    world.manager = builder.build().await.unwrap();
+    world.router = Portal::new(world.manager.clone()).into_router();
+    for name in ["alice", "bob"] {
+        grant(&world, name, &["GET"]).await;
+    }
+    let later = r#"UPDATE history SET at = 7, event = '{"event":"later"}' WHERE position = 1"#;
+    let file = rusqlite::Connection::open(&path).unwrap();
+    assert_eq!(file.execute(later, []).unwrap(), 1);
+    let page = world.get(ROOT, LOG).await;
+    assert_eq!(
+        listed(&page),
+        ["bob: API access granted: GET", "alice: An entry that this version cannot read"]
+    );
+    let log = world.get(ROOT, "/tokens/api/admin/audit?size=1").await.json();
+    let expected = json!({
+        "position": 1, "user": "alice", "revision": null, "at": "1970-01-01T00:00:00.007Z",
+        "actor": null, "event": "unreadable", "token": null,
+    });
+    assert_eq!(log["entries"], json!([expected]));
 }

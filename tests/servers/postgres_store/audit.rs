@@ -10,12 +10,12 @@ use tokio::time::timeout;
 use tokio_postgres::Client;
 use tower_api_token::store::{
     AccountStore, AuditItem, AuditLog, AuditPosition, DueAccounts, PageSize, PostgresStore,
-    Replacement,
+    Replacement, StoreErrorKind,
 };
 use tower_api_token::time::Timestamp;
 
 use crate::postgres::{Database, Server};
-use crate::sample::{account, change};
+use crate::sample::{account, change, user};
 use crate::server::PATIENCE;
 
 /// Whose entry it is, and of which revision.
@@ -217,4 +217,26 @@ async fn read_through(database: &Database) -> i64 {
         WHERE schemaname = 'tower_api_token' AND relname IN ('account', 'digest', 'history')";
     let client = database.client().await;
     client.query_one(read, &[]).await.unwrap().get(0)
+}
+
+/// As one that a newer version has written.
+#[tokio::test]
+async fn an_entry_that_cannot_be_read_holds_up_none_behind_it() {
+    let database = Server::shared().database().await;
+    let store = database.store().await;
+    for (name, number) in [("alice", 1), ("bob", 2), ("carol", 3)] {
+        store.replace(change(account(name, 1, number))).await.unwrap();
+    }
+    let whole = store.audit(AuditPosition::START, PageSize::MAX).await.unwrap();
+    let AuditItem::Entry(of_bob) = &whole[1].1 else { panic!("{whole:?}") };
+    for damage in [r#"event = '{"event":"of_a_later_version"}'"#, "event = '7'", "actor = ''"] {
+        let damage = format!("UPDATE tower_api_token.history SET {damage} WHERE user_id = 'bob'");
+        assert_eq!(database.client().await.execute(&damage, &[]).await.unwrap(), 1);
+        let log = store.audit(AuditPosition::START, PageSize::MAX).await.unwrap();
+        assert_eq!((&log[0], &log[2]), (&whole[0], &whole[2]), "{damage}");
+        let unreadable = AuditItem::Unreadable { user: Some(user("bob")), at: of_bob.at };
+        assert_eq!(log[1], (whole[1].0, unreadable), "{damage}");
+        let history = store.history(&user("bob"), None, PageSize::MAX).await.unwrap_err();
+        assert_eq!(history.kind(), StoreErrorKind::Corrupt, "{damage}");
+    }
 }

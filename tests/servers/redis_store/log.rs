@@ -271,3 +271,34 @@ async fn what_too_few_replicas_have_is_not_read_from_the_log() {
     assert_eq!(items.len(), 1);
     assert_eq!(other.audit_end().await.unwrap(), items[0].0);
 }
+
+/// As one that a newer version has written.
+#[tokio::test]
+async fn an_entry_that_cannot_be_read_holds_up_none_behind_it() {
+    let server = Server::start(&DURABLE);
+    let deployment = server.deployment();
+    let store = deployment.store().await;
+    for (name, number) in [("alice", 1), ("bob", 2), ("carol", 3)] {
+        store.replace(change(account(name, 1, number))).await.unwrap();
+    }
+    let whole = store.audit(AuditPosition::START, PageSize::MAX).await.unwrap();
+    let history = deployment.key("history:bob");
+    let event = r#"{\"event\":\"of_a_later_version\"}"#;
+    for (at, actor, event, read) in [
+        ("7", "user", event, 7),
+        ("7", "", r#"{\"event\":\"all_revoked\"}"#, 7),
+        ("x", "user", event, 0),
+    ] {
+        assert!(server.tell(&format!("DEL {history}")).starts_with(":1"));
+        let id =
+            server.tell(&format!(r#"XADD {history} 1-0 at {at} actor "{actor}" event "{event}""#));
+        assert!(id.contains("1-0"), "{id}");
+        let log = store.audit(AuditPosition::START, PageSize::MAX).await.unwrap();
+        assert_eq!((&log[0], &log[2]), (&whole[0], &whole[2]), "{at} {actor} {event}");
+        let at = Timestamp::from_unix_millis(read);
+        let unreadable = AuditItem::Unreadable { user: Some(user("bob")), at };
+        assert_eq!(log[1], (whole[1].0, unreadable), "{at} {actor} {event}");
+        let history = store.history(&user("bob"), None, PageSize::MAX).await.unwrap_err();
+        assert_eq!(history.kind(), StoreErrorKind::Corrupt);
+    }
+}

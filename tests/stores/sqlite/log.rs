@@ -4,6 +4,7 @@ use tower_api_token::account::{Account, Revision};
 use tower_api_token::method::MethodSet;
 use tower_api_token::store::{
     AccountStore, AuditItem, AuditLog, AuditPosition, Erasure, PageSize, Replacement,
+    StoreErrorKind,
 };
 use tower_api_token::time::Timestamp;
 use tower_api_token::user::Actor;
@@ -49,6 +50,28 @@ async fn a_position_whose_entry_is_gone_is_not_given_again() {
     store.replace(made(above_the_erased("bob"))).await.unwrap();
     let items = store.audit(end, PageSize::MAX).await.unwrap();
     assert!(matches!(&items[..], [(position, _)] if *position > end));
+}
+
+/// As one that a newer version has written.
+#[tokio::test]
+async fn an_entry_that_cannot_be_read_holds_up_none_behind_it_in_the_log() {
+    let place = Place::new();
+    let store = place.store().await;
+    for (name, number) in [("alice", 1), ("bob", 2), ("carol", 3)] {
+        store.replace(step(account(name, 1, number))).await.unwrap();
+    }
+    let whole = store.audit(AuditPosition::START, PageSize::MAX).await.unwrap();
+    let AuditItem::Entry(of_bob) = &whole[1].1 else { panic!("{whole:?}") };
+    for damage in [r#"event = '{"event":"from_the_future"}'"#, "event = '7'", "actor = ''"] {
+        let damaged = format!("UPDATE history SET {damage} WHERE position = 2");
+        assert_eq!(place.raw().execute(&damaged, []).unwrap(), 1);
+        let read = store.audit(AuditPosition::START, PageSize::MAX).await.unwrap();
+        assert_eq!((&read[0], &read[2]), (&whole[0], &whole[2]), "{damage}");
+        let unreadable = AuditItem::Unreadable { user: Some(user("bob")), at: of_bob.at };
+        assert_eq!(read[1], (whole[1].0, unreadable), "{damage}");
+        let history = store.history(&user("bob"), None, PageSize::MAX).await.unwrap_err();
+        assert_eq!(history.kind(), StoreErrorKind::Corrupt, "{damage}");
+    }
 }
 
 /// Many more than are looked at in one transaction, behind others that stay.
