@@ -23,7 +23,7 @@ use crate::account::{Account, Slot, TokenRecord};
 use crate::credentials::{Carrier, KeptOverrides, Overrides};
 use crate::denial::{Denial, DenialKind, Reason, RequestFault};
 use crate::method::MethodSet;
-use crate::telemetry::{Trace, denied, passed};
+use crate::telemetry::{Deciding, Trace, denied, passed};
 use crate::time::Timestamp;
 use crate::token::{TokenDigest, TokenForm, is_b64token, sha256};
 
@@ -125,10 +125,9 @@ impl Authenticator {
         sent: Option<&Method>,
         headers: &mut HeaderMap,
     ) -> (Decision, Trace) {
-        let trace = Trace::of(headers);
-        let deciding = trace.enter();
+        let deciding = Deciding::on(headers);
         let step = self.begin(sent, None, headers);
-        drop(deciding);
+        let trace = deciding.leave();
         match step {
             Step::Decided(decision) => (decision, trace),
             Step::Ask(question) => {

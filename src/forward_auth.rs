@@ -72,7 +72,7 @@ pub use self::profile::Profile;
 use crate::ConfigError;
 use crate::authenticate::{Authenticator, Decision, Step};
 use crate::store::TokenStore;
-use crate::telemetry::Trace;
+use crate::telemetry::Deciding;
 
 /// Answers a gateway whether a request may pass: 200 with the user, or a
 /// denial. See [the module](self).
@@ -184,15 +184,13 @@ impl<B> Service<Request<B>> for ForwardAuth {
     fn call(&mut self, request: Request<B>) -> ForwardAuthFuture {
         let (mut head, _body) = request.into_parts();
         let (method, gate) = (self.settings.profile.method(&head), &self.settings.gate);
-        let trace = Trace::of(&head.headers);
-        let deciding = trace.enter();
+        let deciding = Deciding::on(&head.headers);
         match gate.authenticator.begin(method.as_ref(), None, &mut head.headers) {
             Step::Decided(decision) => {
                 ForwardAuthFuture(State::Answered(Some(self.settings.answer(decision, head))))
             }
             Step::Ask(question) => {
-                drop(deciding);
-                let trace = trace.while_asking(&head.headers);
+                let trace = deciding.leave().while_asking(&head.headers);
                 let settings = Arc::clone(&self.settings);
                 ForwardAuthFuture(State::Asking(Box::pin(trace.around(async move {
                     let decision = settings.gate.authenticator.ask(*question).await;

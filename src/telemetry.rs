@@ -34,6 +34,6 @@ use self::metrics as meter;
 pub(crate) use self::metrics::users_counted;
 #[cfg(feature = "metrics")]
 pub(crate) use self::metrics::{store_answered, store_measured};
-pub(crate) use self::trace::Trace;
+pub(crate) use self::trace::{Deciding, Trace};
 #[cfg(not(feature = "metrics"))]
 use self::unmeasured as meter;

@@ -16,7 +16,7 @@ use super::{ResponseBody, TokenAuthLayer};
 use crate::authenticate::Identity;
 use crate::authenticate::{Authenticator, Decision, Step, as_sent};
 use crate::denial::{Denial, DenialKind, Reason};
-use crate::telemetry::{Trace, passed};
+use crate::telemetry::{Deciding, passed};
 
 /// A service whose requests must carry an API token; made by
 /// [`TokenAuthLayer`].
@@ -76,8 +76,7 @@ where
     #[inline]
     fn call(&mut self, mut request: Request<B>) -> ResponseFuture<S, B> {
         let settings = &self.settings;
-        let trace = Trace::of(request.headers());
-        let deciding = trace.enter();
+        let deciding = Deciding::on(request.headers());
         let sent = request.method().clone();
         let counts_as = settings.counts_as(&mut request);
         let headers = request.headers_mut();
@@ -86,7 +85,6 @@ where
                 Ok(after) => {
                     // The inner service's records are not the decision's.
                     drop(deciding);
-                    drop(trace);
                     ResponseFuture::running(self.inner.call(request), after)
                 }
                 Err(denial) => {
@@ -96,8 +94,7 @@ where
                 }
             },
             Step::Ask(question) => {
-                drop(deciding);
-                let trace = trace.while_asking(request.headers());
+                let trace = deciding.leave().while_asking(request.headers());
                 let settings = Arc::clone(settings);
                 ResponseFuture::asking(settings, *question, trace, self.take_ready(), request)
             }

@@ -5,26 +5,27 @@ use http::{HeaderMap, HeaderName};
 use tracing::field::Empty;
 use tracing::instrument::Instrumented;
 use tracing::level_filters::LevelFilter;
-use tracing::span::Entered;
+use tracing::span::{Entered, EnteredSpan};
 use tracing::{Instrument, Span};
 
 use super::log::TARGET;
 
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
-/// The span that one request is decided in, if a subscriber wants it. It names the
-/// trace of the request and the span that it came from, and nothing else.
-#[derive(Clone, Debug)]
-pub(crate) struct Trace(
+/// That a request is being decided on, in a span if a subscriber wants one. Records
+/// belong to it until this is dropped or left. It names the trace of the request and the
+/// span that it came from, and nothing else.
+#[derive(Debug)]
+pub(crate) struct Deciding(
     /// Boxed, so that the usual request, which has none, moves one word.
-    Option<Box<Span>>,
+    Option<Box<EnteredSpan>>,
 );
 
-impl Trace {
-    /// That of a request with these headers. Where no subscriber wants it, this is one
+impl Deciding {
+    /// On a request with these headers. Where no subscriber wants a span, this is one
     /// comparison, and no header is looked for.
     #[inline(always)]
-    pub(crate) fn of(headers: &HeaderMap) -> Self {
+    pub(crate) fn on(headers: &HeaderMap) -> Self {
         if LevelFilter::current() < LevelFilter::DEBUG { Self(None) } else { Self::begin(headers) }
     }
 
@@ -33,9 +34,22 @@ impl Trace {
         let span = tracing::debug_span!(
             target: TARGET, "decision", trace_id = Empty, parent_id = Empty
         );
-        Self::continuing(span, Parent::of(headers))
+        let Trace(span) = Trace::continuing(span, Parent::of(headers));
+        Self(span.map(|span| Box::new(span.entered())))
     }
 
+    /// Leaves the span, which is entered again when the decision goes on.
+    #[inline]
+    pub(crate) fn leave(self) -> Trace {
+        Trace(self.0.map(|entered| Box::new(entered.exit())))
+    }
+}
+
+/// The span of a decision that is not entered at the moment.
+#[derive(Clone, Debug)]
+pub(crate) struct Trace(Option<Box<Span>>);
+
+impl Trace {
     /// The same once a store has to be asked: that takes long enough for a span at
     /// `info`, so that an outage in the log names the traces that it hit.
     #[cold]
@@ -61,7 +75,6 @@ impl Trace {
     }
 
     /// Until that is dropped, records belong to the decision.
-    #[inline(always)]
     pub(crate) fn enter(&self) -> Option<Entered<'_>> {
         self.0.as_deref().map(Span::enter)
     }
