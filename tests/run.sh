@@ -74,5 +74,5 @@ cargo test --locked
 
 # Another crate of a host's build may enable it for all of them. A filter that
 # matches no test would pass, too.
-cargo test --locked --features portal,serde_json/arbitrary_precision --lib -- portal::api::body | tee /dev/stderr |
+cargo test --locked --features portal,serde_json/arbitrary_precision --lib -- portal::api::body | tee -a /dev/stderr |
   grep '^test result: ok. [1-9]' >/dev/null
